@@ -11,3 +11,8 @@ MAX_MESSAGE_SIZE: Final = 65532
 
 MAX_IDENTIFIERS: Final = 28
 """Identifiers of one SEND or RECEIVE: the arrays of cross_domain_send_receive have 28 entries."""
+
+# Cross-domain contexts and host memory.
+
+MAX_BLOB_SIZE: Final = (1 << 31) - 4096
+"""Bytes of one blob: wl_shm.create_pool's size is a signed 32-bit number, and foot asks for 512 MiB."""
