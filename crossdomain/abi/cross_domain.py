@@ -8,15 +8,15 @@ rutabaga_gfx's `cross_domain_protocol.rs`.
 What is ours alone is named EXTENSION and negotiated: a guest knows from the capset that
 the host has it, and the host does nothing new for a guest that did not ask.
 
-Flow control of pipes (`Feature.PIPE_CREDIT`), in bytes of data:
+Flow control of pipes (`Feature.PIPE_CREDIT`).  A guest asks for it once, before its first pipe,
+with a WRITE of identifier 0 and no data.  From then on each side keeps at most PIPE_WINDOW bytes
+on the way in each pipe, and the other side says in `credit`, on a message without data, how many
+of them have left it:
 
-- READ_PIPE: `sizes[i]` of the SEND is how many bytes the guest takes at first; 0 means no
-  counting, as with every other host.  A WRITE with that identifier, no data and a non-zero
-  `credit` grants that many more; one with `hang_up` says that the guest reads no more.
-- WRITE_PIPE: a guest whose WRITE has a non-zero `credit` asks to be told.  The host then
-  sends READ with that identifier, no data and in `credit` the bytes that left its queue; and
-  READ with `hang_up` and no data when the reader is gone.  A guest keeps at most
-  `PIPE_WINDOW` bytes on the way in each pipe.
+- READ_PIPE (the host reads): the guest sends WRITE with `credit` bytes that its reader took, or
+  with `hang_up` when its reader is gone: the host then closes its end.
+- WRITE_PIPE (the guest writes): the host sends READ with `credit` bytes that went into the pipe,
+  or once with `hang_up` when the reader is gone: the guest then closes its end.
 """
 
 from enum import IntEnum, IntFlag
@@ -116,13 +116,15 @@ class Feature(IntFlag):
     MAX_SEND = 1
     """`max_send` is valid: payload bytes of a SEND that this host takes."""
     PIPE_CREDIT = 2
-    """Pipes have flow control where the guest asks for it; see the module's docstring."""
+    """Pipes have flow control for a guest that asks for it; see the module's docstring."""
 
 
 EXTENSION: Final = Struct("<IIII")
 """magic, features, max_send (bytes), reserved (0).  Follows the 16 bytes of CAPSET."""
 EXTENSION_MAGIC: Final = 0x4D4F4458
 """'XDOM'."""
+NO_IDENTIFIER: Final = 0
+"""A WRITE with this identifier and no data asks for PIPE_CREDIT."""
 MAX_SEND: Final = 60000
 """Payload bytes of one SEND to our host: with its 352 bytes it fits `cmd_size`'s 16 bits."""
 MAX_SEND_FOREIGN: Final = RING_SIZE - SEND_RECEIVE_SIZE
@@ -132,7 +134,7 @@ PIPE_WINDOW: Final = 65536
 
 
 class Identifier(NamedTuple):
-    """One entry of SEND or RECEIVE: `size` in bytes for a blob, the first credit for a pipe."""
+    """One entry of SEND or RECEIVE: `size` in bytes for a blob, 0 for a pipe."""
 
     identifier: int
     type: int
@@ -155,7 +157,7 @@ class SendReceive(NamedTuple):
 
 
 class ReadWrite(NamedTuple):
-    """READ or WRITE.  `data` is a view of what was parsed."""
+    """READ or WRITE.  `data` is a view of what was parsed, `credit` in bytes is our EXTENSION."""
 
     identifier: int
     hang_up: bool
@@ -216,12 +218,12 @@ def encode_receive(data: Buffer, identifiers: tuple[Identifier, ...] = ()) -> by
 
 
 def encode_write(identifier: int, data: Buffer, *, hang_up: bool = False, credit: int = 0) -> bytes:
-    """WRITE: data for a pipe that the host announced, or an end, or credit for a read pipe."""
+    """WRITE: data for a write pipe or its end; credit or the end of a read pipe."""
     return _encode_read_write(Command.WRITE, identifier, data, hang_up, credit)
 
 
 def encode_read(identifier: int, data: Buffer, *, hang_up: bool = False, credit: int = 0) -> bytes:
-    """READ, as it stands in the channel ring."""
+    """READ, as it stands in the channel ring: data of a read pipe or its end; credit of a write pipe."""
     return _encode_read_write(Command.READ, identifier, data, hang_up, credit)
 
 
