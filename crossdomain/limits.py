@@ -12,6 +12,10 @@ MAX_MESSAGE_SIZE: Final = 65532
 MAX_IDENTIFIERS: Final = 28
 """Identifiers of one SEND or RECEIVE: the arrays of cross_domain_send_receive have 28 entries."""
 
+MAX_OBJECTS: Final = 1 << 20
+"""Ids of one Wayland connection and side.  libwayland allows 15 million; a browser holds some thousand,
+a burst of pipelined wl_display.sync some 100,000.  The object map takes 8 bytes for each."""
+
 # Cross-domain contexts and host memory.
 
 MAX_BLOB_SIZE: Final = (1 << 31) - 4096

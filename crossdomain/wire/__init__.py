@@ -1,0 +1,8 @@
+"""Wayland's wire format, without I/O: tables, walker, codec, registry filter, trace text."""
+
+from crossdomain.wire.engine import Direction, Flag, Record, Walk
+from crossdomain.wire.faults import WireFault
+from crossdomain.wire.tables import NO_INTERFACE, load
+from crossdomain.wire.walker import PythonWalker as Walker
+
+__all__ = ["NO_INTERFACE", "Direction", "Flag", "Record", "Walk", "Walker", "WireFault", "load"]

@@ -1,0 +1,259 @@
+"""The walker in plain Python: the oracle that the one in C is compared with.
+
+Nothing imports it in production.  It follows `crossdomain.wire.engine`'s
+description step by step, in the same order as `crossdomain/native/walker.c`.
+"""
+
+from typing import Final
+
+from crossdomain.errors import LocalError
+from crossdomain.limits import MAX_OBJECTS
+from crossdomain.wire.codec import (
+    DISPLAY_ID,
+    HEADER_SIZE,
+    SERVER_ID_START,
+    Data,
+    Value,
+    decode_arguments,
+)
+from crossdomain.wire.engine import (
+    MAX_DELETES,
+    MAX_RECORDS,
+    Direction,
+    FaultKind,
+    FaultSite,
+    Flag,
+    Interest,
+    Record,
+    Walk,
+    describe_fault,
+    messages_of,
+    resolve_interest,
+)
+from crossdomain.wire.faults import WireFault
+from crossdomain.wire.tables import NO_INTERFACE, Argument, ArgumentKind, Message, Tables
+
+_DELETE_ID: Final = (Direction.EVENT, DISPLAY_ID, 1)
+"""wl_display.delete_id: direction, object and opcode."""
+
+
+class _Refused(Exception):
+    """The message at hand is not allowed."""
+
+    def __init__(self, kind: FaultKind) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class _Entry:
+    """One object: `generations` counts the new_ids without a delete_id yet."""
+
+    __slots__ = ("generations", "interface", "version", "zombie")
+
+    def __init__(self, interface: int, version: int) -> None:
+        self.interface = interface
+        self.version = version
+        self.generations = 1
+        self.zombie = False
+
+
+class _Creation:
+    """The object that a message creates."""
+
+    __slots__ = ("interface", "object_id", "version")
+
+    def __init__(self, object_id: int, interface: int, version: int) -> None:
+        self.object_id = object_id
+        self.interface = interface
+        self.version = version
+
+
+class PythonWalker:
+    """`crossdomain.wire.engine.Walker` without C."""
+
+    def __init__(self, tables: Tables, interest: Interest, *, strict: bool) -> None:
+        self._tables = tables
+        self._interest = resolve_interest(tables, interest)
+        self._strict = strict
+        self._display = tables.index("wl_display")
+        self._entries: dict[int, _Entry] = {DISPLAY_ID: _Entry(self._display, 1)}
+        self._own: dict[int, int] = {}
+        self._next_client_id = DISPLAY_ID + 1
+        self._next_server_id = SERVER_ID_START
+
+    def walk(self, direction: Direction, data: Data) -> Walk:
+        view = memoryview(data)
+        records: list[Record] = []
+        offset = 0
+        while len(view) - offset >= HEADER_SIZE and len(records) < MAX_RECORDS:
+            object_id = int.from_bytes(view[offset : offset + 4], "little")
+            opcode = int.from_bytes(view[offset + 4 : offset + 6], "little")
+            size = int.from_bytes(view[offset + 6 : offset + 8], "little")
+            record = Record(offset, size, object_id, NO_INTERFACE, opcode, 0, 0)
+            try:
+                if size < HEADER_SIZE or size % 4:
+                    raise _Refused(FaultKind.SIZE)
+                if size > len(view) - offset:
+                    break
+                found = self._step(direction, view, record)
+            except _Refused as refused:
+                return Walk(offset, records, self._fault(direction, refused.kind, record))
+            if found is not None:
+                records.append(found)
+            offset += size
+        return Walk(offset, records, None)
+
+    def own(self, object_id: int, deletes: int = 1) -> None:
+        if not DISPLAY_ID < object_id <= self._next_client_id or object_id >= MAX_OBJECTS or deletes < 1:
+            raise LocalError(f"{object_id} can't be an object of the proxy's own")
+        pending = self._own.get(object_id, 0) + deletes
+        if pending > MAX_DELETES:
+            raise LocalError(f"too many own objects with the id {object_id}")
+        self._own[object_id] = pending
+        self._next_client_id = max(self._next_client_id, object_id + 1)
+
+    def own_pending(self, object_id: int) -> int:
+        return self._own.get(object_id, 0)
+
+    def release(self, object_id: int) -> None:
+        if object_id == DISPLAY_ID or self._entries.pop(object_id, None) is None:
+            raise LocalError(f"{object_id} is not in use")
+
+    def interface_of(self, object_id: int) -> int | None:
+        entry = self._entries.get(object_id)
+        return None if entry is None else entry.interface
+
+    def version_of(self, object_id: int) -> int | None:
+        entry = self._entries.get(object_id)
+        return None if entry is None else entry.version
+
+    def _fault(self, direction: Direction, kind: FaultKind, record: Record) -> WireFault:
+        entry = self._entries.get(record.object_id)
+        interface, version = (None, None) if entry is None else (entry.interface, entry.version)
+        site = FaultSite(kind, record.object_id, record.opcode, record.size, interface, version)
+        return describe_fault(self._tables, direction, site)
+
+    def _step(self, direction: Direction, view: memoryview, record: Record) -> Record | None:
+        """Walks one whole message; returns its record if it has one."""
+        entry = self._entries.get(record.object_id)
+        if direction is Direction.EVENT and record.object_id in self._own:
+            interface = NO_INTERFACE if entry is None else entry.interface
+            return record._replace(interface=interface, flags=Flag.OWN)
+        if entry is None or (entry.zombie and direction is Direction.REQUEST):
+            # libwayland's client, too, passes over the events of objects that it does not know.
+            if direction is Direction.REQUEST:
+                raise _Refused(FaultKind.OBJECT)
+            return None
+        try:
+            return self._known(direction, view, record, entry)
+        except _Refused:
+            if direction is Direction.REQUEST or self._strict:
+                raise
+            return None
+
+    def _known(self, direction: Direction, view: memoryview, record: Record, entry: _Entry) -> Record | None:
+        """Walks a message of an object that is in the map."""
+        messages = messages_of(self._tables, entry.interface, direction)
+        if record.opcode >= len(messages):
+            raise _Refused(FaultKind.OPCODE)
+        message = messages[record.opcode]
+        if direction is Direction.REQUEST and message.since > entry.version:
+            raise _Refused(FaultKind.VERSION)
+        try:
+            values = decode_arguments(message, view, record.offset)
+        except WireFault:
+            raise _Refused(FaultKind.ARGUMENTS) from None
+        creation = self._check(direction, entry, message, values)
+        if creation is not None:
+            self._admit(direction, creation)
+        if message.destructor and direction is Direction.REQUEST:
+            entry.zombie = True
+        if creation is not None:
+            self._create(direction, creation)
+        own = (direction, record.object_id, record.opcode) == _DELETE_ID and self._delete(values[0])
+        fds = sum(argument.kind is ArgumentKind.FD for argument in message.arguments)
+        interesting = (entry.interface, direction, record.opcode) in self._interest
+        if not (fds or own or interesting):
+            return None
+        return record._replace(interface=entry.interface, fds=fds, flags=Flag.OWN if own else 0)
+
+    def _check(
+        self, direction: Direction, entry: _Entry, message: Message, values: tuple[Value, ...]
+    ) -> _Creation | None:
+        """Checks the ids among the arguments; returns what the message creates."""
+        creation = None
+        for number, (argument, value) in enumerate(zip(message.arguments, values, strict=True)):
+            if not isinstance(value, int):
+                continue
+            if argument.kind is ArgumentKind.NEW_ID:
+                if argument.interface is None:
+                    interface, version = self._bound(values[number - 2], values[number - 1])
+                else:
+                    interface, version = self._tables.index(argument.interface), entry.version
+                creation = _Creation(value, interface, version)
+            elif argument.kind is ArgumentKind.OBJECT and direction is Direction.REQUEST and value:
+                self._check_object(argument, value)
+        return creation
+
+    def _bound(self, name: Value, version: Value) -> tuple[int, int]:
+        """Returns interface and version of a wl_registry.bind."""
+        interface = self._tables.find(name) if isinstance(name, str) else None
+        if interface is None or not isinstance(version, int):
+            raise _Refused(FaultKind.GLOBAL)
+        if not 1 <= version <= self._tables.at(interface).version:
+            raise _Refused(FaultKind.GLOBAL)
+        return interface, version
+
+    def _check_object(self, argument: Argument, object_id: int) -> None:
+        entry = self._entries.get(object_id)
+        if entry is None or entry.zombie:
+            raise _Refused(FaultKind.ARGUMENTS)
+        if argument.interface is not None and self._tables.index(argument.interface) != entry.interface:
+            raise _Refused(FaultKind.ARGUMENTS)
+
+    def _admit(self, direction: Direction, creation: _Creation) -> None:
+        """Checks that the id may be taken: the right range, no hole below it, not in use."""
+        object_id = creation.object_id
+        if (object_id >= SERVER_ID_START) != (direction is Direction.EVENT):
+            raise _Refused(FaultKind.ARGUMENTS)
+        first, following = (0, self._next_client_id)
+        if direction is Direction.EVENT:
+            first, following = (SERVER_ID_START, self._next_server_id)
+        if object_id - first >= MAX_OBJECTS:
+            raise _Refused(FaultKind.OBJECTS)
+        if object_id > following or object_id == DISPLAY_ID:
+            raise _Refused(FaultKind.ARGUMENTS)
+        if direction is Direction.EVENT:
+            return
+        entry = self._entries.get(object_id)
+        if self._strict and (entry is not None or object_id in self._own):
+            raise _Refused(FaultKind.ARGUMENTS)
+        if entry is not None and entry.generations == MAX_DELETES:
+            raise _Refused(FaultKind.OBJECTS)
+
+    def _create(self, direction: Direction, creation: _Creation) -> None:
+        object_id = creation.object_id
+        new = _Entry(creation.interface, creation.version)
+        old = self._entries.get(object_id)
+        if direction is Direction.REQUEST:
+            new.generations = 1 if old is None else old.generations + 1
+            self._next_client_id = max(self._next_client_id, object_id + 1)
+        else:
+            self._next_server_id = max(self._next_server_id, object_id + 1)
+        self._entries[object_id] = new
+
+    def _delete(self, object_id: Value) -> bool:
+        """Frees one generation of an id; returns whether it was one of the proxy's own."""
+        if not isinstance(object_id, int):
+            return False
+        pending = self._own.pop(object_id, 0)
+        if pending:
+            if pending > 1:
+                self._own[object_id] = pending - 1
+            return True
+        entry = self._entries.get(object_id)
+        if entry is not None and DISPLAY_ID < object_id < SERVER_ID_START:
+            entry.generations -= 1
+            if entry.generations == 0:
+                del self._entries[object_id]
+        return False
