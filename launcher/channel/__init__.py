@@ -1,0 +1,101 @@
+"""The way to the host: one channel is one cross-domain context, and carries one client.
+
+The seam between relay/, which knows Wayland, and whatever moves the bytes: `virtgpu` (DRM
+ioctls) or `local` (a Unix socket to the same daemon).  A channel decides nothing.  Its events
+are those of `crossdomain.abi.cross_domain`, with data that stays valid.
+"""
+
+from collections.abc import Callable, Sequence
+from mmap import mmap
+from typing import Protocol, TypeAlias
+
+from crossdomain.abi.cross_domain import Buffer, Identifier, ReadWrite, SendReceive
+
+Event: TypeAlias = SendReceive | ReadWrite
+"""A RECEIVE (of 0 bytes: the compositor is gone) or a READ."""
+
+
+class SharedMemory(Protocol):
+    """Memory of the host that is mapped here and can be given to the compositor."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, at least what was asked for."""
+        ...
+
+    @property
+    def buffer(self) -> mmap:
+        """The mapping, writable, valid until `close`."""
+        ...
+
+    @property
+    def identifier(self) -> Identifier:
+        """What a SEND names it by, any number of times."""
+        ...
+
+    def close(self) -> None:
+        """Unmaps it and gives it up here; the compositor keeps what it was given."""
+        ...
+
+
+class Channel(Protocol):
+    """One connection to a compositor on the host.
+
+    Every method raises HostFault where the other side is broken or gone, and OSError where
+    the machine has no more fds or memory; after either, `close` is all that is left to do.
+    """
+
+    @property
+    def max_send(self) -> int:
+        """Payload bytes of one `send`."""
+        ...
+
+    @property
+    def has_pipe_credit(self) -> bool:
+        """Whether pipes have flow control (`cross_domain.Feature.PIPE_CREDIT`)."""
+        ...
+
+    def fileno(self) -> int:
+        """Readable where `receive` has something; writable where a full channel has room again."""
+        ...
+
+    def send(self, data: Buffer, identifiers: Sequence[Identifier] = ()) -> bool:
+        """Sends bytes of the Wayland connection; the identifiers arrive as fds with the first byte.
+
+        At most `max_send` bytes and MAX_IDENTIFIERS identifiers.  Returns False where the channel
+        is full: nothing was taken.
+        """
+        ...
+
+    def write_pipe(self, identifier: int, data: Buffer, *, hang_up: bool = False, credit: int = 0) -> bool:
+        """Sends WRITE: data for a pipe, its end, or credit.  At most `max_send` bytes.
+
+        Returns False where the channel is full: nothing was taken.
+        """
+        ...
+
+    def receive(self) -> Sequence[Event]:
+        """Returns the events that are there, possibly none.  Never blocks.
+
+        A client that must not get more is served by not calling this: the host waits then.
+        """
+        ...
+
+    def create_memory(self, size: int) -> SharedMemory:
+        """Creates shared memory of at least `size` bytes, zeroed.  Waits for the host's answer."""
+        ...
+
+    def read_blob(self, identifier: Identifier) -> bytes:
+        """Returns the contents of a VIRTGPU_BLOB that a RECEIVE brought: good once.
+
+        Waits for the host's answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the context, and with it the connection to the compositor.  May be called again."""
+        ...
+
+
+OpenChannel: TypeAlias = Callable[[str], Channel]
+"""Opens a channel for the client of that name; raises EnvironmentFault, HostFault or OSError."""

@@ -1,0 +1,124 @@
+"""The virtio-gpu driver's ioctls as functions: numbers and bytes in, numbers out.
+
+Each raises OSError with the kernel's errno.  The layouts are `crossdomain.abi.virtgpu_drm`'s;
+memory that an ioctl points to is kept alive here for the length of the call.
+"""
+
+import fcntl
+import mmap
+import os
+import sys
+from struct import Struct
+from typing import Final, NamedTuple
+
+from crossdomain.abi import virtgpu_drm as abi
+from crossdomain.native import address_of
+
+_INT: Final = Struct("=i")
+_HANDLE: Final = Struct("<I")
+_NAME_SIZE: Final = 64
+
+
+class Blob(NamedTuple):
+    """A GEM object of ours, and the resource's number on the wire."""
+
+    handle: int
+    resource_id: int
+
+
+def open_node(path: str) -> int:
+    """Opens a render node without blocking reads; the caller owns the fd."""
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+
+
+def driver_name(fd: int) -> bytes:
+    """Returns what the driver of a DRM node calls itself."""
+    name = bytearray(_NAME_SIZE)
+    version = bytearray(abi.DRM_VERSION.pack(0, 0, 0, len(name), address_of(name), 0, 0, 0, 0))
+    fcntl.ioctl(fd, abi.DRM_IOCTL_VERSION, version)
+    length: int = abi.DRM_VERSION.unpack(version)[3]
+    return bytes(name[:length])
+
+
+def get_parameter(fd: int, parameter: int) -> int:
+    """Returns a VIRTGPU_PARAM; 0 where this kernel does not know it."""
+    value = bytearray(_INT.size)
+    try:
+        fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_GETPARAM, abi.GETPARAM.pack(parameter, address_of(value)))
+    except OSError:
+        return 0
+    return int(_INT.unpack(value)[0])
+
+
+def get_capset(fd: int, capset_id: int, size: int) -> bytes:
+    """Returns up to `size` bytes of a capset; what the host does not fill stays zero."""
+    capset = bytearray(size)
+    request = abi.GET_CAPS.pack(capset_id, 0, address_of(capset), size, 0)
+    fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_GET_CAPS, request)
+    return bytes(capset)
+
+
+def create_context(fd: int, capset_id: int, rings: int, poll_rings_mask: int) -> None:
+    """Makes this open file a context of a capset; once, before anything else."""
+    parameters = b"".join(
+        (
+            abi.CONTEXT_SET_PARAM.pack(abi.VIRTGPU_CONTEXT_PARAM_CAPSET_ID, capset_id),
+            abi.CONTEXT_SET_PARAM.pack(abi.VIRTGPU_CONTEXT_PARAM_NUM_RINGS, rings),
+            abi.CONTEXT_SET_PARAM.pack(abi.VIRTGPU_CONTEXT_PARAM_POLL_RINGS_MASK, poll_rings_mask),
+        )
+    )
+    count = len(parameters) // abi.CONTEXT_SET_PARAM.size
+    fcntl.ioctl(
+        fd, abi.DRM_IOCTL_VIRTGPU_CONTEXT_INIT, abi.CONTEXT_INIT.pack(count, 0, address_of(parameters))
+    )
+
+
+def create_blob(fd: int, memory: int, flags: int, size: int, blob_id: int) -> Blob:
+    """Creates a blob of `size` bytes (whole pages); the caller closes its handle."""
+    request = bytearray(abi.RESOURCE_CREATE_BLOB.pack(memory, flags, 0, 0, size, 0, 0, 0, blob_id))
+    fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_RESOURCE_CREATE_BLOB, request)
+    _memory, _flags, handle, resource_id, *_rest = abi.RESOURCE_CREATE_BLOB.unpack(request)
+    return Blob(handle, resource_id)
+
+
+def map_blob(fd: int, handle: int, size: int) -> mmap.mmap:
+    """Maps a whole blob, shared and writable."""
+    request = bytearray(abi.MAP.pack(0, handle, 0))
+    fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_MAP, request)
+    offset: int = abi.MAP.unpack(request)[0]
+    if sys.version_info >= (3, 13):
+        # Otherwise each mapping holds a duplicate of the fd, and a client with many buffers has many.
+        return mmap.mmap(fd, size, offset=offset, trackfd=False)
+    return mmap.mmap(fd, size, offset=offset)
+
+
+def close_handle(fd: int, handle: int) -> None:
+    """Drops a GEM handle; what is mapped or known to the host by other means lives on."""
+    fcntl.ioctl(fd, abi.DRM_IOCTL_GEM_CLOSE, abi.DRM_GEM_CLOSE.pack(handle, 0))
+
+
+def execute(fd: int, commands: bytes, *, ring_idx: int | None = None, handle: int = 0) -> None:
+    """Submits commands, which the kernel copies; waits while the queue to the host is full.
+
+    With `ring_idx` there is a fence on that ring; `handle` is a GEM object that `wait` then waits for.
+    """
+    handles = _HANDLE.pack(handle) if handle else b""
+    flags = 0 if ring_idx is None else abi.VIRTGPU_EXECBUF_RING_IDX
+    request = bytearray(
+        abi.EXECBUFFER.pack(
+            flags,
+            len(commands),
+            address_of(commands),
+            address_of(handles) if handles else 0,
+            len(handles) // _HANDLE.size,
+            -1,
+            ring_idx or 0,
+            *(0, 0, 0, 0, 0),
+        )
+    )
+    fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_EXECBUFFER, request)
+
+
+def wait(fd: int, handle: int) -> None:
+    """Waits until the host has done what was submitted with `handle`; EBUSY after the kernel's 15 s."""
+    fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_WAIT, abi.WAIT.pack(handle, 0))

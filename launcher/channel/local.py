@@ -1,0 +1,282 @@
+"""The channel without a virtual machine: packets to a daemon on the same machine.
+
+Speaks `crossdomain.abi.local` over a SOCK_SEQPACKET socket.  The events that come while an
+answer is awaited are kept for the next `receive`.
+"""
+
+import array
+import errno
+import mmap
+import os
+import select
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from crossdomain.abi import cross_domain, local
+from crossdomain.abi.cross_domain import Buffer, Feature, Identifier, IdentifierType
+from crossdomain.errors import EnvironmentFault, HostFault
+from launcher import log
+from launcher.channel import Event
+from launcher.channel.memory import linear_image, quantise, round_to_pages
+
+_ANSWER_TIMEOUT_MS: Final = 10_000
+"""A daemon that does not answer for so long costs the client that asked: nobody else is served meanwhile."""
+_MAX_EVENTS: Final = 16
+"""Events of one `receive`, so that one busy client does not keep the others waiting."""
+_HANG_UP: Final = cross_domain.encode_receive(b"")
+_ANCILLARY: Final = socket.CMSG_SPACE(array.array("i").itemsize)
+
+
+class LocalMemory:
+    """A blob of the daemon's: its fd was mapped and closed, the daemon keeps it under `identifier`."""
+
+    __slots__ = ("_channel", "buffer", "identifier", "size")
+
+    def __init__(self, channel: "LocalChannel", resource_id: int, buffer: mmap.mmap) -> None:
+        self._channel = channel
+        self.buffer = buffer
+        self.size = len(buffer)
+        self.identifier = Identifier(resource_id, IdentifierType.VIRTGPU_BLOB, self.size)
+
+    def close(self) -> None:
+        """Unmaps the memory and lets the daemon forget it."""
+        self.buffer.close()
+        self._channel.destroy_resource(self.identifier.identifier)
+
+
+class LocalChannel:
+    """`launcher.channel.Channel` over a Unix socket."""
+
+    def __init__(self, path: str, client: str) -> None:
+        """Connects to the daemon at `path` on behalf of the client of that name.
+
+        Raises:
+            EnvironmentFault: nobody listens there, or it is no crossdomain host.
+        """
+        self._client = client
+        self._images: dict[int, tuple[int, int]] = {}
+        self._events: list[Event] = []
+        self._destroyed: list[int] = []
+        self._next_resource = 1
+        self._socket = _connect(path)
+        try:
+            self._capset = self._greet(path, client)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    @property
+    def max_send(self) -> int:
+        return self._capset.max_send
+
+    @property
+    def has_pipe_credit(self) -> bool:
+        return bool(self._capset.features & Feature.PIPE_CREDIT)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, data: Buffer, identifiers: Sequence[Identifier] = ()) -> bool:
+        return self._submit(cross_domain.encode_send(data, tuple(identifiers)))
+
+    def write_pipe(self, identifier: int, data: Buffer, *, hang_up: bool = False, credit: int = 0) -> bool:
+        return self._submit(cross_domain.encode_write(identifier, data, hang_up=hang_up, credit=credit))
+
+    def receive(self) -> Sequence[Event]:
+        events, self._events = self._events, []
+        while len(events) < _MAX_EVENTS:
+            packet, fd = self._receive_packet()
+            if packet is None:
+                break
+            self._keep(packet, fd, events)
+        return events
+
+    def create_memory(self, size: int) -> LocalMemory:
+        wanted = quantise(size)
+        image = self._images.get(wanted)
+        if image is None:
+            image = self._images[wanted] = self._require_image(wanted)
+        resource_id, buffer = self._create_host_blob(*image)
+        return LocalMemory(self, resource_id, buffer)
+
+    def read_blob(self, identifier: Identifier) -> bytes:
+        resource_id, buffer = self._create_host_blob(identifier.identifier, round_to_pages(identifier.size))
+        try:
+            return buffer[: identifier.size]
+        finally:
+            buffer.close()
+            self.destroy_resource(resource_id)
+
+    def destroy_resource(self, resource_id: int) -> None:
+        """Lets the daemon forget a resource; a full channel does it later, a closed one needs not."""
+        if self._socket.fileno() < 0:
+            return
+        self._destroyed.append(resource_id)
+        self._flush_destroyed()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _greet(self, path: str, client: str) -> cross_domain.Capset:
+        hello = local.HELLO.pack(local.VERSION) + client.encode(errors="replace")
+        self._send_waiting(local.encode_packet(local.ToDaemon.HELLO, hello))
+        try:
+            packet, _fd = self._await(local.ToLauncher.WELCOME)
+        except HostFault as fault:
+            raise EnvironmentFault(
+                f"{path!r} does not answer as a crossdomain host: {fault}",
+                hint="give the socket that `crossdomain host --local SOCKET` printed, of the same version",
+            ) from None
+        init = cross_domain.encode_init(cross_domain.RING_NONE, cross_domain.RING_NONE)
+        self._send_waiting(local.encode_packet(local.ToDaemon.SUBMIT, init))
+        return cross_domain.parse_capset(packet.payload)
+
+    def _require_image(self, size: int) -> tuple[int, int]:
+        """Returns a reusable blob id for `size` bytes, and the bytes that such a blob has."""
+        command = cross_domain.encode_get_image_requirements(*linear_image(size))
+        self._send_waiting(local.encode_packet(local.ToDaemon.SUBMIT, command))
+        packet, _fd = self._await(local.ToLauncher.QUERY)
+        requirements = cross_domain.parse_image_requirements(packet.payload)
+        if requirements.size < size:
+            raise HostFault(f"memory of {requirements.size} bytes offered where {size} were asked for")
+        return requirements.blob_id, requirements.size
+
+    def _create_host_blob(self, blob_id: int, size: int) -> tuple[int, mmap.mmap]:
+        resource_id = self._next_resource
+        self._next_resource += 1
+        payload = local.BLOB_ID.pack(blob_id)
+        self._send_waiting(
+            local.encode_packet(local.ToDaemon.CREATE_HOST_BLOB, payload, resource_id=resource_id, size=size)
+        )
+        packet, fd = self._await(local.ToLauncher.CREATED)
+        if fd < 0:
+            raise HostFault("memory was created, and no fd came with it")
+        try:
+            if packet.resource_id != resource_id or packet.size != size:
+                raise HostFault("other memory was created than what was asked for")
+            return resource_id, mmap.mmap(fd, size)
+        except ValueError as error:
+            raise HostFault(f"the memory's fd can't be mapped: {error}") from None
+        finally:
+            os.close(fd)
+
+    def _submit(self, commands: bytes) -> bool:
+        self._flush_destroyed()
+        return self._send_packet(local.encode_packet(local.ToDaemon.SUBMIT, commands))
+
+    def _flush_destroyed(self) -> None:
+        while self._destroyed:
+            packet = local.encode_packet(local.ToDaemon.DESTROY, resource_id=self._destroyed[-1])
+            if not self._send_packet(packet):
+                return
+            self._destroyed.pop()
+
+    def _send_packet(self, packet: bytes) -> bool:
+        try:
+            self._socket.send(packet)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            # A daemon that is gone may have left events; `receive` tells of the end after the last.
+            if error.errno in (errno.EPIPE, errno.ECONNRESET):
+                return True
+            raise
+        return True
+
+    def _send_waiting(self, packet: bytes) -> None:
+        while not self._send_packet(packet):
+            # Its answers have to be read meanwhile, or both of us would wait for ever.
+            if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:
+                received, fd = self._receive_packet()
+                if received is not None:
+                    self._keep(received, fd, self._events)
+
+    def _await(self, type_: local.ToLauncher) -> tuple[local.Packet, int]:
+        """Returns the next packet of that type with its fd or -1, which the caller owns."""
+        while True:
+            packet, fd = self._receive_packet()
+            if packet is None:
+                self._wait(select.POLLIN)
+            elif packet.type == type_:
+                return packet, fd
+            elif packet.type == local.ToLauncher.ERROR:
+                _close(fd)
+                raise HostFault(f"the host refused: {_text(packet)}")
+            else:
+                self._keep(packet, fd, self._events)
+
+    def _keep(self, packet: local.Packet, fd: int, events: list[Event]) -> None:
+        """Appends what came unasked: an event, or word of a command that was refused."""
+        if packet.type == local.ToLauncher.EVENT:
+            _close(fd)
+            events.append(cross_domain.parse_event(packet.payload))
+        elif packet.type == local.ToLauncher.ERROR:
+            # Where it ends the client, an event says so.
+            _close(fd)
+            log.warning(f"the host refused: {_text(packet)}", client=self._client)
+        else:
+            _close(fd)
+            raise HostFault(f"the host sent a packet of type {packet.type:#x} that nobody asked for")
+
+    def _wait(self, events: int) -> int:
+        poll = select.poll()
+        poll.register(self._socket, events)
+        ready = poll.poll(_ANSWER_TIMEOUT_MS)
+        if not ready:
+            raise HostFault("the host does not answer")
+        return ready[0][1]
+
+    def _receive_packet(self) -> tuple[local.Packet | None, int]:
+        """Returns the next packet, or None where there is none now, and the fd that came with it or -1."""
+        try:
+            data, ancillary, flags, _ = self._socket.recvmsg(
+                local.MAX_PACKET, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return None, -1
+        except ConnectionResetError:
+            data, ancillary, flags = b"", [], 0
+        fd = _take_fd(ancillary)
+        if not data:
+            _close(fd)
+            return local.Packet(local.ToLauncher.EVENT, 0, 0, memoryview(_HANG_UP)), -1
+        try:
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                raise ValueError("a packet too large, or with too many fds")
+            return local.parse_packet(data), fd
+        except ValueError as error:
+            _close(fd)
+            raise HostFault(f"the host sent {error}") from None
+
+
+def _connect(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    try:
+        connection.connect(path)
+    except OSError as error:
+        connection.close()
+        raise EnvironmentFault(
+            f"no crossdomain host at {path!r}: {error.strerror or error}",
+            hint="is `crossdomain host` running?",
+        ) from None
+    connection.setblocking(False)
+    return connection
+
+
+def _text(packet: local.Packet) -> str:
+    return repr(bytes(packet.payload[:200]).decode(errors="replace"))
+
+
+def _take_fd(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """Returns the one fd that the daemon sends at a time, or -1."""
+    for level, type_, data in ancillary:
+        if level == socket.SOL_SOCKET and type_ == socket.SCM_RIGHTS:
+            fds = array.array("i", data[: len(data) // 4 * 4])
+            return fds[0] if fds else -1
+    return -1
+
+
+def _close(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)

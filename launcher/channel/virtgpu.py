@@ -1,0 +1,213 @@
+"""The channel over virtio-gpu: DRM ioctls on a render node, one open file per client.
+
+The sequence is sommelier's (cross-domain protocol, "What a guest does"): a context with two
+rings in guest memory, INIT of 20 bytes, then one POLL outstanding at a time, whose fence makes
+the file readable when an event stands in the channel ring.  `launcher.channel.drm` has the
+ioctls, `launcher.channel.render_node` finds the node.
+"""
+
+import errno
+import mmap
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from crossdomain.abi import cross_domain, virtgpu_drm
+from crossdomain.abi.cross_domain import Buffer, Capset, Feature, Identifier, IdentifierType, SendReceive
+from crossdomain.errors import HostFault
+from launcher.channel import Event, drm
+from launcher.channel.memory import PAGE_SIZE, linear_image, quantise, round_to_pages
+
+_RING_COUNT: Final = 2
+_CHANNEL_RING_SIZE: Final = 32768
+"""Bytes.  Only our own host is known to handle a ring of more than one page, which may be scattered."""
+_EVENTS: Final = virtgpu_drm.DRM_EVENT.size * 8
+
+
+class _Blob:
+    """One mapped blob of either kind; `close` unmaps it and drops the handle."""
+
+    __slots__ = ("_drm_fd", "_handle", "buffer", "resource_id", "size")
+
+    def __init__(self, drm_fd: int, blob: drm.Blob, size: int) -> None:
+        """Takes ownership of the blob's handle."""
+        self._drm_fd = drm_fd
+        self._handle = blob.handle
+        self.resource_id = blob.resource_id
+        self.size = size
+        try:
+            self.buffer = drm.map_blob(drm_fd, blob.handle, size)
+        except OSError:
+            drm.close_handle(drm_fd, blob.handle)
+            raise
+
+    @property
+    def handle(self) -> int:
+        """The GEM handle."""
+        return self._handle
+
+    def close(self) -> None:
+        """May be called again."""
+        if self._handle:
+            self.buffer.close()
+            drm.close_handle(self._drm_fd, self._handle)
+            self._handle = 0
+
+
+class VirtgpuMemory:
+    """A HOST3D blob, mapped through the host-visible window."""
+
+    __slots__ = ("_blob", "identifier")
+
+    def __init__(self, blob: _Blob) -> None:
+        self._blob = blob
+        self.identifier = Identifier(blob.resource_id, IdentifierType.VIRTGPU_BLOB, blob.size)
+
+    @property
+    def size(self) -> int:
+        return self._blob.size
+
+    @property
+    def buffer(self) -> mmap.mmap:
+        return self._blob.buffer
+
+    def close(self) -> None:
+        """Unmaps it; the compositor keeps what it was given."""
+        self._blob.close()
+
+
+class VirtgpuChannel:
+    """`launcher.channel.Channel` over a render node."""
+
+    def __init__(self, node: str, capset: Capset) -> None:
+        """Opens `node`, whose capset 5 says `capset`, and makes a context on it.
+
+        Raises:
+            OSError: the node can't be opened, or the driver refused.
+        """
+        self._capset = capset
+        self._images: dict[int, tuple[int, int]] = {}
+        self._blobs: list[_Blob] = []
+        self._fd = drm.open_node(node)
+        try:
+            drm.create_context(self._fd, cross_domain.CAPSET_ID, _RING_COUNT, 1 << cross_domain.CHANNEL_RING)
+            own_host = bool(capset.features)
+            self._query_ring = self._create_ring(PAGE_SIZE)
+            self._channel_ring = self._create_ring(_CHANNEL_RING_SIZE if own_host else PAGE_SIZE)
+            query, channel = self._query_ring.resource_id, self._channel_ring.resource_id
+            drm.execute(self._fd, cross_domain.encode_init(query, channel))
+            self._poll()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def max_send(self) -> int:
+        return self._capset.max_send
+
+    @property
+    def has_pipe_credit(self) -> bool:
+        return bool(self._capset.features & Feature.PIPE_CREDIT)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def send(self, data: Buffer, identifiers: Sequence[Identifier] = ()) -> bool:
+        self._execute(cross_domain.encode_send(data, tuple(identifiers)))
+        return True
+
+    def write_pipe(self, identifier: int, data: Buffer, *, hang_up: bool = False, credit: int = 0) -> bool:
+        self._execute(cross_domain.encode_write(identifier, data, hang_up=hang_up, credit=credit))
+        return True
+
+    def receive(self) -> Sequence[Event]:
+        try:
+            signalled = os.read(self._fd, _EVENTS)
+        except BlockingIOError:
+            return ()
+        except OSError as error:
+            raise HostFault(f"the GPU's events can't be read: {error.strerror}") from None
+        if not _has_fence(signalled):
+            return ()
+        event = cross_domain.parse_event(self._channel_ring.buffer)
+        event = event._replace(data=memoryview(bytes(event.data)))
+        # The host writes into the ring again as soon as it is polled, so the data had to be copied before.
+        if not (isinstance(event, SendReceive) and not event.data and not event.identifiers):
+            self._poll()
+        return (event,)
+
+    def create_memory(self, size: int) -> VirtgpuMemory:
+        wanted = quantise(size)
+        image = self._images.get(wanted)
+        if image is None:
+            image = self._images[wanted] = self._require_image(wanted)
+        return VirtgpuMemory(self._create_host_blob(*image))
+
+    def read_blob(self, identifier: Identifier) -> bytes:
+        blob = self._create_host_blob(identifier.identifier, round_to_pages(identifier.size))
+        try:
+            return blob.buffer[: identifier.size]
+        finally:
+            blob.close()
+
+    def close(self) -> None:
+        if self._fd < 0:
+            return
+        for blob in self._blobs:
+            blob.close()
+        os.close(self._fd)
+        self._fd = -1
+
+    def _create_ring(self, size: int) -> _Blob:
+        created = drm.create_blob(
+            self._fd, virtgpu_drm.VIRTGPU_BLOB_MEM_GUEST, virtgpu_drm.VIRTGPU_BLOB_FLAG_USE_MAPPABLE, size, 0
+        )
+        ring = _Blob(self._fd, created, size)
+        self._blobs.append(ring)
+        return ring
+
+    def _create_host_blob(self, blob_id: int, size: int) -> _Blob:
+        flags = virtgpu_drm.VIRTGPU_BLOB_FLAG_USE_MAPPABLE | virtgpu_drm.VIRTGPU_BLOB_FLAG_USE_SHAREABLE
+        created = drm.create_blob(self._fd, virtgpu_drm.VIRTGPU_BLOB_MEM_HOST3D, flags, size, blob_id)
+        try:
+            return _Blob(self._fd, created, size)
+        except OSError as error:
+            # The ioctl that creates it does not wait for the host: a refusal is seen here first.
+            raise HostFault(f"the host refused {size} bytes of memory: {error.strerror}") from None
+
+    def _require_image(self, size: int) -> tuple[int, int]:
+        """Returns a reusable blob id for `size` bytes, and the bytes that such a blob has."""
+        answer = self._query_ring.buffer
+        answer[: cross_domain.IMAGE_REQUIREMENTS.size] = bytes(cross_domain.IMAGE_REQUIREMENTS.size)
+        command = cross_domain.encode_get_image_requirements(*linear_image(size))
+        drm.execute(self._fd, command, ring_idx=cross_domain.QUERY_RING, handle=self._query_ring.handle)
+        try:
+            drm.wait(self._fd, self._query_ring.handle)
+        except OSError as error:
+            raise HostFault(f"the host did not answer for image requirements: {error.strerror}") from None
+        requirements = cross_domain.parse_image_requirements(answer)
+        if requirements.size < size:
+            raise HostFault(f"memory of {requirements.size} bytes offered where {size} were asked for")
+        return requirements.blob_id, requirements.size
+
+    def _poll(self) -> None:
+        drm.execute(self._fd, cross_domain.encode_poll(), ring_idx=cross_domain.CHANNEL_RING)
+
+    def _execute(self, commands: bytes) -> None:
+        try:
+            drm.execute(self._fd, commands)
+        except OSError as error:
+            if error.errno in (errno.ENODEV, errno.EIO):
+                raise HostFault(f"the virtual GPU is gone: {error.strerror}") from None
+            raise
+
+
+def _has_fence(events: bytes) -> bool:
+    """Whether a fence of ours is among the drm_events: one POLL is outstanding, so there is one at most."""
+    offset = 0
+    while offset + virtgpu_drm.DRM_EVENT.size <= len(events):
+        type_, length = virtgpu_drm.DRM_EVENT.unpack_from(events, offset)
+        if type_ == virtgpu_drm.VIRTGPU_EVENT_FENCE_SIGNALED:
+            return True
+        offset += max(length, virtgpu_drm.DRM_EVENT.size)
+    return False

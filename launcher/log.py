@@ -1,0 +1,91 @@
+"""The launcher's own lines on stderr.
+
+`logging` costs a third of the start-up; this has levels, a client's name in every line, and
+a limit on what one peer can make us print.  Texts that come from a peer are given as %r.
+"""
+
+import os
+import sys
+import time
+from enum import IntEnum
+from typing import Final
+
+PROGRAM: Final = "crossdomain-run"
+_BURST: Final = 20
+"""Lines in one second; a client that reconnects in a loop must not fill the journal."""
+
+
+class Level(IntEnum):
+    """How much is said: each level includes those above it."""
+
+    ERROR = 0
+    WARNING = 1
+    INFO = 2
+    DEBUG = 3
+
+
+_level = Level.WARNING
+_second = 0
+_printed = 0
+_suppressed = 0
+
+
+def set_level(level: Level) -> None:
+    """From now on prints `level` and what is graver."""
+    global _level
+    _level = level
+
+
+def is_enabled(level: Level) -> bool:
+    """Whether a line of `level` would be printed, for texts that cost something to make."""
+    return level <= _level
+
+
+def error(text: str, *, client: str = "") -> None:
+    """What ends the command, or should never happen."""
+    _print(Level.ERROR, text, client)
+
+
+def warning(text: str, *, client: str = "") -> None:
+    """A peer's fault."""
+    _print(Level.WARNING, text, client)
+
+
+def info(text: str, *, client: str = "") -> None:
+    """What lives and ends: sockets, clients, the application."""
+    _print(Level.INFO, text, client)
+
+
+def debug(text: str, *, client: str = "") -> None:
+    """Everything else."""
+    _print(Level.DEBUG, text, client)
+
+
+def trace(text: str, *, client: str) -> None:
+    """A Wayland message; asked for by --trace, so neither level nor limit holds it back."""
+    _write(f"{client}: {text}")
+
+
+def _print(level: Level, text: str, client: str) -> None:
+    global _second, _printed, _suppressed
+    if level > _level:
+        return
+    now = int(time.monotonic())
+    if now != _second:
+        if _suppressed:
+            _write(f"{_suppressed} more lines were left out")
+        _second, _printed, _suppressed = now, 0, 0
+    if level is Level.ERROR or _level is Level.DEBUG or _printed < _BURST:
+        _printed += 1
+        _write(f"{client}: {text}" if client else text)
+    else:
+        _suppressed += 1
+
+
+def _write(text: str) -> None:
+    # One write, so that lines of several processes do not mix; a closed stderr is no reason to end.
+    line = f"{PROGRAM}: {text}\n".encode(errors="backslashreplace")
+    try:
+        os.write(sys.stderr.fileno() if sys.stderr is not None else 2, line)
+    except (OSError, ValueError):
+        return

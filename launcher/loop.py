@@ -1,0 +1,75 @@
+"""The launcher's event loop: fds and handlers on one epoll, nothing else.
+
+asyncio would cost more time to import than everything else that the launcher does until
+the application starts.  There are no timers: an idle launcher is never woken.
+"""
+
+import select
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+READABLE: Final = select.EPOLLIN
+WRITABLE: Final = select.EPOLLOUT
+GONE: Final = select.EPOLLHUP | select.EPOLLERR
+"""Reported whether asked for or not: a handler that gets it has to read to the end or to let the fd go."""
+
+Handler: TypeAlias = Callable[[int], None]
+"""Called with the events that are ready, as a bit set.  It may be called once too often, after another
+handler of the same round has closed the fd and its number came back: never read without O_NONBLOCK."""
+
+
+class Loop:
+    """Calls the handlers of ready fds, one round after the other, in the thread that runs it.
+
+    The loop owns no fd but its epoll's; whoever added an fd removes it before closing it.
+    """
+
+    __slots__ = ("_epoll", "_handlers", "_stopped")
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self._stopped = False
+
+    def add(self, fd: int, events: int, handler: Handler) -> None:
+        """Calls `handler` whenever one of `events` is there (level-triggered)."""
+        self._epoll.register(fd, events)
+        self._handlers[fd] = handler
+
+    def change(self, fd: int, events: int) -> None:
+        """Waits for other events on an fd that was added; 0 leaves GONE alone."""
+        self._epoll.modify(fd, events)
+
+    def remove(self, fd: int) -> None:
+        """Forgets an fd that was added."""
+        del self._handlers[fd]
+        self._epoll.unregister(fd)
+
+    def run(self) -> None:
+        """Serves until `stop` is called."""
+        while not self._stopped:
+            self._round(None)
+
+    def drain(self, rounds: int) -> None:
+        """Serves what is ready now without waiting for more, at most `rounds` times."""
+        for _ in range(rounds):
+            if not self._round(0):
+                return
+
+    def stop(self) -> None:
+        """Lets `run` return after the current round."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """Gives the epoll up; the loop can't be used any more."""
+        self._handlers.clear()
+        self._epoll.close()
+
+    def _round(self, timeout: float | None) -> int:
+        ready = self._epoll.poll(timeout)
+        for fd, events in ready:
+            # An earlier handler of this round may have removed it.
+            handler = self._handlers.get(fd)
+            if handler is not None:
+                handler(events)
+        return len(ready)
