@@ -1,0 +1,113 @@
+"""Deterministic pixels for the test clients, cheap enough for an interpreter under TCG."""
+
+from fractions import Fraction
+from functools import cache
+from typing import Final, NamedTuple
+
+from tests.fakes.windows import Buffer, Rectangle, Surface
+
+ARGB8888: Final = 0
+XRGB8888: Final = 1
+
+
+class Format(NamedTuple):
+    """How much memory a format takes; `planes` is all planes' bytes in units of stride x height."""
+
+    bytes_per_pixel: int
+    planes: Fraction = Fraction(1)
+
+
+def fourcc(name: str) -> int:
+    """The number of a DRM format."""
+    return int.from_bytes(name.encode("ascii"), "little")
+
+
+def _table() -> dict[int, Format]:
+    by_size = {
+        1: "C8   R8   ",
+        2: "RG16 BG16 XR15 AR15 XR12 AR12 YUYV UYVY",
+        3: "RG24 BG24",
+        4: "XB24 AB24 RX24 RA24 BX24 BA24 XR30 AR30 XB30 AB30 RX30 RA30 BX30 BA30 XYUV AYUV",
+        8: "XR48 AR48 XB48 AB48 XR4H AR4H XB4H AB4H",
+    }
+    table = {ARGB8888: Format(4), XRGB8888: Format(4)}
+    for size, names in by_size.items():
+        for start in range(0, len(names), 5):
+            table[fourcc(names[start : start + 4])] = Format(size)
+    table[fourcc("YU12")] = Format(1, Fraction(3, 2))
+    table[fourcc("NV12")] = Format(1, Fraction(3, 2))
+    table[fourcc("NV16")] = Format(1, Fraction(2))
+    table[fourcc("NV24")] = Format(1, Fraction(3))
+    table[fourcc("YU24")] = Format(1, Fraction(3))
+    return table
+
+
+FORMATS: Final = _table()
+"""The formats that compositors offer.  One that is missing here fails the test that met it."""
+
+
+@cache
+def _shift(amount: int) -> bytes:
+    """A translation table that adds to every byte."""
+    return bytes((value + amount) & 0xFF for value in range(256))
+
+
+@cache
+def _base_row(x: int, width: int, bytes_per_pixel: int) -> bytes:
+    """A gradient of its own for each byte of a pixel, by absolute position."""
+    return bytes(
+        (column * (1 + 2 * channel) + (column & 16) * 3) & 0xFF
+        for column in range(x, x + width)
+        for channel in range(bytes_per_pixel)
+    )
+
+
+def paint(buffer: Buffer, area: Rectangle, *, seed: int) -> None:
+    """Fill the part of `area` that is inside the buffer with the pattern number `seed`.
+
+    A pixel depends on its position and the seed alone.  Four-byte pixels get all bits of the
+    last byte set, so that formats with alpha in it are opaque.
+    """
+    layout = buffer.layout
+    x1, y1 = max(area.x, 0), max(area.y, 0)
+    x2, y2 = min(area.x + area.width, layout.width), min(area.y + area.height, layout.height)
+    if x1 >= x2:
+        return
+    base = _base_row(x1, x2 - x1, layout.bytes_per_pixel)
+    for row in range(y1, y2):
+        pixels = bytearray(base.translate(_shift((seed * 53 + row * 3) & 0xFF)))
+        if layout.bytes_per_pixel == 4:
+            pixels[3::4] = b"\xff" * (x2 - x1)
+        buffer.write_row(row, x1, bytes(pixels))
+
+
+class Swapchain:
+    """Buffers of one size that a surface shows in turn.
+
+    What changed while a buffer was away is drawn into it before it is used again, as every
+    client with buffer ages does: only the newest changes need damage.
+    """
+
+    def __init__(self, surface: Surface, buffers: list[Buffer]) -> None:
+        self.surface = surface
+        self.buffers = buffers
+        self._drawn = [0 for _ in buffers]
+        self._history: list[tuple[list[Rectangle], int]] = []
+        self._turn = 0
+
+    def draw(self, areas: list[Rectangle], *, seed: int) -> None:
+        """Draw pattern `seed` into `areas` of the next free buffer and attach it; damage is the caller's."""
+        self._history.append((areas, seed))
+        self._turn = (self._turn + 1) % len(self.buffers)
+        buffer = self.buffers[self._turn]
+        buffer.wait_released()
+        for missed, missed_seed in self._history[self._drawn[self._turn] :]:
+            for area in missed:
+                paint(buffer, area, seed=missed_seed)
+        self._drawn[self._turn] = len(self._history)
+        self.surface.attach(buffer)
+
+    def destroy(self) -> None:
+        """Destroy the buffers."""
+        for buffer in self.buffers:
+            buffer.destroy()

@@ -1,0 +1,44 @@
+"""Draws the patterns; see the package."""
+
+import sys
+from typing import Final
+
+from tests.fakes.client import FakeClient
+from tests.fakes.patterns import buffers, damage, geometry, trees
+from tests.fakes.patterns.stage import Scenario, Stage
+
+SCENARIOS: Final[tuple[Scenario, ...]] = (
+    buffers.formats,
+    buffers.offsets,
+    buffers.pool_growth,
+    buffers.sizes,
+    buffers.short_lived,
+    damage.damage,
+    damage.damage_of_both_kinds,
+    damage.without_attach,
+    geometry.transforms,
+    geometry.viewports,
+    trees.subsurfaces,
+    trees.one_buffer_on_two_surfaces,
+    trees.translucent,
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run all scenarios, or those named on the command line."""
+    chosen = [scenario for scenario in SCENARIOS if not arguments or scenario.__name__ in arguments]
+    with FakeClient() as client:
+        stage = Stage(client)
+        for scenario in chosen:
+            for name in scenario(stage):
+                client.round_trip()
+                print(f"step {scenario.__name__}: {name}", flush=True)
+                if not sys.stdin.readline():
+                    return 1
+            stage.clear()
+    print("done", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,131 @@
+"""Patterns on surfaces whose coordinates are not those of their buffers."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from tests.fakes.client import Proxy
+from tests.fakes.painting import Swapchain
+from tests.fakes.patterns.stage import HEIGHT, WIDTH, Stage
+from tests.fakes.windows import Rectangle
+
+_FIXED: Final = 256
+"""1.0 in 24.8 fixed."""
+
+_NORMAL: Final = 0
+"""wl_output.transform without rotation."""
+
+
+def into_buffer(area: Rectangle, transform: int, scale: int) -> Rectangle:
+    """Surface coordinates of a WIDTH x HEIGHT buffer's surface as buffer coordinates.
+
+    `transform` is a wl_output.transform: bit 2 mirrors around the vertical axis, the lower two
+    turn counter-clockwise by quarters; wl_surface.set_buffer_transform says what the compositor undoes.
+    """
+    turned = transform & 1
+    width, height = (WIDTH // scale, HEIGHT // scale) if not turned else (HEIGHT // scale, WIDTH // scale)
+    x1, y1, x2, y2 = area.x, area.y, area.x + area.width, area.y + area.height
+    corners = [_turned(x, y, transform, width, height) for x, y in ((x1, y1), (x2, y2))]
+    left, right = sorted(corner[0] * scale for corner in corners)
+    top, bottom = sorted(corner[1] * scale for corner in corners)
+    return Rectangle(left, top, right - left, bottom - top)
+
+
+def _turned(x: int, y: int, transform: int, width: int, height: int) -> tuple[int, int]:
+    """A point of a width x height surface in its buffer, before scaling."""
+    match transform:
+        case 0:
+            return x, y
+        case 1:  # 90
+            return height - y, x
+        case 2:  # 180
+            return width - x, height - y
+        case 3:  # 270
+            return y, width - x
+        case 4:  # flipped
+            return width - x, y
+        case 5:  # flipped 90
+            return height - y, width - x
+        case 6:  # flipped 180
+            return x, height - y
+        case _:  # flipped 270
+            return y, x
+
+
+def transforms(stage: Stage) -> Iterator[str]:
+    """Every buffer transform with scale 1 and 2, damage in surface and in buffer coordinates."""
+    surface = stage.surface
+    for scale in (1, 2):
+        for transform in range(8):
+            chain = Swapchain(surface, [stage.buffer(WIDTH, HEIGHT) for _ in range(2)])
+            surface.proxy.send("set_buffer_transform", transform)
+            surface.proxy.send("set_buffer_scale", scale)
+            chain.draw([Rectangle(0, 0, WIDTH, HEIGHT)], seed=transform)
+            surface.damage_all()
+            surface.commit_and_show()
+            yield f"transform {transform} scale {scale}"
+            areas = [Rectangle(7, 3, 21, 50), Rectangle(0, 0, 1, 1), Rectangle(60, 55, 33, 1)]
+            chain.draw([into_buffer(area, transform, scale) for area in areas], seed=30 + transform)
+            for area in areas:
+                surface.damage(area)
+            surface.commit_and_show()
+            yield f"transform {transform} scale {scale} surface damage"
+            chain.draw([Rectangle(201, 33, 45, 87)], seed=40 + transform)
+            surface.damage_buffer(Rectangle(201, 33, 45, 87))
+            surface.commit_and_show()
+            yield f"transform {transform} scale {scale} buffer damage"
+            chain.destroy()
+    surface.proxy.send("set_buffer_transform", _NORMAL)
+    surface.proxy.send("set_buffer_scale", 1)
+    yield from stage.plain("transforms undone")
+
+
+def viewports(stage: Stage) -> Iterator[str]:
+    """Cropped and scaled buffers where the compositor can."""
+    if stage.viewporter is None:
+        return
+    viewport = stage.viewporter.create("get_viewport", stage.surface.proxy)
+    yield from _cropped(stage, viewport)
+    yield from _scaled(stage, viewport)
+
+
+def _cropped(stage: Stage, viewport: Proxy) -> Iterator[str]:
+    chain = stage.swapchain(WIDTH, HEIGHT)
+    viewport.send("set_source", 40 * _FIXED, 30 * _FIXED, 200 * _FIXED, 150 * _FIXED)
+    viewport.send("set_destination", 200, 150)
+    stage.surface.damage_all()
+    stage.surface.commit_and_show()
+    yield "cropped"
+    chain.draw([Rectangle(40 + 11, 30 + 13, 50, 60)], seed=9)
+    stage.surface.damage(Rectangle(11, 13, 50, 60))
+    stage.surface.commit_and_show()
+    yield "cropped surface damage"
+    chain.draw([Rectangle(100, 100, 80, 60)], seed=10)
+    stage.surface.damage_buffer(Rectangle(100, 100, 80, 60))
+    stage.surface.commit_and_show()
+    yield "cropped buffer damage"
+    chain.destroy()
+
+
+def _scaled(stage: Stage, viewport: Proxy) -> Iterator[str]:
+    chain = stage.swapchain(WIDTH, HEIGHT)
+    viewport.send("set_source", -_FIXED, -_FIXED, -_FIXED, -_FIXED)
+    viewport.send("set_destination", WIDTH * 3 // 2, HEIGHT // 2)
+    stage.surface.damage_all()
+    stage.surface.commit_and_show()
+    yield "scaled"
+    chain.draw([Rectangle(20, 40, 40, 80)], seed=12)
+    stage.surface.damage(Rectangle(30, 20, 60, 40))
+    stage.surface.commit_and_show()
+    yield "scaled surface damage"
+    # A height between two pixels stays set in Weston 10 when the viewport goes, and it aborts.
+    viewport.send("set_source", 31 * _FIXED + 128, 17 * _FIXED + 64, 100 * _FIXED + 32, 77 * _FIXED)
+    stage.surface.damage_all()
+    stage.surface.commit_and_show()
+    yield "scaled from between the pixels"
+    chain.draw([Rectangle(64, 40, 37, 19)], seed=13)
+    stage.surface.damage_buffer(Rectangle(64, 40, 37, 19))
+    stage.surface.commit_and_show()
+    yield "scaled buffer damage"
+    viewport.send("destroy")
+    yield from stage.plain("viewport destroyed")
+    chain.destroy()

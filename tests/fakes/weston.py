@@ -1,0 +1,198 @@
+"""A real headless Weston for tests: started, photographed and ended on demand.
+
+Not a fake: the compositor that the fakes are checked against.  It has no seat, no
+animations and one solid background colour, so two runs of the same client give the
+same screenshot, byte for byte.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+"""A screenshot: height x width x 3, red, green and blue."""
+
+BACKGROUND: Final = (0x33, 0x66, 0x99)
+"""What a screen without windows shows."""
+
+START_SECONDS: Final = 30.0
+"""How long a Weston may take until it serves, on a loaded machine."""
+
+_CONFIGURATION: Final = """\
+[core]
+idle-time=0
+[shell]
+panel-position=none
+locking=false
+animation=none
+startup-animation=none
+close-animation=none
+focus-animation=none
+background-color=0xff{:02x}{:02x}{:02x}
+"""
+
+
+class Weston:
+    """A running Weston; obtained from `running_weston`."""
+
+    def __init__(self, runtime_dir: Path, display: str, process: subprocess.Popen[bytes]) -> None:
+        self.runtime_dir = runtime_dir
+        self.display = display
+        self.process = process
+
+    @property
+    def socket_path(self) -> Path:
+        """Where clients connect."""
+        return self.runtime_dir / self.display
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of this process, with the variables that lead a client to this Weston."""
+        return {
+            **os.environ,
+            "XDG_RUNTIME_DIR": str(self.runtime_dir),
+            "WAYLAND_DISPLAY": self.display,
+        }
+
+    @property
+    def log(self) -> str:
+        """What Weston wrote so far."""
+        return (self.runtime_dir / "weston.log").read_text(errors="replace")
+
+    def screenshot(self, *, seconds: float = 20.0) -> Pixels:
+        """The whole output as it is shown now.
+
+        `seconds` limits weston-screenshooter, which spins for ever where its compositor is gone.
+        """
+        folder = self.runtime_dir / "screenshots"
+        folder.mkdir(exist_ok=True)
+        subprocess.run(
+            ["weston-screenshooter"],
+            cwd=folder,
+            env=self.environment,
+            timeout=seconds,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        (taken,) = folder.iterdir()  # named by the second: never more than one at a time
+        pixels = load_pixels(taken)
+        taken.unlink()
+        return pixels
+
+    def kill(self) -> None:
+        """End it the hard way, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+
+def load_pixels(path: Path) -> Pixels:
+    """The pixels of a PNG, without its alpha."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), dtype=np.uint8)
+
+
+def save_pixels(pixels: Pixels, path: Path) -> None:
+    """Keep a screenshot for a person to look at."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+    """Return as soon as `condition` holds.
+
+    Raises:
+        TimeoutError: it did not within `seconds`; `what` is in the message.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.01)
+
+
+def accepts(path: Path) -> bool:
+    """Whether something listens at the Unix socket `path`."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def running_weston(
+    runtime_dir: Path, *, width: int = 1024, height: int = 640, display: str = "weston-under-test"
+) -> Generator[Weston]:
+    """Run a headless Weston with pixman until the block ends.
+
+    Args:
+        runtime_dir: an existing folder of its own; becomes XDG_RUNTIME_DIR.  Short: a socket's path
+            has at most 107 bytes.
+        width: of the only output, px.
+        height: of the only output, px.
+        display: the socket's name.
+
+    Raises:
+        TimeoutError: it did not show its background in time.
+    """
+    runtime_dir.chmod(0o700)
+    configuration = runtime_dir / "weston.ini"
+    configuration.write_text(_CONFIGURATION.format(*BACKGROUND))
+    with (runtime_dir / "weston.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                "weston",
+                f"--socket={display}",
+                f"--config={configuration}",
+                "--backend=headless-backend.so",
+                "--use-pixman",
+                "--debug",  # lets any client take screenshots
+                f"--width={width}",
+                f"--height={height}",
+            ],
+            env={**os.environ, "XDG_RUNTIME_DIR": str(runtime_dir)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    weston = Weston(runtime_dir, display, process)
+    try:
+        wait_until(lambda: _serves(weston), seconds=START_SECONDS, what="Weston serves")
+        wait_until(lambda: _shows_background(weston), seconds=START_SECONDS, what="Weston draws")
+        yield weston
+    finally:
+        stop(process)
+
+
+def _serves(weston: Weston) -> bool:
+    """Whether clients can connect; raises where it ended instead."""
+    status = weston.process.poll()
+    if status is not None:
+        raise RuntimeError(f"Weston ended with status {status}:\n{weston.log}")
+    return accepts(weston.socket_path)
+
+
+def _shows_background(weston: Weston) -> bool:
+    """Whether the desktop shell's first frame is on the screen."""
+    return bool((weston.screenshot() == BACKGROUND).all())
+
+
+def stop(process: subprocess.Popen[bytes], *, seconds: float = 5.0) -> None:
+    """Ask a process to end, and make it end where it does not.  It is reaped afterwards."""
+    process.send_signal(signal.SIGTERM)  # harmless where it has ended: Popen knows
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
