@@ -2,7 +2,7 @@
 
 from crossdomain.wire.engine import Direction, Flag, Record, Walk
 from crossdomain.wire.faults import WireFault
+from crossdomain.wire.native import NativeWalker as Walker
 from crossdomain.wire.tables import NO_INTERFACE, load
-from crossdomain.wire.walker import PythonWalker as Walker
 
 __all__ = ["NO_INTERFACE", "Direction", "Flag", "Record", "Walk", "Walker", "WireFault", "load"]

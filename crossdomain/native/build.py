@@ -1,0 +1,30 @@
+"""Builds the C core: cffi in API mode, against CPython's stable ABI.
+
+`setup.py` names `ffibuilder`; `python setup.py build_ext --inplace` puts
+`_core.abi3.so` beside this file.  What the module declares to Python is in
+`core.cdef`; what a caller sees is in `crossdomain/native/__init__.py`.
+"""
+
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path("crossdomain/native")
+SOURCES = ("tables.c", "walker.c", "copy.c")
+WARNINGS = ("-Wall", "-Wextra")
+
+ffibuilder = FFI()
+ffibuilder.cdef((Path(__file__).parent / "core.cdef").read_text())
+ffibuilder.set_source(
+    "crossdomain.native._core",
+    '#include "core.h"',
+    sources=[str(HERE / name) for name in SOURCES],
+    depends=[str(HERE / "core.h"), str(HERE / "core.cdef")],
+    include_dirs=[str(HERE)],
+    extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", *WARNINGS],
+    extra_link_args=["-Wl,-z,relro,-z,now"],
+    py_limited_api=True,
+)
+
+if __name__ == "__main__":
+    ffibuilder.compile(verbose=True)

@@ -1,0 +1,147 @@
+/* Copies damaged rectangles out of memory whose file the guest may truncate at any time. */
+#define _XOPEN_SOURCE 700
+#include "core.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* The guard ----------------------------------------------------------------------------- */
+
+/* What the copy that runs in this thread reads; SIGBUS elsewhere is not ours. */
+struct guard {
+    const uint8_t *volatile start;
+    const uint8_t *volatile end;
+    const uint8_t *volatile fault;
+    sigjmp_buf landing;
+};
+
+static _Thread_local struct guard *volatile active;
+
+/* The handler is there only while somebody copies, so that the process's own (faulthandler's,
+ * say) is in place at all other times. */
+static pthread_mutex_t users_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned users;
+static struct sigaction previous;
+
+/* Does what would have happened without us. */
+static void chain(int signal_number, siginfo_t *info, void *context) {
+    if (previous.sa_flags & SA_SIGINFO) {
+        previous.sa_sigaction(signal_number, info, context);
+    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+        previous.sa_handler(signal_number);
+    } else {
+        /* The access is tried again after the return, and ends the process. */
+        struct sigaction action = {.sa_handler = SIG_DFL};
+        sigemptyset(&action.sa_mask);
+        sigaction(signal_number, &action, NULL);
+    }
+}
+
+static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
+    struct guard *guard = active;
+    const uint8_t *address = info->si_addr;
+    if (guard && address >= guard->start && address < guard->end) {
+        guard->fault = address;
+        siglongjmp(guard->landing, 1);
+    }
+    chain(signal_number, info, context);
+}
+
+static int enter(void) {
+    int status = 0;
+    pthread_mutex_lock(&users_lock);
+    if (!users) {
+        /* SA_NODEFER: the handler is left with siglongjmp, and the mask is not saved. */
+        struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
+        action.sa_sigaction = on_bus_error;
+        sigemptyset(&action.sa_mask);
+        status = sigaction(SIGBUS, &action, &previous);
+    }
+    if (!status)
+        users++;
+    pthread_mutex_unlock(&users_lock);
+    return status;
+}
+
+static void leave(void) {
+    pthread_mutex_lock(&users_lock);
+    if (!--users)
+        sigaction(SIGBUS, &previous, NULL);
+    pthread_mutex_unlock(&users_lock);
+}
+
+/* The copy ------------------------------------------------------------------------------ */
+
+/* Returns whether the rectangle lies in both images. */
+static int inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t size) {
+    if (rectangle->x < 0 || rectangle->y < 0 || rectangle->width < 0 || rectangle->height < 0)
+        return 0;
+    if (!rectangle->width || !rectangle->height)
+        return 1;
+    /* All factors have at most 32 bits: only the sums can leave 64. */
+    uint64_t row = ((uint64_t)(uint32_t)rectangle->x + (uint32_t)rectangle->width) * plane->bytes_per_pixel;
+    uint64_t last = (uint64_t)(uint32_t)rectangle->y + (uint32_t)rectangle->height - 1;
+    if (row > plane->stride || plane->offset > size)
+        return 0;
+    uint64_t room = size - plane->offset;
+    return row <= room && last <= (room - row) / plane->stride;
+}
+
+/* Copies one rectangle; `copied` grows with every finished row, so that it is right after a fault. */
+static void copy_rectangle(uint8_t *destination, const uint8_t *source, const xd_plane *plane,
+                           const xd_rectangle *rectangle, volatile uint64_t *copied) {
+    size_t row = (size_t)rectangle->width * plane->bytes_per_pixel;
+    size_t rows = (size_t)rectangle->height;
+    size_t at = plane->offset + (size_t)rectangle->y * plane->stride + (size_t)rectangle->x * plane->bytes_per_pixel;
+    if (row == plane->stride) {
+        row *= rows;
+        rows = 1;
+    }
+    for (; rows; rows--, at += plane->stride) {
+        memcpy(destination + at, source + at, row);
+        *copied += row;
+    }
+}
+
+/* In a function of its own: no variable of it is used again after the jump. */
+static int copy_guarded(uint8_t *destination, const uint8_t *source, const xd_plane *plane,
+                        const xd_rectangle *rectangles, uint32_t count, struct guard *guard,
+                        volatile uint64_t *copied) {
+    if (sigsetjmp(guard->landing, 0))
+        return XD_COPY_FAULT;
+    active = guard;
+    /* No read moves before the guard is up, none behind its end. */
+    atomic_signal_fence(memory_order_seq_cst);
+    for (uint32_t index = 0; index < count; index++)
+        if (rectangles[index].width && rectangles[index].height)
+            copy_rectangle(destination, source, plane, &rectangles[index], copied);
+    atomic_signal_fence(memory_order_seq_cst);
+    return XD_COPY_OK;
+}
+
+int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const uint8_t *source,
+                       uint64_t source_size, const xd_plane *plane, const xd_rectangle *rectangles,
+                       uint32_t count, xd_copy_result *result) {
+    uint64_t size = destination_size < source_size ? destination_size : source_size;
+    struct guard guard = {.start = source, .end = source + source_size};
+    volatile uint64_t copied = 0;
+    *result = (xd_copy_result){0};
+    if (!plane->stride || !plane->bytes_per_pixel)
+        return XD_COPY_BOUNDS;
+    for (uint32_t index = 0; index < count; index++)
+        if (!inside(plane, &rectangles[index], size))
+            return XD_COPY_BOUNDS;
+    if (enter())
+        return XD_COPY_SYSTEM;
+    struct guard *outer = active;
+    int status = copy_guarded(destination, source, plane, rectangles, count, &guard, &copied);
+    active = outer;
+    leave();
+    result->copied = copied;
+    if (status == XD_COPY_FAULT)
+        result->fault_offset = (uint64_t)(guard.fault - source);
+    return status;
+}

@@ -1,0 +1,181 @@
+/* The C core: what is on the path of every message and every damaged pixel.
+ *
+ * It takes (pointer, length), checks every bound, and keeps no policy.  What it does is
+ * defined by crossdomain/wire/engine.py (walker) and crossdomain/bridge/copy.py (copy);
+ * crossdomain/wire/walker.py is the walker's oracle.  Wire data and the packed tables
+ * are little-endian.
+ */
+#ifndef CROSSDOMAIN_CORE_H
+#define CROSSDOMAIN_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* tables.c ------------------------------------------------------------------------------ */
+
+enum xd_kind { XD_INT, XD_UINT, XD_FIXED, XD_STRING, XD_OBJECT, XD_NEW_ID, XD_ARRAY, XD_FD };
+
+#define XD_NO_INTERFACE 0xffffu
+
+enum xd_message_flag {
+    XD_DESTRUCTOR = 1,
+    /* All that the message holds is a fixed number of words that may have any value. */
+    XD_PLAIN = 2,
+};
+
+struct xd_argument {
+    uint8_t kind;
+    uint8_t nullable;
+    uint16_t interface;
+};
+
+struct xd_message {
+    uint32_t first_argument;
+    uint16_t plain_size; /* bytes with the header, where XD_PLAIN */
+    uint8_t arguments;
+    uint8_t fds;
+    uint8_t since;
+    uint8_t flags;
+};
+
+struct xd_interface {
+    const uint8_t *name; /* not terminated; inside the packed bytes */
+    uint32_t first_message; /* requests, then events */
+    uint16_t version;
+    uint8_t name_size;
+    uint8_t requests;
+    uint8_t events;
+};
+
+typedef struct xd_tables {
+    uint8_t *packed; /* our copy */
+    struct xd_interface *interfaces;
+    struct xd_message *messages;
+    struct xd_argument *arguments;
+    uint32_t interface_count;
+    uint32_t message_count;
+    uint32_t argument_count;
+    uint32_t display; /* index of wl_display */
+} xd_tables;
+
+/* Returns NULL where the bytes are not a table or memory is short. */
+xd_tables *xd_tables_load(const uint8_t *packed, size_t size);
+void xd_tables_free(xd_tables *tables);
+
+/* walker.c ------------------------------------------------------------------------------ */
+
+enum xd_direction { XD_REQUEST = 0, XD_EVENT = 1 };
+enum xd_record_flag { XD_OWN = 1 };
+
+/* The numbers of engine.py's FaultKind. */
+enum xd_fault {
+    XD_FAULT_NONE,
+    XD_FAULT_SIZE,
+    XD_FAULT_OBJECT,
+    XD_FAULT_OPCODE,
+    XD_FAULT_VERSION,
+    XD_FAULT_ARGUMENTS,
+    XD_FAULT_GLOBAL,
+    XD_FAULT_OBJECTS,
+    XD_FAULT_NO_MEMORY, /* ours alone: malloc failed */
+};
+
+/* engine.py's Record, in its order. */
+typedef struct xd_record {
+    uint32_t offset;
+    uint32_t size;
+    uint32_t object_id;
+    uint16_t interface;
+    uint16_t opcode;
+    uint8_t fds;
+    uint8_t flags;
+    uint8_t pad[2];
+} xd_record;
+
+typedef struct xd_walk {
+    uint32_t consumed;
+    uint32_t records;
+    uint32_t fault;
+    uint32_t object_id; /* of the message at fault, as are the next two */
+    uint32_t opcode;
+    uint32_t size;
+} xd_walk;
+
+/* One id.  It has an object while generations > 0. */
+struct xd_entry {
+    uint16_t interface;
+    uint16_t generations; /* new_ids without a delete_id yet */
+    uint16_t own;         /* delete_ids to come for an object of the proxy's own */
+    uint8_t version;
+    uint8_t zombie;
+};
+
+struct xd_map {
+    struct xd_entry *entries;
+    uint32_t count; /* ids that were in use at some time: the next one leaves no hole */
+    uint32_t capacity;
+};
+
+typedef struct xd_walker {
+    const xd_tables *tables; /* not ours */
+    uint8_t *interest;       /* per message of the tables */
+    struct xd_map maps[2];   /* ids of the client, ids of the compositor */
+    uint32_t max_objects;
+    int strict;
+} xd_walker;
+
+/* The tables must outlive the walker.  Returns NULL where memory is short. */
+xd_walker *xd_walker_create(const xd_tables *tables, int strict, uint32_t max_objects);
+void xd_walker_free(xd_walker *walker);
+
+/* Returns 0, or -1 where there is no such message. */
+int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uint32_t opcode);
+
+/* Walks at most `capacity` records' worth of the whole messages in `data`. */
+void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_t size, xd_record *records,
+                    uint32_t capacity, xd_walk *walk);
+
+/* Each returns 0, or -1 where the call is against engine.py's contract or memory is short. */
+int xd_walker_own(xd_walker *walker, uint32_t object_id, uint32_t deletes);
+int xd_walker_release(xd_walker *walker, uint32_t object_id);
+
+uint32_t xd_walker_own_pending(const xd_walker *walker, uint32_t object_id);
+/* Returns interface << 16 | version, or -1 where the id has no object. */
+int64_t xd_walker_lookup(const xd_walker *walker, uint32_t object_id);
+
+/* copy.c -------------------------------------------------------------------------------- */
+
+/* Pixels; in a subsampled plane, that plane's. */
+typedef struct xd_rectangle {
+    int32_t x;
+    int32_t y;
+    int32_t width;
+    int32_t height;
+} xd_rectangle;
+
+/* The same layout in both images: bytes. */
+typedef struct xd_plane {
+    uint64_t offset;
+    uint32_t stride;
+    uint32_t bytes_per_pixel;
+} xd_plane;
+
+enum xd_copy_status {
+    XD_COPY_OK = 0,
+    XD_COPY_BOUNDS = 1, /* a rectangle leaves an image; nothing was copied */
+    XD_COPY_FAULT = 2,  /* the source's file is shorter than its mapping */
+    XD_COPY_SYSTEM = 3, /* the signal handler could not be installed */
+};
+
+typedef struct xd_copy_result {
+    uint64_t copied;       /* bytes written for sure */
+    uint64_t fault_offset; /* XD_COPY_FAULT: first byte of the source that could not be read */
+} xd_copy_result;
+
+/* Copies the rectangles of one plane; survives SIGBUS on the source.
+ * Safe in several threads at once. */
+int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const uint8_t *source,
+                       uint64_t source_size, const xd_plane *plane, const xd_rectangle *rectangles,
+                       uint32_t count, xd_copy_result *result);
+
+#endif

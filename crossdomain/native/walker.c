@@ -1,0 +1,387 @@
+/* Follows one Wayland connection; contract in crossdomain/wire/engine.py, oracle in walker.py. */
+#include "core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is read in the machine's order");
+_Static_assert(sizeof(xd_record) == 20, "crossdomain/wire/native.py unpacks 20 bytes");
+
+#define HEADER_SIZE 8u
+#define DISPLAY_ID 1u
+#define DELETE_ID_OPCODE 1u
+#define SERVER_ID_START 0xff000000u
+#define FIRST_CAPACITY 16u
+
+enum { CLIENT, SERVER };
+
+static uint32_t load(const uint8_t *bytes) {
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+/* The object map ------------------------------------------------------------------------ */
+
+static struct xd_entry *entry_of(const xd_walker *walker, uint32_t object_id) {
+    const struct xd_map *map = &walker->maps[object_id >= SERVER_ID_START ? SERVER : CLIENT];
+    uint32_t index = object_id >= SERVER_ID_START ? object_id - SERVER_ID_START : object_id;
+    return index < map->count ? &map->entries[index] : NULL;
+}
+
+static int has_object(const struct xd_entry *entry) { return entry && entry->generations; }
+
+/* Makes room for the entry that follows the last one. */
+static int extend(struct xd_map *map) {
+    if (map->count == map->capacity) {
+        uint32_t capacity = map->capacity ? map->capacity * 2 : FIRST_CAPACITY;
+        struct xd_entry *entries = realloc(map->entries, capacity * sizeof *entries);
+        if (!entries)
+            return -1;
+        map->entries = entries;
+        map->capacity = capacity;
+    }
+    memset(&map->entries[map->count++], 0, sizeof *map->entries);
+    return 0;
+}
+
+/* One message --------------------------------------------------------------------------- */
+
+struct step {
+    int direction;
+    const uint8_t *body; /* the arguments */
+    const uint8_t *end;
+    const struct xd_argument *arguments;
+    unsigned count;
+    /* The last string and the last plain word: what a new_id without an interface refers to. */
+    const uint8_t *name;
+    uint32_t name_size;
+    uint32_t word;
+    /* What the message creates. */
+    int creates;
+    uint32_t new_id;
+    uint32_t new_interface;
+    uint32_t new_version;
+};
+
+static int check_object(const xd_walker *walker, const struct xd_argument *argument, uint32_t object_id) {
+    const struct xd_entry *entry = entry_of(walker, object_id);
+    if (!has_object(entry) || entry->zombie)
+        return -1;
+    return argument->interface != XD_NO_INTERFACE && argument->interface != entry->interface ? -1 : 0;
+}
+
+static int check_block(const struct xd_argument *argument, const uint8_t *bytes, uint32_t size) {
+    if (argument->kind == XD_ARRAY)
+        return 0;
+    if (!size)
+        return argument->nullable ? 0 : -1;
+    return memchr(bytes, 0, size) == bytes + size - 1 ? 0 : -1;
+}
+
+/* Checks the arguments against the signature: bounds, terminators, nulls, objects. */
+static enum xd_fault check_arguments(const xd_walker *walker, struct step *step) {
+    const uint8_t *at = step->body;
+    for (unsigned number = 0; number < step->count; number++) {
+        const struct xd_argument *argument = &step->arguments[number];
+        if (argument->kind == XD_FD)
+            continue;
+        if (step->end - at < 4)
+            return XD_FAULT_ARGUMENTS;
+        uint32_t word = load(at);
+        at += 4;
+        switch (argument->kind) {
+        case XD_STRING:
+        case XD_ARRAY: {
+            uint64_t padded = ((uint64_t)word + 3) & ~(uint64_t)3;
+            if ((uint64_t)(step->end - at) < padded || check_block(argument, at, word))
+                return XD_FAULT_ARGUMENTS;
+            step->name = at;
+            step->name_size = word;
+            at += padded;
+            break;
+        }
+        case XD_OBJECT:
+            if (!word ? !argument->nullable
+                      : step->direction == XD_REQUEST && check_object(walker, argument, word))
+                return XD_FAULT_ARGUMENTS;
+            break;
+        case XD_NEW_ID:
+            if (!word && !argument->nullable)
+                return XD_FAULT_ARGUMENTS;
+            step->creates = 1;
+            step->new_id = word;
+            step->new_interface = argument->interface;
+            step->new_version = step->word;
+            break;
+        default:
+            step->word = word;
+            break;
+        }
+    }
+    return at == step->end ? XD_FAULT_NONE : XD_FAULT_ARGUMENTS;
+}
+
+static int compare_name(const struct xd_interface *interface, const uint8_t *name, uint32_t size) {
+    uint32_t common = interface->name_size < size ? interface->name_size : size;
+    int order = memcmp(interface->name, name, common);
+    return order ? order : (interface->name_size > size) - (interface->name_size < size);
+}
+
+static uint32_t find_interface(const xd_tables *tables, const uint8_t *name, uint32_t size) {
+    uint32_t low = 0, high = tables->interface_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = compare_name(&tables->interfaces[middle], name, size);
+        if (!order)
+            return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return XD_NO_INTERFACE;
+}
+
+/* Resolves a new_id that names its interface in the two arguments before it (wl_registry.bind). */
+static enum xd_fault resolve_bound(const xd_walker *walker, struct step *step) {
+    const xd_tables *tables = walker->tables;
+    if (!step->name_size)
+        return XD_FAULT_GLOBAL;
+    step->new_interface = find_interface(tables, step->name, step->name_size - 1);
+    if (step->new_interface == XD_NO_INTERFACE || !step->new_version ||
+        step->new_version > tables->interfaces[step->new_interface].version)
+        return XD_FAULT_GLOBAL;
+    return XD_FAULT_NONE;
+}
+
+/* Checks that the new id may be taken: the right range, no hole below it, not in use. */
+static enum xd_fault admit(const xd_walker *walker, const struct step *step) {
+    int side = step->new_id >= SERVER_ID_START ? SERVER : CLIENT;
+    if (side != (step->direction == XD_EVENT ? SERVER : CLIENT))
+        return XD_FAULT_ARGUMENTS;
+    uint32_t index = side == SERVER ? step->new_id - SERVER_ID_START : step->new_id;
+    const struct xd_map *map = &walker->maps[side];
+    if (index >= walker->max_objects)
+        return XD_FAULT_OBJECTS;
+    if (index > map->count || step->new_id == DISPLAY_ID)
+        return XD_FAULT_ARGUMENTS;
+    if (side == SERVER || index == map->count)
+        return XD_FAULT_NONE;
+    const struct xd_entry *entry = &map->entries[index];
+    if (walker->strict && (entry->generations || entry->own))
+        return XD_FAULT_ARGUMENTS;
+    return entry->generations == UINT16_MAX ? XD_FAULT_OBJECTS : XD_FAULT_NONE;
+}
+
+static enum xd_fault create(xd_walker *walker, const struct step *step) {
+    int side = step->direction == XD_EVENT ? SERVER : CLIENT;
+    uint32_t index = side == SERVER ? step->new_id - SERVER_ID_START : step->new_id;
+    struct xd_map *map = &walker->maps[side];
+    if (index == map->count && extend(map))
+        return XD_FAULT_NO_MEMORY;
+    struct xd_entry *entry = &map->entries[index];
+    entry->interface = (uint16_t)step->new_interface;
+    entry->version = (uint8_t)step->new_version;
+    entry->zombie = 0;
+    entry->generations = side == SERVER ? 1 : (uint16_t)(entry->generations + 1);
+    return XD_FAULT_NONE;
+}
+
+/* wl_display.delete_id.  Returns whether it was for one of the proxy's own objects. */
+static int delete_id(xd_walker *walker, uint32_t object_id) {
+    struct xd_entry *entry = entry_of(walker, object_id);
+    if (!entry || object_id == DISPLAY_ID || object_id >= SERVER_ID_START)
+        return 0;
+    if (entry->own) {
+        entry->own--;
+        return 1;
+    }
+    if (entry->generations)
+        entry->generations--;
+    return 0;
+}
+
+/* Walks a message that needs more than its size checked. */
+static enum xd_fault walk_arguments(xd_walker *walker, struct xd_entry *entry, const struct xd_message *message,
+                                    struct step *step) {
+    enum xd_fault fault = check_arguments(walker, step);
+    if (!fault && step->creates) {
+        if (step->new_interface == XD_NO_INTERFACE)
+            fault = resolve_bound(walker, step);
+        else
+            step->new_version = entry->version;
+        if (!fault)
+            fault = admit(walker, step);
+    }
+    if (fault)
+        return fault;
+    if (message->flags & XD_DESTRUCTOR && step->direction == XD_REQUEST)
+        entry->zombie = 1;
+    /* Invalidates entry. */
+    return step->creates ? create(walker, step) : XD_FAULT_NONE;
+}
+
+/* Walks one whole message.  `record` holds its header; wanted says whether it is kept. */
+static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_t *data, xd_record *record,
+                                  int *wanted) {
+    const xd_tables *tables = walker->tables;
+    struct xd_entry *entry = entry_of(walker, record->object_id);
+    *wanted = 0;
+    if (direction == XD_EVENT && entry && entry->own) {
+        record->interface = entry->generations ? entry->interface : XD_NO_INTERFACE;
+        record->flags = XD_OWN;
+        *wanted = 1;
+        return XD_FAULT_NONE;
+    }
+    if (!has_object(entry))
+        return direction == XD_REQUEST ? XD_FAULT_OBJECT : XD_FAULT_NONE;
+    if (entry->zombie && direction == XD_REQUEST)
+        return XD_FAULT_OBJECT;
+    const struct xd_interface *interface = &tables->interfaces[entry->interface];
+    record->interface = entry->interface;
+    uint32_t number = interface->first_message + record->opcode;
+    if (direction == XD_EVENT)
+        number += interface->requests;
+    if (record->opcode >= (direction == XD_EVENT ? interface->events : interface->requests))
+        return XD_FAULT_OPCODE;
+    const struct xd_message *message = &tables->messages[number];
+    if (direction == XD_REQUEST && message->since > entry->version)
+        return XD_FAULT_VERSION;
+    const uint8_t *body = data + record->offset + HEADER_SIZE;
+    if (message->flags & XD_PLAIN) {
+        if (record->size != message->plain_size)
+            return XD_FAULT_ARGUMENTS;
+        if (message->flags & XD_DESTRUCTOR && direction == XD_REQUEST)
+            entry->zombie = 1;
+        if (record->object_id == DISPLAY_ID && direction == XD_EVENT && record->opcode == DELETE_ID_OPCODE &&
+            delete_id(walker, load(body)))
+            record->flags = XD_OWN;
+    } else {
+        struct step step = {
+            .direction = direction,
+            .body = body,
+            .end = data + record->offset + record->size,
+            .arguments = &tables->arguments[message->first_argument],
+            .count = message->arguments,
+        };
+        enum xd_fault fault = walk_arguments(walker, entry, message, &step);
+        if (fault)
+            return fault;
+    }
+    record->fds = message->fds;
+    *wanted = message->fds || record->flags || walker->interest[number];
+    return XD_FAULT_NONE;
+}
+
+/* The public side ----------------------------------------------------------------------- */
+
+void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_t size, xd_record *records,
+                    uint32_t capacity, xd_walk *walk) {
+    /* What is too long for the offsets stays for the next call. */
+    uint32_t length = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
+    uint32_t offset = 0;
+    *walk = (xd_walk){0};
+    while (length - offset >= HEADER_SIZE && walk->records < capacity) {
+        uint32_t word = load(data + offset + 4);
+        xd_record record = {
+            .offset = offset,
+            .size = word >> 16,
+            .object_id = load(data + offset),
+            .interface = XD_NO_INTERFACE,
+            .opcode = (uint16_t)word,
+        };
+        enum xd_fault fault = XD_FAULT_NONE;
+        int wanted = 0;
+        if (record.size < HEADER_SIZE || record.size & 3)
+            fault = XD_FAULT_SIZE;
+        else if (record.size > length - offset)
+            break;
+        else
+            fault = walk_message(walker, direction, data, &record, &wanted);
+        if (fault && fault != XD_FAULT_SIZE && fault != XD_FAULT_NO_MEMORY && direction == XD_EVENT &&
+            !walker->strict)
+            fault = XD_FAULT_NONE;
+        if (fault) {
+            walk->fault = fault;
+            walk->object_id = record.object_id;
+            walk->opcode = record.opcode;
+            walk->size = record.size;
+            break;
+        }
+        if (wanted)
+            records[walk->records++] = record;
+        offset += record.size;
+    }
+    walk->consumed = offset;
+}
+
+xd_walker *xd_walker_create(const xd_tables *tables, int strict, uint32_t max_objects) {
+    xd_walker *walker = calloc(1, sizeof *walker);
+    if (!walker)
+        return NULL;
+    walker->tables = tables;
+    walker->strict = strict;
+    walker->max_objects = max_objects;
+    walker->interest = calloc(tables->message_count + 1u, 1);
+    /* Id 0 is the null object, it never has an entry of its own; id 1 is wl_display. */
+    if (!walker->interest || extend(&walker->maps[CLIENT]) || extend(&walker->maps[CLIENT])) {
+        xd_walker_free(walker);
+        return NULL;
+    }
+    struct xd_entry *display = &walker->maps[CLIENT].entries[DISPLAY_ID];
+    display->interface = (uint16_t)tables->display;
+    display->version = 1;
+    display->generations = 1;
+    return walker;
+}
+
+void xd_walker_free(xd_walker *walker) {
+    if (!walker)
+        return;
+    free(walker->interest);
+    free(walker->maps[CLIENT].entries);
+    free(walker->maps[SERVER].entries);
+    free(walker);
+}
+
+int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uint32_t opcode) {
+    if (interface >= walker->tables->interface_count)
+        return -1;
+    const struct xd_interface *found = &walker->tables->interfaces[interface];
+    if (opcode >= (direction == XD_EVENT ? found->events : found->requests))
+        return -1;
+    walker->interest[found->first_message + opcode + (direction == XD_EVENT ? found->requests : 0u)] = 1;
+    return 0;
+}
+
+int xd_walker_own(xd_walker *walker, uint32_t object_id, uint32_t deletes) {
+    struct xd_map *map = &walker->maps[CLIENT];
+    if (object_id <= DISPLAY_ID || object_id > map->count || object_id >= walker->max_objects || !deletes)
+        return -1;
+    if (object_id == map->count && extend(map))
+        return -1;
+    struct xd_entry *entry = &map->entries[object_id];
+    if (deletes > UINT16_MAX - (uint32_t)entry->own)
+        return -1;
+    entry->own = (uint16_t)(entry->own + deletes);
+    return 0;
+}
+
+uint32_t xd_walker_own_pending(const xd_walker *walker, uint32_t object_id) {
+    const struct xd_entry *entry = entry_of(walker, object_id);
+    return entry ? entry->own : 0;
+}
+
+int xd_walker_release(xd_walker *walker, uint32_t object_id) {
+    struct xd_entry *entry = entry_of(walker, object_id);
+    if (!has_object(entry) || object_id == DISPLAY_ID)
+        return -1;
+    entry->generations = 0;
+    return 0;
+}
+
+int64_t xd_walker_lookup(const xd_walker *walker, uint32_t object_id) {
+    const struct xd_entry *entry = entry_of(walker, object_id);
+    return has_object(entry) ? (int64_t)entry->interface << 16 | entry->version : -1;
+}

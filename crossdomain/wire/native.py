@@ -1,0 +1,103 @@
+"""The walker in C: `crossdomain.wire.Walker`.
+
+A thin object around `crossdomain/native/walker.c`.  A call costs about as much as
+one small Python function; messages that nobody asked about cost no Python at all.
+"""
+
+import struct
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from crossdomain.errors import LocalError
+from crossdomain.limits import MAX_OBJECTS
+from crossdomain.native import ffi, lib
+from crossdomain.wire.codec import Data
+from crossdomain.wire.engine import (
+    MAX_RECORDS,
+    Direction,
+    FaultKind,
+    FaultSite,
+    Interest,
+    Record,
+    Walk,
+    describe_fault,
+    resolve_interest,
+)
+from crossdomain.wire.faults import WireFault
+from crossdomain.wire.tables import Tables
+
+if TYPE_CHECKING:
+    from crossdomain.native._core import TablesPointer
+
+_RECORD: Final = struct.Struct("<IIIHHBBxx")
+_OUT_OF_MEMORY: Final = max(FaultKind) + 1
+_MAX_ID: Final = 0xFFFFFFFF
+
+
+@cache
+def _load(tables: Tables) -> "TablesPointer":
+    packed = ffi.from_buffer("uint8_t[]", tables.packed)
+    pointer = lib.xd_tables_load(packed, len(packed))
+    if not pointer:
+        raise LocalError("the C core does not understand the signature tables")
+    return ffi.gc(pointer, lib.xd_tables_free)
+
+
+class NativeWalker:
+    """`crossdomain.wire.engine.Walker` in C."""
+
+    def __init__(self, tables: Tables, interest: Interest, *, strict: bool) -> None:
+        self._tables = tables
+        self._loaded = _load(tables)
+        pointer = lib.xd_walker_create(self._loaded, strict, MAX_OBJECTS)
+        if not pointer:
+            raise MemoryError
+        self._walker = ffi.gc(pointer, lib.xd_walker_free)
+        self._records = ffi.new("xd_record[]", MAX_RECORDS)
+        self._walk = ffi.new("xd_walk *")
+        for interface, direction, opcode in resolve_interest(tables, interest):
+            lib.xd_walker_interest(self._walker, interface, direction, opcode)
+
+    def walk(self, direction: Direction, data: Data) -> Walk:
+        walk = self._walk
+        view = ffi.from_buffer("uint8_t[]", data)
+        lib.xd_walker_walk(self._walker, direction, view, len(view), self._records, MAX_RECORDS, walk)
+        records: list[Record] = []
+        if walk.records:
+            found = ffi.buffer(self._records)[: walk.records * _RECORD.size]
+            records = list(map(Record._make, _RECORD.iter_unpack(found)))
+        return Walk(walk.consumed, records, self._fault(direction) if walk.fault else None)
+
+    def own(self, object_id: int, deletes: int = 1) -> None:
+        numbers = 0 <= object_id <= _MAX_ID and 0 < deletes <= _MAX_ID
+        if not numbers or lib.xd_walker_own(self._walker, object_id, deletes):
+            raise LocalError(f"{object_id} can't be an object of the proxy's own")
+
+    def own_pending(self, object_id: int) -> int:
+        return lib.xd_walker_own_pending(self._walker, object_id)
+
+    def release(self, object_id: int) -> None:
+        if lib.xd_walker_release(self._walker, object_id):
+            raise LocalError(f"{object_id} is not in use")
+
+    def interface_of(self, object_id: int) -> int | None:
+        found = lib.xd_walker_lookup(self._walker, object_id)
+        return None if found < 0 else found >> 16
+
+    def version_of(self, object_id: int) -> int | None:
+        found = lib.xd_walker_lookup(self._walker, object_id)
+        return None if found < 0 else found & 0xFFFF
+
+    def _fault(self, direction: Direction) -> WireFault:
+        walk = self._walk
+        if walk.fault == _OUT_OF_MEMORY:
+            raise MemoryError
+        site = FaultSite(
+            FaultKind(walk.fault),
+            walk.object_id,
+            walk.opcode,
+            walk.size,
+            self.interface_of(walk.object_id),
+            self.version_of(walk.object_id),
+        )
+        return describe_fault(self._tables, direction, site)
