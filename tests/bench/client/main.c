@@ -1,0 +1,256 @@
+/* The benchmark's Wayland client: one command per run, its result as one line of JSON.
+ *
+ *   bench-client [--gate] [--watch-parent] sync N
+ *   bench-client ... burst N
+ *   bench-client ... frames N WIDTHxHEIGHT full|WIDTHxHEIGHT paced|unpaced BUFFERS
+ *   bench-client ... hold N
+ *
+ * --gate: say "begin" before and "end" after what is measured, and wait for a line on stdin each
+ * time, so that others can be sampled just then.  --watch-parent: report the parent's CPU too (in a
+ * guest, where only this process is near the proxy).
+ */
+#define _GNU_SOURCE
+#include "phase.h"
+#include "window.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WARM_SYNCS = 200, WARM_FRAMES = 12, WL_COMPOSITOR_CREATE_REGION = 1, WL_REGION_ADD = 1 };
+
+struct plan {
+	int width, height;	/* of the window, px */
+	int damage_width, damage_height;
+	bool paced;		/* by frame callbacks; otherwise by free buffers alone */
+	int buffers;
+};
+
+struct drawn {
+	uint32_t frames;
+	uint64_t bytes;
+};
+
+static unsigned parse_count(const char *text, unsigned highest)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	errno = 0;
+	if (end == text || *end || number < 1 || number > highest)
+		die("%s is not a number between 1 and %u", text, highest);
+	return (unsigned)number;
+}
+
+static void parse_size(const char *text, int *width, int *height)
+{
+	errno = 0;
+	if (sscanf(text, "%dx%d", width, height) != 2 || *width < 1 || *height < 1 ||
+	    *width > 16384 || *height > 16384)
+		die("%s is not WIDTHxHEIGHT", text);
+}
+
+/* Round trips; prints each one's ns. */
+static void run_sync(struct phase *phase, unsigned count)
+{
+	struct window window;
+	uint32_t *took_ns = calloc(count, sizeof *took_ns);
+
+	if (!took_ns)
+		die("allocate %u samples", count);
+	window_connect(&window);
+	for (unsigned i = 0; i < WARM_SYNCS; i++)
+		window_round_trip(&window);
+	phase_begin(phase);
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t start = now_ns();
+
+		window_round_trip(&window);
+		took_ns[i] = (uint32_t)(now_ns() - start);
+	}
+	phase_end(phase);
+	phase_print(phase);
+	printf(", \"took_ns\": [%" PRIu32, took_ns[0]);
+	for (unsigned i = 1; i < count; i++)
+		printf(", %" PRIu32, took_ns[i]);
+	puts("]}");
+	free(took_ns);
+}
+
+/* 24-byte requests that need no answer, then a sync that says that all were read. */
+static void send_burst(struct window *window, uint32_t region, unsigned count)
+{
+	const uint32_t rectangle[] = { 0, 0, 64, 64 };
+
+	for (unsigned i = 0; i < count; i++)
+		request(&window->wire, region, WL_REGION_ADD, rectangle, 4);
+	window_round_trip(window);
+}
+
+static void run_burst(struct phase *phase, unsigned count)
+{
+	struct window window;
+	uint32_t region;
+
+	window_connect(&window);
+	region = new_id(&window.wire);
+	request(&window.wire, window.compositor, WL_COMPOSITOR_CREATE_REGION, &region, 1);
+	send_burst(&window, region, count / 10 + 1);
+	phase_begin(phase);
+	send_burst(&window, region, count);
+	phase_end(phase);
+	phase_print(phase);
+	printf(", \"requests\": %u}\n", count);
+}
+
+/* Real bytes, different in every frame and at every place. */
+static uint64_t draw(const struct window *window, uint32_t *pixels, struct rectangle area, uint32_t frame)
+{
+	for (int y = area.y; y < area.y + area.height; y++) {
+		uint32_t *row = pixels + (size_t)y * (size_t)window->width + area.x;
+		uint32_t colour = frame * 0x010203u + (uint32_t)y * 0x10101u;
+
+		for (int x = 0; x < area.width; x++)
+			row[x] = colour + (uint32_t)x;
+	}
+	return (uint64_t)area.width * (uint64_t)area.height * 4;
+}
+
+static void show_frame(struct window *window, const struct plan *plan, struct drawn *drawn)
+{
+	struct buffer *buffer = window_free_buffer(window);
+	struct rectangle damage = { 0, 0, plan->width, plan->height };
+
+	if (buffer->drawn) {
+		damage = (struct rectangle){ (plan->width - plan->damage_width) / 2,
+					     (plan->height - plan->damage_height) / 2,
+					     plan->damage_width, plan->damage_height };
+	}
+	drawn->bytes += draw(window, buffer->pixels, damage, drawn->frames);
+	drawn->frames++;
+	buffer->drawn = true;
+	window_present(window, buffer, damage, plan->paced);
+	while (window->callback)
+		window_dispatch(window);
+}
+
+static void run_frames(struct phase *phase, unsigned count, const struct plan *plan)
+{
+	struct window window;
+	struct drawn drawn = { 0 }, warm;
+
+	window_connect(&window);
+	window_create(&window, plan->width, plan->height, plan->buffers);
+	for (unsigned i = 0; i < WARM_FRAMES; i++)
+		show_frame(&window, plan, &drawn);
+	window_round_trip(&window);
+	warm = drawn;
+	phase_begin(phase);
+	for (unsigned i = 0; i < count; i++)
+		show_frame(&window, plan, &drawn);
+	window_round_trip(&window);
+	phase_end(phase);
+	phase_print(phase);
+	printf(", \"frames\": %u, \"bytes_damaged\": %" PRIu64 ", \"bytes_damaged_warm\": %" PRIu64 "}\n",
+	       drawn.frames - warm.frames, drawn.bytes - warm.bytes, warm.bytes);
+}
+
+/* Many connections with a small window each; they answer pings and do nothing else until stdin says
+ * something or ends. */
+static void run_hold(const struct phase *phase, unsigned count)
+{
+	const struct plan plan = { 64, 64, 64, 64, false, 1 };
+	struct window *windows = calloc(count, sizeof *windows);
+	struct pollfd *polled = calloc(count + 1, sizeof *polled);
+	struct drawn drawn = { 0 };
+
+	if (!windows || !polled)
+		die("allocate %u connections", count);
+	for (unsigned i = 0; i < count; i++) {
+		window_connect(&windows[i]);
+		window_create(&windows[i], plan.width, plan.height, plan.buffers);
+		show_frame(&windows[i], &plan, &drawn);
+		window_round_trip(&windows[i]);
+		polled[i] = (struct pollfd){ .fd = windows[i].wire.fd, .events = POLLIN };
+	}
+	polled[count] = (struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN };
+	puts("begin");
+	fflush(stdout);
+	do {
+		if (poll(polled, count + 1, -1) < 0)
+			die("poll");
+		for (unsigned i = 0; i < count; i++)
+			if (polled[i].revents)
+				window_dispatch(&windows[i]);
+		for (unsigned i = 0; i < count; i++)
+			flush(&windows[i].wire);
+	} while (!polled[count].revents);
+	phase_print(phase);
+	printf(", \"clients\": %u}\n", count);
+	free(windows);
+	free(polled);
+}
+
+static struct plan parse_plan(char **arguments)
+{
+	struct plan plan = { 0 };
+
+	parse_size(arguments[0], &plan.width, &plan.height);
+	if (strcmp(arguments[1], "full")) {
+		parse_size(arguments[1], &plan.damage_width, &plan.damage_height);
+		if (plan.damage_width > plan.width || plan.damage_height > plan.height)
+			die("the damage %s is larger than the window", arguments[1]);
+	} else {
+		plan.damage_width = plan.width;
+		plan.damage_height = plan.height;
+	}
+	plan.paced = !strcmp(arguments[2], "paced");
+	if (!plan.paced && strcmp(arguments[2], "unpaced"))
+		die("%s is neither paced nor unpaced", arguments[2]);
+	plan.buffers = (int)parse_count(arguments[3], MAX_BUFFERS);
+	return plan;
+}
+
+static char **parse_options(char **arguments, struct phase *phase)
+{
+	for (; *arguments && !strncmp(*arguments, "--", 2); arguments++) {
+		if (!strcmp(*arguments, "--gate"))
+			phase->gated = true;
+		else if (!strcmp(*arguments, "--watch-parent"))
+			phase->watched_pid = getppid();
+		else
+			die("unknown option %s", *arguments);
+	}
+	return arguments;
+}
+
+int main(int argc, char **argv)
+{
+	struct phase phase = { 0 };
+	char **arguments = parse_options(argv + 1, &phase);
+	int left = argc - (int)(arguments - argv);
+	unsigned count;
+
+	errno = 0;
+	if (left < 2)
+		die("usage: bench-client [--gate] [--watch-parent] sync|burst|frames|hold N ...");
+	count = parse_count(arguments[1], 10000000);
+	if (!strcmp(arguments[0], "sync") && left == 2) {
+		run_sync(&phase, count);
+	} else if (!strcmp(arguments[0], "burst") && left == 2) {
+		run_burst(&phase, count);
+	} else if (!strcmp(arguments[0], "frames") && left == 6) {
+		struct plan plan = parse_plan(arguments + 2);
+
+		run_frames(&phase, count, &plan);
+	} else if (!strcmp(arguments[0], "hold") && left == 2) {
+		run_hold(&phase, count);
+	} else {
+		die("%s does not take these arguments", arguments[0]);
+	}
+	return 0;
+}
