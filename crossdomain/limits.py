@@ -20,3 +20,73 @@ a burst of pipelined wl_display.sync some 100,000.  The object map takes 8 bytes
 
 MAX_BLOB_SIZE: Final = (1 << 31) - 4096
 """Bytes of one blob: wl_shm.create_pool's size is a signed 32-bit number, and foot asks for 512 MiB."""
+
+MAX_IMAGE_SIZES: Final = 16384
+"""Different sizes of images one context may ask requirements for: each is remembered for its life."""
+
+MAX_UNTAKEN_BLOBS: Final = 1024
+"""Fds from the compositor that a guest did not fetch yet: each holds one of the daemon's descriptors."""
+
+MAX_UNCLAIMED_FDS: Final = 1024
+"""Fds that arrived before the messages they belong to: libwayland's own queue holds 1024."""
+
+MAX_HELD_FENCES: Final = 64
+"""POLL fences of one context: each holds a descriptor chain of the VM's one control queue of 1024."""
+
+MAX_EVENT_SIZE: Final = 65536
+"""Bytes of one RECEIVE or READ, however large the guest's ring: what one read of the compositor gives."""
+
+MAX_PENDING_EVENTS: Final = 262144
+"""Bytes of events that wait for a guest's POLL before its compositor socket is read no more."""
+
+MAX_OUTGOING: Final = 8 << 20
+"""Bytes of requests that wait for the compositor: 100,000 small ones sent while it draws one slow frame."""
+
+MAX_PIPES: Final = 256
+"""Pipes of one context and direction, two descriptors each: clipboards with 50 transfers at once exist."""
+
+MAX_PIPE_BYTES: Final = 16 << 20
+"""Bytes of WRITEs of one context that wait for slow readers.  Guests with PIPE_CREDIT stay far below."""
+
+MAX_ORPHANED_PIPES: Final = 64
+"""Pipes per VM whose client went away before the reader took everything."""
+
+MAX_LOCAL_RESOURCES: Final = 4096
+"""Resources of one local connection: each is a descriptor, and a client has a few hundred buffers at most."""
+
+# The virtio-gpu device.
+
+MAX_VHOST_USER_PAYLOAD: Final = 4096
+"""Bytes of a vhost-user message that we do not know; the largest that we do know has 2056."""
+
+MAX_VHOST_USER_BACKLOG: Final = 65536
+"""Bytes of replies that a VMM may leave unread: it waits for each of them, so one is what there should be."""
+
+MAX_MEMORY_REGIONS: Final = 4096
+"""Regions of guest memory: a few for RAM, and one for each blob that is mapped into the window."""
+
+MAX_MEMORY_SLOTS: Final = 509
+"""What GET_MAX_MEM_SLOTS says: QEMU's own 512 less the three that it keeps; more is never used there."""
+
+MAX_QUEUE_SIZE: Final = 1024
+"""Entries of a virtqueue: QEMU's VIRTQUEUE_MAX_SIZE.  Also how many chains can be under way."""
+
+MAX_CHAIN_DESCRIPTORS: Final = 16384
+"""Descriptors of one chain.  A guest process's EXECBUFFER is a descriptor per page, so a longer one is
+that process's fault; the chain is given back unanswered without walking it."""
+
+MAX_COMMAND_SIZE: Final = 1 << 19
+"""Bytes of one command that are copied from the guest: a list of MAX_BACKING_ENTRIES is half of that, and
+the largest SEND an eighth."""
+
+MAX_BACKING_ENTRIES: Final = 16384
+"""Runs of guest pages behind one resource: 64 MiB of single pages, which is udmabuf's limit in a guest."""
+
+MAX_CONTEXTS: Final = 512
+"""Contexts of one device: one for each client, and some more for programs that only look at the node."""
+
+MAX_RESOURCES: Final = 16384
+"""Resources of one device: a client has two rings and a few hundred buffers at most."""
+
+MAX_MAPPED_BLOBS: Final = 4096
+"""Blobs in the window at a time: each is a memory region that the VMM tells us and all its other devices of."""

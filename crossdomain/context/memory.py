@@ -24,6 +24,17 @@ def round_to_pages(size: int) -> int:
     return -(-size // PAGE_SIZE) * PAGE_SIZE
 
 
+def _sealed_memfd(name: str, size: int) -> int:
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, size)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
 class HostMemory:
     """One owner, one memfd.  It is also a `Storage`, so that a resource can be nothing more than this.
 
@@ -44,7 +55,7 @@ class HostMemory:
         """Fresh zeroed memory of `size` bytes, rounded up to pages.
 
         Raises:
-            LimitExceeded: more than MAX_BLOB_SIZE.
+            LimitExceeded: more than MAX_BLOB_SIZE, or no memory is left.
             GuestFault: zero bytes.
         """
         if size <= 0:
@@ -52,29 +63,25 @@ class HostMemory:
         if size > MAX_BLOB_SIZE:
             raise LimitExceeded(f"memory of {size} bytes, the most is {MAX_BLOB_SIZE}")
         rounded = round_to_pages(size)
-        fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
-            os.ftruncate(fd, rounded)
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-        except OSError:
-            os.close(fd)
-            raise
-        return cls(fd, rounded)
+            return cls(_sealed_memfd(name, rounded), rounded)
+        except OSError as error:
+            raise LimitExceeded(f"no memory of {size} bytes: {error.strerror}") from error
 
     @classmethod
     def copy_of(cls, fd: int, size: int, *, name: str = "crossdomain") -> Self:
         """Fresh memory that begins with the first `size` bytes of a seekable `fd`, which stays the caller's.
 
         Raises:
-            LimitExceeded: more than MAX_BLOB_SIZE.
-            GuestFault: zero bytes.
+            LimitExceeded: more than MAX_BLOB_SIZE, or no memory is left.
+            GuestFault: zero bytes, or `fd` can't be read.
         """
         memory = cls.create(size, name=name)
         try:
             memory._fill(fd, size)
-        except OSError:
+        except OSError as error:
             memory.close()
-            raise
+            raise GuestFault(f"the file can't be read: {error.strerror}") from error
         return memory
 
     @property

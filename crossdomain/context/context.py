@@ -1,0 +1,405 @@
+"""One cross-domain context: one guest client's connection to the compositor.
+
+Commands of SUBMIT_3D come in; bytes and identifiers become bytes and fds for the compositor,
+and the other way round.  Everything happens on the loop's thread and nothing blocks.  On the
+path: device (or the local server) -> here -> policy -> the compositor's socket.
+
+How a context ends.  When the compositor hangs up, or the guest or the compositor breaks the
+rules, the client is over: its log line says why, the guest gets what was pending, where it is
+to blame a wl_display.error, and one RECEIVE of 0 bytes.  What the client still sends is dropped.
+`close` then frees everything when the guest destroys the context.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from crossdomain.abi.cross_domain import (
+    CHANNEL_RING,
+    GET_IMAGE_REQUIREMENTS,
+    RING_NONE,
+    Buffer,
+    ChannelType,
+    Command,
+    Identifier,
+    IdentifierType,
+    Init,
+    encode_image_requirements,
+    parse_header,
+    parse_init,
+    parse_send,
+    parse_write,
+)
+from crossdomain.context.blobs import Blobs, IdentifierCounter, size_of
+from crossdomain.context.compositor import CompositorSocket, close_all
+from crossdomain.context.descriptors import Kind, classify, describe, open_writer
+from crossdomain.context.memory import HostMemory
+from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, Source
+from crossdomain.context.pipes import Orphans, Pipes
+from crossdomain.context.policy import Batch, Policy, refusal, split
+from crossdomain.context.ports import Resources
+from crossdomain.context.stream import EventStream
+from crossdomain.errors import CrossDomainError, GuestFault, HostFault, LimitExceeded
+from crossdomain.limits import MAX_PENDING_EVENTS, MAX_UNCLAIMED_FDS
+from crossdomain.wire.codec import DISPLAY_ID
+from crossdomain.wire.faults import DisplayError, WireFault
+
+_log = logging.getLogger("crossdomain.context")
+
+
+class Counters:
+    """What passed through one context: submitted or delivered batches, bytes of them, fds."""
+
+    __slots__ = ("bytes_to_guest", "bytes_to_host", "events", "fds_to_guest", "fds_to_host", "sends")
+
+    def __init__(self) -> None:
+        self.sends = 0
+        self.bytes_to_host = 0
+        self.fds_to_host = 0
+        self.events = 0
+        self.bytes_to_guest = 0
+        self.fds_to_guest = 0
+
+
+class Context:
+    """See the module's docstring.  Made by CTX_CREATE or by a local connection."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        resources: Resources,
+        connect: Callable[[], socket.socket],
+        policy: Policy,
+        on_dead: Callable[[str], None],
+        sink: EventSink | None = None,
+        orphans: Orphans | None = None,
+    ) -> None:
+        """Nothing happens before INIT.  The running loop is the one it lives on.
+
+        Args:
+            name: for log lines: VM, ctx_id and client.
+            resources: what is attached to this context.
+            connect: a new connection to the compositor, as `CompositorSocket` wants it.
+            policy: a fresh one.
+            on_dead: called once, with the reason, where the client is over before `close`.
+            sink: where events go if not into rings in guest memory.
+            orphans: keeps pipes whose readers are slower than the client's end.
+        """
+        self.name = name
+        self.counters = Counters()
+        self._resources = resources
+        self._connect = connect
+        self._policy = policy
+        self._on_dead = on_dead
+        self._local_sink = sink
+        self._loop = asyncio.get_running_loop()
+        self._fences = PollFences()
+        self._stream = EventStream()
+        self._sink: EventSink | None = None
+        self._outbox: Outbox | None = None
+        self._compositor: CompositorSocket | None = None
+        self._counter = IdentifierCounter()
+        self._blobs = Blobs(self._counter)
+        self._pipes = Pipes(self._counter, self._loop, self._wake, Orphans() if orphans is None else orphans)
+        self._from_guest: deque[int] = deque()
+        self._from_compositor: deque[int] = deque()
+        self._over = False
+        self._closed = False
+        self._handlers: dict[int, Callable[[memoryview], None]] = {
+            Command.INIT: self._handle_init,
+            Command.GET_IMAGE_REQUIREMENTS: self._handle_get_image_requirements,
+            Command.POLL: self._handle_poll,
+            Command.SEND: self._handle_send,
+            Command.WRITE: self._handle_write,
+        }
+
+    @property
+    def alive(self) -> bool:
+        """Whether the client is connected."""
+        return self._compositor is not None and not self._over
+
+    @property
+    def pipes(self) -> int:
+        """Open pipes."""
+        return len(self._pipes)
+
+    def submit(self, commands: Buffer) -> None:
+        """Carries out the commands of one SUBMIT_3D, in order; never blocks.
+
+        The first bad one ends the submit.  A refused SEND ends the client as well: its byte stream
+        has a hole, and the guest's ioctl has already said that all is well.
+
+        Args:
+            commands: copied out of guest memory, and unchanging from now on.
+
+        Raises:
+            GuestFault: a malformed, unknown or refused command.
+            HostFault: INIT found no compositor.
+        """
+        rest = memoryview(commands)
+        while rest:
+            cmd, size = parse_header(rest)
+            handler = self._handlers.get(cmd)
+            if handler is None:
+                raise GuestFault(f"command {cmd} is not offered")
+            handler(rest[:size])
+            rest = rest[size:]
+
+    def create_fence(self, ring_idx: int | None, complete: Callable[[], None]) -> None:
+        """A fence that came with a command of this context.
+
+        One on the channel ring is a POLL: it is held until an event stands in that ring.  All
+        others complete at once.  `complete` may be called before this returns.
+        """
+        if ring_idx != CHANNEL_RING or self._closed:
+            complete()
+            return
+        try:
+            self._fences.hold(complete)
+        except LimitExceeded as fault:
+            self._fail(fault)
+        self.pump()
+
+    def pump(self) -> None:
+        """The guest has room for events again."""
+        self._guard(self._pump)
+
+    def take_blob(self, blob_id: int, size: int) -> HostMemory:
+        """The memory for RESOURCE_CREATE_BLOB(HOST3D); the caller owns it.
+
+        A received file is good once; image requirements are good again and again, with fresh
+        memory each time.
+
+        Raises:
+            GuestFault: no such blob_id, or not of that size.
+        """
+        return self._blobs.take(blob_id, size)
+
+    def close(self) -> None:
+        """Frees everything and completes all fences.  May be called again."""
+        self._over = self._closed = True
+        self._release()
+        self._blobs.close()
+        self._fences.complete_all()
+
+    def _handle_init(self, command: memoryview) -> None:
+        init = parse_init(command)
+        if self._outbox is not None:
+            raise GuestFault("a second INIT")
+        if init.channel_type != ChannelType.WAYLAND:
+            raise GuestFault(f"channel type {init.channel_type:#x} is not offered")
+        self._sink = self._open_sink(init)
+        self._outbox = Outbox(self._sink)
+        try:
+            self._compositor = CompositorSocket(
+                self._connect, self._loop, self._guard, self._handle_events, self._handle_end
+            )
+        except OSError as error:
+            self._end(f"the compositor can't be reached: {error.strerror}", logging.WARNING)
+            raise HostFault(f"the compositor can't be reached: {error.strerror}") from error
+
+    def _open_sink(self, init: Init) -> EventSink:
+        if self._local_sink is None:
+            return RingSink(self._resources, init.query_ring_id, init.channel_ring_id, self._fences)
+        if (init.query_ring_id, init.channel_ring_id) != (RING_NONE, RING_NONE):
+            raise GuestFault("a local channel has no rings")
+        return self._local_sink
+
+    def _handle_get_image_requirements(self, command: memoryview) -> None:
+        if len(command) != GET_IMAGE_REQUIREMENTS.size:
+            raise GuestFault(f"GET_IMAGE_REQUIREMENTS of {len(command)} bytes")
+        if self._sink is None:
+            raise GuestFault("GET_IMAGE_REQUIREMENTS before INIT")
+        width, height, drm_format, _flags = GET_IMAGE_REQUIREMENTS.unpack(command)
+        requirements = self._blobs.require_image(width, height, drm_format)
+        self._sink.answer(encode_image_requirements(requirements))
+
+    def _handle_poll(self, command: memoryview) -> None:
+        """What counts is the fence, which comes through `create_fence`."""
+
+    def _handle_write(self, command: memoryview) -> None:
+        write = parse_write(command)
+        if self._outbox is None:
+            raise GuestFault("WRITE before INIT")
+        if self._over:
+            return
+        try:
+            self._pipes.handle_write(write)
+        except LimitExceeded as fault:
+            # The data can't wait, and a reader must not take half a paste for a whole one.
+            self._fail(fault)
+            raise
+
+    def _handle_send(self, command: memoryview) -> None:
+        if self._outbox is None:
+            raise GuestFault("SEND before INIT")
+        if self._over:
+            return
+        try:
+            self._send(command)
+        except GuestFault as fault:
+            self._fail(fault)
+            raise
+        except OSError as error:
+            fault = LimitExceeded(f"the host can't carry this: {error.strerror}")
+            self._fail(fault)
+            raise fault from error
+
+    def _send(self, command: memoryview) -> None:
+        send = parse_send(command)
+        if send.identifiers:
+            self._from_guest += self._resolve(send.identifiers)
+            if len(self._from_guest) > MAX_UNCLAIMED_FDS:
+                raise LimitExceeded(f"{len(self._from_guest)} fds that no request takes")
+        batch = self._policy.to_host(send.data)
+        self.counters.sends += 1
+        self.counters.bytes_to_host += len(send.data)
+        self._forward(batch)
+
+    def _forward(self, batch: Batch) -> None:
+        compositor = self._compositor
+        if compositor is None or not batch.data:
+            return
+        if not batch.marks:
+            compositor.send(batch.data, [])
+            return
+        for part in split(batch):
+            if len(self._from_guest) < part.fds:
+                raise WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, "file descriptor expected")
+            self.counters.fds_to_host += part.fds
+            compositor.send(part.data, _take(self._from_guest, part.fds))
+
+    def _resolve(self, identifiers: Iterable[Identifier]) -> list[int]:
+        """The fds of a SEND, in order; all are the caller's."""
+        read_pipe = IdentifierType.READ_PIPE
+        self._pipes.check_guesses([entry.identifier for entry in identifiers if entry.type == read_pipe])
+        fds: list[int] = []
+        try:
+            for entry in identifiers:
+                if entry.type == read_pipe:
+                    fds.append(self._pipes.open_read_pipe())
+                elif entry.type == IdentifierType.VIRTGPU_BLOB:
+                    fds.append(self._resources.lookup(entry.identifier).export())
+                else:
+                    raise GuestFault(f"identifiers of type {entry.type} are not offered")
+        except (CrossDomainError, OSError):
+            close_all(fds)
+            raise
+        return fds
+
+    def _handle_events(self, data: bytes, fds: list[int]) -> None:
+        self._from_compositor += fds
+        if len(self._from_compositor) > MAX_UNCLAIMED_FDS:
+            raise HostFault(f"{len(self._from_compositor)} fds that no event takes")
+        batch = self._policy.to_guest(data)
+        if batch.marks:
+            self._append_with_fds(batch)
+        else:
+            self._stream.append(batch.data)
+        self.counters.bytes_to_guest += len(batch.data)
+        self._pump_stream()
+
+    def _append_with_fds(self, batch: Batch) -> None:
+        to_be_written = [mark.to_be_written for mark in batch.marks for _ in range(mark.fds)]
+        if len(to_be_written) > len(self._from_compositor):
+            raise HostFault("an event came without its fd")
+        position = 0
+        for part in split(batch):
+            kinds = to_be_written[position : position + part.fds]
+            fds = _take(self._from_compositor, part.fds)
+            self._stream.append(part.data, self._announce(fds, kinds))
+            position += part.fds
+        self.counters.fds_to_guest += position
+
+    def _announce(self, fds: list[int], to_be_written: Iterable[bool]) -> tuple[Identifier, ...]:
+        """Identifiers for fds from the compositor, which this owns."""
+        fds.reverse()
+        try:
+            return tuple(self._announce_one(fds, written) for written in to_be_written)
+        finally:
+            close_all(fds)
+
+    def _announce_one(self, fds: list[int], to_be_written: bool) -> Identifier:
+        kind = classify(fds[-1], to_be_written=to_be_written)
+        if kind is Kind.WRITER:
+            return self._pipes.open_write_pipe(open_writer(fds.pop()))
+        size = size_of(fds[-1])
+        if kind is Kind.BLOB and size is not None:
+            return self._blobs.receive(fds.pop(), size)
+        raise HostFault(f"an fd that can't cross to a guest: {describe(fds[-1])!r}")
+
+    def _handle_end(self) -> None:
+        error = self._policy.compositor_error
+        if error is None:
+            self._end("the compositor closed the connection", logging.INFO)
+        else:
+            self._end(f"the compositor ended the client: {error!r}", logging.WARNING)
+
+    def _pump_stream(self) -> None:
+        if self._outbox is None or self._compositor is None:
+            return
+        self._outbox.wake(self._stream)
+        if self._stream.pending > MAX_PENDING_EVENTS:
+            self._compositor.pause()
+
+    def _pump(self) -> None:
+        if self._outbox is None:
+            return
+        self._outbox.pump()
+        if self.alive and self._compositor and self._stream.pending <= MAX_PENDING_EVENTS // 2:
+            self._compositor.resume()
+
+    def _wake(self, source: Source) -> None:
+        outbox = self._outbox
+        if outbox is not None and not self._over:
+            self._guard(lambda: outbox.wake(source))
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        """Runs what may find a fault; the fault ends this client and nobody else."""
+        try:
+            call()
+        except (GuestFault, HostFault) as fault:
+            self._fail(fault)
+        except OSError as error:
+            self._fail(HostFault(f"{type(error).__name__}: {error.strerror}"))
+
+    def _fail(self, fault: GuestFault | HostFault) -> None:
+        if self._over:
+            return
+        told = fault if isinstance(fault, WireFault) else refusal(str(fault))
+        self._stream.append(memoryview(self._policy.error_event(told)))
+        self._end(str(fault), logging.WARNING)
+
+    def _end(self, reason: str, level: int) -> None:
+        """The client is over; the guest is told after what is pending."""
+        if self._over:
+            return
+        self._over = True
+        _log.log(level, "%s: %s", self.name, reason)
+        self._release()
+        self._stream.finish()
+        if self._outbox is not None:
+            try:
+                self._outbox.wake(self._stream)
+            except GuestFault:
+                self._fences.complete_all()
+        self._on_dead(reason)
+
+    def _release(self) -> None:
+        if self._outbox is not None:
+            self._outbox.forget()
+        if self._compositor is not None:
+            self._compositor.close()
+        self._pipes.close()
+        for waiting in (self._from_guest, self._from_compositor):
+            while waiting:
+                os.close(waiting.popleft())
+
+
+def _take(waiting: deque[int], count: int) -> list[int]:
+    """The first `count` fds, which are the caller's now."""
+    return [waiting.popleft() for _ in range(count)]

@@ -1,0 +1,183 @@
+"""What goes to the guest: one event at a time, whenever the guest has room for it.
+
+Sources (the compositor's byte stream, each pipe) that have something wait in one queue and
+take turns, so that a paste of a gigabyte holds up no window and no other paste.  A source
+that the guest has no room for is not read: that is the back-pressure.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from crossdomain.abi.cross_domain import RING_SIZE, Buffer
+from crossdomain.context.ports import Resources, Storage
+from crossdomain.errors import GuestFault, LimitExceeded
+from crossdomain.limits import MAX_EVENT_SIZE, MAX_HELD_FENCES
+
+
+class Source(Protocol):
+    """Something that makes events."""
+
+    queued: bool
+    """Whether it stands in the outbox's queue; the outbox's alone."""
+
+    def next_event(self, room: int) -> bytes | None:
+        """The next event, of at most `room` bytes, or None where there is none now.
+
+        After None the source calls `Outbox.wake` when it has one.
+        """
+        ...
+
+
+class EventSink(Protocol):
+    """Where events go: a ring in guest memory, or a local socket."""
+
+    def room(self) -> int:
+        """Bytes that the next event may have; 0 where the guest takes none now.
+
+        Raises:
+            GuestFault: the guest took its ring away.
+        """
+        ...
+
+    def write(self, event: bytes, /) -> None:
+        """Delivers one event; `room` was asked just before.
+
+        Raises:
+            GuestFault: the guest took its ring away.
+        """
+        ...
+
+    def answer(self, data: bytes, /) -> None:
+        """Delivers the answer to GET_IMAGE_REQUIREMENTS.
+
+        Raises:
+            GuestFault: the guest took its ring away.
+        """
+        ...
+
+
+class Outbox:
+    """The queue of sources in front of one sink."""
+
+    __slots__ = ("_sink", "_waiting", "bytes", "events")
+
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
+        self._waiting: deque[Source] = deque()
+        self.events = 0
+        self.bytes = 0
+
+    def wake(self, source: Source) -> None:
+        """`source` has an event; delivers what there is room for.
+
+        Raises:
+            GuestFault: the guest took its ring away.
+        """
+        if not source.queued:
+            source.queued = True
+            self._waiting.append(source)
+            self.pump()
+
+    def pump(self) -> None:
+        """Delivers events while there are some and the guest has room.
+
+        Raises:
+            GuestFault: the guest took its ring away.
+        """
+        waiting = self._waiting
+        while waiting and (room := self._sink.room()):
+            source = waiting.popleft()
+            event = source.next_event(room)
+            if event is None:
+                source.queued = False
+                continue
+            waiting.append(source)
+            self.events += 1
+            self.bytes += len(event)
+            self._sink.write(event)
+
+    def forget(self) -> None:
+        """Drops every source, for good: none may be woken again but through a new `wake`."""
+        for source in self._waiting:
+            source.queued = False
+        self._waiting.clear()
+
+
+class PollFences:
+    """The guest's POLLs that have not been answered: each is good for one event, oldest first."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held: deque[Callable[[], None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, complete: Callable[[], None]) -> None:
+        """Keeps one more; at the cap it is completed instead.
+
+        Raises:
+            LimitExceeded: there are MAX_HELD_FENCES already.
+        """
+        if len(self._held) >= MAX_HELD_FENCES:
+            complete()
+            raise LimitExceeded(f"more than {MAX_HELD_FENCES} POLLs at once")
+        self._held.append(complete)
+
+    def complete_one(self) -> None:
+        """Signals the oldest one."""
+        self._held.popleft()()
+
+    def complete_all(self) -> None:
+        """Signals all, so that nothing in the guest waits for ever."""
+        while self._held:
+            self.complete_one()
+
+
+class RingSink:
+    """Events at offset 0 of a resource, each completing one POLL fence.
+
+    The ring is looked up anew for every event: the guest may destroy its resource at any
+    time.  Its data is written before its fence is signalled, and never twice for one fence.
+    """
+
+    __slots__ = ("_channel_ring_id", "_fences", "_query_ring_id", "_resources", "_ring")
+
+    def __init__(
+        self, resources: Resources, query_ring_id: int, channel_ring_id: int, fences: PollFences
+    ) -> None:
+        """Checks both rings.
+
+        Raises:
+            GuestFault: one of them is no resource of this context, or smaller than a page.
+        """
+        self._resources = resources
+        self._query_ring_id = query_ring_id
+        self._channel_ring_id = channel_ring_id
+        self._fences = fences
+        self._lookup(query_ring_id)
+        self._ring = self._lookup(channel_ring_id)
+
+    def room(self) -> int:
+        """The ring's bytes, if a POLL waits."""
+        if not self._fences:
+            return 0
+        self._ring = self._lookup(self._channel_ring_id)
+        return min(self._ring.size, MAX_EVENT_SIZE)
+
+    def write(self, event: bytes, /) -> None:
+        """Writes the ring, then completes the oldest POLL."""
+        self._ring.write(0, event)
+        self._fences.complete_one()
+
+    def answer(self, data: Buffer, /) -> None:
+        """Writes the query ring."""
+        self._lookup(self._query_ring_id).write(0, data)
+
+    def _lookup(self, resource_id: int) -> Storage:
+        ring = self._resources.lookup(resource_id)
+        if ring.size < RING_SIZE:
+            raise GuestFault(f"a ring of {ring.size} bytes, resource {resource_id}")
+        return ring
