@@ -16,6 +16,9 @@ MAX_OBJECTS: Final = 1 << 20
 """Ids of one Wayland connection and side.  libwayland allows 15 million; a browser holds some thousand,
 a burst of pipelined wl_display.sync some 100,000.  The object map takes 8 bytes for each."""
 
+MAX_REMOVED_GLOBALS: Final = 256
+"""Removed globals that one client may still bind: it can lag behind a storm of output hot-plugs."""
+
 # Cross-domain contexts and host memory.
 
 MAX_BLOB_SIZE: Final = (1 << 31) - 4096

@@ -52,8 +52,8 @@ def decode_header(data: Data, offset: int = 0) -> Header | None:
         return None
     object_id, opcode, size = _HEADER.unpack_from(view, offset)
     if size < HEADER_SIZE or size % 4:
-        text = f"invalid message size {size}, object {object_id}"
-        raise WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, text)
+        reason = f"invalid message size {size}, object {object_id}"
+        raise WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, reason)
     return Header(object_id, opcode, size)
 
 
@@ -94,6 +94,20 @@ def encode_message(message: Message, object_id: int, *values: Value) -> bytes:
         raise LocalError(f"{message.name}: {error}") from error
 
 
+def integer(value: Value) -> int:
+    """Returns an argument that the signature says is a number; raises LocalError where it is not."""
+    if not isinstance(value, int):
+        raise LocalError(f"not a number: {value!r:.80}")
+    return value
+
+
+def text(value: Value) -> str:
+    """Returns an argument that the signature says is a string; raises LocalError where it is not."""
+    if not isinstance(value, str):
+        raise LocalError(f"not a string: {value!r:.80}")
+    return value
+
+
 class _Reader:
     """Takes the arguments of one message from its body, one after the other."""
 
@@ -103,9 +117,9 @@ class _Reader:
         self._message = message
         self._body = body
 
-    def fault(self, text: str) -> WireFault:
-        text = f"invalid arguments for {self._message.name}@{self._object_id}: {text}"
-        return WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, text)
+    def fault(self, reason: str) -> WireFault:
+        reason = f"invalid arguments for {self._message.name}@{self._object_id}: {reason}"
+        return WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, reason)
 
     def value(self, argument: Argument) -> Value:
         if argument.kind is ArgumentKind.FD:
