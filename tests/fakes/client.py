@@ -4,25 +4,16 @@ It runs wherever Python and this repository are, also in the guest, and starts f
 but the signature tables is imported.  What it draws is in `tests.fakes.windows`.
 """
 
-import array
 import os
-import select
 import socket
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from crossdomain.wire import tables as signatures
-from crossdomain.wire.codec import decode_arguments, encode_message
-from crossdomain.wire.tables import ArgumentKind, Interface, Message
-
-PATIENCE: Final = 60.0
-"""Seconds until a wait gives up: a guest under TCG on a loaded machine is slow."""
-
-_MAX_FDS_PER_MESSAGE: Final = 28
-"""libwayland takes no more fds from one sendmsg."""
-
-_FD_SIZE: Final = 4
+from crossdomain.wire.codec import decode_arguments, decode_header
+from crossdomain.wire.tables import ArgumentKind, Interface
+from tests.fakes.endpoint import PATIENCE, Endpoint, Plain, find_message
 
 Value: TypeAlias = "int | str | bytes | Proxy | None"
 """An argument.  24.8 fixed numbers are plain integers (256 is 1.0); an fd is its number."""
@@ -36,10 +27,6 @@ class ProtocolError(Exception):
         self.interface = interface
         self.object_id = object_id
         self.code = code
-
-
-class Disconnected(Exception):
-    """The compositor closed the connection."""
 
 
 class Event(NamedTuple):
@@ -87,7 +74,7 @@ class Proxy:
 
     def create(self, name: str, *values: Value) -> "Proxy":
         """Send a request that creates an object; its new_id is left out of `values`."""
-        message = _message(self.interface, name)
+        message = find_message(self.interface.requests, self.interface, name)
         made = next(a.interface for a in message.arguments if a.kind is ArgumentKind.NEW_ID)
         assert made is not None, "wl_registry.bind is FakeClient.bind"
         new = self.client.allocate(made, self.version)
@@ -109,17 +96,14 @@ class FakeClient:
 
     def __init__(self, display: str | None = None, *, reuse_ids: bool = True) -> None:
         self.tables = signatures.load()
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.connect(_socket_path(display))
-        self.socket.settimeout(PATIENCE)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.connect(_socket_path(display))
+        self.endpoint = Endpoint(connection)
         self.objects: dict[int, Proxy] = {}
         self.globals: list[Global] = []
         self._reuse_ids = reuse_ids
         self._free: list[int] = []
         self._next_id = 1
-        self._outgoing = bytearray()
-        self._incoming = bytearray()
-        self._fds: list[int] = []
         self.display = self.allocate("wl_display", 1)
         self.display.handlers = {"error": self._handle_error, "delete_id": self._handle_delete_id}
         self.registry = self.display.create("get_registry")
@@ -137,10 +121,7 @@ class FakeClient:
 
     def close(self) -> None:
         """Leave without a word, as a client that ends does."""
-        self.socket.close()
-        for fd in self._fds:
-            os.close(fd)
-        self._fds.clear()
+        self.endpoint.close()
 
     def offers(self, interface: str) -> int:
         """The highest advertised version of `interface`, 0 where it is not offered."""
@@ -177,41 +158,28 @@ class FakeClient:
         return new
 
     def send(self, sender: Proxy, name: str, values: tuple[Value, ...], created: Proxy | None = None) -> None:
-        """Queue one request; with an fd everything queued is sent at once."""
-        message = _message(sender.interface, name)
-        plain: list[int | str | bytes | None] = []
-        fds: list[int] = []
+        """Queue one request; with an fd everything queued is sent at once.
+
+        `created` is the object that the request's new_id names; it is not among `values`.
+        """
+        message = find_message(sender.interface.requests, sender.interface, name)
+        plain: list[Plain] = []
         remaining = iter(values)
         for argument in message.arguments:
             made = argument.kind is ArgumentKind.NEW_ID and created is not None
             value = created if made else next(remaining)
-            if argument.kind is ArgumentKind.FD:
-                assert isinstance(value, int)
-                fds.append(value)
-                value = None
-            elif argument.kind is ArgumentKind.OBJECT and value is None:
-                value = 0
             plain.append(value.object_id if isinstance(value, Proxy) else value)
-        self._outgoing += encode_message(message, sender.object_id, *plain)
         if message.destructor:
             sender.alive = False
-        if fds or len(self._outgoing) > 32768:
-            self.flush(fds)
+        self.endpoint.queue(message, sender.object_id, plain)
 
-    def flush(self, fds: list[int] | None = None) -> None:
-        """Send what is queued, the fds with its first byte."""
-        assert fds is None or len(fds) <= _MAX_FDS_PER_MESSAGE
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        while self._outgoing:
-            sent = self.socket.sendmsg([self._outgoing], ancillary)
-            del self._outgoing[:sent]
-            ancillary = []
+    def flush(self) -> None:
+        """Send what is queued."""
+        self.endpoint.flush()
 
     def send_raw(self, data: bytes, fds: list[int] | None = None) -> None:
-        """Send any bytes, well-formed or not, after what is queued."""
-        self.flush()
-        self._outgoing += data
-        self.flush(fds)
+        """Send any bytes, well-formed or not; the fds stay the caller's."""
+        self.endpoint.send_raw(data, fds)
 
     def round_trip(self, *, seconds: float = PATIENCE) -> None:
         """Return when the compositor has handled everything sent so far."""
@@ -230,52 +198,22 @@ class FakeClient:
         self.flush()
         while not condition():
             left = deadline - time.monotonic()
-            if left <= 0 or not self._receive(left):
+            if left <= 0 or not self.endpoint.receive(left):
                 raise TimeoutError(f"no {what} within {seconds} s")
-            self.flush()
-
-    def _receive(self, seconds: float) -> bool:
-        """Read once and handle every whole message; False where nothing came in time."""
-        poll = select.poll()
-        poll.register(self.socket, select.POLLIN)
-        if not poll.poll(seconds * 1000):
-            return False
-        data, ancillary, _, _ = self.socket.recvmsg(65536, socket.CMSG_SPACE(253 * _FD_SIZE))
-        for level, kind, content in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                numbers = array.array("i")
-                numbers.frombytes(content[: len(content) - len(content) % _FD_SIZE])
-                self._fds += numbers
-        if not data:
-            raise Disconnected
-        self._incoming += data
-        self._dispatch()
-        return True
-
-    def _dispatch(self) -> None:
-        offset = 0
-        try:
-            while len(self._incoming) - offset >= 8:
-                word = int.from_bytes(self._incoming[offset + 4 : offset + 8], "little")
-                size = word >> 16
-                if len(self._incoming) - offset < size:
-                    break
-                message = bytes(self._incoming[offset : offset + size])
-                offset += size
+            for message in self.endpoint.messages():
                 self._handle(message)
-        finally:
-            del self._incoming[:offset]
+            self.flush()
 
     def _handle(self, data: bytes) -> None:
         """Handle one whole event."""
-        object_id = int.from_bytes(data[:4], "little")
-        opcode = int.from_bytes(data[4:6], "little")
-        target = self.objects[object_id]
-        message = target.interface.events[opcode]
+        header = decode_header(data)
+        assert header is not None
+        target = self.objects[header.object_id]
+        message = target.interface.events[header.opcode]
         values: list[Value] = []
-        for argument, value in zip(message.arguments, decode_arguments(message, data, 0), strict=True):
+        for argument, value in zip(message.arguments, decode_arguments(message, data), strict=True):
             if argument.kind is ArgumentKind.FD:
-                values.append(self._fds.pop(0))
+                values.append(self.endpoint.take_fd())
             elif argument.kind is ArgumentKind.NEW_ID:
                 assert isinstance(value, int)
                 assert argument.interface is not None
@@ -315,10 +253,6 @@ class FakeClient:
         assert isinstance(text, str)
         name = target.interface.name if isinstance(target, Proxy) else "unknown object"
         raise ProtocolError(name, target.object_id if isinstance(target, Proxy) else 0, code, text)
-
-
-def _message(interface: Interface, name: str) -> Message:
-    return next(message for message in interface.requests if message.name == name)
 
 
 def _socket_path(display: str | None) -> str:

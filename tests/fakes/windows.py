@@ -4,7 +4,8 @@ import mmap
 import os
 from typing import Final, NamedTuple
 
-from tests.fakes.client import PATIENCE, FakeClient, Proxy, Value
+from tests.fakes.client import FakeClient, Proxy, Value
+from tests.fakes.endpoint import PATIENCE
 
 MAXIMUM: Final = 0x7FFFFFFF
 """The largest width or height that a damage rectangle can have."""

@@ -1,0 +1,71 @@
+"""Fixtures for all tests, and the checks that a test leaves nothing behind."""
+
+import gc
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.weston import Weston, running_weston
+
+
+def open_fds() -> dict[int, str]:
+    """What this process has open: fd to what it is."""
+    found: dict[int, str] = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the fd of this listing
+            continue
+    return found
+
+
+def child_processes() -> set[int]:
+    """The pids of this process's children, those ended but not waited for included."""
+    children: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        children.update(int(pid) for pid in (task / "children").read_text().split())
+    return children
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Generator[None]:
+    """Fail a test that leaves fds or processes; those of fixtures that live longer were there before."""
+    fds, children = open_fds(), child_processes()
+    yield
+    if set(open_fds()) - set(fds):
+        gc.collect()  # what only a cycle holds is not lost
+    leaked = {fd: target for fd, target in open_fds().items() if fds.get(fd) is None}
+    assert not leaked, f"the test left fds open: {leaked}"
+    left = child_processes() - children
+    assert not left, f"the test left processes: {left}"
+
+
+@pytest.fixture
+def runtime_dir() -> Generator[Path]:
+    """An empty folder for sockets; its path is short, because a socket's may have 107 bytes only."""
+    folder = Path(tempfile.mkdtemp(prefix="xd-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def weston() -> Generator[Weston]:
+    """The headless Weston of this machine; shared, so leave no client on it."""
+    folder = Path(tempfile.mkdtemp(prefix="xd-weston-"))
+    with running_weston(folder) as running:
+        yield running
+        assert running.process.poll() is None, f"Weston died under the tests:\n{running.log}"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def own_weston(runtime_dir: Path) -> Generator[Weston]:
+    """A headless Weston for one test that wants to break it."""
+    folder = runtime_dir / "weston"
+    folder.mkdir()
+    with running_weston(folder) as running:
+        yield running
