@@ -93,3 +93,6 @@ MAX_RESOURCES: Final = 16384
 
 MAX_MAPPED_BLOBS: Final = 4096
 """Blobs in the window at a time: each is a memory region that the VMM tells us and all its other devices of."""
+
+MAX_LOCAL_MEMORY: Final = 8 << 30
+"""Bytes of host memory of one local connection, mostly untouched pages: a few pools of foot's 512 MiB."""

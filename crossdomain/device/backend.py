@@ -1,0 +1,369 @@
+"""What the VMM asks over vhost-user, carried out: negotiation, memory, rings, configuration.
+
+`session` brings the messages and takes the replies.  This side knows when a device
+starts, pauses and starts anew; `gpu` knows what it does in between.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from crossdomain.abi import vhost_user as abi
+from crossdomain.abi import virtio_gpu as gpu_abi
+from crossdomain.device.backend_channel import BackendChannel
+from crossdomain.device.faults import FaultLog, logger
+from crossdomain.device.gpu import ContextFactory, Gpu
+from crossdomain.device.memory import GuestMemory
+from crossdomain.device.ring import Ring
+from crossdomain.device.vhost_user import (
+    Message,
+    Region,
+    encode_reply,
+    encode_reply_u64,
+    encode_shmem_config,
+    parse_mem_table,
+)
+from crossdomain.device.virtqueue import Chain
+from crossdomain.device.window import HostVisibleWindow
+from crossdomain.errors import CrossDomainError, HostFault
+from crossdomain.limits import MAX_MEMORY_SLOTS
+
+FEATURES: Final = (
+    1 << gpu_abi.VIRTIO_GPU_F_VIRGL
+    | 1 << gpu_abi.VIRTIO_GPU_F_RESOURCE_BLOB
+    | 1 << gpu_abi.VIRTIO_GPU_F_CONTEXT_INIT
+    | 1 << gpu_abi.VIRTIO_F_INDIRECT_DESC
+    | 1 << gpu_abi.VIRTIO_F_VERSION_1
+    | 1 << abi.VHOST_USER_F_PROTOCOL_FEATURES
+)
+"""EVENT_IDX is left out: with it a device must write avail_event at the right moments, and gains little here,
+because kicks are switched off with VIRTQ_USED_F_NO_NOTIFY while the ring is being emptied."""
+
+PROTOCOL_FEATURES: Final = (
+    1 << abi.VHOST_USER_PROTOCOL_F_MQ
+    | 1 << abi.VHOST_USER_PROTOCOL_F_REPLY_ACK
+    | 1 << abi.VHOST_USER_PROTOCOL_F_BACKEND_REQ
+    | 1 << abi.VHOST_USER_PROTOCOL_F_CONFIG
+    | 1 << abi.VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD
+    | 1 << abi.VHOST_USER_PROTOCOL_F_RESET_DEVICE
+    | 1 << abi.VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS
+    | 1 << abi.VHOST_USER_PROTOCOL_F_SHMEM_MAP
+)
+"""STATUS is left out: QEMU writes status 0 for a VM that merely pauses, too."""
+
+_CONFIG: Final = gpu_abi.CONFIG.pack(0, 0, 0, 1).ljust(abi.CONFIG_MAX_SIZE, b"\0")
+"""No scanouts: the guest's screens are another device's.  One capset: Linux drops all if one is missing."""
+
+_VERSION_1: Final = 1 << gpu_abi.VIRTIO_F_VERSION_1
+_SUCCESS: Final = 0
+_FAILURE: Final = 1
+
+
+class Backend:
+    """One device of one VM, from the VMM's connection to its end."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        new_context: ContextFactory,
+        capset: bytes,
+        window_size: int,
+        name: str,
+        broken: Callable[[CrossDomainError], None],
+    ) -> None:
+        """`broken` is told where the VMM does not keep to the protocol on the back-end channel."""
+        self._loop = loop
+        self._new_context = new_context
+        self._capset = capset
+        self._name = name
+        self._broken = broken
+        self._log = FaultLog(name)
+        self._features = 0
+        self._stopped_state: tuple[object, ...] | None = None
+        self._memory = GuestMemory()
+        self._window = HostVisibleWindow(window_size, loop)
+        self._control = Ring(self._memory, loop, self._execute, self._on_ring_broken)
+        self._cursor = Ring(self._memory, loop, self._discard, self._on_ring_broken)
+        self._rings = (self._control, self._cursor)
+        self._gpu = self._make_gpu()
+        self._handlers = self._make_handlers()
+
+    def _make_gpu(self) -> Gpu:
+        return Gpu(
+            self._memory, self._window, self._new_context, self._capset, self._control.complete, self._log
+        )
+
+    def _make_handlers(self) -> Mapping[int, Callable[[Message], bytes | None]]:
+        # A handler returns the payload of the reply that the request always has, or None where it has none.
+        return {
+            abi.VHOST_USER_GET_FEATURES: lambda _message: abi.U64.pack(FEATURES),
+            abi.VHOST_USER_SET_FEATURES: self._handle_set_features,
+            abi.VHOST_USER_SET_OWNER: self._handle_nothing,
+            abi.VHOST_USER_RESET_OWNER: self._handle_nothing,
+            abi.VHOST_USER_GET_PROTOCOL_FEATURES: lambda _message: abi.U64.pack(PROTOCOL_FEATURES),
+            abi.VHOST_USER_SET_PROTOCOL_FEATURES: self._handle_set_protocol_features,
+            abi.VHOST_USER_GET_QUEUE_NUM: lambda _message: abi.U64.pack(gpu_abi.QUEUE_COUNT),
+            abi.VHOST_USER_GET_MAX_MEM_SLOTS: lambda _message: abi.U64.pack(MAX_MEMORY_SLOTS),
+            abi.VHOST_USER_GET_SHMEM_CONFIG: self._handle_get_shmem_config,
+            abi.VHOST_USER_SET_BACKEND_REQ_FD: self._handle_set_backend_req_fd,
+            abi.VHOST_USER_SET_MEM_TABLE: self._handle_set_mem_table,
+            abi.VHOST_USER_ADD_MEM_REG: self._handle_add_mem_reg,
+            abi.VHOST_USER_REM_MEM_REG: self._handle_rem_mem_reg,
+            abi.VHOST_USER_SET_VRING_NUM: self._handle_set_vring_num,
+            abi.VHOST_USER_SET_VRING_ADDR: self._handle_set_vring_addr,
+            abi.VHOST_USER_SET_VRING_BASE: self._handle_set_vring_base,
+            abi.VHOST_USER_GET_VRING_BASE: self._handle_get_vring_base,
+            abi.VHOST_USER_SET_VRING_KICK: self._handle_set_vring_kick,
+            abi.VHOST_USER_SET_VRING_CALL: self._handle_set_vring_call,
+            abi.VHOST_USER_SET_VRING_ERR: self._handle_set_vring_err,
+            abi.VHOST_USER_SET_VRING_ENABLE: self._handle_set_vring_enable,
+            abi.VHOST_USER_GET_CONFIG: self._handle_get_config,
+            abi.VHOST_USER_SET_CONFIG: self._handle_set_config,
+            abi.VHOST_USER_RESET_DEVICE: self._handle_reset_device,
+        }
+
+    def handle(self, message: Message) -> bytes | None:
+        """Carries out one request of the VMM.
+
+        Returns:
+            The whole reply to send, or None where none is due.
+
+        Raises:
+            HostFault: the VMM broke the protocol, and did not ask to be told.
+        """
+        handler = self._handlers.get(message.request)
+        try:
+            if handler is None:
+                raise HostFault(f"vhost-user request {message.request} is unknown, or was not offered")
+            payload = handler(message)
+        except CrossDomainError as error:
+            if not message.needs_reply:
+                raise
+            logger.warning("%s: %s", self._name, error)
+            return encode_reply_u64(message.request, _FAILURE)
+        if payload is not None:
+            return encode_reply(message.request, payload)
+        return encode_reply_u64(message.request, _SUCCESS) if message.needs_reply else None
+
+    def close(self) -> None:
+        """Ends contexts, rings, mappings and memory; may be called again."""
+        self._gpu.close()
+        for ring in self._rings:
+            ring.close()
+        self._window.close()
+        self._memory.close()
+
+    # The rings' side.
+
+    def _execute(self, chain: Chain) -> None:
+        self._gpu.execute(chain)
+
+    def _discard(self, chain: Chain) -> None:
+        # Cursor commands have no answer, and there is no screen for them.
+        self._cursor.complete(chain, b"")
+
+    def _on_ring_broken(self, error: CrossDomainError) -> None:
+        # The VM itself goes on, and a driver that starts anew is served.
+        logger.warning("%s: the device stops until its driver resets it: %s", self._name, error)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._gpu.close()
+        self._window.reset()
+        for ring in self._rings:
+            ring.forget()
+        self._stopped_state = None
+        self._gpu = self._make_gpu()
+
+    # Negotiation.
+
+    def _handle_nothing(self, _message: Message) -> None:
+        return None
+
+    def _handle_set_features(self, message: Message) -> None:
+        (features,) = abi.U64.unpack(message.payload)
+        if features & ~FEATURES:
+            raise HostFault(f"features {features:#x} were not offered")
+        self._features = features
+        if not features >> abi.VHOST_USER_F_PROTOCOL_FEATURES & 1:
+            for ring in self._rings:
+                ring.enable(True)
+
+    def _handle_set_protocol_features(self, message: Message) -> None:
+        (features,) = abi.U64.unpack(message.payload)
+        if features & ~PROTOCOL_FEATURES:
+            raise HostFault(f"protocol features {features:#x} were not offered")
+        if not features >> abi.VHOST_USER_PROTOCOL_F_SHMEM_MAP & 1:
+            logger.warning(
+                "%s: the VMM gives the guest no host-visible window (QEMU has one from 11.1 on)", self._name
+            )
+
+    def _handle_get_shmem_config(self, _message: Message) -> bytes:
+        return encode_shmem_config({gpu_abi.VIRTIO_GPU_SHM_ID_HOST_VISIBLE: self._window.size})
+
+    def _handle_set_backend_req_fd(self, message: Message) -> None:
+        fd = _take_fd(message)
+        try:
+            connection = socket.socket(fileno=fd)
+        except OSError as error:
+            os.close(fd)
+            raise HostFault(f"the back-end channel is no socket: {error}") from error
+        self._window.connect(BackendChannel(connection, self._loop, self._broken))
+
+    # Memory.
+
+    def _handle_set_mem_table(self, message: Message) -> None:
+        regions = parse_mem_table(message.payload)
+        if len(regions) != len(message.fds):
+            raise HostFault(f"{len(regions)} memory regions with {len(message.fds)} fds")
+        identities = [_identity(fd) for fd in message.fds]
+        ours = [self._window.owns(identity) for identity in identities]
+        self._memory.replace(
+            (region, fd, not our) for region, fd, our in zip(regions, message.fds, ours, strict=True)
+        )
+        for identity in identities:
+            self._window.note_announced(identity)
+
+    def _handle_add_mem_reg(self, message: Message) -> None:
+        if len(message.fds) != 1:
+            raise HostFault("ADD_MEM_REG without an fd")
+        identity = _identity(message.fds[0])
+        # The guest has no business naming our own blobs as its memory, and each mapping costs a descriptor.
+        addressable = not self._window.owns(identity)
+        self._memory.add(_parse_region(message), message.fds[0], addressable=addressable)
+        self._window.note_announced(identity)
+
+    def _handle_rem_mem_reg(self, message: Message) -> None:
+        self._memory.remove(_parse_region(message))
+
+    # Rings.
+
+    def _ring(self, index: int) -> Ring:
+        if index >= len(self._rings):
+            raise HostFault(f"virtqueue {index} of {len(self._rings)}")
+        return self._rings[index]
+
+    def _state(self, message: Message) -> tuple[Ring, int]:
+        index, number = abi.VRING_STATE.unpack(message.payload)
+        return self._ring(index), number
+
+    def _stopped_ring(self, message: Message) -> tuple[Ring, int]:
+        ring, number = self._state(message)
+        if ring.started:
+            raise HostFault(f"request {message.request} for a virtqueue that runs")
+        return ring, number
+
+    def _handle_set_vring_num(self, message: Message) -> None:
+        ring, size = self._stopped_ring(message)
+        ring.queue.size = size
+
+    def _handle_set_vring_base(self, message: Message) -> None:
+        ring, base = self._stopped_ring(message)
+        ring.queue.next_available = base & 0xFFFF
+
+    def _handle_set_vring_addr(self, message: Message) -> None:
+        index, _flags, descriptor, used, available, _log = abi.VRING_ADDR.unpack(message.payload)
+        ring = self._ring(index)
+        addresses = (descriptor, available, used)
+        if ring.started and addresses != ring.queue.addresses:
+            raise HostFault("addresses for a virtqueue that runs")
+        ring.queue.addresses = addresses
+
+    def _handle_get_vring_base(self, message: Message) -> bytes:
+        ring, _number = self._state(message)
+        base = ring.stop()
+        if ring is self._control and self._gpu.is_used:
+            self._stopped_state = self._control_state()
+        index, _ = abi.VRING_STATE.unpack(message.payload)
+        return abi.VRING_STATE.pack(index, base)
+
+    def _control_state(self) -> tuple[object, ...]:
+        queue = self._control.queue
+        return queue.addresses, queue.size, queue.next_available, queue.used_index
+
+    def _handle_set_vring_kick(self, message: Message) -> None:
+        index, fd = _ring_fd(message)
+        ring = self._ring_or_close(index, fd)
+        if fd < 0:
+            raise HostFault("a virtqueue without a kick fd")
+        if not self._features & _VERSION_1:
+            os.close(fd)
+            logger.warning("%s: the guest's driver is older than virtio 1.0 and is not served", self._name)
+            return
+        if ring is self._control and not ring.started:
+            self._reset_unless_resumed()
+        ring.start(fd)
+
+    def _reset_unless_resumed(self) -> None:
+        # A VM that was paused goes on where its ring stood, with fences still held; a driver that starts anew
+        # has an empty ring.  QEMU asks both with the same messages, and RESET_DEVICE not in every case.
+        stopped, self._stopped_state = self._stopped_state, None
+        if stopped is not None:
+            self._control.queue.load()
+            if stopped != self._control_state():
+                self._reset()
+
+    def _handle_set_vring_call(self, message: Message) -> None:
+        index, fd = _ring_fd(message)
+        self._ring_or_close(index, fd).set_call(fd)
+
+    def _handle_set_vring_err(self, message: Message) -> None:
+        index, fd = _ring_fd(message)
+        self._ring_or_close(index, fd).set_error(fd)
+
+    def _ring_or_close(self, index: int, fd: int) -> Ring:
+        try:
+            return self._ring(index)
+        except HostFault:
+            if fd >= 0:
+                os.close(fd)
+            raise
+
+    def _handle_set_vring_enable(self, message: Message) -> None:
+        ring, enabled = self._state(message)
+        ring.enable(bool(enabled))
+
+    def _handle_reset_device(self, _message: Message) -> None:
+        for ring in self._rings:
+            ring.stop()
+            ring.enable(False)
+        self._reset()
+
+    # Configuration space.
+
+    def _handle_get_config(self, message: Message) -> bytes:
+        offset, size, flags = abi.CONFIG_HEADER.unpack_from(message.payload)
+        if offset + size > len(_CONFIG):
+            return b""
+        return abi.CONFIG_HEADER.pack(offset, size, flags) + _CONFIG[offset : offset + size]
+
+    def _handle_set_config(self, message: Message) -> None:
+        offset, size, _flags = abi.CONFIG_HEADER.unpack_from(message.payload)
+        if (offset, size) != (gpu_abi.CONFIG_EVENTS_CLEAR_OFFSET, 4):
+            raise HostFault(f"{size} bytes at {offset} of the configuration space are read-only")
+
+
+def _take_fd(message: Message) -> int:
+    if len(message.fds) != 1:
+        raise HostFault(f"request {message.request} without an fd")
+    return message.fds.pop()
+
+
+def _ring_fd(message: Message) -> tuple[int, int]:
+    # Index of the virtqueue, and the fd that is now the caller's; negative where the VMM has none.
+    (value,) = abi.U64.unpack(message.payload)
+    if value & abi.VRING_NOFD_MASK:
+        return value & abi.VRING_INDEX_MASK, -1
+    return value & abi.VRING_INDEX_MASK, _take_fd(message)
+
+
+def _parse_region(message: Message) -> Region:
+    return Region(*abi.SINGLE_MEMORY_REGION.unpack(message.payload))
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino

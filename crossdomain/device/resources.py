@@ -1,0 +1,239 @@
+"""Resources: blobs by number, what is behind them, and which contexts may name them.
+
+`gpu` creates and destroys them; a context sees the `Storage` of those attached to it.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import TypeAlias
+
+from crossdomain.abi.cross_domain import Buffer
+from crossdomain.context.memory import HostMemory
+from crossdomain.context.ports import Storage
+from crossdomain.device.faults import bad_parameter, bad_resource, too_much
+from crossdomain.device.memory import GuestMemory
+from crossdomain.device.window import Mapping
+from crossdomain.errors import GuestFault
+from crossdomain.limits import MAX_RESOURCES
+
+Entries: TypeAlias = list[tuple[int, int]]
+"""Runs of guest memory: guest address, bytes (struct virtio_gpu_mem_entry)."""
+
+
+class GuestStorage:
+    """Pages of the guest's own RAM, in any number of runs.  A `Storage` that cannot be exported."""
+
+    __slots__ = ("_ends", "_entries", "_memory", "_size")
+
+    def __init__(self, memory: GuestMemory, size: int, entries: Entries) -> None:
+        """`size` bytes over `entries`, which are checked now and again at each use.
+
+        Raises:
+            GuestFault: they are not in guest memory.
+            CommandFault: they do not hold `size` bytes.
+        """
+        self._memory = memory
+        self._size = size
+        self._entries: Entries = []
+        self._ends: list[int] = []
+        self.attach(entries)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._size
+
+    @property
+    def has_backing(self) -> bool:
+        """Whether pages are attached."""
+        return bool(self._entries)
+
+    def attach(self, entries: Entries) -> None:
+        """Sets the pages; raises as the constructor."""
+        locate = self._memory.locate
+        for address, length in entries:
+            if not length:
+                raise bad_parameter("a run of 0 bytes")
+            locate(address, length)
+        ends = list(accumulate(length for _address, length in entries))
+        if not ends or ends[-1] < self._size:
+            raise bad_parameter(f"{ends[-1] if ends else 0} bytes of pages for a blob of {self._size}")
+        self._entries = entries
+        self._ends = ends
+
+    def detach(self) -> None:
+        """Forgets the pages: every use is a GuestFault from now on."""
+        self._entries = []
+        self._ends = []
+
+    def export(self) -> int:
+        """Never: an fd of guest RAM would give the compositor all of it.
+
+        Raises:
+            GuestFault: always.
+        """
+        raise GuestFault("pages of guest memory cannot be given to the compositor")
+
+    def write(self, offset: int, data: Buffer, /) -> None:
+        """Copies `data` to `offset`.
+
+        Raises:
+            GuestFault: beyond `size`, or the pages are gone.
+        """
+        length = len(data)
+        self._check(offset, length)
+        if length and offset + length <= self._ends[0]:
+            self._memory.write(self._entries[0][0] + offset, data)
+            return
+        view = memoryview(data)
+        done = 0
+        for address, run in self._runs(offset, length):
+            self._memory.write(address, view[done : done + run])
+            done += run
+
+    def read(self, offset: int, length: int, /) -> bytes:
+        """A copy of `length` bytes from `offset`.
+
+        Raises:
+            GuestFault: beyond `size`, or the pages are gone.
+        """
+        self._check(offset, length)
+        return b"".join(self._memory.read(address, run) for address, run in self._runs(offset, length))
+
+    def _check(self, offset: int, length: int) -> None:
+        if not self._entries:
+            raise GuestFault("the resource's pages are detached")
+        if offset < 0 or length < 0 or offset + length > self._size:
+            raise GuestFault(f"{length} bytes at {offset} of {self._size}")
+
+    def _runs(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        at = bisect_right(self._ends, offset)
+        while length:
+            address, run = self._entries[at]
+            skip = offset - (self._ends[at] - run)
+            taken = min(run - skip, length)
+            yield address + skip, taken
+            offset += taken
+            length -= taken
+            at += 1
+
+
+class Resource:
+    """One blob.  `host` is its memory where that is ours, `mapping` its place in the window."""
+
+    __slots__ = ("contexts", "host", "mappable", "mapping", "resource_id", "storage")
+
+    def __init__(self, resource_id: int, storage: GuestStorage | HostMemory, *, mappable: bool) -> None:
+        """Takes ownership of `storage`."""
+        self.resource_id = resource_id
+        self.storage = storage
+        self.mappable = mappable
+        self.host = storage if isinstance(storage, HostMemory) else None
+        self.mapping: Mapping | None = None
+        self.contexts: set[int] = set()
+
+    def close(self) -> None:
+        """Gives the memory up; whoever maps ours or holds an fd of it keeps it."""
+        if isinstance(self.storage, HostMemory):
+            self.storage.close()
+        else:
+            self.storage.detach()
+
+
+class ResourceTable:
+    """All resources of one device, and the bytes of host memory that they hold."""
+
+    def __init__(self, host_memory: int) -> None:
+        """`host_memory`: bytes of blobs that the guest may have in host memory at a time."""
+        self._resources: dict[int, Resource] = {}
+        self._host_memory = host_memory
+        self._host_used = 0
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(self._resources.values())
+
+    def __len__(self) -> int:
+        return len(self._resources)
+
+    def check_new(self, resource_id: int, host_size: int) -> None:
+        """Whether a resource of that number, with that many bytes in host memory, can be added.
+
+        Raises:
+            CommandFault: the number is 0 or in use, or there are too many.
+        """
+        if not resource_id or resource_id in self._resources:
+            raise bad_resource(resource_id, "is in use" if resource_id else "is no number")
+        if len(self._resources) >= MAX_RESOURCES:
+            raise too_much(f"more than {MAX_RESOURCES} resources")
+        if self._host_used + host_size > self._host_memory:
+            raise too_much(f"more than {self._host_memory} bytes of blobs in host memory")
+
+    def add(self, resource: Resource) -> None:
+        """Adds a resource that `check_new` let pass."""
+        self._resources[resource.resource_id] = resource
+        if resource.host is not None:
+            self._host_used += resource.host.size
+
+    def get(self, resource_id: int) -> Resource:
+        """The resource of that number.
+
+        Raises:
+            CommandFault: there is none.
+        """
+        resource = self._resources.get(resource_id)
+        if resource is None:
+            raise bad_resource(resource_id, "is unknown")
+        return resource
+
+    def remove(self, resource_id: int) -> Resource:
+        """Takes the resource out; the caller closes it.
+
+        Raises:
+            CommandFault: there is none.
+        """
+        resource = self.get(resource_id)
+        del self._resources[resource_id]
+        if resource.host is not None:
+            self._host_used -= resource.host.size
+        return resource
+
+    def close(self) -> None:
+        """Closes and forgets them all."""
+        for resource in self._resources.values():
+            resource.close()
+        self._resources.clear()
+        self._host_used = 0
+
+
+class AttachedResources:
+    """The resources that one context may name; what `context.ports.Resources` asks for."""
+
+    __slots__ = ("_storages",)
+
+    def __init__(self) -> None:
+        self._storages: dict[int, Storage] = {}
+
+    def lookup(self, resource_id: int, /) -> Storage:
+        """The storage of that resource.
+
+        Raises:
+            CommandFault: it is not attached to this context.
+        """
+        storage = self._storages.get(resource_id)
+        if storage is None:
+            raise bad_resource(resource_id, "is not attached to this context")
+        return storage
+
+    def attach(self, resource: Resource) -> None:
+        """CTX_ATTACH_RESOURCE; a second time changes nothing."""
+        self._storages[resource.resource_id] = resource.storage
+
+    def detach(self, resource_id: int) -> None:
+        """CTX_DETACH_RESOURCE.
+
+        Raises:
+            CommandFault: it is not attached.
+        """
+        if self._storages.pop(resource_id, None) is None:
+            raise bad_resource(resource_id, "is not attached to this context")

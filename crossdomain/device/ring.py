@@ -1,0 +1,229 @@
+"""One virtqueue with its eventfds on the event loop: kicks in, chains to the device, interrupts out.
+
+`backend` configures it from the VMM's messages; `gpu` gets each chain and answers it with
+`complete`, at once or later.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from typing import Final
+
+from crossdomain.device.memory import GuestMemory
+from crossdomain.device.virtqueue import Chain, SplitQueue
+from crossdomain.errors import CrossDomainError, HostFault
+
+_CHAINS_PER_TURN: Final = 64
+"""Then other rings and other VMs have their turn."""
+_ONE: Final = (1).to_bytes(8, "little")
+_NO_FD: Final = -1
+
+
+class Ring:
+    """A virtqueue that is started, enabled, kicked and stopped as vhost-user says (Ring states)."""
+
+    def __init__(
+        self,
+        memory: GuestMemory,
+        loop: asyncio.AbstractEventLoop,
+        execute: Callable[[Chain], None],
+        broken: Callable[[CrossDomainError], None],
+    ) -> None:
+        """Neither started nor enabled.
+
+        `execute` gets every chain and sees to it that `complete` is called for each.  `broken` is told once
+        that the driver's ring is of no use; nothing more is taken from it until it is started again.
+        """
+        self.queue = SplitQueue(memory)
+        self._loop = loop
+        self._execute = execute
+        self._broken = broken
+        self._kick = self._call = self._error = _NO_FD
+        self._enabled = False
+        self._draining = False
+        self._is_broken = False
+        self._scheduled: asyncio.Handle | None = None
+        self._held: list[tuple[Chain, bytes]] = []
+
+    @property
+    def started(self) -> bool:
+        """Whether the VMM has started the ring."""
+        return self.queue.running
+
+    def start(self, kick: int) -> None:
+        """Starts the ring and takes ownership of `kick`, or of none where it is negative: then the VMM never
+        kicks, which this back-end does not serve.
+
+        Raises:
+            HostFault: the ring's memory or the fd is of no use.
+        """
+        self._drop_kick()
+        self._kick = kick
+        self.queue.start()
+        self._is_broken = False
+        if kick >= 0:
+            self._watch(kick)
+        self._flush_held()
+        # What was made available before the ring started may never be kicked for (vhost-user, Ring states).
+        self._schedule()
+
+    def stop(self) -> int:
+        """Stops the ring; chains under way are answered after the next start.
+
+        Returns:
+            The free-running index of the next available entry.
+        """
+        self._drop_kick()
+        self.queue.stop()
+        return self.queue.next_available
+
+    def enable(self, enabled: bool) -> None:
+        """SET_VRING_ENABLE."""
+        self._enabled = enabled
+        if enabled:
+            self._schedule()
+
+    def forget(self) -> None:
+        """The driver starts anew: nothing that is under way will be answered."""
+        self._held.clear()
+        self.queue.forget()
+
+    def set_call(self, call: int) -> None:
+        """Takes ownership of the eventfd that interrupts the guest; negative for none."""
+        self._call = _replace(self._call, call)
+
+    def set_error(self, error: int) -> None:
+        """Takes ownership of the eventfd that tells the VMM of a broken ring; negative for none."""
+        self._error = _replace(self._error, error)
+
+    def complete(self, chain: Chain, answer: bytes) -> None:
+        """Answers `chain` and gives it back to the driver, or keeps it until the ring is started again."""
+        queue = self.queue
+        if not queue.running:
+            self._held.append((chain, answer))
+            return
+        if self._is_broken:
+            return
+        try:
+            queue.push(chain.head, queue.write_answer(chain, answer))
+            if not self._draining and queue.interrupt_wanted():
+                _signal(self._call)
+        except CrossDomainError as error:
+            self._break(error)
+
+    def close(self) -> None:
+        """Stops and closes everything; may be called again."""
+        self.stop()
+        self._held.clear()
+        self.set_call(_NO_FD)
+        self.set_error(_NO_FD)
+
+    def _watch(self, kick: int) -> None:
+        try:
+            # The VMM may have read the count itself in between: a blocking read would hang every VM.
+            os.set_blocking(kick, False)
+            self._loop.add_reader(kick, self._on_kick)
+        except OSError as error:
+            self._drop_kick()
+            raise HostFault(f"the kick fd cannot be watched: {error}") from error
+
+    def _drop_kick(self) -> None:
+        if self._kick >= 0:
+            self._loop.remove_reader(self._kick)
+            os.close(self._kick)
+            self._kick = _NO_FD
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+
+    def _on_kick(self) -> None:
+        try:
+            if not os.read(self._kick, 8):
+                self._break(HostFault("the kick fd was closed"))
+                return
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._break(HostFault(f"the kick fd broke: {error}"))
+            return
+        self._drain()
+
+    def _schedule(self) -> None:
+        if self._scheduled is None and self.queue.running:
+            self._scheduled = self._loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        self._scheduled = None
+        self._drain()
+
+    def _drain(self) -> None:
+        queue = self.queue
+        if not (queue.running and self._enabled) or self._is_broken:
+            return
+        before = queue.used_index
+        self._draining = True
+        try:
+            finished = self._drain_turn()
+            if queue.used_index != before and queue.interrupt_wanted():
+                _signal(self._call)
+        except CrossDomainError as error:
+            self._break(error)
+            return
+        finally:
+            self._draining = False
+        if not finished:
+            self._schedule()
+
+    def _drain_turn(self) -> bool:
+        queue = self.queue
+        pop = queue.pop
+        execute = self._execute
+        queue.want_kicks(False)
+        for _ in range(_CHAINS_PER_TURN):
+            chain = pop()
+            if chain is None:
+                queue.want_kicks(True)
+                # The driver may have added one before it saw that we want kicks again.
+                chain = pop()
+                if chain is None:
+                    return True
+                queue.want_kicks(False)
+            execute(chain)
+            if self._is_broken or not queue.running:
+                return True
+        return False
+
+    def _flush_held(self) -> None:
+        held, self._held = self._held, []
+        for chain, answer in held:
+            self.complete(chain, answer)
+
+    def _break(self, error: CrossDomainError) -> None:
+        if self._is_broken:
+            return
+        self._is_broken = True
+        self._drop_kick()
+        with contextlib.suppress(HostFault):
+            _signal(self._error)
+        self._broken(error)
+
+
+def _replace(old: int, new: int) -> int:
+    if old >= 0:
+        os.close(old)
+    if new >= 0:
+        os.set_blocking(new, False)
+    return new
+
+
+def _signal(fd: int) -> None:
+    if fd < 0:
+        return
+    try:
+        os.write(fd, _ONE)
+    except OSError as error:
+        # A full counter is a signal already, and a VMM that closed its end will say so on its socket.
+        if error.errno not in (errno.EAGAIN, errno.EPIPE):
+            raise HostFault(f"an eventfd of the VMM broke: {error}") from error

@@ -1,0 +1,81 @@
+"""One VM: serves its virtio-gpu on a connected vhost-user socket until the VMM leaves."""
+
+import asyncio
+import socket
+
+from crossdomain.device.backend import Backend
+from crossdomain.device.gpu import ContextFactory
+from crossdomain.device.transport import Transport
+from crossdomain.device.vhost_user import REQUESTS, Decoder, Message
+from crossdomain.errors import CrossDomainError
+
+
+class GpuSession:
+    """A virtio-gpu with capset 5 for whoever connected.
+
+    `serve` runs it; cancelling that ends it.  Whatever way it ends, contexts, mappings, descriptors and
+    guest memory are given up.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        *,
+        new_context: ContextFactory,
+        capset: bytes,
+        window_size: int,
+        name: str,
+    ) -> None:
+        """Takes ownership of `connection`.
+
+        Args:
+            connection: the VMM's end of a vhost-user socket.
+            new_context: makes a cross-domain context for each CTX_CREATE.
+            capset: the data of capset 5.
+            window_size: bytes of the host-visible window, a power of two; also how much host memory the guest
+                may hold in blobs.
+            name: names the VM in log lines.
+        """
+        self._connection = connection
+        self._new_context = new_context
+        self._capset = capset
+        self._window_size = window_size
+        self._name = name
+
+    async def serve(self) -> None:
+        """Serves until the VMM hangs up.
+
+        Raises:
+            HostFault: the VMM broke the protocol.
+        """
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def end(fault: CrossDomainError | None) -> None:
+            if ended.done():
+                return
+            if fault is None:
+                ended.set_result(None)
+            else:
+                ended.set_exception(fault)
+
+        backend = Backend(
+            loop=loop,
+            new_context=self._new_context,
+            capset=self._capset,
+            window_size=self._window_size,
+            name=self._name,
+            broken=end,
+        )
+
+        def handle(message: Message) -> None:
+            reply = backend.handle(message)
+            if reply is not None:
+                transport.send(reply)
+
+        transport = Transport(self._connection, Decoder(REQUESTS, replies=False), loop, handle, end)
+        try:
+            await ended
+        finally:
+            transport.close()
+            backend.close()

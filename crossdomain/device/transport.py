@@ -1,0 +1,169 @@
+"""One vhost-user socket on the event loop: moves bytes and fds, decides nothing.
+
+`vhost_user.Decoder` cuts the stream into messages; `session` and `backend_channel` own
+one transport each.
+"""
+
+import array
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from crossdomain.abi.vhost_user import MAX_FDS
+from crossdomain.device.vhost_user import Decoder, Message, close_all
+from crossdomain.errors import CrossDomainError, HostFault
+from crossdomain.limits import MAX_VHOST_USER_BACKLOG
+
+_ANCILLARY_SIZE: Final = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
+_RECEIVE_FLAGS: Final = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+_MESSAGES_PER_WAKEUP: Final = 32
+"""Then others have their turn; the socket stays readable and comes again."""
+
+
+def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    """At most `size` bytes and the fds that came with them, which the caller owns.  Never blocks.
+
+    Raises:
+        BlockingIOError: nothing is there.
+        HostFault: more fds than a message may have.
+        OSError: the connection broke.
+    """
+    data, ancillary, flags, _address = connection.recvmsg(size, _ANCILLARY_SIZE, _RECEIVE_FLAGS)
+    fds = array.array("i")
+    for level, kind, body in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(body[: len(body) - len(body) % fds.itemsize])
+    if flags & socket.MSG_CTRUNC:
+        close_all(fds)
+        raise HostFault(f"more than {MAX_FDS} fds in one vhost-user message")
+    return data, list(fds)
+
+
+class Transport:
+    """Reads messages until the peer or the owner ends it.
+
+    `handle` is called with each message; a CrossDomainError that it raises ends the transport.
+    `closed` is called once, later than any `handle`, with what went wrong or None for an end of
+    stream between two messages; not when the owner calls `close` himself.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        decoder: Decoder,
+        loop: asyncio.AbstractEventLoop,
+        handle: Callable[[Message], None],
+        closed: Callable[[CrossDomainError | None], None],
+    ) -> None:
+        """Takes ownership of `connection`, a stream socket."""
+        self._connection = connection
+        self._decoder = decoder
+        self._loop = loop
+        self._handle = handle
+        self._closed = closed
+        self._outgoing: deque[tuple[bytes, list[int]]] = deque()
+        self._outgoing_bytes = 0
+        self._open = True
+        connection.setblocking(False)
+        loop.add_reader(connection, self._on_readable)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can still be sent."""
+        return self._open
+
+    def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        """Sends one whole message, later where the socket is full; `fds` stay the caller's."""
+        if not self._open:
+            return
+        if not self._outgoing and self._send_now(data, fds):
+            return
+        # The caller may close his fds before the socket has room.
+        self._outgoing.append((data, [os.dup(fd) for fd in fds]))
+        self._outgoing_bytes += len(data)
+        if self._outgoing_bytes > MAX_VHOST_USER_BACKLOG:
+            self._end(HostFault("the VMM does not read its vhost-user socket"))
+            return
+        self._loop.add_writer(self._connection, self._on_writable)
+
+    def drain(self) -> None:
+        """Handles what has arrived already, without waiting for the loop to say so."""
+        self._on_readable()
+
+    def close(self) -> None:
+        """Closes the socket, what was not sent, and fds that nobody took; may be called again."""
+        if not self._open:
+            return
+        self._open = False
+        self._loop.remove_reader(self._connection)
+        self._loop.remove_writer(self._connection)
+        self._connection.close()
+        self._decoder.close()
+        for _data, fds in self._outgoing:
+            close_all(fds)
+        self._outgoing.clear()
+
+    def _end(self, fault: CrossDomainError | None) -> None:
+        if self._open:
+            self.close()
+            self._closed(fault)
+
+    def _on_readable(self) -> None:
+        try:
+            for _ in range(_MESSAGES_PER_WAKEUP):
+                if not self._open or not self._receive_once():
+                    return
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(HostFault(f"the VMM's connection broke: {error}"))
+        except CrossDomainError as error:
+            self._end(error)
+
+    def _receive_once(self) -> bool:
+        data, fds = receive(self._connection, self._decoder.wanted)
+        if not data:
+            close_all(fds)
+            idle = self._decoder.idle
+            self._end(None if idle else HostFault("the VMM hung up in the middle of a message"))
+            return False
+        message = self._decoder.feed(data, fds)
+        if message is not None:
+            try:
+                self._handle(message)
+            finally:
+                message.close_fds()
+        return True
+
+    def _send_now(self, data: bytes, fds: Sequence[int]) -> bool:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        try:
+            sent = self._connection.sendmsg([data], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return False
+        except OSError:
+            # The reading side sees the same end, and says so once.
+            return True
+        if sent == len(data):
+            return True
+        self._outgoing.appendleft((data[sent:], []))
+        self._outgoing_bytes += len(data) - sent
+        self._loop.add_writer(self._connection, self._on_writable)
+        return True
+
+    def _on_writable(self) -> None:
+        while self._outgoing:
+            data, fds = self._outgoing.popleft()
+            self._outgoing_bytes -= len(data)
+            before = len(self._outgoing)
+            if not self._send_now(data, fds):
+                self._outgoing.appendleft((data, fds))
+                self._outgoing_bytes += len(data)
+                return
+            close_all(fds)
+            if len(self._outgoing) > before:
+                return
+        self._loop.remove_writer(self._connection)
