@@ -96,3 +96,24 @@ MAX_MAPPED_BLOBS: Final = 4096
 
 MAX_LOCAL_MEMORY: Final = 8 << 30
 """Bytes of host memory of one local connection, mostly untouched pages: a few pools of foot's 512 MiB."""
+
+MAX_LOCAL_CLIENTS: Final = 1024
+"""Local connections of one daemon: a desktop session has some dozen Wayland clients."""
+
+MAX_VMS: Final = 64
+"""VMs of one daemon."""
+
+# The launcher's relay, per client.
+
+MAX_CLIENT_BACKLOG: Final = 1 << 20
+"""Bytes of requests that are read while the compositor is busy.  A client with an older libwayland dies
+when its socket is full, so we read more than direct clients' compositors do; then it has to wait."""
+
+MAX_CLIENT_FDS: Final = 512
+"""Fds in the backlog: each is a descriptor of the launcher's.  One sendmsg may add up to 253 more."""
+
+MAX_UNREAD_EVENTS: Final = 1 << 20
+"""Bytes of events that a client did not read before its channel is received from no more."""
+
+MAX_IDLE_MIRRORS: Final = 64 << 20
+"""Bytes of mirrors kept for the next buffers of their size: eight windows of 1920 x 1080."""
