@@ -39,7 +39,7 @@ from crossdomain.context.descriptors import Kind, classify, describe, open_write
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, Source
 from crossdomain.context.pipes import Orphans, Pipes
-from crossdomain.context.policy import Batch, Policy, refusal, split
+from crossdomain.context.policy import Batch, ClientPolicy, refusal, split
 from crossdomain.context.ports import Resources
 from crossdomain.context.stream import EventStream
 from crossdomain.errors import CrossDomainError, GuestFault, HostFault, LimitExceeded
@@ -73,8 +73,8 @@ class Context:
         name: str,
         resources: Resources,
         connect: Callable[[], socket.socket],
-        policy: Policy,
-        on_dead: Callable[[str], None],
+        policy: ClientPolicy,
+        on_close: "Callable[[Context], None]",
         sink: EventSink | None = None,
         orphans: Orphans | None = None,
     ) -> None:
@@ -85,7 +85,7 @@ class Context:
             resources: what is attached to this context.
             connect: a new connection to the compositor, as `CompositorSocket` wants it.
             policy: a fresh one.
-            on_dead: called once, with the reason, where the client is over before `close`.
+            on_close: called once, at the end of `close`.
             sink: where events go if not into rings in guest memory.
             orphans: keeps pipes whose readers are slower than the client's end.
         """
@@ -94,7 +94,7 @@ class Context:
         self._resources = resources
         self._connect = connect
         self._policy = policy
-        self._on_dead = on_dead
+        self._on_close = on_close
         self._local_sink = sink
         self._loop = asyncio.get_running_loop()
         self._fences = PollFences()
@@ -181,10 +181,13 @@ class Context:
 
     def close(self) -> None:
         """Frees everything and completes all fences.  May be called again."""
+        if self._closed:
+            return
         self._over = self._closed = True
         self._release()
         self._blobs.close()
         self._fences.complete_all()
+        self._on_close(self)
 
     def _handle_init(self, command: memoryview) -> None:
         init = parse_init(command)
@@ -245,9 +248,9 @@ class Context:
             self._fail(fault)
             raise
         except OSError as error:
-            fault = LimitExceeded(f"the host can't carry this: {error.strerror}")
-            self._fail(fault)
-            raise fault from error
+            refused = LimitExceeded(f"the host can't carry this: {error.strerror}")
+            self._fail(refused)
+            raise refused from error
 
     def _send(self, command: memoryview) -> None:
         send = parse_send(command)
@@ -387,7 +390,6 @@ class Context:
                 self._outbox.wake(self._stream)
             except GuestFault:
                 self._fences.complete_all()
-        self._on_dead(reason)
 
     def _release(self) -> None:
         if self._outbox is not None:

@@ -15,6 +15,7 @@ from crossdomain.wire import Walker
 from crossdomain.wire.codec import DISPLAY_ID, decode_arguments, encode_message
 from crossdomain.wire.engine import Direction, Record
 from crossdomain.wire.faults import DisplayError, WireFault
+from crossdomain.wire.policy import Carriage, Policy
 from crossdomain.wire.registry import RegistryFilter
 from crossdomain.wire.tables import Tables
 
@@ -49,12 +50,13 @@ class Part(NamedTuple):
     fds: int
 
 
-class Policy:
+class ClientPolicy:
     """One client's connection, as the host sees it."""
 
-    def __init__(self, tables: Tables, registry: RegistryFilter) -> None:
+    def __init__(self, tables: Tables, policy: Policy) -> None:
         self._tables = tables
-        self._registry = registry
+        self._policy = policy
+        self._registry = registry = RegistryFilter(policy)
         self._walker = Walker(tables, _INTEREST, strict=False)
         self.compositor_error: str | None = None
         """What the compositor said in a wl_display.error, cut: for the log."""
@@ -119,7 +121,7 @@ class Policy:
         for record in records:
             end = record.offset + record.size
             if record.fds:
-                marks.append(Mark(record.offset - removed, record.fds, self._is_send(record)))
+                marks.append(Mark(record.offset - removed, record.fds, self._is_written(record)))
             if record.interface == self._display_index:
                 self._note_error(view[record.offset : end])
             if record.interface != self._registry_index:
@@ -136,8 +138,10 @@ class Policy:
         _object_id, _code, text = decode_arguments(self._display_error, event)
         self.compositor_error = str(text)[:200]
 
-    def _is_send(self, record: Record) -> bool:
-        return self._tables.at(record.interface).events[record.opcode].name == "send"
+    def _is_written(self, record: Record) -> bool:
+        interface = self._tables.at(record.interface)
+        message = interface.events[record.opcode].name
+        return self._policy.descriptors.get((interface.name, message)) is Carriage.PIPE
 
 
 def split(batch: Batch) -> list[Part]:
