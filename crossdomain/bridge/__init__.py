@@ -1,0 +1,1 @@
+"""Buffers on their way between guest and host: formats, damage, copies."""

@@ -1,5 +1,6 @@
 # What cffi makes of core.cdef, as far as this project uses it.
 from collections.abc import Callable
+from mmap import mmap
 from typing import Literal, overload
 
 class _Pointer:
@@ -44,7 +45,7 @@ class _FFI:
     def from_buffer(
         self,
         cdecl: Literal["uint8_t[]"],
-        python_buffer: bytes | bytearray | memoryview,
+        python_buffer: bytes | bytearray | memoryview | mmap,
         require_writable: bool = False,
     ) -> BytesPointer: ...
     @overload

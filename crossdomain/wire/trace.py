@@ -5,7 +5,7 @@ What a person types is left out: keys and text are secrets in a log.
 
 from typing import Final
 
-from crossdomain.wire.codec import Data, Value, decode_arguments
+from crossdomain.wire.codec import Data, Value, decode_arguments, integer
 from crossdomain.wire.engine import Direction
 from crossdomain.wire.tables import Argument, ArgumentKind, Interface, Message
 
@@ -53,16 +53,16 @@ def _show(argument: Argument, value: Value) -> str:
         case ArgumentKind.ARRAY:
             return f"array[{len(value) if isinstance(value, bytes) else 0}]"
         case ArgumentKind.FIXED:
-            return f"{value / 256:.8g}" if isinstance(value, int) else "nil"
+            return f"{integer(value) / 256:.8g}"
         case ArgumentKind.OBJECT | ArgumentKind.NEW_ID:
             new = "new id " if argument.kind is ArgumentKind.NEW_ID else ""
-            return f"{new}{argument.interface or 'object'}#{value}" if value else "nil"
+            return f"{new}{argument.interface or 'object'}#{integer(value)}" if value else "nil"
         case ArgumentKind.STRING:
-            return "nil" if value is None else _cut(str(value))
+            return _cut(value) if isinstance(value, str) else "nil"
         case ArgumentKind.INT | ArgumentKind.UINT:
-            return str(value)
+            return str(integer(value))
 
 
 def _cut(string: str) -> str:
     shown = string[:MAX_STRING]
-    return ascii(shown) if shown == string else f"{ascii(shown)}..."
+    return ascii(shown) if shown == string else f"{shown!a}..."
