@@ -94,12 +94,6 @@ def _times_worse(ratio: float, before: float, *, more_is_better: bool) -> float:
     return worse / better
 
 
-def format_table(rows: Sequence[Row]) -> str:
-    """Returns one line per row, in columns."""
-    width = max((len(row.name) for row in rows), default=0)
-    return "\n".join(format_row(row, width) for row in rows)
-
-
 def format_row(row: Row, width: int) -> str:
     """Returns one row with its name padded to `width`."""
     line = f"{row.name:<{width}}  {format_number(row.value):>9} {row.unit:<10}"
@@ -120,10 +114,11 @@ def encode_rows(rows: Iterable[Row]) -> str:
     return json.dumps([row._asdict() for row in rows], indent=1) + "\n"
 
 
-def encode_ratios(rows: Iterable[Row]) -> str:
+def encode_ratios(ratios: Mapping[str, float]) -> str:
     """Returns the ratios to commit, by row name, three significant digits each."""
-    ratios = {row.name: float(f"{row.ratio:.3g}") for row in rows if row.ratio is not None}
-    return json.dumps(ratios, indent=1, sort_keys=True) + "\n"
+    return (
+        json.dumps({name: float(f"{ratio:.3g}") for name, ratio in sorted(ratios.items())}, indent=1) + "\n"
+    )
 
 
 def load_ratios(path: Path) -> dict[str, float]:

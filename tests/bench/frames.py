@@ -1,0 +1,82 @@
+"""Rows about frames on this machine: rates, CPU and bytes copied."""
+
+from collections.abc import Sequence
+
+from tests.bench import client_run
+from tests.bench.client_run import BenchError, Way
+from tests.bench.host_ways import Local
+from tests.bench.rows import Row, against
+from tests.bench.traffic import FULL, SMALL, Effort, Samples, Scene, rate_rows, sample_frames
+
+_LARGE_WINDOW = SMALL._replace(name="small_2160p", size="3840x2160")
+_LITTLE_WINDOW = SMALL._replace(name="small_480p", size="640x480")
+
+
+async def measure_frames(ways: Sequence[Way], local: Local, scene: Scene, effort: Effort) -> list[Row]:
+    """Rates of every way, and what launcher and daemon cost beside waypipe, the client and Weston.
+
+    The row frame_SCENE_cpu_PATH is named by the way that the buffers took, as the launcher counts it.
+    """
+    samples = await sample_frames(ways, scene, effort)
+    return [*rate_rows(ways, scene, samples), *_cost_rows(scene, samples, path_of(local))]
+
+
+def _cost_rows(scene: Scene, samples: Samples, path: str) -> list[Row]:
+    launcher = Row(f"launcher_cpu_{scene.name}_local", samples.median("local", "launcher"), "ms/frame")
+    daemon = Row(f"daemon_cpu_{scene.name}_local", samples.median("local", "daemon"), "ms/frame")
+    client = Row(f"client_cpu_{scene.name}_local", samples.median("local", "client"), "ms/frame")
+    compositor = Row(f"compositor_cpu_{scene.name}_local", samples.median("local", "compositor"), "ms/frame")
+    both = Row(f"frame_{scene.name}_cpu_{path}", launcher.value + daemon.value, "ms/frame")
+    rows = [client, compositor, against(launcher, client), against(daemon, compositor)]
+    if not samples.has("waypipe", "proxy"):
+        return [*rows, both]
+    waypipe = Row(f"frame_{scene.name}_cpu_waypipe", samples.median("waypipe", "proxy"), "ms/frame")
+    return [*rows, waypipe, against(both, waypipe)]
+
+
+def path_of(local: Local) -> str:
+    """Returns the way that the last run's buffers took, fit for a row's name.
+
+    Raises:
+        BenchError: they took none or several.
+    """
+    buffers = local.stats().get("buffers")
+    if not isinstance(buffers, dict) or len(buffers) != 1:  # pyright: ignore[reportUnknownArgumentType]
+        raise BenchError(f"the launcher counted the buffers {buffers!r}: not one path")
+    return str(next(iter(buffers))).replace("-", "_")  # pyright: ignore[reportUnknownArgumentType]
+
+
+async def measure_window_size(local: Local, effort: Effort) -> list[Row]:
+    """The CPU of launcher and daemon for the same small damage in a large window and in a little one."""
+    large, little = [await _both_cpu(local, scene, effort) for scene in (_LARGE_WINDOW, _LITTLE_WINDOW)]
+    baseline = Row("frame_small_damage_480p", little, "ms/frame")
+    return [baseline, against(Row("frame_small_damage", large, "ms/frame"), baseline)]
+
+
+async def _both_cpu(local: Local, scene: Scene, effort: Effort) -> float:
+    samples = await sample_frames([local], scene, effort)
+    return samples.median(local.name, "launcher") + samples.median(local.name, "daemon")
+
+
+async def measure_copies(local: Local, effort: Effort) -> list[Row]:
+    """Bytes that the launcher copied per byte that the client damaged.
+
+    The difference of a short and a longer run, so that each buffer's first, full copy is left out.
+    """
+    return [await _copied(local, scene, effort) for scene in (FULL, SMALL)]
+
+
+async def _copied(local: Local, scene: Scene, effort: Effort) -> Row:
+    short = await _count_bytes(local, scene, effort.frames // 10)
+    long = await _count_bytes(local, scene, effort.frames // 2)
+    ratio = (long[0] - short[0]) / (long[1] - short[1])
+    suffix = "" if scene is FULL else f"_{scene.name}"
+    return Row(f"copied_guest_{path_of(local)}{suffix}", ratio, "B/B", "damaged bytes", ratio)
+
+
+async def _count_bytes(local: Local, scene: Scene, frames: int) -> tuple[int, int]:
+    result = await client_run.run(local, *scene.arguments(frames))
+    copied = local.stats()["bytes_copied"]
+    if not isinstance(copied, int):
+        raise BenchError(f"the launcher counted {copied!r} bytes")
+    return copied, result.bytes_damaged + result.bytes_damaged_warm
