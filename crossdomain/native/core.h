@@ -143,6 +143,18 @@ uint32_t xd_walker_own_pending(const xd_walker *walker, uint32_t object_id);
 /* Returns interface << 16 | version, or -1 where the id has no object. */
 int64_t xd_walker_lookup(const xd_walker *walker, uint32_t object_id);
 
+/* Returns the lowest id that neither the client nor the proxy has used yet. */
+uint32_t xd_walker_next_id(const xd_walker *walker);
+
+/* system.c ------------------------------------------------------------------------------ */
+
+/* Bit n - 1 of the mask is signal n.  Each returns a negative errno where it fails. */
+int xd_signalfd(uint64_t mask);
+/* Maps a file for reading, also beyond its end: what is read there is a SIGBUS. */
+int64_t xd_map(int fd, uint64_t size);
+int64_t xd_remap(int64_t address, uint64_t old_size, uint64_t new_size);
+int xd_unmap(int64_t address, uint64_t size);
+
 /* copy.c -------------------------------------------------------------------------------- */
 
 /* Pixels; in a subsampled plane, that plane's. */

@@ -169,7 +169,8 @@ static enum xd_fault admit(const xd_walker *walker, const struct step *step) {
     if (side == SERVER || index == map->count)
         return XD_FAULT_NONE;
     const struct xd_entry *entry = &map->entries[index];
-    if (walker->strict && (entry->generations || entry->own))
+    /* The client does not know of an object of the proxy's own, which is gone again by then. */
+    if (walker->strict && entry->generations)
         return XD_FAULT_ARGUMENTS;
     return entry->generations == UINT16_MAX ? XD_FAULT_OBJECTS : XD_FAULT_NONE;
 }
@@ -372,6 +373,8 @@ uint32_t xd_walker_own_pending(const xd_walker *walker, uint32_t object_id) {
     const struct xd_entry *entry = entry_of(walker, object_id);
     return entry ? entry->own : 0;
 }
+
+uint32_t xd_walker_next_id(const xd_walker *walker) { return walker->maps[CLIENT].count; }
 
 int xd_walker_release(xd_walker *walker, uint32_t object_id) {
     struct xd_entry *entry = entry_of(walker, object_id);

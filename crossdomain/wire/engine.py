@@ -117,6 +117,10 @@ class Walker(Protocol):
         """
         ...
 
+    def next_id(self) -> int:
+        """Returns the lowest id that neither the client nor the proxy has used yet: one that leaves no hole."""
+        ...
+
     def interface_of(self, object_id: int) -> int | None:
         """Returns the interface's index of a live or zombie object, or None."""
         ...

@@ -80,6 +80,9 @@ class NativeWalker:
         if lib.xd_walker_release(self._walker, object_id):
             raise LocalError(f"{object_id} is not in use")
 
+    def next_id(self) -> int:
+        return lib.xd_walker_next_id(self._walker)
+
     def interface_of(self, object_id: int) -> int | None:
         found = lib.xd_walker_lookup(self._walker, object_id)
         return None if found < 0 else found >> 16

@@ -119,6 +119,9 @@ class PythonWalker:
         if object_id == DISPLAY_ID or self._entries.pop(object_id, None) is None:
             raise LocalError(f"{object_id} is not in use")
 
+    def next_id(self) -> int:
+        return self._next_client_id
+
     def interface_of(self, object_id: int) -> int | None:
         entry = self._entries.get(object_id)
         return None if entry is None else entry.interface
@@ -226,7 +229,8 @@ class PythonWalker:
         if direction is Direction.EVENT:
             return
         entry = self._entries.get(object_id)
-        if self._strict and (entry is not None or object_id in self._own):
+        # The client does not know of an object of the proxy's own, which is gone again by then.
+        if self._strict and entry is not None:
             raise _Refused(FaultKind.ARGUMENTS)
         if entry is not None and entry.generations == MAX_DELETES:
             raise _Refused(FaultKind.OBJECTS)
