@@ -118,7 +118,7 @@ class Walker(Protocol):
         ...
 
     def next_id(self) -> int:
-        """Returns the lowest id that neither the client nor the proxy has used yet: one that leaves no hole."""
+        """Returns the lowest id that neither the client nor the proxy has used yet."""
         ...
 
     def interface_of(self, object_id: int) -> int | None:
