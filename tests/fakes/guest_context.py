@@ -1,0 +1,135 @@
+"""One program in the fake guest that uses capset 5: a context with its two rings, as every guest proxy has.
+
+What it sends goes through SUBMIT_3D, and what it receives stands in the channel ring, fenced by one POLL
+at a time.  `FakeFrontend` is the VM that it runs in.
+"""
+
+import asyncio
+import mmap
+from typing import Self
+
+from crossdomain.abi import cross_domain as protocol
+from tests.fakes.frontend import FakeFrontend
+from tests.fakes.guest_driver import PATIENCE, Response, parse_response
+from tests.fakes.guest_ram import PAGE
+
+
+class MappedBlob:
+    """A blob of host memory that the guest sees in its window.  `view` is that memory."""
+
+    def __init__(self, context: "GuestContext", resource_id: int, size: int, offset: int) -> None:
+        self.resource_id = resource_id
+        self.size = size
+        self.offset = offset
+        self._context = context
+
+    @property
+    def view(self) -> mmap.mmap:
+        """The bytes; gone after `destroy`."""
+        return self._context.vm.window.view(self.offset)
+
+    async def destroy(self) -> None:
+        """Unmaps and unreferences it, in the order of Linux's driver."""
+        driver = self._context.vm.driver
+        ctx_id = self._context.ctx_id
+        assert (await driver.ctx_detach_resource(ctx_id, self.resource_id)).ok
+        assert (await driver.unmap_blob(self.resource_id)).ok
+        assert (await driver.resource_unref(self.resource_id)).ok
+
+
+class GuestContext:
+    """A cross-domain context in the guest, connected to a channel of the host."""
+
+    def __init__(self, vm: FakeFrontend, ctx_id: int, ring_pages: int) -> None:
+        self.vm = vm
+        self.ctx_id = ctx_id
+        self.query_ring = vm.new_resource_id()
+        self.channel_ring = vm.new_resource_id()
+        self._ring_runs = {
+            self.query_ring: vm.driver.pages(1),
+            self.channel_ring: vm.driver.pages(ring_pages),
+        }
+        self._poll: asyncio.Future[bytes] | None = None
+
+    @classmethod
+    async def open(cls, vm: FakeFrontend, ctx_id: int, *, name: bytes = b"fake", ring_pages: int = 1) -> Self:
+        """Makes the context and its rings, and sends INIT and the first POLL."""
+        self = cls(vm, ctx_id, ring_pages)
+        assert (await vm.driver.ctx_create(ctx_id, name=name)).ok
+        for resource_id, runs in self._ring_runs.items():
+            size = sum(length for _address, length in runs)
+            assert (await vm.driver.create_guest_blob(resource_id, size, runs)).ok
+            assert (await vm.driver.ctx_attach_resource(ctx_id, resource_id)).ok
+        response = await self.submit(protocol.encode_init(self.query_ring, self.channel_ring))
+        assert response.ok, f"INIT: {response}"
+        self.poll()
+        return self
+
+    async def submit(self, commands: bytes, *, ring_idx: int | None = None) -> Response:
+        """One SUBMIT_3D, fenced where `ring_idx` is given."""
+        fence_id = None if ring_idx is None else self.vm.driver.next_fence()
+        return await self.vm.driver.submit_3d(self.ctx_id, commands, fence_id=fence_id, ring_idx=ring_idx)
+
+    async def send(self, data: bytes, identifiers: tuple[protocol.Identifier, ...] = ()) -> Response:
+        """One SEND."""
+        return await self.submit(protocol.encode_send(data, identifiers))
+
+    async def write_pipe(self, identifier: int, data: bytes, *, hang_up: bool = False) -> Response:
+        """One WRITE."""
+        return await self.submit(protocol.encode_write(identifier, data, hang_up=hang_up))
+
+    def poll(self) -> None:
+        """Asks for the next event."""
+        assert self._poll is None, "one POLL at a time"
+        self._poll = self.vm.driver.post_submit_3d(
+            self.ctx_id, protocol.encode_poll(), ring_idx=protocol.CHANNEL_RING
+        )
+
+    async def next_event(self) -> protocol.SendReceive | protocol.ReadWrite:
+        """Waits for one event, and POLLs for the next."""
+        assert self._poll is not None
+        response = parse_response(await asyncio.wait_for(self._poll, PATIENCE))
+        self._poll = None
+        assert response.ok, f"POLL: {response}"
+        event = protocol.parse_event(self.read_ring(self.channel_ring))
+        self.poll()
+        return event
+
+    async def image_requirements(self, width: int, height: int, fourcc: int) -> protocol.ImageRequirements:
+        """GET_IMAGE_REQUIREMENTS and its answer."""
+        command = protocol.encode_get_image_requirements(width, height, fourcc)
+        assert (await self.submit(command, ring_idx=protocol.QUERY_RING)).ok
+        return protocol.parse_image_requirements(self.read_ring(self.query_ring))
+
+    async def open_blob(self, blob_id: int, size: int) -> MappedBlob:
+        """Makes the host's blob a resource of ours and maps it; `size` in bytes."""
+        pages = -(-size // PAGE) * PAGE
+        driver = self.vm.driver
+        resource_id = self.vm.new_resource_id()
+        made = await driver.create_host_blob(resource_id, pages, ctx_id=self.ctx_id, blob_id=blob_id)
+        assert made.ok, f"RESOURCE_CREATE_BLOB: {made}"
+        offset = self.vm.window.reserve(pages)
+        mapped = await driver.map_blob(resource_id, offset)
+        assert mapped.ok, f"RESOURCE_MAP_BLOB: {mapped}"
+        assert (await driver.ctx_attach_resource(self.ctx_id, resource_id)).ok
+        return MappedBlob(self, resource_id, pages, offset)
+
+    async def allocate(self, size: int) -> MappedBlob:
+        """Fresh host memory of `size` bytes that can be sent: an image of one row of R8."""
+        requirements = await self.image_requirements(size, 1, int.from_bytes(b"R8  ", "little"))
+        return await self.open_blob(requirements.blob_id, requirements.size)
+
+    def read_ring(self, resource_id: int) -> bytes:
+        """All of a ring's bytes."""
+        runs = self._ring_runs[resource_id]
+        return b"".join(self.vm.ram.read(address, length) for address, length in runs)
+
+    async def close(self) -> None:
+        """What Linux does when the program ends, a POLL outstanding or not."""
+        driver = self.vm.driver
+        for resource_id, runs in self._ring_runs.items():
+            assert (await driver.ctx_detach_resource(self.ctx_id, resource_id)).ok
+            assert (await driver.resource_unref(resource_id)).ok
+            for address, length in runs:
+                self.vm.ram.free(address, length)
+        assert (await driver.ctx_destroy(self.ctx_id)).ok

@@ -1,0 +1,1 @@
+"""The virtio-gpu device, part by part."""

@@ -1,0 +1,64 @@
+"""A fake VM on a real device with stub contexts."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+
+from crossdomain.device.session import GpuSession
+from tests.fakes.frontend import FakeFrontend
+from tests.fakes.guest_driver import PATIENCE, GuestDriver
+from tests.fakes.stub_context import StubHost
+
+CAPSET: Final = bytes(range(32))
+WINDOW: Final = 1 << 22
+PAGE: Final = 4096
+
+
+class Vm(NamedTuple):
+    """The two sides of one device."""
+
+    frontend: FakeFrontend
+    host: StubHost
+    serving: "asyncio.Task[None]"
+
+    @property
+    def driver(self) -> GuestDriver:
+        """The guest's driver."""
+        return self.frontend.driver
+
+
+def serve(connection: socket.socket, host: StubHost, *, window_size: int = WINDOW) -> "asyncio.Task[None]":
+    """Runs a device for whoever is at the other end of `connection`."""
+    session = GpuSession(
+        connection, new_context=host.new_context, capset=CAPSET, window_size=window_size, name="vm"
+    )
+    return asyncio.get_running_loop().create_task(session.serve())
+
+
+@asynccontextmanager
+async def running_vm(
+    *,
+    ram_size: int = 4 << 20,
+    queue_size: int = 64,
+    memory_slots: bool = True,
+    announces: bool = True,
+    resets_device: bool = True,
+) -> AsyncGenerator[Vm]:
+    """Boots a VM, and at the end hangs up and waits until the device has let go of everything."""
+    ours, theirs = socket.socketpair()
+    host = StubHost()
+    serving = serve(theirs, host)
+    frontend = FakeFrontend(
+        ours,
+        ram_size=ram_size,
+        queue_size=queue_size,
+        memory_slots=memory_slots,
+        announces=announces,
+        resets_device=resets_device,
+    )
+    async with frontend:
+        yield Vm(frontend, host, serving)
+    await asyncio.wait_for(serving, PATIENCE)
+    assert all(context.closed for context in host.contexts)
