@@ -7,16 +7,29 @@ client does not.
 
 import struct
 from collections.abc import Iterable
-from mmap import mmap
-from typing import TypeAlias
+from typing import NamedTuple
 
 from crossdomain.bridge.damage import Rectangle
 from crossdomain.bridge.formats import Layout, PlaneFormat
 from crossdomain.errors import GuestFault, LocalError
 from crossdomain.native import ffi, lib
 
-Pixels: TypeAlias = bytearray | memoryview | mmap
-"""Memory of one buffer; it begins with the buffer's first byte."""
+
+class Pixels(NamedTuple):
+    """Memory that begins with a buffer's first byte: `size` bytes at `address`.
+
+    Whoever makes one keeps them mapped while it is used
+    (`crossdomain.native.system` has `map_file` and `address_of`).
+    """
+
+    address: int
+    size: int
+
+    def part(self, offset: int, size: int) -> "Pixels":
+        """Returns `size` bytes from `offset` on; raises LocalError where they are not all here."""
+        if not 0 <= offset <= offset + size <= self.size:
+            raise LocalError(f"no {size} bytes at {offset} in memory of {self.size}")
+        return Pixels(self.address + offset, size)
 
 
 class TruncatedFault(GuestFault):
@@ -45,17 +58,17 @@ def copy_damage(destination: Pixels, source: Pixels, layout: Layout, damage: Ite
     rectangles = tuple(damage)
     if not rectangles:
         return 0
-    target = ffi.from_buffer("uint8_t[]", destination, require_writable=True)
-    origin = ffi.from_buffer("uint8_t[]", source)
+    target = ffi.cast("uint8_t *", destination.address)
+    origin = ffi.cast("uint8_t *", source.address)
     result = ffi.new("xd_copy_result *")
     copied = 0
     for plane in layout.planes:
         blocks = _blocks(plane.format, rectangles)
         status = lib.xd_copy_rectangles(
             target,
-            len(target),
+            destination.size,
             origin,
-            len(origin),
+            source.size,
             ffi.new("xd_plane *", (plane.offset, plane.stride, plane.format.block_bytes)),
             ffi.from_buffer("xd_rectangle[]", blocks),
             len(rectangles),
