@@ -24,22 +24,40 @@ def open_signalfd(signals: Iterable[int]) -> int:
     return _checked(lib.xd_signalfd(mask))
 
 
-def map_file(fd: int, size: int) -> int:
-    """Maps the first `size` bytes of a file for reading, shared; the file may be shorter.
+class FileMapping:
+    """The first `size` bytes of a file, mapped for reading and shared; the file may be shorter.
 
-    Reading beyond the file's end is a SIGBUS: only `crossdomain.bridge.copy` may do it.
+    Reading `view` beyond the file's end is a SIGBUS: only `crossdomain.bridge.copy` may do it.
     """
-    return _checked(lib.xd_map(fd, size))
 
+    __slots__ = ("_address", "_size", "view")
 
-def resize_mapping(address: int, old_size: int, new_size: int) -> int:
-    """Returns the new address of a mapping whose size has changed."""
-    return _checked(lib.xd_remap(address, old_size, new_size))
+    def __init__(self, fd: int, size: int) -> None:
+        """Maps; the fd stays the caller's and is not needed any more."""
+        self._address = _checked(lib.xd_map(fd, size))
+        self._size = size
+        self.view = self._view()
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._size
 
-def unmap(address: int, size: int) -> None:
-    """Gives up a mapping."""
-    _checked(lib.xd_unmap(address, size))
+    def resize(self, size: int) -> None:
+        """Maps more or less of the same file; `view` is another one afterwards."""
+        self._address = _checked(lib.xd_remap(self._address, self._size, size))
+        self._size = size
+        self.view = self._view()
+
+    def close(self) -> None:
+        """Unmaps; nobody may hold a slice of `view` any more.  May be called again."""
+        if self._size:
+            self.view = memoryview(b"")
+            _checked(lib.xd_unmap(self._address, self._size))
+            self._size = 0
+
+    def _view(self) -> memoryview:
+        return memoryview(ffi.buffer(ffi.cast("uint8_t *", self._address), self._size)).toreadonly()
 
 
 def _checked(result: int) -> int:
