@@ -27,37 +27,26 @@ def open_signalfd(signals: Iterable[int]) -> int:
 class FileMapping:
     """The first `size` bytes of a file, mapped for reading and shared; the file may be shorter.
 
-    Reading `view` beyond the file's end is a SIGBUS: only `crossdomain.bridge.copy` may do it.
+    Reading beyond the file's end is a SIGBUS: only `crossdomain.bridge.copy` may do it.
     """
 
-    __slots__ = ("_address", "_size", "view")
+    __slots__ = ("address", "size")
 
     def __init__(self, fd: int, size: int) -> None:
         """Maps; the fd stays the caller's and is not needed any more."""
-        self._address = _checked(lib.xd_map(fd, size))
-        self._size = size
-        self.view = self._view()
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self._size
+        self.address = _checked(lib.xd_map(fd, size))
+        self.size = size
 
     def resize(self, size: int) -> None:
-        """Maps more or less of the same file; `view` is another one afterwards."""
-        self._address = _checked(lib.xd_remap(self._address, self._size, size))
-        self._size = size
-        self.view = self._view()
+        """Maps more or less of the same file, possibly at another address."""
+        self.address = _checked(lib.xd_remap(self.address, self.size, size))
+        self.size = size
 
     def close(self) -> None:
-        """Unmaps; nobody may hold a slice of `view` any more.  May be called again."""
-        if self._size:
-            self.view = memoryview(b"")
-            _checked(lib.xd_unmap(self._address, self._size))
-            self._size = 0
-
-    def _view(self) -> memoryview:
-        return memoryview(ffi.buffer(ffi.cast("uint8_t *", self._address), self._size)).toreadonly()
+        """Unmaps; may be called again."""
+        if self.size:
+            _checked(lib.xd_unmap(self.address, self.size))
+            self.size = 0
 
 
 def _checked(result: int) -> int:
