@@ -19,7 +19,7 @@ class Pixels(NamedTuple):
     """Memory that begins with a buffer's first byte: `size` bytes at `address`.
 
     Whoever makes one keeps them mapped while it is used
-    (`crossdomain.native.system` has `map_file` and `address_of`).
+    (`crossdomain.native.system` has `FileMapping` and `address_of`).
     """
 
     address: int
