@@ -100,6 +100,17 @@ class Layout(NamedTuple):
         return self.offset + self.height * self.stride
 
 
+class Frame(NamedTuple):
+    """A frame callback."""
+
+    client: FakeClient
+    callback: Proxy
+
+    def wait(self, *, seconds: float = PATIENCE) -> None:
+        """Return when the commit that this was asked for is on the screen."""
+        self.client.wait(lambda: bool(self.callback.events), what="wl_surface.frame", seconds=seconds)
+
+
 class Surface:
     """A wl_surface with its frame callback."""
 
@@ -129,11 +140,15 @@ class Surface:
         """Apply the pending state."""
         self.proxy.send("commit")
 
+    def frame(self) -> "Frame":
+        """Ask to be told when the next commit's pixels are shown."""
+        return Frame(self.client, self.proxy.create("frame"))
+
     def commit_and_show(self, *, seconds: float = PATIENCE) -> None:
         """Commit, and return when the compositor has drawn it."""
-        callback = self.proxy.create("frame")
+        frame = self.frame()
         self.commit()
-        self.client.wait(lambda: bool(callback.events), what="wl_surface.frame", seconds=seconds)
+        frame.wait(seconds=seconds)
 
     def destroy(self) -> None:
         """Destroy the surface."""

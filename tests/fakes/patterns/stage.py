@@ -78,9 +78,11 @@ class Stage:
         cover.synchronous(False)
         buffer = self.buffer(WIDTH * 2, HEIGHT * 2)
         paint(buffer, Rectangle(0, 0, WIDTH * 2, HEIGHT * 2), seed=99)
+        # A child that appears is drawn at its parent's next repaint; a covered parent itself need not be.
+        shown = cover.surface.frame()
         cover.commit(buffer)
-        # A child that appears is drawn at its parent's next repaint at the latest.
-        self.surface.commit_and_show()
+        self.surface.commit()
+        shown.wait()
         cover.surface.attach(None)
         cover.surface.commit()
         # A surface without a buffer gets no frame events: wait for the next repaint of the one below.
