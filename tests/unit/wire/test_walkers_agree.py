@@ -1,0 +1,145 @@
+"""The walker in C does exactly what the one in Python does."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crossdomain.errors import LocalError
+from crossdomain.wire.codec import SERVER_ID_START
+from crossdomain.wire.engine import Direction, Walk, Walker
+from crossdomain.wire.native import NativeWalker
+from crossdomain.wire.tables import load
+from crossdomain.wire.walker import PythonWalker
+from tests.unit.wire.traffic import Traffic
+
+IDS = (*range(48), *range(SERVER_ID_START, SERVER_ID_START + 10))
+
+INTEREST = (
+    ("wl_display", Direction.EVENT, "delete_id"),
+    ("wl_surface", Direction.REQUEST, "commit"),
+    ("wl_registry", Direction.REQUEST, "bind"),
+)
+
+both_modes = pytest.mark.parametrize("strict", [True, False], ids=["strict", "lenient"])
+
+
+class Pair:
+    """Both walkers, told the same."""
+
+    def __init__(self, *, strict: bool) -> None:
+        self.oracle: Walker = PythonWalker(load(), INTEREST, strict=strict)
+        self.native: Walker = NativeWalker(load(), INTEREST, strict=strict)
+
+    def walk(self, direction: Direction, data: bytes) -> Walk:
+        expected = self.oracle.walk(direction, data)
+        assert described(self.native.walk(direction, data)) == described(expected)
+        assert state(self.native) == state(self.oracle)
+        return expected
+
+    def own(self, object_id: int, deletes: int) -> None:
+        assert outcome_of_own(self.native, object_id, deletes) == outcome_of_own(
+            self.oracle, object_id, deletes
+        )
+
+    def release(self, object_id: int) -> None:
+        assert outcome_of_release(self.native, object_id) == outcome_of_release(self.oracle, object_id)
+
+
+def described(walk: Walk) -> object:
+    fault = walk.fault
+    return walk.consumed, walk.records, fault and (fault.object_id, fault.code, fault.text)
+
+
+def state(walker: Walker) -> object:
+    objects = [(walker.interface_of(i), walker.version_of(i), walker.own_pending(i)) for i in IDS]
+    return objects, walker.next_id()
+
+
+def outcome_of_own(walker: Walker, object_id: int, deletes: int) -> str:
+    try:
+        walker.own(object_id, deletes)
+    except LocalError:
+        return "refused"
+    return "done"
+
+
+def outcome_of_release(walker: Walker, object_id: int) -> str:
+    try:
+        walker.release(object_id)
+    except LocalError:
+        return "refused"
+    return "done"
+
+
+def exchange(pair: Pair, random: Random, messages: int) -> int:
+    """Lets both follow a random conversation; returns how many messages were not refused."""
+    traffic = Traffic(load(), random, pair.oracle)
+    pair.walk(Direction.REQUEST, traffic.opening())
+    passed = 0
+    for _ in range(messages):
+        direction, data = traffic.message()
+        passed += pair.walk(direction, data).fault is None
+        if random.random() < 0.02:
+            pair.own(random.choice(IDS), random.choice((0, 1, 1, 2, 0xFFFF, 0x10000)))
+        if random.random() < 0.02:
+            pair.release(random.choice(IDS))
+    return passed
+
+
+@both_modes
+@settings(max_examples=60, deadline=None)
+@given(random=st.randoms(use_true_random=False))
+def test_on_random_conversations(strict: bool, random: Random) -> None:
+    exchange(Pair(strict=strict), random, messages=40)
+
+
+@both_modes
+def test_on_long_random_conversations(strict: bool) -> None:
+    passed = sum(exchange(Pair(strict=strict), Random(seed), messages=1500) for seed in range(4))
+    # The conversations are not mere garbage: most of what is said is allowed.
+    assert passed > 3000
+
+
+@both_modes
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=80), direction=st.sampled_from(Direction))
+def test_on_garbage(strict: bool, data: bytes, direction: Direction) -> None:
+    Pair(strict=strict).walk(direction, data)
+
+
+@both_modes
+def test_on_garbage_behind_plausible_headers(strict: bool) -> None:
+    random = Random(7)
+    for _ in range(40):
+        pair = Pair(strict=strict)
+        traffic = Traffic(load(), random, pair.oracle)
+        pair.walk(Direction.REQUEST, traffic.opening())
+        for _ in range(50):
+            words = random.randrange(1, 8)
+            header = random.randrange(1, 9).to_bytes(4, "little") + random.randrange(6).to_bytes(2, "little")
+            size = (4 + 4 * words).to_bytes(2, "little")
+            body = bytes(random.choice((0, 0, 0, 1, 2, 5, 97, 255)) for _ in range(4 * words - 4))
+            pair.walk(random.choice(tuple(Direction)), header + size + body)
+
+
+@both_modes
+def test_on_streams_cut_anywhere(strict: bool) -> None:
+    random = Random(11)
+    source = Pair(strict=strict)
+    traffic = Traffic(load(), random, source.oracle)
+    stream = traffic.opening()
+    source.walk(Direction.REQUEST, stream)
+    while len(stream) < 20_000:
+        direction, data = traffic.message()
+        if direction is Direction.REQUEST and source.walk(direction, data).consumed == len(data):
+            stream += data
+    pair, pending = Pair(strict=strict), b""
+    while stream:
+        length = random.choice((1, 3, 7, 100, 4000))
+        pending, stream = pending + stream[:length], stream[length:]
+        walk = pair.walk(Direction.REQUEST, pending)
+        pending = pending[walk.consumed :]
+    assert pending == b""
+    assert state(pair.native) == state(source.oracle)
