@@ -205,7 +205,8 @@ def explain_failure(log: Path) -> EnvironmentFault:
 
 _NO_NETWORK: Final = re.compile(
     r"Could not resolve|Temporary failure|Could not connect|Unable to connect"
-    r"|Connection (timed out|refused|failed)|Network is unreachable|Failed to fetch|does not have a Release file"
+    r"|Connection (timed out|refused|failed)|Network is unreachable|Failed to fetch"
+    r"|does not have a Release file"
 )
 
 
