@@ -358,13 +358,13 @@ int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uin
 
 int xd_walker_own(xd_walker *walker, uint32_t object_id, uint32_t deletes) {
     struct xd_map *map = &walker->maps[CLIENT];
-    if (object_id <= DISPLAY_ID || object_id > map->count || object_id >= walker->max_objects || !deletes)
+    if (object_id <= DISPLAY_ID || object_id > map->count || object_id >= walker->max_objects)
+        return -1;
+    if (!deletes || deletes > UINT16_MAX - xd_walker_own_pending(walker, object_id))
         return -1;
     if (object_id == map->count && extend(map))
         return -1;
     struct xd_entry *entry = &map->entries[object_id];
-    if (deletes > UINT16_MAX - (uint32_t)entry->own)
-        return -1;
     entry->own = (uint16_t)(entry->own + deletes);
     return 0;
 }
