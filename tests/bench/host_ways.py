@@ -20,6 +20,14 @@ _ROOT: Final = Path(__file__).parents[2]
 _START_SECONDS: Final = 30.0
 
 
+class Daemon(NamedTuple):
+    """A running `crossdomain host` and its sockets."""
+
+    pid: int
+    gpu_socket: Path
+    local_socket: Path
+
+
 class Bench(NamedTuple):
     """What every way on this machine needs."""
 
@@ -104,7 +112,7 @@ class Local:
 
     name = "local"
 
-    def __init__(self, bench: Bench, daemon: "Daemon") -> None:
+    def __init__(self, bench: Bench, daemon: Daemon) -> None:
         self._bench = bench
         self._daemon = daemon
         self._stats = bench.folder / "stats.json"
@@ -119,7 +127,7 @@ class Local:
         return [
             *launcher_command(),
             "--channel",
-            f"local:{self._daemon.socket}",
+            f"local:{self._daemon.local_socket}",
             "--stats",
             self._stats,
             "--",
@@ -172,13 +180,6 @@ class Waypipe:
         }
 
 
-class Daemon(NamedTuple):
-    """A running `crossdomain host`."""
-
-    pid: int
-    socket: Path
-
-
 def launcher_command() -> list[str | Path]:
     """Returns how crossdomain-run is started: as installed, or from this checkout."""
     return _command("crossdomain-run", "launcher.run")
@@ -190,13 +191,13 @@ def _command(program: str, module: str) -> list[str | Path]:
 
 
 @contextmanager
-def running_daemon(bench: Bench) -> Generator[Daemon]:
-    """Runs the host daemon with a socket for local launchers until the block ends."""
-    path = bench.folder / "local"
-    sockets: list[str | Path] = ["--socket", bench.folder / "gpu", "--local-socket", path]
+def running_daemon(environment: Mapping[str, str], folder: Path) -> Generator[Daemon]:
+    """Runs the host daemon with its sockets in `folder` until the block ends."""
+    gpu, local = folder / "gpu", folder / "local"
+    sockets: list[str | Path] = ["--socket", gpu, "--local-socket", local]
     command = [*_command("crossdomain", "crossdomain.cli"), "host", *sockets, "--log-level", "warning"]
-    with _running(command, bench, path) as process:
-        yield Daemon(process.pid, path)
+    with running(command, {**environment, "PYTHONPATH": str(_ROOT)}, local) as process:
+        yield Daemon(process.pid, gpu, local)
 
 
 @contextmanager
@@ -207,19 +208,24 @@ def running_waypipe(bench: Bench) -> Generator[Waypipe]:
         BenchError: it is not installed.
     """
     path = bench.folder / "waypipe"
-    with _running(["waypipe", "-c", "none", "-s", path, "client"], bench, path) as process:
+    with running(["waypipe", "-c", "none", "-s", path, "client"], bench.environment, path) as process:
         yield Waypipe(bench, process, path)
 
 
 @contextmanager
-def _running(
-    command: Sequence[str | Path], bench: Bench, socket: Path
+def running(
+    command: Sequence[str | Path], environment: Mapping[str, str], socket: Path
 ) -> Generator["subprocess.Popen[bytes]"]:
-    log_path = bench.folder / f"{socket.name}.log"
+    """Runs a server until the block ends, which begins when it listens at `socket`.
+
+    Raises:
+        BenchError: it does not start or does not serve.
+    """
+    log_path = socket.with_name(f"{socket.name}.log")
     with log_path.open("wb") as log:
         try:
             process = subprocess.Popen(
-                command, env=bench.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         except OSError as error:
             raise BenchError(f"{command[0]} does not start: {error.strerror}") from error

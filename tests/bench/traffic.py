@@ -63,7 +63,7 @@ class Scene(NamedTuple):
         return ["frames", str(frames), self.size, self.damage, self.pace, str(self.buffers)]
 
 
-FULL: Final = Scene("1080p", "1920x1080", "full", "unpaced", 3)
+FULL: Final = Scene("1080p", "1920x1080", "full", "unpaced", 2)
 SMALL: Final = Scene("small", "1920x1080", "64x64", "paced", 2)
 
 

@@ -1,0 +1,158 @@
+"""The ways inside a VM: a Weston in the guest itself, and through us to a Weston on the host.
+
+Both are the same version, out of the VM's image, so that only the way differs.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from crossdomain.vm import image
+from crossdomain.vm.guest import GuestProcess
+from crossdomain.vm.headless import HeadlessWeston
+from crossdomain.vm.machine import Machine, MachineConfig
+from tests.bench import processes
+from tests.bench.client_run import ClientProcess
+from tests.bench.host_ways import Daemon, running_daemon
+
+_CLIENT: Final = "/tmp/bench-client"
+_STATS: Final = "/tmp/bench-stats.json"
+_DISPLAY: Final = "bench"
+
+_WESTON_ARGUMENTS: Final = (
+    f"--socket={_DISPLAY}",
+    "--idle-time=0",
+    "--backend=headless",
+    "--renderer=pixman",
+    "--width=1920",
+    "--height=1080",
+)
+
+_CONFIGURATION: Final = """\
+[core]
+idle-time=0
+[shell]
+panel-position=none
+locking=false
+animation=none
+startup-animation=none
+close-animation=none
+focus-animation=none
+"""
+
+_SERVES_SECONDS: Final = 60.0
+
+_MEMORY_MIB: Final = 2048
+"""A Weston with a 1920x1080 screen and the client's buffers besides the system's files in memory."""
+
+
+class GuestClient:
+    """A client started in the guest."""
+
+    def __init__(self, process: GuestProcess) -> None:
+        self._process = process
+
+    async def read_line(self) -> str:
+        """Returns the next line of output; where that has ended, what it said about its end."""
+        line = await self._process.stdout.readline()
+        if not line:
+            return (await self._process.stderr.read()).decode(errors="replace").strip()
+        return line.decode().rstrip("\n")
+
+    async def write(self, data: bytes) -> None:
+        """Gives it input."""
+        await self._process.write(data)
+
+    async def wait(self) -> int:
+        """Returns the exit status."""
+        return await self._process.wait()
+
+    async def kill(self) -> None:
+        """Makes it end if it has not."""
+        self._process.kill()
+        await self._process.wait()
+
+
+class InGuest:
+    """Straight to the Weston inside the guest."""
+
+    name = "guest"
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    async def start(self, arguments: Sequence[str]) -> GuestClient:
+        """Starts the client on the guest's own compositor."""
+        process = await self._machine.spawn([_CLIENT, *arguments], env={"WAYLAND_DISPLAY": _DISPLAY})
+        return GuestClient(process)
+
+    def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
+        """Nobody on this machine."""
+        del process
+        return {}
+
+
+class ThroughVm:
+    """From the guest through crossdomain-run and the daemon to the Weston on the host."""
+
+    name = "vm"
+
+    def __init__(self, machine: Machine, daemon: Daemon, compositor_pid: int) -> None:
+        self._machine = machine
+        self._daemon = daemon
+        self._compositor_pid = compositor_pid
+
+    async def start(self, arguments: Sequence[str]) -> GuestClient:
+        """Starts the client below a launcher of its own."""
+        command = ["crossdomain-run", "--stats", _STATS, "--", _CLIENT, *arguments]
+        return GuestClient(await self._machine.spawn(command))
+
+    def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
+        """The daemon and the compositor; the launcher is the client's parent, in the guest."""
+        del process
+        return {
+            "daemon": processes.tree(self._daemon.pid),
+            "compositor": [self._compositor_pid],
+            "vmm": [self._machine.pid],
+        }
+
+    async def stats(self) -> dict[str, object]:
+        """Returns what the last launcher counted."""
+        counted: dict[str, object] = json.loads(await self._machine.pull(_STATS))
+        return counted
+
+
+@asynccontextmanager
+async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest, ThroughVm]]:
+    """Boots a VM with a Weston inside, and starts a Weston and a daemon for it on this machine.
+
+    Args:
+        client: the static program.
+        folder: for sockets; a short path.
+    """
+    made = await asyncio.to_thread(image.obtain, image.Recipe())
+    with (
+        HeadlessWeston(made, width=1920, height=1080) as weston,
+        running_daemon({**os.environ, **weston.environment}, folder) as daemon,
+    ):
+        config = MachineConfig(made, memory=_MEMORY_MIB, kvm=False, gpu_socket=daemon.gpu_socket)
+        async with Machine(config) as machine:
+            await machine.push(_CLIENT, client.read_bytes(), mode=0o755)
+            await _start_guest_weston(machine)
+            yield InGuest(machine), ThroughVm(machine, daemon, weston.pid)
+
+
+async def _start_guest_weston(machine: Machine) -> None:
+    """Returns when it serves; it ends with the machine."""
+    await machine.push("/tmp/weston.ini", _CONFIGURATION.encode())
+    arguments = " ".join(["weston", "--config=/tmp/weston.ini", *_WESTON_ARGUMENTS])
+    await machine.spawn(["sh", "-c", f"exec >/tmp/weston.log 2>&1; exec {arguments}"])
+    await machine.run(
+        ["sh", "-c", "until wayland-info >/dev/null 2>&1; do sleep 0.2; done"],
+        env={"WAYLAND_DISPLAY": _DISPLAY},
+        timeout=_SERVES_SECONDS,
+    )

@@ -1,0 +1,175 @@
+"""What is measured, in order: which rows each measurement makes, and how it takes them.
+
+The names of the rows stay; a row may be added.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.bench import copying, footprint, frames, guest_frames, traffic
+from tests.bench.client_run import BenchError, Way
+from tests.bench.guest_ways import InGuest, ThroughVm, guest_ways
+from tests.bench.host_ways import Bench, Direct, Local, Waypipe, running_daemon, running_waypipe
+from tests.bench.rows import Row
+from tests.bench.traffic import FULL, SMALL, Effort
+from tests.fakes.weston import running_weston
+
+
+class HostWays(NamedTuple):
+    """The ways on this machine."""
+
+    direct: Direct
+    local: Local
+    waypipe: Waypipe | None
+    """None where it is not installed."""
+
+    @property
+    def proxies(self) -> list[Way]:
+        """All that are not direct."""
+        return [self.local, *([self.waypipe] if self.waypipe else [])]
+
+    @property
+    def all(self) -> list[Way]:
+        """Direct first."""
+        return [self.direct, *self.proxies]
+
+
+class VmWays(NamedTuple):
+    """The ways inside a VM."""
+
+    guest: InGuest
+    vm: ThroughVm
+
+
+@dataclass(frozen=True, slots=True)
+class HostMeasurement:
+    """Makes rows on this machine; `rows` are patterns of their names."""
+
+    rows: tuple[str, ...]
+    take: Callable[[HostWays, Effort], Awaitable[list[Row]]]
+
+
+@dataclass(frozen=True, slots=True)
+class VmMeasurement:
+    """Makes rows in the VM; `rows` are patterns of their names."""
+
+    rows: tuple[str, ...]
+    take: Callable[[VmWays, Effort], Awaitable[list[Row]]]
+
+
+FULL_EFFORT: Final = Effort(rounds=5, syncs=3000, requests=100_000, frames=300, starts=15, idle_seconds=5.0)
+SHORT_EFFORT: Final = Effort(rounds=2, syncs=1000, requests=50_000, frames=60, starts=5, idle_seconds=2.0)
+
+HOST: Final[tuple[HostMeasurement, ...]] = (
+    HostMeasurement(
+        ("sync_direct_*", "sync_local_*", "sync_waypipe_*"),
+        lambda ways, effort: traffic.measure_sync(ways.all, effort),
+    ),
+    HostMeasurement(
+        ("burst_direct", "burst_local", "burst_waypipe"),
+        lambda ways, effort: traffic.measure_burst(ways.all, effort),
+    ),
+    HostMeasurement(
+        (
+            "frames_direct_1080p",
+            "frames_local_1080p",
+            "frames_waypipe_1080p",
+            "frame_1080p_cpu_*",
+            "*_1080p_local",
+        ),
+        lambda ways, effort: frames.measure_frames(ways.all, ways.local, FULL, effort),
+    ),
+    HostMeasurement(
+        (
+            "frames_direct_small",
+            "frames_local_small",
+            "frames_waypipe_small",
+            "frame_small_cpu_*",
+            "*_small_local",
+        ),
+        lambda ways, effort: frames.measure_frames(ways.all, ways.local, SMALL, _paced(effort)),
+    ),
+    HostMeasurement(
+        ("frame_small_damage*",),
+        lambda ways, effort: frames.measure_window_size(ways.local, _paced(effort)),
+    ),
+    HostMeasurement(("copied_guest_*",), lambda ways, effort: frames.measure_copies(ways.local, effort)),
+    HostMeasurement(("copy_*", "memcpy_*"), lambda _ways, _effort: copying.measure_copying()),
+    HostMeasurement(
+        ("start_python", "start_cold", "start_waypipe"),
+        lambda ways, effort: footprint.measure_start(ways.local, ways.waypipe, effort),
+    ),
+    HostMeasurement(("rss_*",), lambda ways, _: footprint.measure_memory(ways.local, ways.waypipe)),
+    HostMeasurement(("idle_wakeups*",), lambda ways, effort: footprint.measure_idle(ways.proxies, effort)),
+)
+
+VM: Final[tuple[VmMeasurement, ...]] = (
+    VmMeasurement(
+        ("sync_guest_*", "sync_vm_*"), lambda ways, effort: traffic.measure_sync(ways, _emulated(effort))
+    ),
+    VmMeasurement(
+        ("burst_guest", "burst_vm"), lambda ways, effort: traffic.measure_burst(ways, _emulated(effort))
+    ),
+    VmMeasurement(
+        ("frames_guest_1080p", "frames_vm_1080p", "*_cpu_1080p", "*_cpu_1080p_vm"),
+        lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, FULL, _emulated(effort)),
+    ),
+    VmMeasurement(
+        ("frames_guest_small", "frames_vm_small", "*_cpu_small", "*_cpu_small_vm"),
+        lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, SMALL, _emulated(effort)),
+    ),
+)
+
+
+def _paced(effort: Effort) -> Effort:
+    """Fewer rounds where the compositor's clock decides how long a round takes."""
+    return effort._replace(rounds=min(effort.rounds, 3))
+
+
+def _emulated(effort: Effort) -> Effort:
+    """Less work where an emulated processor does it."""
+    return effort._replace(
+        rounds=min(effort.rounds, 3),
+        syncs=min(effort.syncs, 1500),
+        requests=min(effort.requests, 50_000),
+        frames=min(effort.frames, 150),
+    )
+
+
+def wanted(rows: Sequence[str], only: Sequence[str]) -> bool:
+    """Whether one of the patterns `rows` may name what one of `only` does; all are wanted without `only`."""
+    return not only or any(
+        fnmatchcase(name, pattern) or fnmatchcase(pattern, name) for name in only for pattern in rows
+    )
+
+
+@asynccontextmanager
+async def host_ways(client: Path, say: Callable[[str], None]) -> AsyncGenerator[HostWays]:
+    """Starts a Weston, our daemon and, if it is installed, waypipe."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        weston = stack.enter_context(running_weston(folder, width=1920, height=1080))
+        bench = Bench(client, weston, folder)
+        local = Local(bench, stack.enter_context(running_daemon(bench.environment, folder)))
+        try:
+            waypipe = stack.enter_context(running_waypipe(bench))
+        except BenchError as error:
+            say(f"no rows of waypipe: {error}")
+            waypipe = None
+        yield HostWays(Direct(bench), local, waypipe)
+
+
+@asynccontextmanager
+async def vm_ways(client: Path) -> AsyncGenerator[VmWays]:
+    """Boots a VM, and starts what it needs on this machine."""
+    with tempfile.TemporaryDirectory(prefix="bench-vm-") as name:
+        folder = Path(name)
+        await asyncio.to_thread(folder.chmod, 0o700)
+        async with guest_ways(client, folder) as (guest, vm):
+            yield VmWays(guest, vm)
