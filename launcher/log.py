@@ -61,6 +61,13 @@ def debug(text: str, *, client: str = "") -> None:
     _print(Level.DEBUG, text, client)
 
 
+def bug(failure: BaseException, *, client: str) -> None:
+    """An exception that nobody raises on purpose: with its traceback, for the report."""
+    import traceback  # noqa: PLC0415 (slow to load, and never needed)
+
+    _print(Level.ERROR, "".join(traceback.format_exception(failure)), client)
+
+
 def trace(text: str, *, client: str) -> None:
     """A Wayland message; asked for by --trace, so neither level nor limit holds it back."""
     _write(f"{client}: {text}")

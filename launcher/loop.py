@@ -5,6 +5,7 @@ the application starts.  There are no timers: an idle launcher is never woken.
 """
 
 import select
+import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -50,11 +51,12 @@ class Loop:
         while not self._stopped:
             self._round(None)
 
-    def drain(self, rounds: int) -> None:
-        """Serves what is ready now without waiting for more, at most `rounds` times."""
-        for _ in range(rounds):
-            if not self._round(0):
-                return
+    def drain(self, busy: Callable[[], bool], seconds: float) -> None:
+        """Serves what is ready now, and what comes while `busy`, for at most so long."""
+        deadline = time.monotonic() + seconds
+        left = seconds
+        while left > 0 and (self._round(0) or (busy() and self._round(left))):
+            left = deadline - time.monotonic()
 
     def stop(self) -> None:
         """Lets `run` return after the current round."""

@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from crossdomain.abi import virtgpu_drm as abi
-from crossdomain.native import address_of
+from crossdomain.native.system import address_of
 
 _INT: Final = Struct("=i")
 _HANDLE: Final = Struct("<I")

@@ -129,8 +129,11 @@ class LocalChannel:
                 hint="give the socket that `crossdomain host --local SOCKET` printed, of the same version",
             ) from None
         init = cross_domain.encode_init(cross_domain.RING_NONE, cross_domain.RING_NONE)
+        capset = cross_domain.parse_capset(packet.payload)
+        if capset.features & Feature.PIPE_CREDIT:
+            init += cross_domain.encode_write(0, b"")
         self._send_waiting(local.encode_packet(local.ToDaemon.SUBMIT, init))
-        return cross_domain.parse_capset(packet.payload)
+        return capset
 
     def _require_image(self, size: int) -> tuple[int, int]:
         """Returns a reusable blob id for `size` bytes, and the bytes that such a blob has."""

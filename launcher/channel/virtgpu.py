@@ -96,6 +96,8 @@ class VirtgpuChannel:
             self._channel_ring = self._create_ring(_CHANNEL_RING_SIZE if own_host else PAGE_SIZE)
             query, channel = self._query_ring.resource_id, self._channel_ring.resource_id
             drm.execute(self._fd, cross_domain.encode_init(query, channel))
+            if self.has_pipe_credit:
+                drm.execute(self._fd, cross_domain.encode_write(0, b""))
             self._poll()
         except BaseException:
             self.close()
@@ -129,7 +131,7 @@ class VirtgpuChannel:
             raise HostFault(f"the GPU's events can't be read: {error.strerror}") from None
         if not _has_fence(signalled):
             return ()
-        event = cross_domain.parse_event(self._channel_ring.buffer)
+        event = cross_domain.parse_event(memoryview(self._channel_ring.buffer))
         event = event._replace(data=memoryview(bytes(event.data)))
         # The host writes into the ring again as soon as it is polled, so the data had to be copied before.
         if not (isinstance(event, SendReceive) and not event.data and not event.identifiers):
@@ -185,7 +187,9 @@ class VirtgpuChannel:
             drm.wait(self._fd, self._query_ring.handle)
         except OSError as error:
             raise HostFault(f"the host did not answer for image requirements: {error.strerror}") from None
-        requirements = cross_domain.parse_image_requirements(answer)
+        requirements = cross_domain.parse_image_requirements(
+            bytes(answer[: cross_domain.IMAGE_REQUIREMENTS.size])
+        )
         if requirements.size < size:
             raise HostFault(f"memory of {requirements.size} bytes offered where {size} were asked for")
         return requirements.blob_id, requirements.size

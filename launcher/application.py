@@ -1,0 +1,125 @@
+"""The application: started with the signals, limits and environment it would have without us.
+
+The signals that we get are passed on to it, and it leaves its exit status to us.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from struct import Struct
+from typing import Final
+
+from crossdomain.native.system import open_signalfd
+from launcher import log
+from launcher.loop import READABLE, Loop
+
+EXIT_NOT_EXECUTABLE: Final = 126
+EXIT_NOT_FOUND: Final = 127
+_SIGNALLED: Final = 128
+"""Added to the number of the signal that killed it, as a shell does."""
+
+_PASSED_ON: Final = frozenset(
+    {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
+)
+_FROM_TERMINAL: Final = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT})
+_SI_KERNEL: Final = 0x80
+"""si_code of a signal that no process sent: the terminal's keys, or its end."""
+_SIGINFO: Final = Struct("=Iii116x")
+"""struct signalfd_siginfo: ssi_signo, ssi_errno, ssi_code."""
+_RESTORED: Final = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Ignored by Python, and by nobody who starts an application."""
+
+
+class StartError(Exception):
+    """The application can't be started; `status` is the exit status that says so."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Application:
+    """The application's process, from `start` until it was waited for."""
+
+    def __init__(self, loop: Loop, ended: Callable[[], None], told: Callable[[], None]) -> None:
+        """Takes over the signals.
+
+        `ended` is called when the application has ended, `told` at a signal that comes later.
+        """
+        self._loop = loop
+        self._ended = ended
+        self._told = told
+        self._pid = 0
+        self._pidfd = -1
+        self.status: int | None = None
+        """Its exit status, None while it runs."""
+        # nohup, and a shell's background jobs, ignore some: they stay ignored, here and there.
+        self._signals = {number for number in _PASSED_ON if signal.getsignal(number) != signal.SIG_IGN}
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
+        self._signal_fd = open_signalfd(self._signals)
+        loop.add(self._signal_fd, READABLE, self._handle_signals)
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Starts the command, looked up in PATH.
+
+        Raises:
+            StartError: there is none of that name, or it can't be executed.
+        """
+        try:
+            self._pid = os.posix_spawnp(
+                command[0], list(command), environment, setsigmask=self._mask, setsigdef=_RESTORED
+            )
+        except OSError as error:
+            status = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
+            raise StartError(f"{command[0]!r} can't be run: {error.strerror}", status) from None
+        except ValueError as error:
+            raise StartError(f"{command[0]!r} can't be run: {error}", EXIT_NOT_EXECUTABLE) from None
+        self._pidfd = os.pidfd_open(self._pid)
+        self._loop.add(self._pidfd, READABLE, self._handle_end)
+
+    def close(self) -> None:
+        """Gives the signals back; the application, if it runs, is left alone."""
+        if self._pidfd >= 0:
+            self._loop.remove(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if self._signal_fd >= 0:
+            self._loop.remove(self._signal_fd)
+            os.close(self._signal_fd)
+            self._signal_fd = -1
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _handle_end(self, _events: int) -> None:
+        self._loop.remove(self._pidfd)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        _, status = os.waitpid(self._pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        self.status = code if code >= 0 else _SIGNALLED - code
+        log.info(f"the application has ended with status {self.status}")
+        self._ended()
+
+    def _handle_signals(self, _events: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                number, _errno, code = _SIGINFO.unpack(os.read(self._signal_fd, _SIGINFO.size))
+                self._handle_signal(signal.Signals(number), code)
+
+    def _handle_signal(self, number: signal.Signals, code: int) -> None:
+        if self._pidfd < 0:
+            # With --wait we outlive it: then the signal means us.
+            self._told()
+        elif not (code == _SI_KERNEL and number in _FROM_TERMINAL):
+            log.debug(f"passing on {number.name}")
+            signal.pidfd_send_signal(self._pidfd, number)
+        # The terminal has sent it to the application as well.
+
+
+def raise_fd_limit() -> None:
+    """Lets this process have as many fds as it may; the application has been started with its own limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,402 @@
+"""One client's connection: its socket on one side, its channel on the other.
+
+Walks each direction once and lets most bytes pass as they came; the messages that own fds or
+that a part of the relay wants to see are found by the walker and handled one by one.
+
+Back-pressure: a client that sends faster than the compositor handles is read until a bounded
+backlog is full, and waits then; a client that does not read its events is not sent more, so its
+channel is not received from, and it is not listened to either.  Nobody else notices.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from crossdomain.abi.cross_domain import Identifier, SendReceive
+from crossdomain.errors import CrossDomainError, HostFault
+from crossdomain.limits import MAX_CLIENT_BACKLOG, MAX_CLIENT_FDS, MAX_UNREAD_EVENTS
+from crossdomain.wire import Flag, Record, Walker, WireFault
+from crossdomain.wire.faults import DisplayError
+from launcher import log
+from launcher.channel import Channel
+from launcher.loop import GONE, READABLE, WRITABLE, Loop
+from launcher.relay import encode
+from launcher.relay.client_socket import RECEIVE_SIZE, ClientSocket
+from launcher.relay.messages import DROP_EVENT, EVENT, REQUEST, EventHandler, RequestHandler
+from launcher.relay.outgoing import Outgoing
+from launcher.relay.parts import Parts
+from launcher.relay.pipes import Pipes
+from launcher.relay.tracing import Tracer
+from launcher.relay.window import Window
+from launcher.services import Services
+
+_UNREAD_PAUSE: Final = MAX_UNREAD_EVENTS // 8
+"""Bytes of events that a client left unread, beyond which its requests wait: each may bring more events."""
+_DELETE_ID: Final = 1
+"""Opcode of wl_display.delete_id."""
+_NO_FDS: Final[list[int]] = []
+_NO_IDENTIFIERS: Final[list[Identifier]] = []
+
+
+class _State(Enum):
+    OPEN = 0
+    DRAINING = 1
+    """The client is gone; its last requests are still on their way."""
+    CLOSING = 2
+    """The host is gone, or the client is thrown out; its last events are still on their way."""
+    CLOSED = 3
+
+
+class Connection:
+    """Serves one client until it or the host ends."""
+
+    def __init__(
+        self,
+        services: Services,
+        client: ClientSocket,
+        channel: Channel,
+        name: str,
+        closed: Callable[[], None],
+    ) -> None:
+        """Takes ownership of `client` and `channel`; `closed` is called once, when both are gone."""
+        self.name = name
+        self._loop: Loop = services.loop
+        self._client = client
+        self._channel = channel
+        self._closed = closed
+        self._state = _State.OPEN
+        self._stats = services.stats.add_client(name)
+        self._pipes = Pipes(services.loop, channel, self.guard)
+        parts = Parts(self, services, channel, self._pipes, self._stats)
+        self._parts = parts
+        self._requests = parts.request_handlers
+        self._events = parts.event_handlers
+        self._walker = Walker(services.tables, parts.interest, strict=True)
+        self._tracer = Tracer(services.tables, self._walker, name) if services.trace else None
+        self._window = Window()
+        self._callback_id: int | None = None
+        self._backlog = bytearray()
+        self._to_host: Outgoing[Identifier] = Outgoing()
+        self._channel_full = False
+        self._identifiers: deque[Identifier] = deque()
+        self._partial_event = b""
+        self._own: dict[int, deque[Callable[[], None]]] = {}
+        self._client_fd = client.fileno()
+        self._channel_fd = channel.fileno()
+        self._client_events = READABLE
+        self._channel_events = READABLE
+        self._loop.add(self._client_fd, READABLE, self._handle_client)
+        self._loop.add(self._channel_fd, READABLE, self._handle_channel)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the client has left, and its last requests are still on their way."""
+        return self._state is _State.DRAINING
+
+    # What the parts may do (`messages.Host`).
+
+    def own(self, object_id: int, deleted: Callable[[], None]) -> None:
+        """See `messages.Host`."""
+        self._walker.own(object_id, 1)
+        self._own.setdefault(object_id, deque()).append(deleted)
+
+    def own_pending(self, object_id: int) -> int:
+        """See `messages.Host`."""
+        return self._walker.own_pending(object_id)
+
+    def delete_id(self, object_id: int) -> None:
+        """See `messages.Host`."""
+        self._walker.release(object_id)
+        self._client.append(encode.delete_id(object_id))
+
+    def close(self) -> None:
+        """Ends the connection now; may be called again."""
+        if self._state is _State.CLOSED:
+            return
+        self._close_channel()
+        self._leave_client()
+        self._client.close()
+        self._state = _State.CLOSED
+        log.info("disconnected", client=self.name)
+        self._closed()
+
+    # The loop's handlers.
+
+    def _handle_client(self, events: int) -> None:
+        self.guard(self._serve_client, events)
+
+    def _handle_channel(self, events: int) -> None:
+        self.guard(self._serve_channel, events)
+
+    def guard(self, serve: Callable[[int], None], events: int) -> None:
+        """Calls a handler of one of this client's fds; a failure of any kind costs this client only."""
+        try:
+            serve(events)
+        except WireFault as fault:
+            self._throw_out(fault.object_id, fault.code, fault.text)
+        except CrossDomainError as fault:
+            self._throw_out(encode.DISPLAY_ID, DisplayError.IMPLEMENTATION, str(fault))
+        except OSError as error:
+            self._throw_out(encode.DISPLAY_ID, DisplayError.NO_MEMORY, f"the proxy: {error.strerror}")
+        except MemoryError:
+            self._throw_out(encode.DISPLAY_ID, DisplayError.NO_MEMORY, "the proxy has no memory left")
+        except Exception as error:  # noqa: BLE001 (a bug of ours must not cost the other clients)
+            log.bug(error, client=self.name)
+            self._throw_out(encode.DISPLAY_ID, DisplayError.IMPLEMENTATION, "a bug in the proxy")
+        self._update()
+
+    def _serve_client(self, events: int) -> None:
+        if events & WRITABLE:
+            self._client.flush()
+        if self._state is _State.CLOSING:
+            if events & GONE:
+                self._client.mute()
+            return
+        if events & READABLE:
+            self._receive_requests()
+        elif events & GONE:
+            # It is over; but its last requests may wait in the socket, bounded by the socket's buffer.
+            while self._state is _State.OPEN:
+                self._receive_requests()
+        self._relay_requests()
+
+    def _serve_channel(self, events: int) -> None:
+        if events & WRITABLE:
+            self._channel_full = False
+            self._pipes.flush()
+            self._flush_to_host()
+        if events & (READABLE | GONE):
+            for event in self._channel.receive():
+                if not isinstance(event, SendReceive):
+                    self._pipes.handle_read(event)
+                elif event.data or event.identifiers:
+                    self._relay_events(event)
+                else:
+                    self._lose_host()
+                    return
+        self._relay_requests()
+
+    # Requests.
+
+    def _receive_requests(self) -> None:
+        data = self._client.receive()
+        if data:
+            self._backlog += data
+        elif data is not None:
+            self._drain()
+
+    def _relay_requests(self) -> None:
+        """Handles the backlog as far as the host, and the client's own reading, allow."""
+        while (
+            self._backlog
+            and self._window.is_open
+            and not self._channel_full
+            and self._client.pending <= _UNREAD_PAUSE
+        ):
+            with memoryview(self._backlog) as backlog, backlog[:RECEIVE_SIZE] as data:
+                consumed = self._relay_request_batch(data)
+            if not consumed:
+                return
+            del self._backlog[:consumed]
+
+    def _relay_request_batch(self, data: memoryview) -> int:
+        """Walks what is there and sends it on; returns how many bytes were whole messages."""
+        if self._tracer is not None:
+            data = self._tracer.first_message(data)
+        walk = self._walker.walk(REQUEST, data)
+        if self._tracer is not None and walk.consumed:
+            self._tracer.show(REQUEST, data)
+        begin = 0
+        for record in walk.records:
+            fds = self._take_fds(record) if record.fds else _NO_FDS
+            translation = self._request_handler(record)(record, data, fds)
+            if translation is not None:
+                self._to_host.append(data[begin : record.offset])
+                for identifier in translation.identifiers:
+                    self._to_host.attach(identifier)
+                self._to_host.append(translation.data)
+                begin = record.offset + record.size
+        self._send(data[begin : walk.consumed])
+        self._window.sent(walk.consumed)
+        if walk.fault is not None:
+            raise walk.fault
+        return walk.consumed
+
+    def _request_handler(self, record: Record) -> RequestHandler:
+        return self._requests.get(record.interface << 16 | record.opcode, self._parts.refuse_request)
+
+    def _take_fds(self, record: Record) -> list[int]:
+        fds = self._client.fds
+        if len(fds) < record.fds:
+            text = f"invalid arguments for object {record.object_id}: file descriptor expected"
+            raise WireFault(encode.DISPLAY_ID, DisplayError.INVALID_METHOD, text)
+        return [fds.popleft() for _ in range(record.fds)]
+
+    def _send(self, data: memoryview) -> None:
+        """Sends bytes behind what waits already, and asks for an acknowledgement where it is time."""
+        if self._window.wants_marker:
+            self._to_host.append(data)
+            self._mark()
+        elif self._to_host or len(data) > self._channel.max_send or not self._channel.send(data):
+            self._to_host.append(data)
+        self._flush_to_host()
+
+    def _mark(self) -> None:
+        # An id that no object of the client has, and that leaves no hole; the same one as long as it is free.
+        if self._callback_id is None or self._walker.interface_of(self._callback_id) is not None:
+            self._callback_id = self._walker.next_id()
+        callback_id = self._callback_id
+        self.own(callback_id, self._window.acknowledge)
+        self._to_host.append(encode.sync(callback_id))
+        self._window.mark()
+
+    def _flush_to_host(self) -> None:
+        while self._to_host and not self._channel_full:
+            data, identifiers = self._to_host.peek(self._channel.max_send)
+            if self._channel.send(data, identifiers):
+                self._to_host.advance(len(data), len(identifiers))
+            else:
+                self._channel_full = True
+
+    # Events.
+
+    def _relay_events(self, received: SendReceive) -> None:
+        self._identifiers.extend(received.identifiers)
+        data = received.data
+        if self._partial_event:
+            data = memoryview(self._partial_event + data)
+        while data:
+            consumed = self._relay_event_batch(data)
+            if not consumed:
+                break
+            data = data[consumed:]
+        self._partial_event = bytes(data)
+        self._client.flush()
+
+    def _relay_event_batch(self, data: memoryview) -> int:
+        """Walks what is there and sends it on; returns how many bytes were whole messages."""
+        if self._tracer is not None:
+            data = self._tracer.first_message(data)
+            self._tracer.show(EVENT, data)
+        walk = self._walker.walk(EVENT, data)
+        begin = 0
+        for record in walk.records:
+            translation = DROP_EVENT
+            if record.flags & Flag.OWN:
+                self._handle_own(record, data)
+            else:
+                identifiers = self._take_identifiers(record) if record.fds else _NO_IDENTIFIERS
+                answer = self._event_handler(record)(record, data, identifiers)
+                if answer is None:
+                    continue
+                translation = answer
+            self._client.append(data[begin : record.offset])
+            for fd in translation.fds:
+                self._client.append_fd(fd)
+            self._client.append(translation.data)
+            begin = record.offset + record.size
+        self._client.send(data[begin : walk.consumed])
+        if walk.fault is not None:
+            raise HostFault(f"the compositor broke the protocol: {walk.fault.text}")
+        return walk.consumed
+
+    def _event_handler(self, record: Record) -> EventHandler:
+        return self._events.get(record.interface << 16 | record.opcode, self._parts.refuse_event)
+
+    def _take_identifiers(self, record: Record) -> list[Identifier]:
+        if len(self._identifiers) < record.fds:
+            raise HostFault(f"an event of object {record.object_id} came without its file descriptor")
+        return [self._identifiers.popleft() for _ in range(record.fds)]
+
+    def _handle_own(self, record: Record, data: memoryview) -> None:
+        """Handles an event of an object of our own: only its end matters."""
+        if record.object_id != encode.DISPLAY_ID or record.opcode != _DELETE_ID:
+            return
+        object_id = int.from_bytes(data[record.offset + 8 : record.offset + 12], "little")
+        waiting = self._own[object_id]
+        deleted = waiting.popleft()
+        if not waiting:
+            del self._own[object_id]
+        deleted()
+
+    # The end.
+
+    def _drain(self) -> None:
+        """The client has left: what it asked for last still counts."""
+        self._state = _State.DRAINING
+        self._leave_client()
+        self._client.mute()
+
+    def _lose_host(self) -> None:
+        log.info("the compositor has closed the connection", client=self.name)
+        self._state = _State.CLOSING
+        self._close_channel()
+
+    def _throw_out(self, object_id: int, code: int, text: str) -> None:
+        """Tells the client why, as a compositor would, and ends it."""
+        if self._state in (_State.CLOSING, _State.CLOSED):
+            self.close()
+            return
+        log.warning(f"thrown out: {text!r:.300}", client=self.name)
+        if self._state is _State.OPEN:
+            self._client.append(encode.display_error(object_id, code, text))
+            self._client.flush()
+        self._state = _State.CLOSING
+        self._close_channel()
+
+    def _close_channel(self) -> None:
+        if self._channel_events >= 0:
+            self._loop.remove(self._channel_fd)
+            self._channel_events = -1
+        self._parts.close()
+        self._pipes.close()
+        self._channel.close()
+        self._to_host.clear()
+        # Not cleared: the frames of an exception may still hold views of it.
+        self._backlog = bytearray()
+
+    def _leave_client(self) -> None:
+        if self._client_events >= 0:
+            self._loop.remove(self._client_fd)
+            self._client_events = -1
+
+    def _update(self) -> None:
+        """Waits for what can be handled now, and closes what is done."""
+        if self._state is _State.CLOSED:
+            return
+        done_draining = self._state is _State.DRAINING and not self._has_last_requests
+        done_closing = self._state is _State.CLOSING and not self._client.pending
+        if done_draining or done_closing:
+            self.close()
+            return
+        if self._client_events >= 0:
+            self._change_client(self._wanted_client_events())
+        if self._channel_events >= 0:
+            self._change_channel(self._wanted_channel_events())
+
+    @property
+    def _has_last_requests(self) -> bool:
+        # What the open window leaves behind is no whole message.
+        held_back = not self._window.is_open or self._channel_full
+        return bool(self._to_host or self._pipes.is_active or (self._backlog and held_back))
+
+    def _wanted_client_events(self) -> int:
+        events = WRITABLE if self._client.pending else 0
+        full = len(self._backlog) >= MAX_CLIENT_BACKLOG or len(self._client.fds) >= MAX_CLIENT_FDS
+        return events if full or self._state is _State.CLOSING else events | READABLE
+
+    def _wanted_channel_events(self) -> int:
+        events = WRITABLE if self._channel_full or self._pipes.is_blocked else 0
+        full = self._client.pending >= MAX_UNREAD_EVENTS or self._pipes.is_congested
+        return events if full else events | READABLE
+
+    def _change_client(self, events: int) -> None:
+        if events != self._client_events:
+            self._loop.change(self._client_fd, events)
+            self._client_events = events
+
+    def _change_channel(self, events: int) -> None:
+        if events != self._channel_events:
+            self._loop.change(self._channel_fd, events)
+            self._channel_events = events

@@ -1,0 +1,103 @@
+"""File descriptors that are no memory of the client's: keymaps and pipes.
+
+Which message's fd is carried how is the policy's; a message that it does not list, or an fd
+of the wrong kind, ends the client with an error that says so.
+"""
+
+import fcntl
+import os
+from typing import Final
+
+from crossdomain.abi.cross_domain import Identifier, IdentifierType
+from crossdomain.errors import GuestFault, HostFault
+from crossdomain.limits import MAX_CARRIED_FILE
+from crossdomain.wire import Record, WireFault
+from crossdomain.wire.faults import DisplayError
+from crossdomain.wire.policy import Carriage, Policy
+from crossdomain.wire.tables import Tables
+from launcher.channel import Channel
+from launcher.relay.messages import EventHandler, RequestHandler, Route, ToClient, ToHost
+from launcher.relay.pipes import Pipes
+
+_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+"""Not F_SEAL_WRITE: clients of wl_keyboard below version 7 map the keymap MAP_SHARED, which Linux before 6.7
+refuses then.  The copy is this client's alone."""
+
+
+class Descriptors:
+    """One client's; a `messages.Part`."""
+
+    def __init__(self, tables: Tables, policy: Policy, channel: Channel, pipes: Pipes) -> None:
+        self._tables = tables
+        self._channel = channel
+        self._pipes = pipes
+        self._policy = policy
+
+    def request_routes(self) -> dict[Route, RequestHandler]:
+        """See `messages.Part`."""
+        return {route: self._handle_sink for route in self._routes(Carriage.PIPE) if self._is_request(route)}
+
+    def event_routes(self) -> dict[Route, EventHandler]:
+        """See `messages.Part`."""
+        routes = (*self._routes(Carriage.PIPE), *self._routes(Carriage.FILE))
+        return {route: self._handle_event for route in routes if not self._is_request(route)}
+
+    def _routes(self, carriage: Carriage) -> list[Route]:
+        return [route for route, found in self._policy.descriptors.items() if found is carriage]
+
+    def _is_request(self, route: Route) -> bool:
+        interface, message = route
+        return any(request.name == message for request in self._tables.interface(interface).requests)
+
+    def _handle_sink(self, record: Record, data: memoryview, fds: list[int]) -> ToHost:
+        """The client wants data written into its fd."""
+        for fd in fds:
+            if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+                _close_all(fds)
+                text = "the file descriptor has to be open for writing"
+                raise WireFault(record.object_id, DisplayError.IMPLEMENTATION, text)
+        remaining = list(fds)
+        try:
+            identifiers = tuple(self._pipes.open_sink(remaining.pop(0)) for _ in fds)
+        except GuestFault:
+            _close_all(remaining)
+            raise
+        return ToHost(bytes(data[record.offset : record.offset + record.size]), identifiers)
+
+    def _handle_event(self, record: Record, data: memoryview, identifiers: list[Identifier]) -> ToClient:
+        fds: list[int] = []
+        try:
+            for identifier in identifiers:
+                fds.append(self._open(identifier))
+        except BaseException:
+            _close_all(fds)
+            raise
+        return ToClient(bytes(data[record.offset : record.offset + record.size]), tuple(fds))
+
+    def _open(self, identifier: Identifier) -> int:
+        """Returns an fd for the client that stands for what the compositor sent."""
+        if identifier.type == IdentifierType.WRITE_PIPE:
+            return self._pipes.open_source(identifier.identifier)
+        if identifier.type == IdentifierType.VIRTGPU_BLOB:
+            return self._copy(identifier)
+        raise HostFault(f"the compositor sent a file descriptor that can't cross (type {identifier.type})")
+
+    def _copy(self, identifier: Identifier) -> int:
+        """Returns a file with the contents of the compositor's."""
+        if not 0 < identifier.size <= MAX_CARRIED_FILE:
+            raise HostFault(f"the compositor sent a file of {identifier.size} bytes")
+        contents = self._channel.read_blob(identifier)
+        fd = os.memfd_create("crossdomain", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.write(fd, contents)
+            os.lseek(fd, 0, os.SEEK_SET)
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)

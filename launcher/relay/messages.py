@@ -1,0 +1,74 @@
+"""What the parts of the relay say to each other about one message.
+
+`connection` finds the messages that matter and asks the part that knows them; the answer is a
+`Translation`, or None where the message goes on as it came.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol, TypeAlias
+
+from crossdomain.abi.cross_domain import Identifier
+from crossdomain.wire import Direction, Record
+
+
+class ToHost(NamedTuple):
+    """What goes to the host in a request's place, possibly nothing."""
+
+    data: bytes
+    identifiers: tuple[Identifier, ...] = ()
+
+
+class ToClient(NamedTuple):
+    """What goes to the client in an event's place, possibly nothing; the fds are given away."""
+
+    data: bytes
+    fds: tuple[int, ...] = ()
+
+
+DROP_REQUEST: Final = ToHost(b"")
+DROP_EVENT: Final = ToClient(b"")
+
+RequestHandler: TypeAlias = Callable[[Record, memoryview, list[int]], ToHost | None]
+"""Called with the record, the walked data that its offset counts in, and the message's fds, which are
+the handler's from then on, also where it raises.
+
+Raises WireFault where the client broke the protocol, GuestFault where it asked for too much.
+"""
+
+EventHandler: TypeAlias = Callable[[Record, memoryview, list[Identifier]], ToClient | None]
+"""As `RequestHandler`, for an event of the compositor and the identifiers that came with it."""
+
+Route: TypeAlias = tuple[str, str]
+"""Interface and message."""
+
+
+class Part(Protocol):
+    """One part of the relay: the messages that it wants to see."""
+
+    def request_routes(self) -> dict[Route, RequestHandler]:
+        """Requests and who handles them."""
+        ...
+
+    def event_routes(self) -> dict[Route, EventHandler]:
+        """Events and who handles them."""
+        ...
+
+
+class Host(Protocol):
+    """What a part may do besides answering; `connection` is it."""
+
+    def own(self, object_id: int, deleted: Callable[[], None]) -> None:
+        """A request of our own creates `object_id`; `deleted` is called at its delete_id."""
+        ...
+
+    def own_pending(self, object_id: int) -> int:
+        """Returns how many delete_ids for objects of our own with that id are still to come."""
+        ...
+
+    def delete_id(self, object_id: int) -> None:
+        """Tells the client that an id, which the compositor knows nothing of, is free again."""
+        ...
+
+
+REQUEST: Final = Direction.REQUEST
+EVENT: Final = Direction.EVENT

@@ -1,0 +1,85 @@
+"""The parts of the relay that look at single messages, put together for one client."""
+
+import os
+from typing import Final
+
+from crossdomain.abi.cross_domain import Identifier
+from crossdomain.errors import HostFault
+from crossdomain.wire import Direction, Record, WireFault
+from crossdomain.wire.faults import DisplayError
+from launcher.channel import Channel
+from launcher.relay.descriptors import Descriptors
+from launcher.relay.messages import (
+    EVENT,
+    REQUEST,
+    EventHandler,
+    Host,
+    Part,
+    RequestHandler,
+    Route,
+    ToClient,
+    ToHost,
+)
+from launcher.relay.pipes import Pipes
+from launcher.relay.registry import Registry
+from launcher.relay.shm import Shm
+from launcher.relay.surfaces import Surfaces
+from launcher.services import Services
+from launcher.stats import ClientStats
+
+
+class Parts:
+    """Who handles which message.
+
+    The keys of the handlers are `interface << 16 | opcode`, with the index in the tables.
+    """
+
+    def __init__(
+        self, host: Host, services: Services, channel: Channel, pipes: Pipes, stats: ClientStats
+    ) -> None:
+        self._tables: Final = services.tables
+        self._shm = Shm(host, channel, stats)
+        surfaces = Surfaces(services.tables, self._shm, services.stats, stats)
+        parts: tuple[Part, ...] = (
+            Registry(services.policy),
+            Descriptors(services.tables, services.policy, channel, pipes),
+            self._shm,
+            surfaces,
+        )
+        self.request_handlers: dict[int, RequestHandler] = {}
+        self.event_handlers: dict[int, EventHandler] = {}
+        self.interest: list[tuple[str, Direction, str]] = []
+        for part in parts:
+            for route, handle_request in part.request_routes().items():
+                self.request_handlers[self._key(route, REQUEST)] = handle_request
+            for route, handle_event in part.event_routes().items():
+                self.event_handlers[self._key(route, EVENT)] = handle_event
+
+    def refuse_request(self, record: Record, _data: memoryview, fds: list[int]) -> ToHost | None:
+        """Handles a request that nobody else does: it has fds, for which there is no way."""
+        for fd in fds:
+            os.close(fd)
+        name = self._tables.name(record.interface)
+        message = self._tables.at(record.interface).requests[record.opcode].name
+        text = f"{name}.{message}: this file descriptor can't cross to the host"
+        raise WireFault(record.object_id, DisplayError.IMPLEMENTATION, text)
+
+    def refuse_event(
+        self, record: Record, _data: memoryview, _identifiers: list[Identifier]
+    ) -> ToClient | None:
+        """Handles an event that nobody else does: it has fds, for which there is no way."""
+        name = self._tables.name(record.interface)
+        message = self._tables.at(record.interface).events[record.opcode].name
+        raise HostFault(f"{name}.{message}: this file descriptor can't cross from the host")
+
+    def close(self) -> None:
+        """Gives up what the parts hold."""
+        self._shm.close()
+
+    def _key(self, route: Route, direction: Direction) -> int:
+        interface, message_name = route
+        self.interest.append((interface, direction, message_name))
+        found = self._tables.interface(interface)
+        messages = found.requests if direction is REQUEST else found.events
+        opcode = next(message.opcode for message in messages if message.name == message_name)
+        return self._tables.index(interface) << 16 | opcode

@@ -1,0 +1,119 @@
+"""crossdomain-run: starts an application and serves its windows until it ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from crossdomain.errors import CrossDomainError, EnvironmentFault
+from crossdomain.wire import load as load_tables
+from crossdomain.wire import policy
+from launcher import log, options
+from launcher.application import Application, StartError, raise_fd_limit
+from launcher.channel import OpenChannel
+from launcher.display import DisplaySocket, RuntimeDirectory
+from launcher.loop import Loop
+from launcher.options import ChannelChoice, Options, UsageError
+from launcher.relay.server import Server
+from launcher.services import Services
+from launcher.stats import Stats
+
+EXIT_FAILED: Final = 125
+"""Our own failure, as `env` and `timeout` tell it."""
+_LAST_SECONDS: Final = 2.0
+"""For what clients that have ended left in their sockets, where the compositor is slow to take it."""
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Does what `arguments` (without the program's name) ask for; returns the exit status."""
+    try:
+        chosen = options.parse(arguments)
+        log.set_level(chosen.level)
+        return _serve(chosen)
+    except StartError as error:
+        log.error(str(error))
+        return error.status
+    except UsageError as error:
+        log.error(f"{error}: see crossdomain-run --help")
+    except EnvironmentFault as fault:
+        log.error(f"{fault}: {fault.hint}")
+    except CrossDomainError as fault:
+        log.error(str(fault))
+    except OSError as error:
+        log.error(str(error))
+    return EXIT_FAILED
+
+
+def _serve(chosen: Options) -> int:
+    open_channel = _choose_channel(chosen.channel)
+    loop = Loop()
+    directory = RuntimeDirectory(os.environ)
+    try:
+        display = DisplaySocket(directory.path, chosen.socket)
+        try:
+            stats = Stats(chosen.stats)
+            services = Services(loop, load_tables(), policy.load(), stats, open_channel, chosen.trace)
+            return _run_application(chosen, services, display, _environment(directory, display))
+        finally:
+            display.close()
+    finally:
+        directory.close()
+        loop.close()
+
+
+def _run_application(
+    chosen: Options, services: Services, display: DisplaySocket, environment: dict[str, str]
+) -> int:
+    loop = services.loop
+
+    def app_ended() -> None:
+        if not (chosen.wait and server.clients):
+            loop.stop()
+
+    def clients_gone() -> None:
+        if application.status is not None:
+            loop.stop()
+
+    application = Application(loop, app_ended, loop.stop)
+    server = Server(services, display.listener, clients_gone)
+    try:
+        application.start(chosen.command, environment)
+        raise_fd_limit()
+        services.stats.app_started()
+        loop.run()
+        loop.drain(lambda: server.is_draining, _LAST_SECONDS)
+    finally:
+        server.close()
+        application.close()
+        services.stats.write()
+    return EXIT_FAILED if application.status is None else application.status
+
+
+def _choose_channel(choice: ChannelChoice) -> OpenChannel:
+    """Returns how to open channels; finds out now whether that can work."""
+    if choice.kind == "local":
+        from launcher.channel.local import LocalChannel  # noqa: PLC0415 (only one of the two is loaded)
+
+        LocalChannel(choice.path, "crossdomain-run").close()
+        return lambda client: LocalChannel(choice.path, client)
+    from launcher.channel import render_node  # noqa: PLC0415
+    from launcher.channel.virtgpu import VirtgpuChannel  # noqa: PLC0415
+
+    node = render_node.find(choice.path)
+    return lambda _client: VirtgpuChannel(node.path, node.capset)
+
+
+def _environment(directory: RuntimeDirectory, display: DisplaySocket) -> dict[str, str]:
+    environment = dict(os.environ)
+    # An inherited connection would lead past us.
+    environment.pop("WAYLAND_SOCKET", None)
+    environment["WAYLAND_DISPLAY"] = display.name
+    environment.setdefault("XDG_SESSION_TYPE", "wayland")
+    if directory.is_own:
+        environment["XDG_RUNTIME_DIR"] = directory.path
+    return environment

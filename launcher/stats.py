@@ -1,0 +1,124 @@
+"""Counters of the whole launcher, and the file that shows them (`--stats`).
+
+The file is replaced as a whole, so that a reader never sees half of it.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from launcher import log
+
+_STARTTIME_FIELD: Final = 19
+"""Of /proc/self/stat after the process name's closing parenthesis, counted from 0 (proc(5): field 22)."""
+
+
+class ClientStats:
+    """Counters of one client; the relay adds to them as it works."""
+
+    __slots__ = ("buffers", "bytes_copied", "bytes_damaged", "first_frame_s", "frames", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.frames = 0
+        """Commits that showed something new."""
+        self.bytes_damaged = 0
+        self.bytes_copied = 0
+        self.buffers: dict[str, int] = {}
+        """How many buffers went which way."""
+        self.first_frame_s: float | None = None
+        """Seconds from the launcher's start to the first commit with a buffer."""
+
+    def count_buffer(self, path: str) -> None:
+        """One more buffer goes that way."""
+        self.buffers[path] = self.buffers.get(path, 0) + 1
+
+
+class Stats:
+    """All clients' counters; those of clients that are gone stay in the sum and in the list."""
+
+    __slots__ = ("_clients", "_path", "_process_start", "_start_s")
+
+    def __init__(self, path: str | None) -> None:
+        """Counts from the process's start; `path` is the file to write, or None."""
+        self._path = path
+        self._process_start = _process_start()
+        self._start_s = 0.0
+        self._clients: list[ClientStats] = []
+
+    def elapsed(self) -> float:
+        """Returns the seconds since the process was started, the interpreter's own start included."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._process_start
+
+    def app_started(self) -> None:
+        """The application is running now: that was the start-up."""
+        self._start_s = self.elapsed()
+
+    def add_client(self, name: str) -> ClientStats:
+        """Returns counters for a new client."""
+        stats = ClientStats(name)
+        self._clients.append(stats)
+        return stats
+
+    def first_frame(self, client: ClientStats) -> None:
+        """The client showed its first frame."""
+        client.first_frame_s = self.elapsed()
+        self.write()
+
+    def write(self) -> None:
+        """Writes the file, if one was asked for; a disk that is full costs no window."""
+        if self._path is None:
+            return
+        import json  # noqa: PLC0415 (slow to load, and needed only here)
+
+        temporary = f"{self._path}.{os.getpid()}.tmp"
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                json.dump(self._as_object(), file, indent=2)
+                file.write("\n")
+            os.replace(temporary, self._path)
+        except OSError as error:
+            log.warning(f"the counters can't be written to {self._path!r}: {error.strerror}")
+
+    def _as_object(self) -> dict[str, object]:
+        buffers: dict[str, int] = {}
+        for client in self._clients:
+            for path, count in client.buffers.items():
+                buffers[path] = buffers.get(path, 0) + count
+        return {
+            "start_s": round(self._start_s, 4),
+            "first_frame_s": _rounded(_first(client.first_frame_s for client in self._clients)),
+            "clients": len(self._clients),
+            "frames": sum(client.frames for client in self._clients),
+            "bytes_damaged": sum(client.bytes_damaged for client in self._clients),
+            "bytes_copied": sum(client.bytes_copied for client in self._clients),
+            "buffers": buffers,
+            "per_client": [_client_object(client) for client in self._clients],
+        }
+
+
+def _client_object(client: ClientStats) -> dict[str, object]:
+    return {
+        "name": client.name,
+        "first_frame_s": _rounded(client.first_frame_s),
+        "frames": client.frames,
+        "bytes_damaged": client.bytes_damaged,
+        "bytes_copied": client.bytes_copied,
+        "buffers": client.buffers,
+    }
+
+
+def _first(times: Iterable[float | None]) -> float | None:
+    return min((time_s for time_s in times if time_s is not None), default=None)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)
+
+
+def _process_start() -> float:
+    """Returns when this process was started, in seconds of CLOCK_BOOTTIME (to a clock tick)."""
+    with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[_STARTTIME_FIELD]) / os.sysconf("SC_CLK_TCK")
