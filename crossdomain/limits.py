@@ -121,3 +121,6 @@ MAX_UNREAD_EVENTS: Final = 1 << 20
 
 MAX_IDLE_MIRRORS: Final = 64 << 20
 """Bytes of mirrors kept for the next buffers of their size: eight windows of 1920 x 1080."""
+
+MAX_CARRIED_FILE: Final = 16 << 20
+"""Bytes of a file of the compositor's that the client gets a copy of: keymaps have some 60 KiB."""
