@@ -1,0 +1,37 @@
+# The commands of this repository.  Each installs what it needs first, on a Debian machine with root rights.
+
+PYTHON = .venv/bin/python
+
+.PHONY: demo test lint bench image clean
+
+# Windows of a VM on this desktop, or on a headless compositor that is photographed: build/demo/
+demo:
+	@start=$$(date +%s) && tools/prepare.sh run && \
+	exec .venv/bin/crossdomain vm demo --output build/demo --setup-seconds $$(($$(date +%s) - start))
+
+# Everything that CI checks.
+test: lint
+	$(PYTHON) -m pytest
+
+lint:
+	@tools/prepare.sh test
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy crossdomain launcher protocols tests
+	$(PYTHON) -m pyright
+
+# A table, and build/bench.json
+bench:
+	@tools/prepare.sh test
+	$(PYTHON) -m tests.bench
+
+# The Debian root that VMs boot from; made on first use otherwise.
+image:
+	@tools/prepare.sh run
+	.venv/bin/crossdomain vm image
+
+# Images stay: `crossdomain vm image --remove` removes them.
+clean:
+	rm -rf build dist .venv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find crossdomain launcher protocols tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -f crossdomain/native/*.so crossdomain/native/*.o crossdomain/native/_core.c
