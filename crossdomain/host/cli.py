@@ -1,0 +1,123 @@
+"""`crossdomain host`: the daemon's options, its start and its end."""
+
+import argparse
+import asyncio
+import contextlib
+import importlib
+import os
+import shlex
+import signal
+import socket
+from pathlib import Path
+
+from crossdomain.host import logs
+from crossdomain.host.daemon import Configuration, Daemon
+from crossdomain.host.paths import compositor_socket, default_gpu_socket, default_local_socket
+
+_DEFAULT_WINDOW_MIB = 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `crossdomain host`; `run` of the parsed arguments carries it out."""
+    parser.add_argument(
+        "--socket",
+        type=Path,
+        metavar="PATH",
+        help="vhost-user socket for VMs (default: $XDG_RUNTIME_DIR/crossdomain/gpu.sock)",
+    )
+    parser.add_argument(
+        "--local-socket",
+        type=Path,
+        metavar="PATH",
+        help="socket for clients without a VM (default: $XDG_RUNTIME_DIR/crossdomain/local.sock)",
+    )
+    parser.add_argument(
+        "--wayland-display",
+        metavar="NAME",
+        help="compositor to show windows on, a name or a path (default: $WAYLAND_DISPLAY, wayland-0)",
+    )
+    parser.add_argument("--name", default="vm", help="what log lines call the VM (default: %(default)s)")
+    parser.add_argument(
+        "--window-size",
+        type=_power_of_two,
+        default=_DEFAULT_WINDOW_MIB,
+        metavar="MIB",
+        help="host memory that a VM may map at a time, a power of two (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="what is logged to standard error (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--qemu-args",
+        action="store_true",
+        help="print the arguments that connect a QEMU to the socket, and exit",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves until SIGTERM or SIGINT.
+
+    On standard output it prints one line when it is ready, and one line of JSON for every SIGUSR1.
+
+    Raises:
+        EnvironmentFault: no compositor, or a socket can't be made.
+    """
+    gpu_socket = _absolute(arguments.socket or default_gpu_socket())
+    if arguments.qemu_args:
+        qemu = importlib.import_module("crossdomain.device.qemu")
+        print(shlex.join(qemu.qemu_arguments(gpu_socket)))
+        return 0
+    configuration = Configuration(
+        gpu_socket=gpu_socket,
+        local_socket=_absolute(arguments.local_socket or default_local_socket()),
+        compositor=compositor_socket(arguments.wayland_display),
+        name=arguments.name,
+        window_size=arguments.window_size << 20,
+    )
+    logs.set_up(arguments.log_level)
+    asyncio.run(_serve(configuration))
+    return 0
+
+
+async def _serve(configuration: Configuration) -> None:
+    daemon = Daemon(configuration)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.stop)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: print(daemon.status().to_json(), flush=True))
+
+    def ready() -> None:
+        print(
+            f"ready: VMs at {configuration.gpu_socket}, local clients at {configuration.local_socket}",
+            flush=True,
+        )
+        _notify("READY=1")
+
+    await daemon.run(ready)
+    _notify("STOPPING=1")
+
+
+def _notify(state: str) -> None:
+    """Tells systemd, where it started us (sd_notify(3))."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.sendto(state.encode(), address)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))
+
+
+def _power_of_two(text: str) -> int:
+    """A number of MiB: QEMU aborts where a region's size is no power of two."""
+    value = int(text)
+    if value < 1 or value & (value - 1) or value > 1 << 20:
+        raise argparse.ArgumentTypeError(f"{text} is no power of two between 1 and {1 << 20}")
+    return value

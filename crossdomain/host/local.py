@@ -1,0 +1,335 @@
+"""Clients without a VM: the local channel's server.
+
+Each connection is one context, whose resources are memfds that the launcher sent or that we
+made.  The context, its policy and its limits are those of a VM's clients.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from array import array
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from crossdomain.abi import local as abi
+from crossdomain.abi.cross_domain import Buffer
+from crossdomain.abi.local import ToDaemon, ToLauncher
+from crossdomain.context.blobs import size_of
+from crossdomain.context.capset import capset
+from crossdomain.context.context import Context
+from crossdomain.context.memory import HostMemory
+from crossdomain.context.ports import Resources, Storage
+from crossdomain.errors import GuestFault, HostFault, LimitExceeded
+from crossdomain.limits import MAX_EVENT_SIZE, MAX_LOCAL_MEMORY, MAX_LOCAL_RESOURCES
+
+_log = logging.getLogger("crossdomain.host")
+
+_PACKETS_AT_ONCE: Final = 16
+"""Packets that one client is served before the others get their turn."""
+
+_FD_SIZE: Final = array("i").itemsize
+_ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_FD_SIZE)
+
+_scratch = memoryview(bytearray(abi.MAX_PACKET))
+"""Where packets are received before their bytes are copied out: allocating this much costs more."""
+
+ContextFactory = Callable[[str, Resources, "LocalConnection"], Context]
+"""Makes the context of a client's name, its resources and its event sink."""
+
+
+class ClientMemory:
+    """A memfd of the launcher's.  Read and written with system calls, so that truncating it hurts nobody."""
+
+    __slots__ = ("_fd", "_size")
+
+    def __init__(self, fd: int, size: int) -> None:
+        """Takes ownership of `fd`, on errors too.
+
+        Raises:
+            GuestFault: it is no file of at least `size` bytes.
+        """
+        if not 0 < size <= (size_of(fd) or 0):
+            os.close(fd)
+            raise GuestFault(f"a resource of {size} bytes needs a file of that size")
+        self._fd = fd
+        self._size = size
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._size
+
+    def export(self) -> int:
+        """A new fd of the same file."""
+        return os.dup(self._fd)
+
+    def write(self, offset: int, data: Buffer, /) -> None:
+        """Copies `data` to `offset`."""
+        self._check(offset, len(data))
+        try:
+            os.pwrite(self._fd, data, offset)
+        except OSError as error:
+            raise GuestFault(f"the file can't be written: {error.strerror}") from error
+
+    def read(self, offset: int, length: int, /) -> bytes:
+        """A copy of what is at `offset`."""
+        self._check(offset, length)
+        data = os.pread(self._fd, length, offset)
+        if len(data) != length:
+            raise GuestFault("the file was truncated")
+        return data
+
+    def close(self) -> None:
+        """Gives the fd up."""
+        os.close(self._fd)
+
+    def _check(self, offset: int, length: int) -> None:
+        if offset < 0 or length < 0 or offset + length > self._size:
+            raise GuestFault(f"{length} bytes at {offset} of {self._size}")
+
+
+class LocalResources:
+    """The resources of one connection; all are attached to its context."""
+
+    def __init__(self) -> None:
+        self._resources: dict[int, HostMemory | ClientMemory] = {}
+        self.host_bytes = 0
+        """Bytes of memory that we made and that is not destroyed."""
+
+    def __len__(self) -> int:
+        return len(self._resources)
+
+    def lookup(self, resource_id: int, /) -> Storage:
+        """See `Resources`."""
+        found = self._resources.get(resource_id)
+        if found is None:
+            raise GuestFault(f"there is no resource {resource_id}")
+        return found
+
+    def check(self, resource_id: int, host_bytes: int = 0) -> None:
+        """Whether one more may be added.
+
+        Raises:
+            GuestFault: the number is 0 or in use.
+            LimitExceeded: too many, or too much memory.
+        """
+        if resource_id == 0 or resource_id in self._resources:
+            raise GuestFault(f"resource id {resource_id} is in use")
+        if len(self._resources) >= MAX_LOCAL_RESOURCES:
+            raise LimitExceeded(f"more than {MAX_LOCAL_RESOURCES} resources")
+        if self.host_bytes + host_bytes > MAX_LOCAL_MEMORY:
+            raise LimitExceeded(f"more than {MAX_LOCAL_MEMORY} bytes of host memory")
+
+    def add(self, resource_id: int, storage: HostMemory | ClientMemory) -> None:
+        """Adds what `check` allowed; takes ownership."""
+        self._resources[resource_id] = storage
+        if isinstance(storage, HostMemory):
+            self.host_bytes += storage.size
+
+    def destroy(self, resource_id: int) -> None:
+        """Gives one up.
+
+        Raises:
+            GuestFault: there is none.
+        """
+        storage = self._resources.pop(resource_id, None)
+        if storage is None:
+            raise GuestFault(f"there is no resource {resource_id}")
+        if isinstance(storage, HostMemory):
+            self.host_bytes -= storage.size
+        storage.close()
+
+    def close(self) -> None:
+        """Gives all up."""
+        for resource_id in list(self._resources):
+            self.destroy(resource_id)
+
+
+class LocalConnection:
+    """One launcher's connection, and its context's event sink.
+
+    While the launcher does not read, nothing more is read from it, and its context delivers
+    nothing: the socket's buffer is all that waits for it.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        new_context: ContextFactory,
+        on_end: Callable[["LocalConnection"], None],
+    ) -> None:
+        """Takes ownership of `connection` and begins to serve it.  `on_end` is called once."""
+        self.context: Context | None = None
+        self.resources = LocalResources()
+        self._connection = connection
+        self._new_context = new_context
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._replies: deque[tuple[bytes, int]] = deque()
+        self._closed = False
+        self._handlers: dict[int, Callable[[abi.Packet, list[int]], None]] = {
+            ToDaemon.SUBMIT: self._handle_submit,
+            ToDaemon.CREATE_GUEST_BLOB: self._handle_create_guest_blob,
+            ToDaemon.CREATE_HOST_BLOB: self._handle_create_host_blob,
+            ToDaemon.DESTROY: self._handle_destroy,
+        }
+        connection.setblocking(False)
+        self._loop.add_reader(connection.fileno(), self._readable)
+
+    def room(self) -> int:
+        """See `EventSink`."""
+        return 0 if self._replies or self._closed else MAX_EVENT_SIZE
+
+    def write(self, event: bytes, /) -> None:
+        """See `EventSink`."""
+        self._reply(abi.encode_packet(ToLauncher.EVENT, event))
+
+    def answer(self, data: bytes, /) -> None:
+        """See `EventSink`."""
+        self._reply(abi.encode_packet(ToLauncher.QUERY, data))
+
+    def close(self) -> None:
+        """Ends the connection and frees all that belongs to it.  May be called again."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.remove_reader(self._connection.fileno())
+        self._loop.remove_writer(self._connection.fileno())
+        self._connection.close()
+        for _packet, fd in self._replies:
+            _close(fd)
+        self._replies.clear()
+        if self.context is not None:
+            self.context.close()
+        self.resources.close()
+        self._on_end(self)
+
+    def _readable(self) -> None:
+        for _ in range(_PACKETS_AT_ONCE):
+            try:
+                size, ancillary, flags, _address = self._connection.recvmsg_into(
+                    [_scratch], _ANCILLARY_SIZE, socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                return
+            except OSError:
+                size, ancillary, flags = 0, [], 0
+            fds = _received_fds(ancillary) if ancillary else []
+            try:
+                self._handle_packet(bytes(_scratch[:size]), fds, flags)
+            finally:
+                for fd in fds:
+                    os.close(fd)
+            if self._closed or self._replies:
+                return
+
+    def _handle_packet(self, data: bytes, fds: list[int], flags: int) -> None:
+        if not data:
+            self.close()
+            return
+        try:
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                raise LimitExceeded(f"a packet of more than {abi.MAX_PACKET} bytes or one fd")
+            self._dispatch(data, fds)
+        except (GuestFault, HostFault) as fault:
+            resource_id = abi.HEADER.unpack_from(data)[1] if len(data) >= abi.HEADER.size else 0
+            self._reply(abi.encode_packet(ToLauncher.ERROR, str(fault).encode(), resource_id=resource_id))
+            if self.context is None:
+                self.close()
+
+    def _dispatch(self, data: bytes, fds: list[int]) -> None:
+        try:
+            packet = abi.parse_packet(data)
+        except ValueError as error:
+            raise GuestFault(str(error)) from None
+        if self.context is None:
+            self._handle_hello(packet)
+            return
+        handler = self._handlers.get(packet.type)
+        if handler is None:
+            raise GuestFault(f"packets of type {packet.type:#x} are not known")
+        handler(packet, fds)
+
+    def _handle_hello(self, packet: abi.Packet) -> None:
+        if packet.type != ToDaemon.HELLO or len(packet.payload) < abi.HELLO.size:
+            raise GuestFault("the first packet is no HELLO")
+        (version,) = abi.HELLO.unpack_from(packet.payload)
+        if version != abi.VERSION:
+            raise GuestFault(f"local channel version {version}; this daemon has {abi.VERSION}")
+        name = bytes(packet.payload[abi.HELLO.size :][:64]).decode(errors="replace")
+        self.context = self._new_context(name, self.resources, self)
+        self._reply(abi.encode_packet(ToLauncher.WELCOME, capset()))
+
+    def _handle_submit(self, packet: abi.Packet, _fds: list[int]) -> None:
+        if self.context is not None:
+            self.context.submit(packet.payload)
+
+    def _handle_create_guest_blob(self, packet: abi.Packet, fds: list[int]) -> None:
+        self.resources.check(packet.resource_id)
+        if not fds:
+            raise GuestFault("a guest blob without its memfd")
+        self.resources.add(packet.resource_id, ClientMemory(fds.pop(), packet.size))
+
+    def _handle_create_host_blob(self, packet: abi.Packet, _fds: list[int]) -> None:
+        self.resources.check(packet.resource_id, packet.size)
+        if self.context is None or len(packet.payload) != abi.BLOB_ID.size:
+            raise GuestFault("CREATE_HOST_BLOB needs a blob_id")
+        (blob_id,) = abi.BLOB_ID.unpack(packet.payload)
+        memory = self.context.take_blob(blob_id, packet.size)
+        self.resources.add(packet.resource_id, memory)
+        created = abi.encode_packet(ToLauncher.CREATED, resource_id=packet.resource_id, size=packet.size)
+        self._reply(created, memory.export())
+
+    def _handle_destroy(self, packet: abi.Packet, _fds: list[int]) -> None:
+        self.resources.destroy(packet.resource_id)
+
+    def _reply(self, packet: bytes, fd: int = -1) -> None:
+        """Sends a packet, or keeps it until the launcher reads; `fd` is closed when sent."""
+        if self._closed:
+            _close(fd)
+            return
+        if self._replies:
+            self._replies.append((packet, fd))
+        elif not self._send(packet, fd):
+            self._replies.append((packet, fd))
+            self._loop.remove_reader(self._connection.fileno())
+            self._loop.add_writer(self._connection.fileno(), self._writable)
+
+    def _send(self, packet: bytes, fd: int) -> bool:
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [fd]))] if fd >= 0 else []
+        try:
+            self._connection.sendmsg([packet], ancillary, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+                _log.warning("local client: %s", error.strerror)
+            # Its end is read next.
+        _close(fd)
+        return True
+
+    def _writable(self) -> None:
+        while self._replies:
+            if not self._send(*self._replies[0]):
+                return
+            self._replies.popleft()
+        self._loop.remove_writer(self._connection.fileno())
+        self._loop.add_reader(self._connection.fileno(), self._readable)
+        if self.context is not None:
+            self.context.pump()
+
+
+def _close(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)
+
+
+def _received_fds(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    fds = array("i")
+    for level, type_, data in ancillary:
+        if level == socket.SOL_SOCKET and type_ == socket.SCM_RIGHTS:
+            fds.frombytes(data[: len(data) - len(data) % _FD_SIZE])
+    return fds.tolist()

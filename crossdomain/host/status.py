@@ -1,0 +1,63 @@
+"""What the daemon is serving, as data."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Self
+
+from crossdomain.context.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatus:
+    """One client: bytes of Wayland messages, batches and fds so far; pipes that are open now."""
+
+    name: str
+    alive: bool
+    sends: int
+    bytes_to_host: int
+    fds_to_host: int
+    events: int
+    bytes_to_guest: int
+    fds_to_guest: int
+    pipes: int
+
+    @classmethod
+    def of(cls, context: Context) -> Self:
+        """A snapshot of one context."""
+        counters = context.counters
+        return cls(
+            name=context.name,
+            alive=context.alive,
+            sends=counters.sends,
+            bytes_to_host=counters.bytes_to_host,
+            fds_to_host=counters.fds_to_host,
+            events=counters.events,
+            bytes_to_guest=counters.bytes_to_guest,
+            fds_to_guest=counters.fds_to_guest,
+            pipes=context.pipes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VmStatus:
+    """One VM."""
+
+    name: str
+    clients: list[ClientStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole daemon: `fds` are its descriptors, `local_bytes` what local clients' memory may grow to."""
+
+    vms: list[VmStatus]
+    local: list[ClientStatus]
+    local_resources: int
+    local_bytes: int
+    orphaned_pipes: int
+    fds: int
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(dataclasses.asdict(self))
