@@ -117,3 +117,7 @@ def _environment(directory: RuntimeDirectory, display: DisplaySocket) -> dict[st
     if directory.is_own:
         environment["XDG_RUNTIME_DIR"] = directory.path
     return environment
+
+
+if __name__ == "__main__":
+    main()
