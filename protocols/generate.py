@@ -45,9 +45,14 @@ EXCLUDED_MODULES: Final = {
     "xdg_shell_unstable_v5",
 }
 
-# pywayland keeps the destructor flag of requests (their stubs call _destroy) but not that of events.
-DESTRUCTOR_EVENTS: Final = {
+# pywayland's modules do not carry the destructor flag.  The stub of a request that has it calls _destroy,
+# unless it creates an object, too; these, and the events that have it, are listed here.
+DESTRUCTORS: Final = {
+    ("wp_drm_lease_request_v1", "submit"),
+    ("wp_image_description_creator_icc_v1", "create"),
+    ("wp_image_description_creator_params_v1", "create"),
     ("wl_callback", "done"),
+    ("wp_drm_lease_device_v1", "released"),
     ("wp_presentation_feedback", "presented"),
     ("wp_presentation_feedback", "discarded"),
     ("zwp_linux_buffer_release_v1", "fenced_release"),
@@ -122,12 +127,10 @@ def wire_arguments(message: Message) -> tuple[WireArgument, ...]:
     return tuple(arguments)
 
 
-def wire_message(interface: str, message: Message, *, event: bool) -> WireMessage:
+def wire_message(interface: str, message: Message) -> WireMessage:
     """Returns `message` with what pywayland does not tell filled in."""
-    if event:
-        destructor = (interface, message.name) in DESTRUCTOR_EVENTS
-    else:
-        destructor = "_destroy" in message.py_func.__code__.co_names
+    listed = (interface, message.name) in DESTRUCTORS
+    destructor = listed or "_destroy" in message.py_func.__code__.co_names
     return WireMessage(message.name, message.version or 1, destructor, wire_arguments(message))
 
 
@@ -136,8 +139,8 @@ def wire_interface(source: type[Interface]) -> WireInterface:
     return WireInterface(
         source.name,
         source.version,
-        tuple(wire_message(source.name, message, event=False) for message in source.requests),
-        tuple(wire_message(source.name, message, event=True) for message in source.events),
+        tuple(wire_message(source.name, message) for message in source.requests),
+        tuple(wire_message(source.name, message) for message in source.events),
     )
 
 
@@ -159,7 +162,7 @@ def read_interfaces() -> list[WireInterface]:
         interface = wire_interface(source)
         known = found.get(interface.name)
         found[interface.name] = interface if known is None else newer(known, interface)
-    missing = {name for name, _ in DESTRUCTOR_EVENTS} - found.keys()
+    missing = {name for name, _ in DESTRUCTORS} - found.keys()
     if missing:
         raise SystemExit(f"generate.py: pywayland no longer has {sorted(missing)}")
     return sorted(found.values())

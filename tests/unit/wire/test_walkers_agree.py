@@ -131,7 +131,7 @@ def test_on_streams_cut_anywhere(strict: bool) -> None:
     traffic = Traffic(load(), random, source.oracle)
     stream = traffic.opening()
     source.walk(Direction.REQUEST, stream)
-    while len(stream) < 20_000:
+    while len(stream) < 8_000:
         direction, data = traffic.message()
         if direction is Direction.REQUEST and source.walk(direction, data).consumed == len(data):
             stream += data
