@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 
 from tests.bench import client_run, processes
 from tests.bench.client_run import BenchError, Way
-from tests.bench.host_ways import Local, Waypipe, python_environment, start_process
+from tests.bench.host_ways import PYTHON, Local, Waypipe, python_environment, start_process
 from tests.bench.rows import Row, against, median
 from tests.bench.traffic import Effort
 
@@ -36,7 +35,7 @@ async def measure_memory(local: Local, waypipe: Waypipe | None) -> list[Row]:
 
 
 async def _python_memory() -> float:
-    process = await start_process([sys.executable, "-c", _ANNOUNCE], python_environment())
+    process = await start_process([PYTHON, "-c", _ANNOUNCE], python_environment())
     await process.read_line()
     private = processes.private_bytes([process.pid]) / 1024
     await process.write(b"\n")
@@ -83,7 +82,7 @@ async def _settle(pids: Sequence[int], *, quiet_s: float = 0.3, limit_s: float =
 async def measure_start(local: Local, waypipe: Waypipe | None, effort: Effort) -> list[Row]:
     """Milliseconds until `true` has run: by itself in Python, through the launcher, through waypipe."""
     commands: dict[str, Sequence[str | Path]] = {
-        "start_python": [sys.executable, "-c", "pass"],
+        "start_python": [PYTHON, "-c", "pass"],
         "start_cold": local.command("true"),
     }
     if waypipe is not None:

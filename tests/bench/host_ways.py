@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Mapping, Sequence
+import sysconfig
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,6 +19,12 @@ from tests.fakes.weston import Weston, accepts, stop, wait_until
 _ROOT: Final = Path(__file__).parents[2]
 
 _START_SECONDS: Final = 30.0
+
+PYTHON: Final = getattr(sys, "_base_executable", sys.executable)
+"""The interpreter without the virtual environment around it, whose .pth files cost start-up time."""
+
+_PYTHON_ENVIRONMENT: Final = {"PYTHONPATH": f"{_ROOT}:{sysconfig.get_path('platlib')}"}
+"""Leads that interpreter to this checkout and to what it needs."""
 
 
 class Daemon(NamedTuple):
@@ -38,8 +45,8 @@ class Bench(NamedTuple):
 
     @property
     def environment(self) -> dict[str, str]:
-        """Leads to the compositor, and Python to this checkout."""
-        return {**self.weston.environment, "PYTHONPATH": str(_ROOT)}
+        """Leads to the compositor, and Python to this checkout and what it needs."""
+        return {**self.weston.environment, **_PYTHON_ENVIRONMENT}
 
 
 class HostProcess:
@@ -124,15 +131,8 @@ class Local:
 
     def command(self, *app: str | Path) -> list[str | Path]:
         """Returns the command that runs `app` through the launcher."""
-        return [
-            *launcher_command(),
-            "--channel",
-            f"local:{self._daemon.local_socket}",
-            "--stats",
-            self._stats,
-            "--",
-            *app,
-        ]
+        channel = f"local:{self._daemon.local_socket}"
+        return run_program("launcher.run", "--channel", channel, "--stats", self._stats, "--", *app)
 
     async def start(self, arguments: Sequence[str]) -> HostProcess:
         """Starts the client below a launcher of its own."""
@@ -180,23 +180,23 @@ class Waypipe:
         }
 
 
-def launcher_command() -> list[str | Path]:
-    """Returns how crossdomain-run is started: as installed, or from this checkout."""
-    return _command("crossdomain-run", "launcher.run")
-
-
-def _command(program: str, module: str) -> list[str | Path]:
-    installed = Path(sys.executable).parent / program
-    return [installed] if installed.exists() else [sys.executable, "-m", module]
+def run_program(module: str, *arguments: str | Path) -> list[str | Path]:
+    """Returns the command that calls `main` of a module of this checkout, as its installed script does."""
+    script = f"import sys; from {module} import main; sys.exit(main())"
+    return [PYTHON, "-c", script, *arguments]
 
 
 @contextmanager
 def running_daemon(environment: Mapping[str, str], folder: Path) -> Generator[Daemon]:
     """Runs the host daemon with its sockets in `folder` until the block ends."""
-    gpu, local = folder / "gpu", folder / "local"
+    gpu, local, log = folder / "gpu", folder / "local", folder / "daemon.log"
     sockets: list[str | Path] = ["--socket", gpu, "--local-socket", local]
-    command = [*_command("crossdomain", "crossdomain.cli"), "host", *sockets, "--log-level", "warning"]
-    with running(command, {**environment, "PYTHONPATH": str(_ROOT)}, local) as process:
+    command = run_program("crossdomain.cli", "host", *sockets, "--log-level", "warning")
+
+    def ready() -> bool:
+        return "ready:" in log.read_text(errors="replace")
+
+    with _running(command, {**environment, **_PYTHON_ENVIRONMENT}, log, ready) as process:
         yield Daemon(process.pid, gpu, local)
 
 
@@ -207,45 +207,39 @@ def running_waypipe(bench: Bench) -> Generator[Waypipe]:
     Raises:
         BenchError: it is not installed.
     """
-    path = bench.folder / "waypipe"
-    with running(["waypipe", "-c", "none", "-s", path, "client"], bench.environment, path) as process:
+    path, log = bench.folder / "waypipe", bench.folder / "waypipe.log"
+    command = ["waypipe", "-c", "none", "-s", path, "client"]
+    with _running(command, bench.environment, log, lambda: accepts(path)) as process:
         yield Waypipe(bench, process, path)
 
 
 @contextmanager
-def running(
-    command: Sequence[str | Path], environment: Mapping[str, str], socket: Path
+def _running(
+    command: Sequence[str | Path], environment: Mapping[str, str], log: Path, ready: Callable[[], bool]
 ) -> Generator["subprocess.Popen[bytes]"]:
-    """Runs a server until the block ends, which begins when it listens at `socket`.
+    """Runs a server until the block ends, which begins when it is ready.
 
     Raises:
-        BenchError: it does not start or does not serve.
+        BenchError: it does not start or ends at once.
     """
-    log_path = socket.with_name(f"{socket.name}.log")
-    with log_path.open("wb") as log:
+    with log.open("wb") as output:
         try:
             process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         except OSError as error:
             raise BenchError(f"{command[0]} does not start: {error.strerror}") from error
     try:
-        _wait_until_served(process, socket, log_path)
+        wait_until(
+            lambda: process.poll() is not None or ready(), seconds=_START_SECONDS, what=f"{log.stem} is ready"
+        )
+        if process.poll() is not None:
+            raise BenchError(f"{log.stem}: {log.read_text(errors='replace')[-300:].strip()}")
         yield process
     finally:
         stop(process)
 
 
-def _wait_until_served(process: "subprocess.Popen[bytes]", socket: Path, log: Path) -> None:
-    wait_until(
-        lambda: process.poll() is not None or accepts(socket),
-        seconds=_START_SECONDS,
-        what=f"{socket} is served",
-    )
-    if process.poll() is not None:
-        raise BenchError(f"{socket.name}: {log.read_text(errors='replace')[-300:].strip()}")
-
-
 def python_environment() -> dict[str, str]:
     """The environment for Python programs of this checkout that need no compositor."""
-    return {**os.environ, "PYTHONPATH": str(_ROOT)}
+    return {**os.environ, **_PYTHON_ENVIRONMENT}
