@@ -87,6 +87,8 @@ async def measure_start(local: Local, waypipe: Waypipe | None, effort: Effort) -
     }
     if waypipe is not None:
         commands["start_waypipe"] = waypipe.command("true")
+    for command in commands.values():
+        _run_ms(command, local.environment)  # compiles what was not yet
     took: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(effort.starts):
         for name, command in commands.items():

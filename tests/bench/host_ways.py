@@ -23,7 +23,12 @@ _START_SECONDS: Final = 30.0
 PYTHON: Final = getattr(sys, "_base_executable", sys.executable)
 """The interpreter without the virtual environment around it, whose .pth files cost start-up time."""
 
-_PYTHON_ENVIRONMENT: Final = {"PYTHONPATH": f"{_ROOT}:{sysconfig.get_path('platlib')}"}
+_PYTHON_ENVIRONMENT: Final = {
+    "PYTHONPATH": f"{_ROOT}:{sysconfig.get_path('platlib')}",
+    # Modules are compiled beforehand, as an installed package's are, whatever this session's settings say.
+    "PYTHONDONTWRITEBYTECODE": "",
+    "PYTHONPYCACHEPREFIX": str(_ROOT / "build" / "bench" / "pycache"),
+}
 """Leads that interpreter to this checkout and to what it needs."""
 
 
