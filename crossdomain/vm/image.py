@@ -155,9 +155,33 @@ def obtain(
         return find(recipe, place) or _make(recipe, place, mirror, stream)
 
 
+def rebuild(
+    recipe: Recipe, directory: Path | None = None, *, mirror: str | None = None, stream: TextIO = sys.stderr
+) -> Image:
+    """Make the image of `recipe` with today's packages, in place of the one that is there.
+
+    Machines that still run from the old one keep its disk.  Arguments and errors are `obtain`'s.
+    """
+    place = directory or default_directory()
+    with _locked(place, recipe.key, stream):
+        return _make(recipe, place, mirror, stream)
+
+
+def remove_all(directory: Path | None = None) -> None:
+    """Remove all images in `directory`, or in the user's cache, and everything that was made from them."""
+    place = directory or default_directory()
+    for pattern in ("image-*", "site-*", "seat-*.so", "kvm-*.json"):
+        for path in place.glob(pattern):
+            if path.is_dir():
+                remove_tree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
 def _make(recipe: Recipe, place: Path, mirror: str | None, stream: TextIO) -> Image:
     _check_space(place)
     order = bootstrap.plan(recipe.packages, mirror)
+    final = place / f"image-{recipe.key}"
     partial = place / f"image-{recipe.key}.partial"
     log = place / f"image-{recipe.key}.log"
     remove_tree(partial)
@@ -167,7 +191,8 @@ def _make(recipe: Recipe, place: Path, mirror: str | None, stream: TextIO) -> Im
             bootstrap.run(order, partial / "root", log, progress)
             progress.update(0.97, "packing the disk")
             _pack(Image(partial), log)
-        os.rename(partial, place / f"image-{recipe.key}")
+        remove_tree(final)
+        os.rename(partial, final)
     except OSError as error:
         raise EnvironmentFault(
             f"cannot make the image in {place}: {error.strerror}",
@@ -175,7 +200,7 @@ def _make(recipe: Recipe, place: Path, mirror: str | None, stream: TextIO) -> Im
         ) from error
     finally:
         remove_tree(partial)
-    return Image(place / f"image-{recipe.key}")
+    return Image(final)
 
 
 def _pack(image: Image, log: Path) -> None:

@@ -13,6 +13,7 @@
  *   axis 0|1 VALUE          scroll vertically or horizontally
  *   views                   one line each: ID X Y WIDTH HEIGHT LABEL
  *   move ID X Y             put the view of a window there
+ *   colours ID              how many colours its content has, counted up to 64
  */
 
 #include <errno.h>
@@ -27,6 +28,7 @@
 
 #define MAX_CODE 0x300 /* KEY_CNT of linux/input-event-codes.h */
 #define MAX_PACKET 65536
+#define MAX_COLOURS 64
 
 /* Exported by libweston for its backends, and declared in a header that is not installed. */
 void weston_seat_init(struct weston_seat *seat, struct weston_compositor *compositor, const char *name);
@@ -150,23 +152,68 @@ static void list_views(struct control *control)
     answer[used] = '\0';
 }
 
-static void move_view(struct control *control, const void *id, double x, double y)
+static struct weston_view *find_view(struct control *control, const void *id)
 {
     struct weston_view *view;
+
+    wl_list_for_each(view, &control->compositor->view_list, link)
+        if (view == id)
+            return view;
+    return NULL;
+}
+
+static void move_view(struct control *control, const void *id, double x, double y)
+{
+    struct weston_view *view = find_view(control, id);
     struct weston_coord_global position = {.c = weston_coord(x, y)};
 
-    wl_list_for_each(view, &control->compositor->view_list, link) {
-        if (view != id)
-            continue;
-        if (view->geometry.parent) {
-            fail("the view is placed by its parent");
-            return;
-        }
+    if (!view) {
+        fail("no such view");
+    } else if (view->geometry.parent) {
+        fail("the view is placed by its parent");
+    } else {
         weston_view_set_position(view, position);
         weston_compositor_schedule_repaint(control->compositor);
+    }
+}
+
+/* A window that has been drawn has more than one colour. */
+static unsigned count_colours(const uint32_t *pixels, size_t count)
+{
+    uint32_t seen[MAX_COLOURS];
+    unsigned colours = 0;
+
+    for (size_t i = 0; i < count && colours < MAX_COLOURS; i++) {
+        unsigned known = 0;
+
+        while (known < colours && seen[known] != pixels[i])
+            known++;
+        if (known == colours)
+            seen[colours++] = pixels[i];
+    }
+    return colours;
+}
+
+static void tell_colours(struct control *control, const void *id)
+{
+    struct weston_view *view = find_view(control, id);
+    int width, height;
+    size_t count;
+    uint32_t *pixels;
+
+    if (!view) {
+        fail("no such view");
         return;
     }
-    fail("no such view");
+    weston_surface_get_content_size(view->surface, &width, &height);
+    count = (size_t)width * (size_t)height;
+    pixels = count ? calloc(count, sizeof *pixels) : NULL;
+    if (!pixels ||
+        weston_surface_copy_content(view->surface, pixels, count * sizeof *pixels, 0, 0, width, height) < 0)
+        fail("the view has no content");
+    else
+        snprintf(answer, sizeof answer, "ok\n%u\n", count_colours(pixels, count));
+    free(pixels);
 }
 
 static void obey(struct control *control, const char *command)
@@ -188,6 +235,8 @@ static void obey(struct control *control, const char *command)
         list_views(control);
     else if (sscanf(command, "move %p %lf %lf", &id, &x, &y) == 3)
         move_view(control, id, x, y);
+    else if (sscanf(command, "colours %p", &id) == 1)
+        tell_colours(control, id);
     else
         fail("no such command");
 }

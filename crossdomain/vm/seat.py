@@ -171,6 +171,10 @@ class Seat:
         """Put a window there."""
         self._ask(f"move {view.identity} {x} {y}")
 
+    def count_colours(self, view: View) -> int:
+        """Return how many different colours a window's content has, counted up to 64; 1 is a blank one."""
+        return int(self._ask(f"colours {view.identity}").splitlines()[1])
+
     def _ask(self, command: str) -> str:
         try:
             self._connection.send(command.encode())

@@ -1,0 +1,222 @@
+"""Shows three applications of one guest at once, photographs them, and reports how long it took.
+
+With a desktop the windows appear there and the machine runs until they are closed.  Without one a
+headless compositor takes them; it is photographed once their pixels are there.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from crossdomain.errors import HostFault
+from crossdomain.vm import image as images
+from crossdomain.vm.guest import GuestProcess
+from crossdomain.vm.headless import HeadlessWeston
+from crossdomain.vm.kvm import Accelerator
+from crossdomain.vm.machine import Machine
+from crossdomain.vm.progress import Progress
+from crossdomain.vm.session import Session, SessionConfig
+
+_SHOW_SECONDS: Final = 120.0
+"""Time for all applications to draw; emulated, GTK takes the longest, some 20 seconds."""
+
+_POLL_SECONDS: Final = 0.5
+_SIZE: Final = (1480, 900)
+_MARGIN: Final = 40
+
+_SHELL: Final = (
+    'echo "Hello from $(. /etc/os-release; echo "$PRETTY_NAME")"; uname -srm; '
+    "echo; ls -l /dev/dri; echo; head -n 3 /proc/meminfo; echo; exec bash"
+)
+
+
+class App(NamedTuple):
+    """An application of the demo; `title` is in its window's label, `colours` how many its drawing has."""
+
+    name: str
+    argv: tuple[str, ...]
+    title: str
+    colours: int
+
+
+APPS: Final = (
+    App(
+        "foot",
+        ("foot", "--window-size-pixels=700x400", "--font=DejaVu Sans Mono:size=11", "sh", "-c", _SHELL),
+        "of foot",
+        8,
+    ),
+    App("weston-simple-damage", ("weston-simple-damage",), "simple-damage", 3),
+    App("gtk4-demo", ("gtk4-demo",), "gtk4", 16),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the command line decided."""
+
+    output: Path
+    recipe: images.Recipe
+    image_directory: Path | None
+    mirror: str | None
+    memory: int
+    cpus: int
+    accelerator: Accelerator
+    setup_seconds: float
+
+
+class Running(NamedTuple):
+    """An application that was started, and where its launcher writes its counters."""
+
+    app: App
+    process: GuestProcess
+    counters: str
+
+
+async def show(options: DemoOptions) -> int:
+    """Run the demo; returns the command's exit status.
+
+    Raises:
+        EnvironmentFault: something that it takes is missing.
+        HostFault: an application ended or did not draw.
+    """
+    options.output.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    image = await asyncio.to_thread(
+        images.obtain, options.recipe, options.image_directory, mirror=options.mirror
+    )
+    image_seconds = time.monotonic() - began
+    config = SessionConfig(
+        image, memory=options.memory, cpus=options.cpus, accelerator=options.accelerator, headless_size=_SIZE
+    )
+    print("booting the virtual machine", file=sys.stderr, flush=True)
+    async with Session(config) as session:
+        apps = [await _start(session.machine, app) for app in APPS]
+        with Progress(sys.stderr, "applications") as progress:
+            reports = await _await_pixels(session, apps, progress)
+        phases = {
+            "setup": round(options.setup_seconds, 2),
+            "image": round(image_seconds, 2),
+            "boot": round(session.boot_seconds, 2),
+            "launcher_start": max(report["launcher_start_s"] for report in reports),
+        }
+        if session.headless is not None:
+            picture = options.output / "screenshot.png"
+            await asyncio.to_thread(session.headless.screenshot, picture)
+        else:
+            picture = None
+            print("close the windows to end the demo", file=sys.stderr, flush=True)
+            await asyncio.gather(*(running.process.wait() for running in apps))
+            reports = [await _report(session.machine, running) for running in apps]
+        report = {"phases": phases, "apps": reports, "versions": await _versions(session)}
+    path = options.output / "report.json"
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    print(summarise(report, picture, path))
+    return 0
+
+
+async def _start(machine: Machine, app: App) -> Running:
+    counters = f"/tmp/{app.name}.json"
+    process = await machine.spawn(["crossdomain-run", "--stats", counters, "--", *app.argv])
+    process.close_input()
+    return Running(app, process, counters)
+
+
+async def _await_pixels(session: Session, apps: list[Running], progress: Progress) -> list[dict[str, Any]]:
+    """Wait until every application has drawn its window, and return their reports."""
+    deadline = time.monotonic() + _SHOW_SECONDS
+    while True:
+        drawn = [running for running in apps if await _has_drawn(session, running)]
+        progress.update(len(drawn) / len(apps), ", ".join(running.app.name for running in drawn))
+        if len(drawn) == len(apps):
+            break
+        for running in apps:
+            if running.process.status is not None:
+                said = (await running.process.stderr.read(1 << 16)).decode(errors="replace").strip()
+                raise HostFault(f"{running.app.name} ended with {running.process.status}: {said[-300:]}")
+        if time.monotonic() > deadline:
+            waiting = ", ".join(running.app.name for running in apps if running not in drawn)
+            raise HostFault(f"no picture of {waiting} after {_SHOW_SECONDS:.0f} seconds")
+        await asyncio.sleep(_POLL_SECONDS)
+    if session.headless is not None:
+        arrange(session.headless, [running.app for running in apps])
+        await asyncio.sleep(_POLL_SECONDS)  # for the compositor to paint them there
+    return [await _report(session.machine, running) for running in apps]
+
+
+async def _has_drawn(session: Session, running: Running) -> bool:
+    if session.headless is None:
+        return (await _counters(session.machine, running)).get("first_frame_s") is not None
+    view = session.headless.seat.find_view(running.app.title)
+    if view is None:
+        return False
+    return session.headless.seat.count_colours(view) >= running.app.colours
+
+
+async def _counters(machine: Machine, running: Running) -> dict[str, Any]:
+    done = await machine.run(["cat", running.counters])
+    counters: dict[str, Any] = json.loads(done.output) if done.status == 0 else {}
+    return counters
+
+
+async def _report(machine: Machine, running: Running) -> dict[str, Any]:
+    counters = await _counters(machine, running)
+    return {
+        "name": running.app.name,
+        "command": list(running.app.argv),
+        "first_frame_s": counters.get("first_frame_s"),
+        "launcher_start_s": counters.get("start_s", 0.0),
+        "buffer_path": ", ".join(counters.get("buffers", {})) or None,
+        "bytes_damaged": counters.get("bytes_damaged", 0),
+        "bytes_copied": counters.get("bytes_copied", 0),
+        "frames": counters.get("frames", 0),
+    }
+
+
+async def _versions(session: Session) -> dict[str, str]:
+    image = session.config.image
+    return {
+        "qemu": image.output_of(["qemu-system-x86_64", "--version"]).split()[3],
+        "kernel": (await session.machine.run(["uname", "-r"])).output.decode().strip(),
+        "weston": image.output_of(["weston", "--version"]).split()[-1],
+        "accelerator": "kvm" if session.kvm else "tcg",
+    }
+
+
+def arrange(weston: HeadlessWeston, apps: list[App]) -> None:
+    """Put the applications' windows side by side, in columns, so that none hides another."""
+    x = y = _MARGIN
+    column = 0
+    for app in apps:
+        view = weston.seat.find_view(app.title)
+        if view is None:
+            continue
+        if y + view.height + _MARGIN > weston.height and y > _MARGIN:
+            x, y, column = x + column + _MARGIN, _MARGIN, 0
+        weston.seat.move_view(view, x, y)
+        y += view.height + _MARGIN
+        column = max(column, view.width)
+
+
+def summarise(report: dict[str, Any], picture: Path | None, path: Path) -> str:
+    """Return the few lines that the demo ends with."""
+    versions = report["versions"]
+    phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report["phases"].items())
+    lines = [
+        f"{phases}  (QEMU {versions['qemu']} with {versions['accelerator']}, "
+        f"Linux {versions['kernel']}, Weston {versions['weston']})"
+    ]
+    for app in report["apps"]:
+        first = "-" if app["first_frame_s"] is None else f"{app['first_frame_s']:.2f} s"
+        copied = app["bytes_copied"] / 1e6
+        lines.append(
+            f"  {app['name']:22} first frame {first:>8}   {copied:8.1f} MB copied ({app['buffer_path']})"
+        )
+    if picture is not None:
+        lines.append(f"picture: {picture}")
+    lines.append(f"report: {path}")
+    return "\n".join(lines)
