@@ -275,8 +275,10 @@ class Backend:
     def _handle_get_vring_base(self, message: Message) -> bytes:
         ring, _number = self._state(message)
         base = ring.stop()
-        if ring is self._control and self._gpu.is_used:
-            self._stopped_state = self._control_state()
+        if ring is self._control:
+            self._window.suspend(True)
+            if self._gpu.is_used:
+                self._stopped_state = self._control_state()
         index, _ = abi.VRING_STATE.unpack(message.payload)
         return abi.VRING_STATE.pack(index, base)
 
@@ -296,6 +298,8 @@ class Backend:
         if ring is self._control and not ring.started:
             self._reset_unless_resumed()
         ring.start(fd)
+        if ring is self._control:
+            self._window.suspend(False)
 
     def _reset_unless_resumed(self) -> None:
         # A VM that was paused goes on where its ring stood, with fences still held; a driver that starts anew

@@ -41,6 +41,7 @@ class BackendChannel:
         self._broken = broken
         self._line: deque[_Request] = deque()
         self._waiting: _Request | None = None
+        self._held = False
         decoder = Decoder(BACKEND_REPLIES, replies=True)
         self._transport = Transport(connection, decoder, loop, self._handle, self._on_closed)
 
@@ -68,6 +69,12 @@ class BackendChannel:
         self._line.appendleft(_Request(request, payload, -1, answered))
         self._send_next()
 
+    def hold(self, held: bool) -> None:
+        """Sends nothing while `held`; requests wait in line."""
+        self._held = held
+        if not held:
+            self._send_next()
+
     def cancel(self) -> None:
         """Forgets what is in line, unanswered; what has been sent stays, and is answered as it will be."""
         for request in self._line:
@@ -89,7 +96,7 @@ class BackendChannel:
         if not self._transport.is_open:
             self._fail_all()
             return
-        if self._waiting is not None or not self._line:
+        if self._held or self._waiting is not None or not self._line:
             return
         request = self._waiting = self._line.popleft()
         fds = [request.fd] if request.fd >= 0 else []

@@ -3,6 +3,12 @@
 One memfd per blob, mapped by one SHMEM_MAP each: the compositor gets just that blob, and
 the pixels of a destroyed blob stay valid for whoever still maps it.  `gpu` asks for
 mappings, the VMM makes them, and tells `backend` of each as one more memory region.
+
+What that costs with QEMU 11.1: a mapping takes milliseconds, a few hundred are the most
+(`limits.MAX_MAPPED_BLOBS`), and a VM that is reset while blobs are mapped crashes QEMU when
+its driver starts again, because QEMU looks up memory regions that its own reset has
+removed.  Without CONFIGURE_MEM_SLOTS it does not, but then a VM with more than seven blobs
+does not survive a pause.  One arena for all blobs would have neither trouble, and no borders.
 """
 
 import asyncio
@@ -66,6 +72,7 @@ class HostVisibleWindow:
         self._unanswered: list[Mapping] = []
         self._identities: dict[Identity, int] = {}
         self._announces = True
+        self._suspended = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connect(self, channel: BackendChannel) -> None:
@@ -73,6 +80,7 @@ class HostVisibleWindow:
         if self._channel is not None:
             self._channel.close()
         self._channel = channel
+        channel.hold(self._suspended)
 
     def map(self, offset: int, memory: HostMemory, answered: Callable[[bool], None]) -> Mapping:
         """Maps all of `memory` at byte `offset`; `answered` is called once, later, with whether it is there.
@@ -128,6 +136,15 @@ class HostVisibleWindow:
             if mapping.identity == identity:
                 mapping.announced = True
         self._settle()
+
+    def suspend(self, suspended: bool) -> None:
+        """While the device is suspended nothing is asked of the VMM (vhost-user, Suspended device state).
+
+        QEMU 11.1 crashes on resuming where a mapping went while its vhost device was stopped.
+        """
+        self._suspended = suspended
+        if self._channel is not None:
+            self._channel.hold(suspended)
 
     def reset(self) -> None:
         """The driver starts anew, and the VMM has unmapped everything by itself (vhost-user, SHMEM_MAP).
