@@ -13,11 +13,10 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-import crossdomain
-import launcher
 from crossdomain.errors import EnvironmentFault
 from crossdomain.vm import root
 from crossdomain.vm.cpio import Archive
@@ -101,7 +100,9 @@ def _read_module(path: Path) -> bytes:
 
 
 def _package_directories() -> list[Path]:
-    return [Path(os.path.dirname(package.__file__ or "")) for package in (crossdomain, launcher)]
+    # Found, not imported: the launcher is the guest's.
+    specs = (find_spec(name) for name in ("crossdomain", "launcher"))
+    return [Path(os.path.dirname(spec.origin)) for spec in specs if spec and spec.origin]
 
 
 def _source_files() -> list[tuple[Path, str]]:
