@@ -231,7 +231,8 @@ class LocalConnection:
             self.close()
             return
         try:
-            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            # The space for one fd is aligned, so that a second one may fit.
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or len(fds) > 1:
                 raise LimitExceeded(f"a packet of more than {abi.MAX_PACKET} bytes or one fd")
             self._dispatch(data, fds)
         except (GuestFault, HostFault) as fault:

@@ -1,0 +1,390 @@
+"""Clients without a VM: a daemon process, raw clients, and a compositor in the test's hands."""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from crossdomain.abi import local
+from crossdomain.abi.cross_domain import (
+    RING_NONE,
+    Feature,
+    Identifier,
+    IdentifierType,
+    SendReceive,
+    encode_init,
+    encode_poll,
+)
+from crossdomain.abi.local import ToDaemon, ToLauncher
+from crossdomain.limits import MAX_LOCAL_MEMORY, MAX_LOCAL_RESOURCES
+from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.endpoint import Endpoint
+from tests.fakes.local_client import LocalClient
+from tests.fakes.weston import wait_until
+from tests.unit.context.world import delete_id, event, request, sync
+
+DEADLINE = 30.0
+HANG_UP = SendReceive((), memoryview(b""))
+
+
+class Stage:
+    """A daemon, and the socket that it takes for the compositor's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.display = folder / "wayland-0"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.display))
+        self.listener.listen()
+        self.listener.settimeout(DEADLINE)
+        self.daemon: RunningDaemon
+
+    @property
+    def path(self) -> Path:
+        """The local socket."""
+        return self.daemon.local_socket
+
+    def accept(self) -> Endpoint:
+        """The compositor's end of the next client's connection."""
+        connection, _address = self.listener.accept()
+        return Endpoint(connection)
+
+    def connect(self) -> tuple[LocalClient, Endpoint]:
+        """A client after INIT, and the compositor's end of its connection."""
+        client = LocalClient.connect(self.path)
+        return client, self.accept()
+
+    def wait_until_empty(self) -> None:
+        """Returns when no client is left; fails where something of one is."""
+        wait_until(lambda: not self.daemon.status()["local"], seconds=DEADLINE, what="all clients gone")
+        status = self.daemon.status()
+        assert (status["local_resources"], status["local_bytes"]) == (0, 0)
+
+
+@pytest.fixture(scope="module")
+def stage() -> Generator[Stage]:
+    """One daemon for all tests here: none of them may break it."""
+    folder = Path(tempfile.mkdtemp(prefix="xd-"))
+    made = Stage(folder)
+    with closing(made.listener), running_daemon(folder, made.display) as made.daemon:
+        made.accept().close()  # the daemon looked whether a compositor is there
+        yield made
+        made.wait_until_empty()
+        made.daemon.assert_alive()
+        assert "Traceback" not in made.daemon.log
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def client(stage: Stage) -> Generator[LocalClient]:
+    """A client after INIT; nobody looks at its compositor."""
+    connected, host = stage.connect()
+    with connected, closing(host):
+        yield connected
+
+
+def receive(host: Endpoint, size: int) -> bytes:
+    """Exactly `size` bytes of requests."""
+    joined = b""
+    while len(joined) < size:
+        assert host.receive(DEADLINE)
+        joined += b"".join(host.messages())
+    assert len(joined) == size
+    return joined
+
+
+class TestWords:
+    def test_hello_is_answered_with_our_capset(self, stage: Stage) -> None:
+        with LocalClient(stage.path) as client:
+            capset = client.greet("foot")
+        assert capset.supported_channels == 1 << 1
+        assert capset.features == Feature.MAX_SEND | Feature.PIPE_CREDIT
+
+    def test_requests_and_events_pass(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        with client, closing(host):
+            client.send(sync(2))
+            assert receive(host, 12) == sync(2)
+            host.send_raw(delete_id(2))
+            assert client.receive(12) == delete_id(2)
+
+    def test_a_name_of_any_bytes_is_only_quoted(self, stage: Stage) -> None:
+        with LocalClient(stage.path) as client:
+            client.send_packet(ToDaemon.HELLO, local.HELLO.pack(1) + b"\xff\n\x1b[31m" * 1000)
+            client.expect(ToLauncher.WELCOME)
+            (status,) = stage.daemon.status()["local"]
+            assert "\n" not in status["name"]
+            assert len(status["name"]) < 500
+
+    def test_a_poll_is_not_needed_and_harmless(self, client: LocalClient, stage: Stage) -> None:
+        client.submit(encode_poll())
+        assert stage.daemon.status()["local"][0]["alive"]
+
+    @pytest.mark.parametrize("version", [0, 2, 2**32 - 1])
+    def test_another_version_is_refused(self, stage: Stage, version: int) -> None:
+        with LocalClient(stage.path) as client:
+            client.send_packet(ToDaemon.HELLO, local.HELLO.pack(version) + b"x")
+            assert f"version {version}" in client.error()
+            client.wait_for_close()
+
+    @pytest.mark.parametrize("type_", [0, 2, 3, 4, 5, 6, 0x81, 2**32 - 1])
+    def test_nothing_goes_before_hello(self, stage: Stage, type_: int) -> None:
+        with LocalClient(stage.path) as client:
+            client.send_packet(type_, bytes(16), resource_id=1, size=4096)
+            assert "no HELLO" in client.error()
+            client.wait_for_close()
+
+    @pytest.mark.parametrize("length", range(1, 20))
+    def test_a_hello_cut_at_any_length_is_refused(self, stage: Stage, length: int) -> None:
+        with LocalClient(stage.path) as client:
+            client.send_raw(local.encode_packet(ToDaemon.HELLO, local.HELLO.pack(1))[:length])
+            client.error()
+            client.wait_for_close()
+
+    @pytest.mark.parametrize("type_", [0, 1, 6, 0x81, 2**32 - 1])
+    def test_unknown_packets_are_refused_and_harmless(self, client: LocalClient, type_: int) -> None:
+        client.send_packet(type_)
+        assert "not known" in client.error()
+        client.create_memory(1, 4096).close()
+
+    def test_a_packet_shorter_than_its_header_is_refused_and_harmless(self, client: LocalClient) -> None:
+        client.send_raw(b"short")
+        assert "5 bytes" in client.error()
+        client.create_memory(1, 4096).close()
+
+    def test_the_largest_packet_is_taken_and_one_byte_more_refused(self, client: LocalClient) -> None:
+        client.submit(encode_poll() * ((local.MAX_PACKET - local.HEADER.size) // 8))
+        client.create_memory(1, 4096).close()
+        client.submit(bytes(local.MAX_PACKET - local.HEADER.size + 1))
+        assert "more than" in client.error()
+        client.create_memory(2, 4096).close()
+
+    def test_two_fds_at_once_are_refused(self, client: LocalClient) -> None:
+        fds = [os.memfd_create("one"), os.memfd_create("two")]
+        client.send_packet(ToDaemon.CREATE_GUEST_BLOB, resource_id=1, size=1, fds=fds)
+        assert "one fd" in client.error()
+        for fd in fds:
+            os.close(fd)
+
+    def test_a_local_channel_has_no_rings(self, stage: Stage) -> None:
+        with LocalClient(stage.path) as client:
+            client.greet()
+            client.submit(encode_init(1, RING_NONE))
+            assert "no rings" in client.error()
+
+    def test_a_refused_request_is_an_error_then_the_hang_up(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        with client, closing(host):
+            client.send(request("wl_display", "get_registry", 1, 99))
+            told = client.next_event()
+            assert told.data[:4] == bytes((1, 0, 0, 0))  # wl_display, opcode 0: error
+            assert client.next_event() == HANG_UP
+            assert "get_registry" in client.error()
+            assert ended(host)
+
+
+class TestMemory:
+    def test_host_memory_is_shared_with_the_compositor(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        with client, closing(host), client.create_memory(7, 8192) as memory:
+            memory[:5] = b"hello"
+            bind_shm(client, host)
+            pool = request("wl_shm", "create_pool", 3, 4, None, 8192)
+            client.send(pool, Identifier(7, IdentifierType.VIRTGPU_BLOB, 8192))
+            assert receive(host, len(pool)) == pool
+            assert os.pread(host.fds[0], 5, 0) == b"hello"
+
+    def test_a_memfd_of_the_clients_is_shared_with_the_compositor(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        with client, closing(host):
+            client.create_guest_blob(7, b"hello" * 1000)
+            bind_shm(client, host)
+            pool = request("wl_shm", "create_pool", 3, 4, None, 5000)
+            client.send(pool, Identifier(7, IdentifierType.VIRTGPU_BLOB, 5000))
+            receive(host, len(pool))
+            assert os.pread(host.fds[0], 10, 4990) == b"hellohello"
+
+    def test_a_keymap_is_fetched(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        with client, closing(host):
+            bind_keyboard(client, host)
+            fd = os.memfd_create("keymap")
+            os.write(fd, b"keymap")
+            host.send_raw(event("wl_keyboard", "keymap", 4, 1, None, 6), [fd])
+            os.close(fd)
+            received = client.next_event()
+            assert isinstance(received, SendReceive)
+            (identifier,) = received.identifiers
+            with client.create_host_blob(1, identifier.identifier, 4096) as memory:
+                assert memory[:7] == b"keymap\0"
+
+    @pytest.mark.parametrize("resource_id", [0, 5])
+    def test_an_id_that_is_none_or_in_use_is_refused(self, client: LocalClient, resource_id: int) -> None:
+        client.create_guest_blob(5, b"x")
+        client.create_guest_blob(resource_id, b"x")
+        error = client.expect(ToLauncher.ERROR)
+        assert error.resource_id == resource_id
+        assert b"in use" in bytes(error.payload)
+
+    def test_a_destroyed_id_may_be_used_again(self, client: LocalClient) -> None:
+        for _ in range(3):
+            client.create_memory(5, 4096).close()
+            client.send_packet(ToDaemon.DESTROY, resource_id=5)
+
+    def test_destroying_nothing_is_refused(self, client: LocalClient) -> None:
+        client.send_packet(ToDaemon.DESTROY, resource_id=5)
+        assert "no resource 5" in client.error()
+
+    @pytest.mark.parametrize("size", [0, 6, 1 << 40, (1 << 64) - 1])
+    def test_a_guest_blob_larger_than_its_file_is_refused(self, client: LocalClient, size: int) -> None:
+        fd = os.memfd_create("small")
+        os.write(fd, b"12345")
+        client.send_packet(ToDaemon.CREATE_GUEST_BLOB, resource_id=1, size=size, fds=[fd])
+        assert "needs a file of that size" in client.error()
+        os.close(fd)
+
+    def test_a_guest_blob_that_is_no_file_is_refused(self, client: LocalClient) -> None:
+        read_fd, write_fd = os.pipe()
+        client.send_packet(ToDaemon.CREATE_GUEST_BLOB, resource_id=1, size=1, fds=[read_fd])
+        assert "needs a file" in client.error()
+        client.send_packet(ToDaemon.CREATE_GUEST_BLOB, resource_id=1, size=1)
+        assert "without its memfd" in client.error()
+        os.close(read_fd)
+        os.close(write_fd)
+
+    @pytest.mark.parametrize("payload", [b"", bytes(7), bytes(8), bytes(9)])
+    def test_a_host_blob_of_no_known_id_is_refused(self, client: LocalClient, payload: bytes) -> None:
+        client.send_packet(ToDaemon.CREATE_HOST_BLOB, payload, resource_id=1, size=4096)
+        assert "blob" in client.error()
+
+    def test_resources_are_bounded(self, client: LocalClient, stage: Stage) -> None:
+        fd = os.memfd_create("tiny")
+        os.write(fd, b"x")
+        for resource_id in range(1, MAX_LOCAL_RESOURCES + 2):
+            client.send_packet(ToDaemon.CREATE_GUEST_BLOB, resource_id=resource_id, size=1, fds=[fd])
+        os.close(fd)
+        assert f"more than {MAX_LOCAL_RESOURCES}" in client.error()
+        assert stage.daemon.status()["local_resources"] == MAX_LOCAL_RESOURCES
+
+    def test_host_memory_is_bounded(self, client: LocalClient, stage: Stage) -> None:
+        gib = 1 << 30
+        count = MAX_LOCAL_MEMORY // gib
+        memories = [client.create_memory(number, gib) for number in range(1, count + 1)]
+        payload = local.BLOB_ID.pack(2)
+        client.send_packet(ToDaemon.CREATE_HOST_BLOB, payload, resource_id=count + 1, size=gib)
+        assert "host memory" in client.error()
+        assert stage.daemon.status()["local_bytes"] == MAX_LOCAL_MEMORY
+        for memory in memories:
+            memory.close()
+
+
+class TestEnds:
+    def test_the_compositors_end_is_one_hang_up(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        with client:
+            host.send_raw(delete_id(2))
+            host.close()
+            assert client.receive(12) == delete_id(2)
+            assert client.next_event() == HANG_UP
+            client.send(sync(2))  # is dropped
+            client.create_memory(1, 4096).close()
+
+    def test_the_clients_end_is_the_compositors_too(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        with closing(host):
+            client.close()
+            assert ended(host)
+
+    def test_a_client_that_does_not_read_stops_only_itself(self, stage: Stage) -> None:
+        stuck, stuck_host = stage.connect()
+        stuck_host.socket.setblocking(False)
+        flood = delete_id(2) * 5000
+        with pytest.raises(BlockingIOError):
+            send_for_ever(stuck_host, flood)
+        client, host = stage.connect()
+        with stuck, client, closing(stuck_host), closing(host):
+            client.send(sync(2))
+            assert receive(host, 12) == sync(2)
+
+    def test_a_client_that_never_reads_its_answers_is_read_no_more(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        client.socket.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            complain_for_ever(client)
+        with client, closing(host):
+            assert stage.daemon.status()["local"]
+
+    def test_200_clients_leave_nothing_behind(self, stage: Stage) -> None:
+        stage.wait_until_empty()
+        before = stage.daemon.footprint.fds
+        for number in range(200):
+            client, host = stage.connect()
+            with client.create_memory(1, 65536):
+                client.send(sync(2))
+                receive(host, 12)
+            # Either side may be the first to go.
+            for end in (client, host)[:: 1 if number % 2 else -1]:
+                end.close()
+        stage.wait_until_empty()
+        assert stage.daemon.footprint.fds == before
+
+    def test_clients_that_vanish_in_the_middle_leave_nothing_behind(self, stage: Stage) -> None:
+        stage.wait_until_empty()
+        before = stage.daemon.footprint.fds
+        for number in range(50):
+            client = LocalClient(stage.path)
+            if number % 3:
+                client.greet()
+            if number % 3 == 2:
+                client.create_guest_blob(1, b"x")
+                client.submit(encode_init(RING_NONE, RING_NONE))
+                stage.accept().close()
+            client.close()
+        stage.wait_until_empty()
+        assert stage.daemon.footprint.fds == before
+
+
+def bind_shm(client: LocalClient, host: Endpoint) -> None:
+    """wl_shm as 3."""
+    _bind(client, host, "wl_shm", 1)
+
+
+def bind_keyboard(client: LocalClient, host: Endpoint) -> None:
+    """wl_seat as 3, wl_keyboard as 4."""
+    _bind(client, host, "wl_seat", 5)
+    get = request("wl_seat", "get_keyboard", 3, 4)
+    client.send(get)
+    receive(host, len(get))
+
+
+def _bind(client: LocalClient, host: Endpoint, interface: str, version: int) -> None:
+    client.send(request("wl_display", "get_registry", 1, 2))
+    receive(host, 12)
+    global_ = event("wl_registry", "global", 2, 1, interface, version)
+    host.send_raw(global_)
+    client.receive(len(global_))
+    binding = request("wl_registry", "bind", 2, 1, interface, version, 3)
+    client.send(binding)
+    receive(host, len(binding))
+
+
+def ended(host: Endpoint) -> bool:
+    """Whether the client's connection is closed; waits for it."""
+    host.socket.settimeout(DEADLINE)
+    return host.socket.recv(1) == b""
+
+
+def send_for_ever(host: Endpoint, flood: bytes) -> None:
+    """Sends events; raises BlockingIOError when nobody takes more."""
+    for _ in range(1 << 20):
+        host.socket.send(flood)
+
+
+def complain_for_ever(client: LocalClient) -> None:
+    """Sends packets that are answered with an error; raises BlockingIOError when nobody takes more."""
+    for number in range(1 << 20):
+        client.send_packet(0, resource_id=number)
