@@ -44,13 +44,13 @@ show() {
             total=$((3 * ${total%% *}))
             ;;
         Get:* | "Unpacking "* | "Setting up "*) count=$((count + 1)) ;;
-        "Collecting "* | "Building "* | "Installing collected"*) echo "$title: $line" | cut -c 1-100 ;;
+        "Collecting "* | "Building wheel"* | "Building editable"* | "Installing collected"*) echo "$title: $line" | cut -c 1-100 ;;
         esac
         if [ "$total" -gt 0 ]; then
             tenth=$((count * 10 / total))
             if [ "$tenth" -gt "$shown" ] && [ "$tenth" -le 10 ]; then
                 shown=$tenth
-                echo "$title: ${tenth}0%"
+                echo "$title: $((tenth * 10))%"
             fi
         fi
     done
