@@ -36,19 +36,19 @@ def _turned(x: int, y: int, transform: int, width: int, height: int) -> tuple[in
         case 0:
             return x, y
         case 1:  # 90
-            return height - y, x
+            return y, width - x
         case 2:  # 180
             return width - x, height - y
         case 3:  # 270
-            return y, width - x
+            return height - y, x
         case 4:  # flipped
             return width - x, y
         case 5:  # flipped 90
-            return height - y, width - x
+            return y, x
         case 6:  # flipped 180
             return x, height - y
         case _:  # flipped 270
-            return y, x
+            return height - y, width - x
 
 
 def transforms(stage: Stage) -> Iterator[str]:

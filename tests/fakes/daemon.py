@@ -1,0 +1,128 @@
+"""The real host daemon as a process of its own, and what it says and holds."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.fakes.programs import REPOSITORY
+from tests.fakes.weston import stop
+
+START_SECONDS = 30.0
+
+
+class Footprint(NamedTuple):
+    """What a daemon holds: descriptors, resident bytes, shared-memory bytes, threads."""
+
+    fds: int
+    resident: int
+    shared: int
+    mappings: int
+
+
+class RunningDaemon:
+    """A `crossdomain host`; obtained from `running_daemon`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self.process = process
+        self.gpu_socket = folder / "gpu.sock"
+        self.local_socket = folder / "local.sock"
+        self.log_path = folder / "daemon.log"
+        self._received = b""
+
+    @property
+    def log(self) -> str:
+        """What it wrote to standard error so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def read_line(self, *, seconds: float = START_SECONDS) -> str:
+        """The next line of its standard output.
+
+        Raises:
+            TimeoutError: none came.
+            EOFError: it ended.
+        """
+        assert self.process.stdout is not None
+        fd = self.process.stdout.fileno()
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._received:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([fd], [], [], left)[0]:
+                raise TimeoutError(f"the daemon said nothing:\n{self.log}")
+            data = os.read(fd, 65536)
+            if not data:
+                raise EOFError(f"the daemon ended:\n{self.log}")
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        return line.decode()
+
+    def status(self) -> dict[str, Any]:
+        """What it is serving; the names are those of `crossdomain.host.status.Status`."""
+        self.process.send_signal(signal.SIGUSR1)
+        status: dict[str, Any] = json.loads(self.read_line())
+        return status
+
+    @property
+    def footprint(self) -> Footprint:
+        """What it holds now."""
+        directory = Path(f"/proc/{self.process.pid}")
+        fields = dict(
+            line.split(":", 1) for line in (directory / "status").read_text().splitlines() if ":" in line
+        )
+        return Footprint(
+            fds=len(os.listdir(directory / "fd")),
+            resident=_kilobytes(fields["VmRSS"]),
+            shared=_kilobytes(fields["RssShmem"]),
+            mappings=len((directory / "maps").read_text().splitlines()),
+        )
+
+    def assert_alive(self) -> None:
+        """Fail with its log where it has ended."""
+        assert self.process.poll() is None, f"the daemon ended:\n{self.log}"
+
+
+def _kilobytes(text: str) -> int:
+    """Bytes from /proc's "1234 kB"."""
+    return int(text.split(maxsplit=1)[0]) * 1024
+
+
+@contextlib.contextmanager
+def running_daemon(folder: Path, compositor: Path) -> Generator[RunningDaemon]:
+    """Run the daemon until the block ends.
+
+    Args:
+        folder: existing and empty, with a short path; gets its sockets and its log.
+        compositor: socket of the compositor to show windows on.
+    """
+    with (folder / "daemon.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "crossdomain.cli",
+                "host",
+                f"--socket={folder / 'gpu.sock'}",
+                f"--local-socket={folder / 'local.sock'}",
+                f"--wayland-display={compositor}",
+            ],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    daemon = RunningDaemon(process, folder)
+    try:
+        ready = daemon.read_line()
+        assert ready.startswith("ready"), ready
+        yield daemon
+    finally:
+        stop(process)
+        assert process.stdout is not None
+        process.stdout.close()

@@ -1,0 +1,46 @@
+"""A picture is the same with and without the proxy, pixel for pixel, over the channel without a VM."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.pictures import Picture, different, photograph
+from tests.fakes.programs import PATTERNS, running_steps
+from tests.fakes.weston import Pixels, Weston
+
+RUN = (sys.executable, "-c", "from launcher.run import main; main()")
+
+
+@pytest.fixture
+def daemon(runtime_dir: Path, weston: Weston) -> Generator[RunningDaemon]:
+    with running_daemon(runtime_dir, weston.socket_path) as running:
+        yield running
+
+
+async def pictures(
+    weston: Weston, command: tuple[str, ...], environment: dict[str, str]
+) -> dict[str, Picture]:
+    """Every step of the patterns program, which `command` ends in."""
+
+    async def take() -> Pixels:
+        return await asyncio.to_thread(weston.screenshot)
+
+    async with running_steps(command, environment) as steps:
+        return await photograph(steps, take)
+
+
+async def test_every_pattern_looks_as_without_proxy(
+    weston: Weston, daemon: RunningDaemon, runtime_dir: Path
+) -> None:
+    direct = await pictures(weston, PATTERNS, weston.environment)
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_dir)}
+    environment.pop("WAYLAND_DISPLAY", None)
+    channel = f"--channel=local:{daemon.local_socket}"
+    proxied = await pictures(weston, (*RUN, channel, "--", *PATTERNS), environment)
+    assert different(direct, proxied, series="local") == []
+    assert len({picture.packed for picture in direct.values()}) > 100, "the patterns hardly differ"

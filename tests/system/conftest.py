@@ -1,0 +1,130 @@
+"""One virtual machine for all system tests: it is booted once, with the real daemon and a real Weston 14.
+
+The tests share an event loop (`loop_scope="session"`), because the machine lives on it.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from pathlib import Path
+from typing import Final, TypeVar
+
+import pytest
+import pytest_asyncio
+
+from crossdomain.vm import image
+from crossdomain.vm.headless import HeadlessWeston
+from crossdomain.vm.image import Image
+from crossdomain.vm.machine import Machine, MachineConfig, Share
+from crossdomain.vm.seat import View
+from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.programs import REPOSITORY
+from tests.fakes.weston import Pixels, load_pixels
+
+T = TypeVar("T")
+
+PATIENCE: Final = 90.0
+"""Seconds until a guest under TCG must have done something ordinary, on a loaded machine."""
+
+GUEST_TESTS: Final = {"PYTHONPATH": "/opt/crossdomain:/mnt/share"}
+"""The environment in which the guest's Python finds our packages and these tests."""
+
+
+class Desktop:
+    """The host's screen and the person before it."""
+
+    def __init__(self, weston: HeadlessWeston) -> None:
+        self.weston = weston
+        self.seat = weston.seat
+
+    async def screenshot(self) -> Pixels:
+        """What is on the screen."""
+        path = self.weston.runtime_directory / "picture.png"
+        await asyncio.to_thread(self.weston.screenshot, path)
+        return load_pixels(path)
+
+    async def picture_of(self, view: View) -> Pixels:
+        """What is on the screen where a window is."""
+        pixels = await self.screenshot()
+        return pixels[max(view.y, 0) : view.y + view.height, max(view.x, 0) : view.x + view.width]
+
+    async def window(self, label: str, *, seconds: float = PATIENCE) -> View:
+        """The topmost window with `label` in its label, as soon as there is one."""
+        found: list[View] = []
+
+        def look() -> bool:
+            view = self.seat.find_view(label)
+            found.extend([] if view is None else [view])
+            return bool(found)
+
+        await until(look, seconds=seconds, what=f"a window of {label}")
+        return found[-1]
+
+    async def no_window(self, label: str, *, seconds: float = PATIENCE) -> None:
+        """Return when no window has `label` in its label."""
+        await until(lambda: self.seat.find_view(label) is None, seconds=seconds, what=f"{label} to vanish")
+
+    async def put(self, view: View, x: int, y: int) -> View:
+        """Move a window, which is shown anywhere at first, to a place of the test's."""
+        self.seat.move_view(view, x, y)
+        found = next((v for v in self.seat.views() if v.identity == view.identity), None)
+        assert found is not None, f"{view.label} vanished"
+        return found
+
+
+async def until(condition: Callable[[], bool], *, seconds: float = PATIENCE, what: str) -> None:
+    """Return as soon as `condition` holds; the machine's streams are served meanwhile."""
+
+    async def poll() -> None:
+        while not condition():
+            await asyncio.sleep(0.05)
+
+    await within(poll(), seconds=seconds, what=what)
+
+
+async def within(awaitable: Awaitable[T], *, seconds: float = PATIENCE, what: str) -> T:
+    """What `awaitable` gives, within `seconds`."""
+    try:
+        return await asyncio.wait_for(awaitable, seconds)
+    except TimeoutError:
+        raise TimeoutError(f"waited {seconds} s for {what}") from None
+
+
+@pytest.fixture(scope="session")
+def vm_image() -> Image:
+    """The guest's image; made on the first run, which takes minutes."""
+    return image.obtain(image.Recipe())
+
+
+@pytest.fixture(scope="session")
+def desktop(vm_image: Image) -> Generator[Desktop]:
+    """The Weston that the guest's windows appear on."""
+    with HeadlessWeston(vm_image, width=1280, height=800) as weston:
+        yield Desktop(weston)
+
+
+@pytest.fixture(scope="session")
+def daemon(desktop: Desktop) -> Generator[RunningDaemon]:
+    """The host daemon; whatever a guest did to it, it must be alive at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="xd-daemon-"))
+    with running_daemon(folder, desktop.weston.socket_path) as running:
+        yield running
+        running.assert_alive()
+    shutil.rmtree(folder)
+
+
+def machine_config(vm_image: Image, daemon: RunningDaemon) -> MachineConfig:
+    """A machine whose windows go through `daemon`, with these tests inside."""
+    return MachineConfig(
+        vm_image,
+        gpu_socket=daemon.gpu_socket,
+        shares=(Share(REPOSITORY / "tests", "/mnt/share/tests", read_only=True),),
+    )
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def machine(vm_image: Image, daemon: RunningDaemon) -> AsyncGenerator[Machine]:
+    """The virtual machine."""
+    async with Machine(machine_config(vm_image, daemon)) as running:
+        yield running
