@@ -183,6 +183,8 @@ class Context:
         """Frees everything and completes all fences.  May be called again."""
         if self._closed:
             return
+        if self.alive:
+            _log.info("%s: left", self.name)
         self._over = self._closed = True
         self._release()
         self._blobs.close()
@@ -204,6 +206,7 @@ class Context:
         except OSError as error:
             self._end(f"the compositor can't be reached: {error.strerror}", logging.WARNING)
             raise HostFault(f"the compositor can't be reached: {error.strerror}") from error
+        _log.info("%s: connected", self.name)
 
     def _open_sink(self, init: Init) -> EventSink:
         if self._local_sink is None:
