@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from crossdomain.vm import image
+from crossdomain.vm import image, kvm
 from crossdomain.vm.guest import GuestProcess
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.machine import Machine, MachineConfig
@@ -135,11 +135,12 @@ async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest
         folder: for sockets; a short path.
     """
     made = await asyncio.to_thread(image.obtain, image.Recipe())
+    use_kvm = await asyncio.to_thread(kvm.choose, made, "auto")
     with (
         HeadlessWeston(made, width=1920, height=1080) as weston,
         running_daemon({**os.environ, **weston.environment}, folder) as daemon,
     ):
-        config = MachineConfig(made, memory=_MEMORY_MIB, kvm=False, gpu_socket=daemon.gpu_socket)
+        config = MachineConfig(made, memory=_MEMORY_MIB, kvm=use_kvm, gpu_socket=daemon.gpu_socket)
         async with Machine(config) as machine:
             await machine.push(_CLIENT, client.read_bytes(), mode=0o755)
             await _start_guest_weston(machine)
