@@ -18,10 +18,11 @@ async def measure_frames(ways: Sequence[Way], local: Local, scene: Scene, effort
     The row frame_SCENE_cpu_PATH is named by the way that the buffers took, as the launcher counts it.
     """
     samples = await sample_frames(ways, scene, effort)
-    return [*rate_rows(ways, scene, samples), *_cost_rows(scene, samples, path_of(local))]
+    return [*rate_rows(ways, scene, samples), *cost_rows(scene, samples, path_of(local))]
 
 
-def _cost_rows(scene: Scene, samples: Samples, path: str) -> list[Row]:
+def cost_rows(scene: Scene, samples: Samples, path: str) -> list[Row]:
+    """Returns the CPU of every role per frame over the local channel; `path` names the buffers' way."""
     launcher = Row(f"launcher_cpu_{scene.name}_local", samples.median("local", "launcher"), "ms/frame")
     daemon = Row(f"daemon_cpu_{scene.name}_local", samples.median("local", "daemon"), "ms/frame")
     client = Row(f"client_cpu_{scene.name}_local", samples.median("local", "client"), "ms/frame")

@@ -213,7 +213,7 @@ def running_waypipe(bench: Bench) -> Generator[Waypipe]:
         BenchError: it is not installed.
     """
     path, log = bench.folder / "waypipe", bench.folder / "waypipe.log"
-    command = ["waypipe", "-c", "none", "-s", path, "client"]
+    command: list[str | Path] = ["waypipe", "-c", "none", "-s", path, "client"]
     with _running(command, bench.environment, log, lambda: accepts(path)) as process:
         yield Waypipe(bench, process, path)
 

@@ -63,12 +63,16 @@ class VmMeasurement:
     take: Callable[[VmWays, Effort], Awaitable[list[Row]]]
 
 
+def _sync_rows(*ways: str) -> tuple[str, ...]:
+    return tuple(f"sync_{way}_{statistic}" for statistic in traffic.STATISTICS for way in ways)
+
+
 FULL_EFFORT: Final = Effort(rounds=5, syncs=3000, requests=100_000, frames=300, starts=15, idle_seconds=5.0)
 SHORT_EFFORT: Final = Effort(rounds=2, syncs=1000, requests=50_000, frames=60, starts=5, idle_seconds=2.0)
 
 HOST: Final[tuple[HostMeasurement, ...]] = (
     HostMeasurement(
-        ("sync_direct_*", "sync_local_*", "sync_waypipe_*"),
+        _sync_rows("direct", "local", "waypipe"),
         lambda ways, effort: traffic.measure_sync(ways.all, effort),
     ),
     HostMeasurement(
@@ -111,7 +115,7 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
 
 VM: Final[tuple[VmMeasurement, ...]] = (
     VmMeasurement(
-        ("sync_guest_*", "sync_vm_*"), lambda ways, effort: traffic.measure_sync(ways, _emulated(effort))
+        _sync_rows("guest", "vm"), lambda ways, effort: traffic.measure_sync(ways, _emulated(effort))
     ),
     VmMeasurement(
         ("burst_guest", "burst_vm"), lambda ways, effort: traffic.measure_burst(ways, _emulated(effort))

@@ -12,7 +12,8 @@ from tests.bench import client_run
 from tests.bench.client_run import Result, Way
 from tests.bench.rows import Row, against, median, percentile
 
-ROLES: Final = ("launcher", "daemon", "proxy", "compositor", "client")
+STATISTICS: Final = {"min": 0, "p50": 50, "p99": 99}
+"""Of round trips: the row's suffix and the percentile."""
 
 
 class Effort(NamedTuple):
@@ -73,11 +74,11 @@ async def measure_sync(ways: Sequence[Way], effort: Effort) -> list[Row]:
     for _ in range(effort.rounds):
         for way in ways:
             result = await client_run.run(way, "sync", str(effort.syncs))
-            for statistic, percent in (("min", 0), ("p50", 50), ("p99", 99)):
+            for statistic, percent in STATISTICS.items():
                 samples.add(way.name, statistic, percentile(result.took_ns, percent) / 1000)
     rows: list[Row] = []
-    for statistic in ("min", "p50", "p99"):
-        rows += _compared(
+    for statistic in STATISTICS:
+        rows += compare_with_first(
             [Row(f"sync_{way.name}_{statistic}", samples.median(way.name, statistic), "us") for way in ways]
         )
     return rows
@@ -90,7 +91,7 @@ async def measure_burst(ways: Sequence[Way], effort: Effort) -> list[Row]:
         for way in ways:
             result = await client_run.run(way, "burst", str(effort.requests))
             samples.add(way.name, "rate", result.requests * 1e9 / result.wall_ns)
-    return _compared(
+    return compare_with_first(
         [Row(f"burst_{way.name}", samples.median(way.name, "rate"), "requests/s") for way in ways]
     )
 
@@ -118,11 +119,12 @@ def _add_frames(samples: Samples, way: str, result: Result) -> None:
 
 def rate_rows(ways: Sequence[Way], scene: Scene, samples: Samples) -> list[Row]:
     """Rows frames_WAY_SCENE, in frames per second."""
-    return _compared(
+    return compare_with_first(
         [Row(f"frames_{way.name}_{scene.name}", samples.median(way.name, "fps"), "fps") for way in ways]
     )
 
 
-def _compared(rows: Sequence[Row]) -> list[Row]:
+def compare_with_first(rows: Sequence[Row]) -> list[Row]:
+    """Returns the rows, all but the first with their ratio to it."""
     first, *others = rows
     return [first, *(against(row, first) for row in others)]
