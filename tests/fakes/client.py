@@ -92,10 +92,13 @@ class FakeClient:
     Args:
         display: a socket's path, or a name inside XDG_RUNTIME_DIR; WAYLAND_DISPLAY where None.
         reuse_ids: whether freed object ids are used again, the last first, as libwayland does.
+        private: interfaces that the tables do not know.
     """
 
-    def __init__(self, display: str | None = None, *, reuse_ids: bool = True) -> None:
-        self.tables = signatures.load()
+    def __init__(
+        self, display: str | None = None, *, reuse_ids: bool = True, private: tuple[Interface, ...] = ()
+    ) -> None:
+        self._private = {interface.name: interface for interface in private}
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.connect(_socket_path(display))
         self.endpoint = Endpoint(connection)
@@ -127,6 +130,10 @@ class FakeClient:
         """The highest advertised version of `interface`, 0 where it is not offered."""
         return max((g.version for g in self.globals if g.interface == interface), default=0)
 
+    def interface(self, name: str) -> Interface:
+        """The signatures of an interface; raises KeyError where it is unknown."""
+        return self._private.get(name) or signatures.load().interface(name)
+
     def bind(self, interface: str, version: int | None = None) -> Proxy:
         """Bind the first global of that interface, at the newest version both sides know by default.
 
@@ -135,7 +142,7 @@ class FakeClient:
         """
         for entry in self.globals:
             if entry.interface == interface:
-                known = self.tables.interface(interface).version
+                known = self.interface(interface).version
                 chosen = min(entry.version, known) if version is None else version
                 return self.bind_name(entry.name, interface, chosen)
         raise LookupError(f"{interface} is not advertised")
@@ -153,7 +160,7 @@ class FakeClient:
         else:
             object_id = self._next_id
             self._next_id += 1
-        new = Proxy(self, object_id, self.tables.interface(interface), version)
+        new = Proxy(self, object_id, self.interface(interface), version)
         self.objects[object_id] = new
         return new
 
@@ -217,7 +224,7 @@ class FakeClient:
             elif argument.kind is ArgumentKind.NEW_ID:
                 assert isinstance(value, int)
                 assert argument.interface is not None
-                new = Proxy(self, value, self.tables.interface(argument.interface), target.version)
+                new = Proxy(self, value, self.interface(argument.interface), target.version)
                 self.objects[value] = new
                 values.append(new)
             elif argument.kind is ArgumentKind.OBJECT:

@@ -131,6 +131,11 @@ class FakeFrontend:
     ) -> None:
         await self.close()
 
+    @property
+    def window_address(self) -> int:
+        """Guest address of the host-visible window."""
+        return WINDOW_ADDRESS
+
     def new_resource_id(self) -> int:
         """A resource id that was not used before, as the guest's kernel hands them out."""
         self._next_resource += 1
@@ -211,11 +216,20 @@ class FakeFrontend:
 
     async def hang_up(self) -> None:
         """The VMM dies: all its sockets close at once."""
-        self._stop_serving()
+        self.close_backend_channel()
         self.main.close()
+
+    def close_backend_channel(self) -> None:
+        """Hangs up on the back-end's requests alone."""
+        self._stop_serving()
         if self._backend is not None:
             self._backend.close()
             self._backend = None
+
+    async def answer_unasked(self, request: int) -> None:
+        """Answers a request on the back-end channel that the back-end has not made."""
+        assert self._backend is not None
+        await self._backend.reply(request, bytes(8))
 
     async def close(self) -> None:
         """Hangs up and gives everything up; may be called again."""
@@ -316,11 +330,12 @@ class FakeFrontend:
         if not done or not self._announces:
             return
         if message.request == abi.VHOST_USER_BACKEND_SHMEM_MAP:
-            await self._announce(offset, size, fd_offset, message.fds[0])
+            await self.announce(offset, size, fd_offset, message.fds[0])
         else:
             await self._retract(offset)
 
-    async def _announce(self, offset: int, size: int, fd_offset: int, fd: int) -> None:
+    async def announce(self, offset: int, size: int, fd_offset: int, fd: int) -> None:
+        """Tells the back-end of a mapping as one more region of guest memory."""
         region = RamRegion(WINDOW_ADDRESS + offset, size, _WINDOW_USER + offset, fd_offset)
         self._blob_regions[offset] = (region, os.dup(fd))
         if self._memory_slots:

@@ -147,10 +147,18 @@ class GuestQueue:
             self._used_index = (self._used_index + 1) & 0xFFFF
             self._take(head, written)
 
+    def read_call(self) -> int:
+        """Takes the interrupts since the last time.
+
+        Raises:
+            BlockingIOError: there were none.
+        """
+        return os.eventfd_read(self.call)
+
     def on_call(self) -> None:
         """The call eventfd is readable."""
         try:
-            os.eventfd_read(self.call)
+            self.read_call()
         except BlockingIOError:
             return
         self.collect()

@@ -94,6 +94,8 @@ class Swapchain:
         self._drawn = [0 for _ in buffers]
         self._history: list[tuple[list[Rectangle], int]] = []
         self._turn = 0
+        self.width = buffers[0].layout.width
+        self.height = buffers[0].layout.height
 
     def draw(self, areas: list[Rectangle], *, seed: int) -> None:
         """Draw pattern `seed` into `areas` of the next free buffer and attach it; damage is the caller's."""

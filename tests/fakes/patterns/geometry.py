@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from tests.fakes.client import Proxy
-from tests.fakes.painting import Swapchain
 from tests.fakes.patterns.stage import HEIGHT, WIDTH, Stage
 from tests.fakes.windows import Rectangle
 
@@ -54,14 +53,12 @@ def _turned(x: int, y: int, transform: int, width: int, height: int) -> tuple[in
 def transforms(stage: Stage) -> Iterator[str]:
     """Every buffer transform with scale 1 and 2, damage in surface and in buffer coordinates."""
     surface = stage.surface
+    chain = stage.swapchain(WIDTH, HEIGHT)
     for scale in (1, 2):
         for transform in range(8):
-            chain = Swapchain(surface, [stage.buffer(WIDTH, HEIGHT) for _ in range(2)])
             surface.proxy.send("set_buffer_transform", transform)
             surface.proxy.send("set_buffer_scale", scale)
-            chain.draw([Rectangle(0, 0, WIDTH, HEIGHT)], seed=transform)
-            surface.damage_all()
-            surface.commit_and_show()
+            stage.settle(chain, seed=transform)
             yield f"transform {transform} scale {scale}"
             areas = [Rectangle(7, 3, 21, 50), Rectangle(0, 0, 1, 1), Rectangle(60, 55, 33, 1)]
             chain.draw([into_buffer(area, transform, scale) for area in areas], seed=30 + transform)
@@ -73,10 +70,10 @@ def transforms(stage: Stage) -> Iterator[str]:
             surface.damage_buffer(Rectangle(201, 33, 45, 87))
             surface.commit_and_show()
             yield f"transform {transform} scale {scale} buffer damage"
-            chain.destroy()
     surface.proxy.send("set_buffer_transform", _NORMAL)
     surface.proxy.send("set_buffer_scale", 1)
     yield from stage.plain("transforms undone")
+    chain.destroy()
 
 
 def viewports(stage: Stage) -> Iterator[str]:
@@ -92,8 +89,7 @@ def _cropped(stage: Stage, viewport: Proxy) -> Iterator[str]:
     chain = stage.swapchain(WIDTH, HEIGHT)
     viewport.send("set_source", 40 * _FIXED, 30 * _FIXED, 200 * _FIXED, 150 * _FIXED)
     viewport.send("set_destination", 200, 150)
-    stage.surface.damage_all()
-    stage.surface.commit_and_show()
+    stage.settle(chain, seed=8)
     yield "cropped"
     chain.draw([Rectangle(40 + 11, 30 + 13, 50, 60)], seed=9)
     stage.surface.damage(Rectangle(11, 13, 50, 60))
@@ -110,8 +106,7 @@ def _scaled(stage: Stage, viewport: Proxy) -> Iterator[str]:
     chain = stage.swapchain(WIDTH, HEIGHT)
     viewport.send("set_source", -_FIXED, -_FIXED, -_FIXED, -_FIXED)
     viewport.send("set_destination", WIDTH * 3 // 2, HEIGHT // 2)
-    stage.surface.damage_all()
-    stage.surface.commit_and_show()
+    stage.settle(chain, seed=11)
     yield "scaled"
     chain.draw([Rectangle(20, 40, 40, 80)], seed=12)
     stage.surface.damage(Rectangle(30, 20, 60, 40))
@@ -119,8 +114,7 @@ def _scaled(stage: Stage, viewport: Proxy) -> Iterator[str]:
     yield "scaled surface damage"
     # A height between two pixels stays set in Weston 10 when the viewport goes, and it aborts.
     viewport.send("set_source", 31 * _FIXED + 128, 17 * _FIXED + 64, 100 * _FIXED + 32, 77 * _FIXED)
-    stage.surface.damage_all()
-    stage.surface.commit_and_show()
+    stage.settle(chain, seed=14)
     yield "scaled from between the pixels"
     chain.draw([Rectangle(64, 40, 37, 19)], seed=13)
     stage.surface.damage_buffer(Rectangle(64, 40, 37, 19))

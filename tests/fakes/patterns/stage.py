@@ -65,12 +65,20 @@ class Stage:
         self.surface.commit_and_show()
 
     def swapchain(self, width: int, height: int, *, count: int = 2) -> Swapchain:
-        """Some buffers that are shown in turn; the first frame is on the screen."""
+        """Some buffers that are shown in turn, each of which has been on the screen."""
         chain = Swapchain(self.surface, [self.buffer(width, height) for _ in range(count)])
-        chain.draw([Rectangle(0, 0, width, height)], seed=1)
-        self.surface.damage_all()
-        self.surface.commit_and_show()
+        self.settle(chain, seed=1)
         return chain
+
+    def settle(self, chain: Swapchain, *, seed: int) -> None:
+        """Draw and show every buffer whole.
+
+        A proxy has copied all of each afterwards; from here on it depends on damage alone.
+        """
+        for _ in chain.buffers:
+            chain.draw([Rectangle(0, 0, chain.width, chain.height)], seed=seed)
+            self.surface.damage_all()
+            self.surface.commit_and_show()
 
     def reveal(self) -> None:
         """Make the compositor draw the window again, from the buffer that it has, without any damage."""
