@@ -1,8 +1,8 @@
 """The C core, as cffi gives it: `lib` with the functions of `core.h`, `ffi` for memory.
 
-`crossdomain.wire.native` and `crossdomain.bridge.copy` put safe Python objects
-around it; nothing else calls it.  The signatures are in `_core.pyi`.  Calls release
-the GIL; one walker must not be used by two threads at once.
+`crossdomain.wire.native`, `crossdomain.bridge.copy` and `crossdomain.native.system` put
+Python objects around it; nothing else calls it.  The signatures are in `_core.pyi`.
+Calls release the GIL; one walker must not be used by two threads at once.
 """
 
 from crossdomain.errors import EnvironmentFault
