@@ -43,8 +43,9 @@ MAX_HELD_FENCES: Final = 64
 MAX_EVENT_SIZE: Final = 65536
 """Bytes of one RECEIVE or READ, however large the guest's ring: what one read of the compositor gives."""
 
-MAX_PENDING_EVENTS: Final = 262144
-"""Bytes of events that wait for a guest's POLL before its compositor socket is read no more."""
+MAX_PENDING_EVENTS: Final = 4 << 20
+"""Bytes of events that wait for a guest's POLL before its compositor socket is read no more: the answers
+to 100,000 requests at once.  Less, and the compositor would end a client that is only slow to read."""
 
 MAX_OUTGOING: Final = 8 << 20
 """Bytes of requests that wait for the compositor: 100,000 small ones sent while it draws one slow frame."""

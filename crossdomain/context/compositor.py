@@ -25,6 +25,10 @@ CONNECT_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 0.01
 """Its queue of connections is full: no event tells when it has room again."""
 
+_TRUNCATED: Final = int(socket.MSG_CTRUNC)
+_RECEIVE_FLAGS: Final = int(socket.MSG_CMSG_CLOEXEC)
+_SEND_FLAGS: Final = int(socket.MSG_NOSIGNAL)
+
 _FD_SIZE: Final = array("i").itemsize
 _ANCILLARY_SIZE: Final = socket.CMSG_SPACE(253 * _FD_SIZE)
 """The kernel's SCM_MAX_FD: with space for all of them none can be lost."""
@@ -153,14 +157,14 @@ class CompositorSocket:
             return
         try:
             data, ancillary, flags, _address = self._connection.recvmsg(
-                READ_SIZE, _ANCILLARY_SIZE, socket.MSG_CMSG_CLOEXEC
+                READ_SIZE, _ANCILLARY_SIZE, _RECEIVE_FLAGS
             )
         except BlockingIOError:
             return
         except OSError:
             data, ancillary, flags = b"", [], 0
         fds = _received_fds(ancillary) if ancillary else []
-        if flags & socket.MSG_CTRUNC:
+        if flags & _TRUNCATED:
             close_all(fds)
             raise HostFault("the kernel lost fds of the compositor's")
         if data:
@@ -211,7 +215,7 @@ class CompositorSocket:
             return 0
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
         try:
-            sent = self._connection.sendmsg(buffers, ancillary, socket.MSG_NOSIGNAL)
+            sent = self._connection.sendmsg(buffers, ancillary, _SEND_FLAGS)
         except BlockingIOError:
             return 0
         except OSError:

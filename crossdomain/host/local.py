@@ -30,6 +30,10 @@ _log = logging.getLogger("crossdomain.host")
 _PACKETS_AT_ONCE: Final = 16
 """Packets that one client is served before the others get their turn."""
 
+_TRUNCATED: Final = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+_RECEIVE_FLAGS: Final = int(socket.MSG_CMSG_CLOEXEC)
+_SEND_FLAGS: Final = int(socket.MSG_NOSIGNAL)
+
 _FD_SIZE: Final = array("i").itemsize
 _ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_FD_SIZE)
 
@@ -211,7 +215,7 @@ class LocalConnection:
         for _ in range(_PACKETS_AT_ONCE):
             try:
                 size, ancillary, flags, _address = self._connection.recvmsg_into(
-                    [_scratch], _ANCILLARY_SIZE, socket.MSG_CMSG_CLOEXEC
+                    [_scratch], _ANCILLARY_SIZE, _RECEIVE_FLAGS
                 )
             except BlockingIOError:
                 return
@@ -232,7 +236,7 @@ class LocalConnection:
             return
         try:
             # The space for one fd is aligned, so that a second one may fit.
-            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or len(fds) > 1:
+            if flags & _TRUNCATED or len(fds) > 1:
                 raise LimitExceeded(f"a packet of more than {abi.MAX_PACKET} bytes or one fd")
             self._dispatch(data, fds)
         except (GuestFault, HostFault) as fault:
@@ -302,7 +306,7 @@ class LocalConnection:
     def _send(self, packet: bytes, fd: int) -> bool:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [fd]))] if fd >= 0 else []
         try:
-            self._connection.sendmsg([packet], ancillary, socket.MSG_NOSIGNAL)
+            self._connection.sendmsg([packet], ancillary, _SEND_FLAGS)
         except BlockingIOError:
             return False
         except OSError as error:

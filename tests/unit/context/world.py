@@ -224,11 +224,11 @@ class World:
 
     async def receive_bytes(self, size: int) -> bytes:
         """RECEIVEs joined until there are exactly `size` bytes."""
-        joined = b""
+        joined = bytearray()
         while len(joined) < size:
-            joined += bytes((await self.receive()).data)
+            joined += (await self.receive()).data
         assert len(joined) == size
-        return joined
+        return bytes(joined)
 
     def share(self, resource_id: int, size: int = 4096) -> tuple[HostMemory, Identifier]:
         """An attached blob of host memory, and how a SEND names it."""
