@@ -13,7 +13,7 @@ case ${1:-} in
 run) ;;
 test)
     # Tests show windows on the distribution's own Weston too, and measure waypipe beside us.
-    packages="$packages weston waypipe"
+    packages="$packages weston waypipe cpio"
     extra="[test]"
     ;;
 *)

@@ -248,6 +248,8 @@ class Agent:
     # The end.
 
     def _power_off(self) -> NoReturn:
+        if os.getpid() != 1:  # no machine of our own: what runs here is not ours to end
+            sys.exit(0)
         _end_all_processes()
         os.sync()
         os.execv("/bin/busybox", ["busybox", "poweroff", "-f"])

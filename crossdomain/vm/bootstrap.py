@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -159,22 +158,17 @@ class InstallMeter:
         return begin + share * min(1.0, self._steps / (3 * self._packages))
 
     def _note(self, line: str) -> None:
-        for word, doing in (
-            ("Get:", "downloading"),
-            ("Unpacking ", "unpacking"),
-            ("Setting up ", "setting up"),
-        ):
-            if line.startswith(word):
+        for pattern, doing in self._STEPS:
+            found = pattern.match(line)
+            if found is not None:
                 self._steps += 1
-                self.text = f"{doing} {self._name(line)}"
+                self.text = f"{doing} {found[1]}"
 
-    @staticmethod
-    def _name(line: str) -> str:
-        words = line.split()
-        if line.startswith("Get:"):
-            return words[4] if len(words) > 4 else ""
-        name = words[2] if line.startswith("Setting up") else words[1]
-        return name.partition(":")[0]
+    _STEPS: Final = (
+        (re.compile(r"Get:\d+ \S+ \S+ \S+ (\S+)"), "downloading"),
+        (re.compile(r"Unpacking ([^\s:]+)"), "unpacking"),
+        (re.compile(r"Setting up ([^\s:]+)"), "setting up"),
+    )
 
 
 def explain_failure(log: Path) -> EnvironmentFault:
@@ -197,10 +191,9 @@ def explain_failure(log: Path) -> EnvironmentFault:
                 f"the package mirror cannot be reached: {_shorten(line)}",
                 hint="check the network and apt's proxy: `apt update` has to work",
             )
-    return EnvironmentFault(
-        f"making the image failed: {_shorten(next(_complaints(lines), 'no message'))}",
-        hint=f"the whole log is {log}",
-    )
+    complaints = [line for line in lines if line.startswith(("E: ", "dpkg: error"))]
+    reason = _shorten((complaints or [line for line in lines if line.strip()] or ["no message"])[-1])
+    return EnvironmentFault(f"making the image failed: {reason}", hint=f"the whole log is {log}")
 
 
 _NO_NETWORK: Final = re.compile(
@@ -208,10 +201,6 @@ _NO_NETWORK: Final = re.compile(
     r"|Connection (timed out|refused|failed)|Network is unreachable|Failed to fetch"
     r"|does not have a Release file"
 )
-
-
-def _complaints(lines: list[str]) -> Iterator[str]:
-    return (line for line in lines if line.startswith(("E: ", "dpkg: error")))
 
 
 def _shorten(line: str) -> str:
