@@ -1,5 +1,6 @@
 """Fixtures for all tests, and the checks that a test leaves nothing behind."""
 
+import contextlib
 import gc
 import os
 import shutil
@@ -27,7 +28,8 @@ def child_processes() -> set[int]:
     """The pids of this process's children, those ended but not waited for included."""
     children: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
-        children.update(int(pid) for pid in (task / "children").read_text().split())
+        with contextlib.suppress(FileNotFoundError):  # a thread that ended since
+            children.update(int(pid) for pid in (task / "children").read_text().split())
     return children
 
 
