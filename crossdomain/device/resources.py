@@ -30,8 +30,7 @@ class GuestStorage:
         """`size` bytes over `entries`, which are checked now and again at each use.
 
         Raises:
-            GuestFault: they are not in guest memory.
-            CommandFault: they do not hold `size` bytes.
+            CommandFault: they are not in guest memory, or do not hold `size` bytes.
         """
         self._memory = memory
         self._size = size
@@ -51,11 +50,7 @@ class GuestStorage:
 
     def attach(self, entries: Entries) -> None:
         """Sets the pages; raises as the constructor."""
-        locate = self._memory.locate
-        for address, length in entries:
-            if not length:
-                raise bad_parameter("a run of 0 bytes")
-            locate(address, length)
+        self._check_entries(entries)
         ends = list(accumulate(length for _address, length in entries))
         if not ends or ends[-1] < self._size:
             raise bad_parameter(f"{ends[-1] if ends else 0} bytes of pages for a blob of {self._size}")
@@ -100,6 +95,16 @@ class GuestStorage:
         """
         self._check(offset, length)
         return b"".join(self._memory.read(address, run) for address, run in self._runs(offset, length))
+
+    def _check_entries(self, entries: Entries) -> None:
+        locate = self._memory.locate
+        try:
+            for address, length in entries:
+                if not length:
+                    raise bad_parameter("a run of 0 bytes")
+                locate(address, length)
+        except GuestFault as fault:
+            raise bad_parameter(str(fault)) from fault
 
     def _check(self, offset: int, length: int) -> None:
         if not self._entries:

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from crossdomain.abi import vhost_user as abi
-from tests.fakes.guest_driver import PATIENCE, GuestDriver, GuestQueue
+from tests.fakes.guest_driver import GuestDriver, GuestQueue
 from tests.fakes.guest_ram import PAGE, GuestRam, RamRegion
-from tests.fakes.vhost_socket import Received, VhostSocket
+from tests.fakes.vhost_socket import PATIENCE, Received, VhostSocket
 
 WINDOW_ADDRESS: Final = 0x80_0000_0000
 """Guest address of the PCI BAR that is the host-visible window."""
@@ -189,6 +189,11 @@ class FakeFrontend:
         for queue in self.driver.queues:
             self._loop.add_reader(queue.call, queue.on_call)
 
+    async def barrier(self) -> None:
+        """Waits until the back-end has handled all that it was sent."""
+        async with self._lock:
+            await self._number(abi.VHOST_USER_GET_FEATURES)
+
     async def stop_rings(self) -> None:
         """What QEMU sends when the VM pauses, and when the driver resets the device."""
         async with self._lock:
@@ -303,7 +308,7 @@ class FakeFrontend:
         while True:
             try:
                 message = await channel.read()
-            except (EOFError, ConnectionResetError):
+            except (EOFError, OSError):
                 return
             try:
                 await self.may_answer.wait()

@@ -10,8 +10,9 @@ from typing import Self
 
 from crossdomain.abi import cross_domain as protocol
 from tests.fakes.frontend import FakeFrontend
-from tests.fakes.guest_driver import PATIENCE, Response, parse_response
+from tests.fakes.guest_driver import Response, parse_response
 from tests.fakes.guest_ram import PAGE
+from tests.fakes.vhost_socket import PATIENCE
 
 
 class MappedBlob:

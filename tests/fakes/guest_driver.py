@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 from crossdomain.abi import virtio_gpu as abi
 from tests.fakes.guest_ram import PAGE, GuestRam
+from tests.fakes.vhost_socket import PATIENCE
 
 _NEXT, _WRITE, _INDIRECT = 1, 2, 4
 _DESC = struct.Struct("<QIHH")
-PATIENCE = 20.0
-"""Seconds after which an answer that does not come is a failed test."""
 
 
 class Response(NamedTuple):

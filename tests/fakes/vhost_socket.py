@@ -15,6 +15,8 @@ _HEADER = struct.Struct("<III")
 _VERSION = 1
 _REPLY = 4
 _NEED_REPLY = 8
+PATIENCE = 20.0
+"""Seconds after which an answer that does not come is a failed test."""
 
 
 class Received(NamedTuple):
@@ -89,14 +91,16 @@ class VhostSocket:
                 return
 
     def close(self) -> None:
-        """Hangs up."""
+        """Hangs up; may be called again."""
+        if self._connection.fileno() < 0:
+            return
         self._loop.remove_reader(self._connection)
         self._loop.remove_writer(self._connection)
         self._connection.close()
 
     async def _exchange(self, request: int, payload: bytes, fds: Sequence[int], flags: int) -> bytes:
         await self.write(request, payload, fds, flags=flags)
-        answer = await self.read()
+        answer = await asyncio.wait_for(self.read(), PATIENCE)
         assert answer.request == request, f"asked {request}, answered {answer.request}"
         assert answer.flags == _VERSION | _REPLY, f"flags {answer.flags:#x}"
         assert not answer.fds

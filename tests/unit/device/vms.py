@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 from crossdomain.device.session import GpuSession
 from tests.fakes.frontend import FakeFrontend
-from tests.fakes.guest_driver import PATIENCE, GuestDriver
+from tests.fakes.guest_driver import GuestDriver
 from tests.fakes.stub_context import StubHost
+from tests.fakes.vhost_socket import PATIENCE
 
 CAPSET: Final = bytes(range(32))
 WINDOW: Final = 1 << 22
