@@ -3,13 +3,16 @@
 The file is replaced as a whole, so that a reader never sees half of it.
 """
 
+import math
 import os
 import time
-from collections.abc import Iterable
+from collections import deque
 from typing import Final
 
 from launcher import log
 
+_MAX_LISTED: Final = 256
+"""Clients that are gone and still shown one by one: a launcher may live for months."""
 _STARTTIME_FIELD: Final = 19
 """Of /proc/self/stat after the process name's closing parenthesis, counted from 0 (proc(5): field 22)."""
 
@@ -35,17 +38,31 @@ class ClientStats:
         self.buffers[path] = self.buffers.get(path, 0) + 1
 
 
-class Stats:
-    """All clients' counters; those of clients that are gone stay in the sum and in the list."""
+    def add(self, other: "ClientStats") -> None:
+        """Adds another client's counters; the earlier first frame is kept."""
+        self.frames += other.frames
+        self.bytes_damaged += other.bytes_damaged
+        self.bytes_copied += other.bytes_copied
+        for path, count in other.buffers.items():
+            self.buffers[path] = self.buffers.get(path, 0) + count
+        if self.first_frame_s is None or (other.first_frame_s or math.inf) < self.first_frame_s:
+            self.first_frame_s = other.first_frame_s
 
-    __slots__ = ("_clients", "_path", "_process_start", "_start_s")
+
+class Stats:
+    """All clients' counters; those of clients that are gone stay in the sum."""
+
+    __slots__ = ("_clients", "_count", "_forgotten", "_gone", "_path", "_process_start", "_start_s")
 
     def __init__(self, path: str | None) -> None:
         """Counts from the process's start; `path` is the file to write, or None."""
         self._path = path
         self._process_start = _process_start()
         self._start_s = 0.0
+        self._count = 0
         self._clients: list[ClientStats] = []
+        self._gone: deque[ClientStats] = deque()
+        self._forgotten = ClientStats("")
 
     def elapsed(self) -> float:
         """Returns the seconds since the process was started, the interpreter's own start included."""
@@ -58,8 +75,24 @@ class Stats:
     def add_client(self, name: str) -> ClientStats:
         """Returns counters for a new client."""
         stats = ClientStats(name)
+        self._count += 1
         self._clients.append(stats)
         return stats
+
+    def client_gone(self, client: ClientStats) -> None:
+        """Its counters change no more."""
+        self._clients.remove(client)
+        self._gone.append(client)
+        if len(self._gone) > _MAX_LISTED:
+            self._forgotten.add(self._gone.popleft())
+
+    def totals(self) -> ClientStats:
+        """Returns the sum of all clients' counters."""
+        total = ClientStats("")
+        total.add(self._forgotten)
+        for client in (*self._gone, *self._clients):
+            total.add(client)
+        return total
 
     def first_frame(self, client: ClientStats) -> None:
         """The client showed its first frame."""
@@ -82,39 +115,24 @@ class Stats:
             log.warning(f"the counters can't be written to {self._path!r}: {error.strerror}")
 
     def _as_object(self) -> dict[str, object]:
-        buffers: dict[str, int] = {}
-        for client in self._clients:
-            for path, count in client.buffers.items():
-                buffers[path] = buffers.get(path, 0) + count
+        total = self.totals()
         return {
             "start_s": round(self._start_s, 4),
-            "first_frame_s": _rounded(_first(client.first_frame_s for client in self._clients)),
-            "clients": len(self._clients),
-            "frames": sum(client.frames for client in self._clients),
-            "bytes_damaged": sum(client.bytes_damaged for client in self._clients),
-            "bytes_copied": sum(client.bytes_copied for client in self._clients),
-            "buffers": buffers,
-            "per_client": [_client_object(client) for client in self._clients],
+            "clients": self._count,
+            **_counters(total),
+            "per_client": [{"name": client.name, **_counters(client)} for client in (*self._gone, *self._clients)],
         }
 
 
-def _client_object(client: ClientStats) -> dict[str, object]:
+def _counters(client: ClientStats) -> dict[str, object]:
+    first_frame_s = client.first_frame_s
     return {
-        "name": client.name,
-        "first_frame_s": _rounded(client.first_frame_s),
+        "first_frame_s": None if first_frame_s is None else round(first_frame_s, 4),
         "frames": client.frames,
         "bytes_damaged": client.bytes_damaged,
         "bytes_copied": client.bytes_copied,
         "buffers": client.buffers,
     }
-
-
-def _first(times: Iterable[float | None]) -> float | None:
-    return min((time_s for time_s in times if time_s is not None), default=None)
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 4)
 
 
 def _process_start() -> float:

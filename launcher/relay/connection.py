@@ -66,6 +66,7 @@ class Connection:
         self._channel = channel
         self._closed = closed
         self._state = _State.OPEN
+        self._all_stats = services.stats
         self._stats = services.stats.add_client(name)
         self._pipes = Pipes(services.loop, channel, self.guard)
         parts = Parts(self, services, channel, self._pipes, self._stats)
@@ -118,6 +119,7 @@ class Connection:
         self._leave_client()
         self._client.close()
         self._state = _State.CLOSED
+        self._all_stats.client_gone(self._stats)
         log.info("disconnected", client=self.name)
         self._closed()
 
