@@ -10,6 +10,7 @@ import fcntl
 import os
 import socket
 import stat
+from collections.abc import Mapping
 from typing import Final
 
 from crossdomain.errors import EnvironmentFault
@@ -27,7 +28,7 @@ class RuntimeDirectory:
 
     __slots__ = ("_own", "path")
 
-    def __init__(self, environment: "os._Environ[str] | dict[str, str]") -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         """Finds or creates the directory.
 
         Raises:

@@ -37,7 +37,6 @@ class ClientStats:
         """One more buffer goes that way."""
         self.buffers[path] = self.buffers.get(path, 0) + 1
 
-
     def add(self, other: "ClientStats") -> None:
         """Adds another client's counters; the earlier first frame is kept."""
         self.frames += other.frames
@@ -120,7 +119,9 @@ class Stats:
             "start_s": round(self._start_s, 4),
             "clients": self._count,
             **_counters(total),
-            "per_client": [{"name": client.name, **_counters(client)} for client in (*self._gone, *self._clients)],
+            "per_client": [
+                {"name": client.name, **_counters(client)} for client in (*self._gone, *self._clients)
+            ],
         }
 
 

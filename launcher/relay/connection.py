@@ -70,7 +70,7 @@ class Connection:
         self._stats = services.stats.add_client(name)
         self._pipes = Pipes(services.loop, channel, self.guard)
         parts = Parts(self, services, channel, self._pipes, self._stats)
-        self._parts = parts
+        self.parts = parts
         self._requests = parts.request_handlers
         self._events = parts.event_handlers
         self._walker = Walker(services.tables, parts.interest, strict=True)
@@ -226,7 +226,7 @@ class Connection:
         return walk.consumed
 
     def _request_handler(self, record: Record) -> RequestHandler:
-        return self._requests.get(record.interface << 16 | record.opcode, self._parts.refuse_request)
+        return self._requests.get(record.interface << 16 | record.opcode, self.parts.refuse_request)
 
     def _take_fds(self, record: Record) -> list[int]:
         fds = self._client.fds
@@ -304,7 +304,7 @@ class Connection:
         return walk.consumed
 
     def _event_handler(self, record: Record) -> EventHandler:
-        return self._events.get(record.interface << 16 | record.opcode, self._parts.refuse_event)
+        return self._events.get(record.interface << 16 | record.opcode, self.parts.refuse_event)
 
     def _take_identifiers(self, record: Record) -> list[Identifier]:
         if len(self._identifiers) < record.fds:
@@ -351,7 +351,7 @@ class Connection:
         if self._channel_events >= 0:
             self._loop.remove(self._channel_fd)
             self._channel_events = -1
-        self._parts.close()
+        self.parts.close()
         self._pipes.close()
         self._channel.close()
         self._to_host.clear()

@@ -176,7 +176,7 @@ class RelayedClient:
             tables=TABLES,
             policy=policy.load(),
             stats=self.stats,
-            open_channel=lambda _name: self.channel,
+            open_channel=self._open,
             trace=False,
         )
         self.socket, theirs = socket.socketpair()
@@ -185,6 +185,9 @@ class RelayedClient:
             services, ClientSocket(theirs), self.channel, "test[1]", self._handle_closed
         )
         self._next_id = 2
+
+    def _open(self, _client: str) -> FakeChannel:
+        return self.channel
 
     def _handle_closed(self) -> None:
         self.closed = True

@@ -52,7 +52,9 @@ class Drawing:
         """Draw the whole buffer at `offset` in one colour."""
         os.pwrite(self.fd, bytes([byte]) * BUFFER_SIZE, offset)
 
-    def commit(self, buffer: int | None, *damage: tuple[int, int, int, int], scale: int | None = None) -> None:
+    def commit(
+        self, buffer: int | None, *damage: tuple[int, int, int, int], scale: int | None = None
+    ) -> None:
         """Commit a buffer (None: no attach) with damage in px of the buffer."""
         messages: list[bytes] = []
         if buffer is not None:
@@ -280,7 +282,7 @@ def test_a_grown_pool_has_room_for_more_buffers(client: RelayedClient, drawing: 
     assert drawing.mirror(0) == b"\7" * BUFFER_SIZE
 
 
-def test_a_huge_sparse_pool_costs_what_its_buffers_are(client: RelayedClient, drawing: Drawing) -> None:
+def test_a_huge_sparse_pool_costs_what_its_buffers_are(drawing: Drawing) -> None:
     os.ftruncate(drawing.fd, 512 << 20)
     drawing.pool = drawing.create_pool(512 << 20)
     buffer = drawing.create_buffer(offset=(512 << 20) - BUFFER_SIZE)
@@ -322,7 +324,9 @@ def test_a_pool_does_not_shrink(client: RelayedClient, drawing: Drawing) -> None
     assert error_code(client.hear()) == INVALID_FD
 
 
-@pytest.mark.parametrize(("offset", "width"), [(-1, WIDTH), (2 * BUFFER_SIZE, WIDTH), (0, 0), (0, STRIDE + 1)])
+@pytest.mark.parametrize(
+    ("offset", "width"), [(-1, WIDTH), (2 * BUFFER_SIZE, WIDTH), (0, 0), (0, STRIDE + 1)]
+)
 def test_a_buffer_outside_of_its_pool_is_refused(
     client: RelayedClient, drawing: Drawing, offset: int, width: int
 ) -> None:
@@ -355,12 +359,14 @@ def test_damage_of_a_client_that_never_commits_stays_bounded(client: RelayedClie
     buffer = drawing.create_buffer()
     drawing.commit(buffer, (0, 0, WIDTH, HEIGHT))
     drawing.fill(7)
-    damage = [request("wl_surface", "damage_buffer", drawing.surface, n % WIDTH, 1, 1, 1) for n in range(3000)]
+    damage = [
+        request("wl_surface", "damage_buffer", drawing.surface, n % WIDTH, 1, 1, 1) for n in range(3000)
+    ]
     client.say(*damage, request("wl_surface", "commit", drawing.surface))
     assert drawing.mirror(0) == bytes(STRIDE) + b"\7" * STRIDE + bytes(6 * STRIDE)
 
 
-def test_a_commit_without_a_buffer_makes_the_next_one_whole(client: RelayedClient, drawing: Drawing) -> None:
+def test_a_commit_without_a_buffer_makes_the_next_one_whole(drawing: Drawing) -> None:
     buffer = drawing.create_buffer()
     drawing.commit(buffer, (0, 0, WIDTH, HEIGHT))
     drawing.commit(0)

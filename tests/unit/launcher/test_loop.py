@@ -1,0 +1,70 @@
+"""The event loop."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+from launcher.loop import READABLE, Loop
+
+
+@pytest.fixture
+def loop() -> Generator[Loop]:
+    made = Loop()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pipe() -> Generator[tuple[int, int]]:
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_ready_fd_is_handled_until_the_loop_is_stopped(loop: Loop, pipe: tuple[int, int]) -> None:
+    seen: list[bytes] = []
+
+    def handle(_events: int) -> None:
+        seen.append(os.read(pipe[0], 1))
+        if len(seen) == 2:
+            loop.stop()
+
+    loop.add(pipe[0], READABLE, handle)
+    os.write(pipe[1], b"ab")
+    loop.run()
+    assert seen == [b"a", b"b"]
+
+
+def test_what_a_handler_removes_is_not_called_in_the_same_round(loop: Loop, pipe: tuple[int, int]) -> None:
+    other_reading, other_writing = os.pipe()
+    called: list[int] = []
+
+    def handler(own: int, other: int) -> None:
+        called.append(own)
+        os.read(own, 1)
+        loop.remove(other)
+
+    loop.add(pipe[0], READABLE, lambda _events: handler(pipe[0], other_reading))
+    loop.add(other_reading, READABLE, lambda _events: handler(other_reading, pipe[0]))
+    os.write(pipe[1], b"x")
+    os.write(other_writing, b"x")
+    loop.drain(lambda: not called, 5)
+    loop.remove(called[0])
+    assert len(set(called)) == 1
+    os.close(other_reading)
+    os.close(other_writing)
+
+
+def test_drain_returns_when_nothing_is_ready(loop: Loop, pipe: tuple[int, int]) -> None:
+    loop.add(pipe[0], READABLE, lambda _events: None)
+    loop.drain(lambda: False, 1000)
+
+
+def test_drain_waits_while_somebody_is_busy(loop: Loop, pipe: tuple[int, int]) -> None:
+    seen: list[bytes] = []
+    loop.add(pipe[0], READABLE, lambda _events: seen.append(os.read(pipe[0], 1)))
+    os.write(pipe[1], b"x")
+    loop.drain(lambda: not seen, 1000)
+    assert seen == [b"x"]

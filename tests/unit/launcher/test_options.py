@@ -1,0 +1,61 @@
+"""The command line."""
+
+import pytest
+
+from launcher.log import Level
+from launcher.options import ChannelChoice, UsageError, parse, parse_channel
+
+
+def test_everything_after_the_application_is_its_own() -> None:
+    options = parse(["--wait", "foot", "--trace", "-e", "--", "x"])
+    assert options.command == ("foot", "--trace", "-e", "--", "x")
+    assert options.wait
+    assert not options.trace
+
+
+def test_two_dashes_end_our_options() -> None:
+    assert parse(["--", "--strange-name", "--"]).command == ("--strange-name", "--")
+
+
+def test_defaults() -> None:
+    options = parse(["app"])
+    assert options.channel == ChannelChoice("auto", "")
+    assert options.socket is None
+    assert options.stats is None
+    assert options.level is Level.WARNING
+    assert not options.wait
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("auto", ChannelChoice("auto", "")),
+        ("virtgpu", ChannelChoice("virtgpu", "")),
+        ("virtgpu:/dev/dri/renderD129", ChannelChoice("virtgpu", "/dev/dri/renderD129")),
+        ("local:/run/a:b", ChannelChoice("local", "/run/a:b")),
+    ],
+)
+def test_ways_to_the_host(text: str, choice: ChannelChoice) -> None:
+    assert parse_channel(text) == choice
+
+
+@pytest.mark.parametrize("text", ["", "local", "local:", "virtgpu:", "auto:x", "tcp:host"])
+def test_no_way_to_the_host(text: str) -> None:
+    with pytest.raises(UsageError, match="--channel"):
+        parse_channel(text)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--"], ["--bogus", "app"], ["--stats"], ["--log-level", "loud", "app"], ["--wai", "app"]],
+)
+def test_nonsense_is_a_usage_error(arguments: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse(arguments)
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("crossdomain-run ")
