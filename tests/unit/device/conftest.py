@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.unit.device.vms import Vm, running_vm
+from tests.fakes.stub_vm import Vm, running_vm
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from crossdomain.errors import HostFault
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import parse_response
 from tests.fakes.stub_context import StubHost
+from tests.fakes.stub_vm import PAGE, Vm, running_vm, serve
 from tests.fakes.vhost_socket import PATIENCE
 from tests.unit.device.test_window import make_blob, post_map, type_of
-from tests.unit.device.vms import PAGE, Vm, running_vm, serve
 
 
 async def test_the_features_that_linux_needs_are_offered(vm: Vm) -> None:
