@@ -365,13 +365,23 @@ class Context:
             self._guard(lambda: outbox.wake(source))
 
     def _guard(self, call: Callable[[], None]) -> None:
-        """Runs what may find a fault; the fault ends this client and nobody else."""
+        """Runs what may find a fault; the fault ends this client and nobody else.
+
+        So does a mistake of ours, which goes on to the loop's exception handler.
+        """
+        mistaken = True
         try:
             call()
+            mistaken = False
         except (GuestFault, HostFault) as fault:
             self._fail(fault)
+            mistaken = False
         except OSError as error:
             self._fail(HostFault(f"{type(error).__name__}: {error.strerror}"))
+            mistaken = False
+        finally:
+            if mistaken:
+                self._end("internal error", logging.ERROR)
 
     def _fail(self, fault: GuestFault | HostFault) -> None:
         if self._over:

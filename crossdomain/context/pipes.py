@@ -123,9 +123,9 @@ class WritePipe:
 
     def write(self, data: memoryview, *, hang_up: bool) -> None:
         """Queues `data`, and writes what the reader takes now."""
-        if self._fd < 0:
+        if self._fd < 0 or self._ending:
             return
-        self._ending = self._ending or hang_up
+        self._ending = hang_up
         flushed = not self._queue
         self._queue += data
         if flushed:

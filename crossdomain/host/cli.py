@@ -3,13 +3,13 @@
 import argparse
 import asyncio
 import contextlib
-import importlib
 import os
 import shlex
 import signal
 import socket
 from pathlib import Path
 
+from crossdomain.device.qemu import qemu_arguments
 from crossdomain.host import logs
 from crossdomain.host.daemon import Configuration, Daemon
 from crossdomain.host.paths import compositor_socket, default_gpu_socket, default_local_socket
@@ -68,8 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     gpu_socket = _absolute(arguments.socket or default_gpu_socket())
     if arguments.qemu_args:
-        qemu = importlib.import_module("crossdomain.device.qemu")
-        print(shlex.join(qemu.qemu_arguments(gpu_socket)))
+        print(shlex.join(qemu_arguments(gpu_socket)))
         return 0
     configuration = Configuration(
         gpu_socket=gpu_socket,

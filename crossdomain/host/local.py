@@ -222,11 +222,15 @@ class LocalConnection:
             except OSError:
                 size, ancillary, flags = 0, [], 0
             fds = _received_fds(ancillary) if ancillary else []
+            handled = False
             try:
                 self._handle_packet(bytes(_scratch[:size]), fds, flags)
+                handled = True
             finally:
                 for fd in fds:
                     os.close(fd)
+                if not handled:  # a mistake of ours: the loop logs it, this client pays
+                    self.close()
             if self._closed or self._replies:
                 return
 

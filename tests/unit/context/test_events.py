@@ -154,6 +154,17 @@ async def test_253_fds_with_one_byte_stream_are_split_over_many_receives(keyboar
     assert counts == [28] * 9 + [1]
 
 
+async def test_what_is_hidden_from_the_guest_does_not_shift_its_fds(keyboard: World) -> None:
+    hidden = event("wl_registry", "global", 2, 9, "made_up_manager", 1)
+    fd = file_of(b"x")
+    keyboard.host.send(hidden + b"".join(keymap(number) for number in range(29)), [fd] * 29)
+    os.close(fd)
+    received = await keyboard.receive()
+    assert len(received.identifiers) == 28
+    assert received.data == b"".join(keymap(number) for number in range(28))
+    assert await keyboard.receive_data() == keymap(28)
+
+
 async def test_fds_that_come_before_their_message_wait_for_it(keyboard: World) -> None:
     fd = file_of(b"early")
     keyboard.host.send(keymap(5)[:9], [fd])

@@ -313,6 +313,13 @@ class TestFromGuestToHost:
         await offered.host.wait_until_gone()
         os.close(fd)
 
+    async def test_nothing_revives_a_pipe_that_the_guest_hung_up(self, offered: World) -> None:
+        identifier, fd = await copy(offered)
+        write(offered, identifier, bytes(2 * PIPE_WINDOW), hang_up=True)
+        write(offered, identifier, b"more")
+        assert len(await wait_for_end_of(fd)) == 2 * PIPE_WINDOW
+        os.close(fd)
+
     async def test_a_reader_that_leaves_costs_only_its_pipe(self, offered: World) -> None:
         identifier, fd = await copy(offered)
         os.close(fd)
@@ -398,11 +405,12 @@ class TestFromGuestToHost:
     async def test_a_paste_into_a_file_goes_into_the_file(self, offered: World) -> None:
         """Some programs hand their standard output to the compositor, whatever it is."""
         fd = os.memfd_create("output")
+        os.write(fd, b"before, ")
         offered.host.send(event("wl_data_source", "send", 6, "text/plain", None), [fd])
         (identifier,) = (await offered.receive()).identifiers
         write(offered, identifier.identifier, b"hello ")
         write(offered, identifier.identifier, b"file", hang_up=True)
-        assert os.pread(fd, 100, 0) == b"hello file"
+        assert os.pread(fd, 100, 0) == b"before, hello file"
         os.close(fd)
 
     async def test_a_shared_write_end_stays_blocking_for_the_others(self, offered: World) -> None:
