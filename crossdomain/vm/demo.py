@@ -25,7 +25,7 @@ _SHOW_SECONDS: Final = 120.0
 """Time for all applications to draw; emulated, GTK takes the longest, some 20 seconds."""
 
 _POLL_SECONDS: Final = 0.5
-_SIZE: Final = (1480, 900)
+_SIZE: Final = (1660, 740)
 _MARGIN: Final = 40
 
 _SHELL: Final = (
@@ -189,6 +189,7 @@ async def _versions(session: Session) -> dict[str, str]:
 
 def arrange(weston: HeadlessWeston, apps: list[App]) -> None:
     """Put the applications' windows side by side, in columns, so that none hides another."""
+    weston.seat.move_pointer(weston.width - 1, weston.height - 1)
     x = y = _MARGIN
     column = 0
     for app in apps:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from crossdomain.errors import EnvironmentFault, HostFault
 from crossdomain.vm import root, seat
@@ -51,6 +51,7 @@ class HeadlessWeston:
         width: of the one output, px.
         height: of the one output, px.
         background: colour of the desktop, 0xRRGGBB.
+        shell: "desktop", or "kiosk", which gives each window the whole output.
         log: file for Weston's log and WAYLAND_DEBUG; in the runtime directory where None.
         extra: further arguments for Weston.
     """
@@ -62,6 +63,7 @@ class HeadlessWeston:
         width: int = 1280,
         height: int = 800,
         background: int = 0x305070,
+        shell: Literal["desktop", "kiosk"] = "desktop",
         log: Path | None = None,
         extra: Sequence[str] = (),
     ) -> None:
@@ -69,6 +71,7 @@ class HeadlessWeston:
         self.width = width
         self.height = height
         self._background = background
+        self._shell = shell
         self._extra = tuple(extra)
         self.runtime_directory = Path(tempfile.mkdtemp(prefix="crossdomain-weston-"))
         self.log = log or self.runtime_directory / "weston.log"
@@ -197,7 +200,7 @@ class HeadlessWeston:
         return [
             "weston", f"--socket={self.display}", f"--config={configuration}", "--idle-time=0",
             "--backend=headless", "--renderer=pixman", f"--width={self.width}", f"--height={self.height}",
-            f"--modules={module}", "--debug", *self._extra,
+            f"--shell={self._shell}", f"--modules={module}", "--debug", *self._extra,
         ]  # fmt: skip
 
     def _running(self) -> subprocess.Popen[bytes]:

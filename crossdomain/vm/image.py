@@ -27,6 +27,7 @@ PACKAGES: Final = (
     "qemu-system-x86", "linux-image-amd64", "busybox-static", "kmod", "erofs-utils",
     "weston", "libweston-14-dev", "foot", "gtk-4-examples", "wayland-utils", "wl-clipboard",
     "python3", "python3-cffi-backend", "python3-pywayland",
+    "xwayland", "xterm", "xclip", "x11-apps", "x11-utils", "xfonts-base", "python3-xlib", "python3-pil",
     "dbus-daemon", "fonts-dejavu-core", "xkb-data", "procps",
 )  # fmt: skip
 """What every image holds: the VMM, the guest's kernel, a compositor, and applications to try."""

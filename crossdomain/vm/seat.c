@@ -134,10 +134,11 @@ static void list_views(struct control *control)
     wl_list_for_each(view, &control->compositor->view_list, link) {
         char label[256] = "";
         struct weston_surface *surface = view->surface;
-        struct weston_coord_global at =
-            weston_coord_surface_to_global(view, weston_coord_surface(0, 0, surface));
+        struct weston_coord_global at;
         int length;
 
+        weston_view_update_transform(view); /* it was moved since the last repaint, perhaps */
+        at = weston_coord_surface_to_global(view, weston_coord_surface(0, 0, surface));
         if (surface->get_label)
             surface->get_label(surface, label, sizeof label);
         for (char *c = label; *c; c++)
