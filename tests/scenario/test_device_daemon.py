@@ -1,0 +1,328 @@
+"""Guests on the real daemon: a fake VM, the device and the contexts as they are shipped, a real Weston."""
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crossdomain.abi import cross_domain as protocol
+from crossdomain.abi import virtio_gpu as abi
+from crossdomain.abi.cross_domain import Identifier, IdentifierType, ReadWrite, SendReceive
+from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.endpoint import Endpoint
+from tests.fakes.frontend import FakeFrontend
+from tests.fakes.guest_context import GuestContext
+from tests.fakes.weston import Weston, wait_until
+from tests.unit.context.world import event, request
+
+PAGE = 4096
+WIDTH, HEIGHT = 200, 100
+XRGB8888 = 1
+DEADLINE = 30.0
+
+
+@pytest.fixture
+def folder(runtime_dir: Path) -> Path:
+    """For one daemon's sockets and log."""
+    made = runtime_dir / "daemon"
+    made.mkdir(mode=0o700)
+    return made
+
+
+@pytest.fixture
+def daemon(folder: Path, weston: Weston) -> Generator[RunningDaemon]:
+    """A daemon on the real Weston."""
+    with running_daemon(folder, weston.socket_path) as running:
+        yield running
+        running.assert_alive()
+        assert "Traceback" not in running.log
+
+
+@asynccontextmanager
+async def booted(daemon: RunningDaemon) -> AsyncGenerator[FakeFrontend]:
+    """A VM on the daemon, as QEMU connects one."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(str(daemon.gpu_socket))
+    async with FakeFrontend(connection, ram_size=16 << 20) as vm:
+        yield vm
+
+
+class WaylandGuest:
+    """A Wayland client that speaks through a context of its own."""
+
+    def __init__(self, context: GuestContext) -> None:
+        self.context = context
+        self.globals: dict[str, tuple[int, int]] = {}
+        self.seen: list[tuple[int, int, bytes]] = []
+        """Object, opcode and arguments of every event."""
+        self._stream = b""
+
+    async def send(self, *messages: bytes, identifiers: tuple[Identifier, ...] = ()) -> None:
+        """Sends requests in one SEND."""
+        assert (await self.context.send(b"".join(messages), identifiers)).ok
+
+    async def wait_for(self, object_id: int, opcode: int) -> bytes:
+        """Reads events until that one has come; its arguments."""
+        while True:
+            for index, (sender, code, arguments) in enumerate(self.seen):
+                if (sender, code) == (object_id, opcode):
+                    del self.seen[index]
+                    return arguments
+            await self._read()
+
+    async def round_trip(self, callback: int) -> None:
+        """wl_display.sync with a fresh object id."""
+        await self.send(request("wl_display", "sync", 1, callback))
+        await self.wait_for(callback, 0)
+
+    async def list_globals(self) -> None:
+        """Gets the registry as object 2, with object 3 for the callback."""
+        await self.send(request("wl_display", "get_registry", 1, 2))
+        await self.round_trip(3)
+        for sender, opcode, arguments in self.seen:
+            if (sender, opcode) == (2, 0):
+                name, length = struct.unpack_from("<II", arguments)
+                interface = arguments[8 : 8 + length - 1].decode()
+                (version,) = struct.unpack_from("<I", arguments, 8 + (length + 3) // 4 * 4)
+                self.globals[interface] = (name, version)
+
+    def bind(self, interface: str, version: int, new_id: int) -> bytes:
+        """wl_registry.bind."""
+        return request("wl_registry", "bind", 2, self.globals[interface][0], interface, version, new_id)
+
+    async def _read(self) -> None:
+        received = await self.context.next_event()
+        assert isinstance(received, SendReceive)
+        assert received.data, "the compositor hung up"
+        self._stream += bytes(received.data)
+        while len(self._stream) >= 8:
+            sender, code = struct.unpack_from("<II", self._stream)
+            size = code >> 16
+            if len(self._stream) < size:
+                return
+            self.seen.append((sender, code & 0xFFFF, self._stream[8:size]))
+            self._stream = self._stream[size:]
+
+
+async def show_window(guest: WaylandGuest, pixel: int) -> None:
+    """Shows a window full of one XRGB pixel at the output's corner, and returns when it is shown."""
+    await guest.list_globals()
+    size = WIDTH * HEIGHT * 4
+    pool = await guest.context.allocate(size)
+    pool.view[:size] = struct.pack("<I", pixel) * (WIDTH * HEIGHT)
+    await guest.send(
+        guest.bind("wl_compositor", 4, 4),
+        guest.bind("wl_shm", 1, 5),
+        guest.bind("xdg_wm_base", 1, 6),
+        request("wl_compositor", "create_surface", 4, 7),
+        request("xdg_wm_base", "get_xdg_surface", 6, 8, 7),
+        request("xdg_surface", "get_toplevel", 8, 9),
+        request("xdg_toplevel", "set_fullscreen", 9, 0),
+        request("wl_surface", "commit", 7),
+    )
+    serial = struct.unpack("<I", await guest.wait_for(8, 0))[0]
+    blob = Identifier(pool.resource_id, IdentifierType.VIRTGPU_BLOB, pool.size)
+    await guest.send(request("wl_shm", "create_pool", 5, 10, None, size), identifiers=(blob,))
+    await guest.send(
+        request("wl_shm_pool", "create_buffer", 10, 11, 0, WIDTH, HEIGHT, WIDTH * 4, XRGB8888),
+        request("xdg_surface", "ack_configure", 8, serial),
+        request("wl_surface", "attach", 7, 11, 0, 0),
+        request("wl_surface", "damage", 7, 0, 0, WIDTH, HEIGHT),
+        request("wl_surface", "frame", 7, 12),
+        request("wl_surface", "commit", 7),
+    )
+    await guest.wait_for(12, 0)
+
+
+async def test_a_guests_window_is_on_the_screen(daemon: RunningDaemon, weston: Weston) -> None:
+    async with booted(daemon) as vm:
+        guest = WaylandGuest(await GuestContext.open(vm, 1, name=b"window"))
+        await show_window(guest, 0xFF3366BC)
+        # It is centred, and black around.
+        shot = await asyncio.to_thread(weston.screenshot)
+        found = np.argwhere((shot == (0x33, 0x66, 0xBC)).all(axis=2))
+        assert len(found) == WIDTH * HEIGHT
+        (top, left), (bottom, right) = found.min(axis=0), found.max(axis=0)
+        assert (bottom - top + 1, right - left + 1) == (HEIGHT, WIDTH)
+
+
+async def test_two_vms_show_their_windows_through_one_daemon(daemon: RunningDaemon) -> None:
+    async with booted(daemon) as one, booted(daemon) as other:
+        guests = [WaylandGuest(await GuestContext.open(vm, 1)) for vm in (one, other)]
+        for guest in guests:
+            await show_window(guest, 0xFF00FF00)
+        assert [len(vm["clients"]) for vm in daemon.status()["vms"]] == [1, 1]
+
+
+async def test_a_guest_lists_globals_in_a_large_ring(daemon: RunningDaemon) -> None:
+    async with booted(daemon) as vm:
+        guest = WaylandGuest(await GuestContext.open(vm, 1, ring_pages=4))
+        await guest.list_globals()
+        assert {"wl_compositor", "wl_shm", "xdg_wm_base"} <= guest.globals.keys()
+
+
+async def test_two_hundred_guest_programs_leave_nothing_behind(daemon: RunningDaemon) -> None:
+    async with booted(daemon) as vm:
+        for number in range(1, 21):
+            await run_program(vm, number)
+        before = daemon.footprint
+        for number in range(21, 221):
+            await run_program(vm, number)
+        after = daemon.footprint
+        assert daemon.status()["vms"][0]["clients"] == []
+        assert after.fds == before.fds
+        assert after.shared == before.shared
+        assert after.mappings <= before.mappings + 8
+        assert after.resident <= before.resident + (2 << 20)
+
+
+async def run_program(vm: FakeFrontend, number: int) -> None:
+    """A program that lists the globals, maps 64 KiB, and ends with a POLL outstanding."""
+    guest = WaylandGuest(await GuestContext.open(vm, number))
+    await guest.list_globals()
+    blob = await guest.context.allocate(1 << 16)
+    blob.view[:] = b"x" * len(blob.view)
+    await blob.destroy()
+    await guest.context.close()
+
+
+async def test_twenty_programs_at_once(daemon: RunningDaemon) -> None:
+    async with booted(daemon) as vm:
+        guests = [WaylandGuest(await GuestContext.open(vm, number)) for number in range(1, 21)]
+        await asyncio.gather(*(guest.list_globals() for guest in guests))
+        assert all("wl_shm" in guest.globals for guest in guests)
+        assert len(daemon.status()["vms"][0]["clients"]) == 20
+
+
+async def test_a_vm_that_dies_is_forgotten_and_the_next_is_served(daemon: RunningDaemon) -> None:
+    before = daemon.footprint.fds
+    for _ in range(3):
+        async with booted(daemon) as vm:
+            guest = WaylandGuest(await GuestContext.open(vm, 1))
+            await guest.list_globals()
+            await guest.context.allocate(1 << 16)
+            await vm.hang_up()
+        wait_until(lambda: daemon.status()["vms"] == [], seconds=DEADLINE, what="the VM gone")
+    assert daemon.footprint.fds == before
+
+
+async def test_a_guest_that_reboots_finds_a_fresh_device(daemon: RunningDaemon) -> None:
+    async with booted(daemon) as vm:
+        for _ in range(3):
+            guest = WaylandGuest(await GuestContext.open(vm, 1))
+            await guest.list_globals()
+            await guest.context.allocate(1 << 16)
+            await vm.reset()
+            assert daemon.status()["vms"][0]["clients"] == []
+
+
+async def test_a_paused_vm_goes_on_with_its_windows(daemon: RunningDaemon) -> None:
+    async with booted(daemon) as vm:
+        guest = WaylandGuest(await GuestContext.open(vm, 1))
+        await guest.list_globals()
+        await vm.stop_rings()
+        await vm.start_driver()
+        await guest.round_trip(4)
+
+
+async def test_every_mistake_of_a_guest_is_answered_and_costs_only_itself(daemon: RunningDaemon) -> None:
+    async with booted(daemon) as vm:
+        driver = vm.driver
+        good = WaylandGuest(await GuestContext.open(vm, 1))
+        bad = await GuestContext.open(vm, 2)
+        refused = [
+            await driver.command(0x999),
+            await driver.ctx_create(1),
+            await driver.ctx_create(3, context_init=1),
+            await driver.ctx_destroy(9),
+            await driver.create_host_blob(77, PAGE, ctx_id=1, blob_id=4711),
+            await driver.create_guest_blob(77, PAGE, [(1 << 50, PAGE)]),
+            await driver.map_blob(good.context.channel_ring, 0),
+            await driver.resource_unref(99),
+            await driver.ctx_attach_resource(1, 99),
+            await driver.submit_3d(9, b""),
+            await bad.submit(b"\xff" * 7),
+            await bad.submit(protocol.encode_init(bad.query_ring, bad.channel_ring)),
+        ]
+        assert [hex(r.type) for r in refused if r.type < abi.VIRTIO_GPU_RESP_ERR_UNSPEC] == []
+        await good.list_globals()
+
+
+@pytest.fixture
+def stage(folder: Path) -> Generator[tuple[RunningDaemon, socket.socket]]:
+    """A daemon whose compositor is the test: what it connects to is to be accepted."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        display = folder.parent / "wayland-test"
+        listener.bind(str(display))
+        listener.listen()
+        listener.settimeout(DEADLINE)
+        with running_daemon(folder, display) as running:
+            listener.accept()[0].close()  # the daemon looked whether a compositor is there
+            yield running, listener
+            running.assert_alive()
+            assert "Traceback" not in running.log
+
+
+async def accept(listener: socket.socket) -> Endpoint:
+    """The compositor's end of the next guest's connection."""
+    connection, _address = await asyncio.to_thread(listener.accept)
+    return Endpoint(connection)
+
+
+async def test_a_keymap_of_the_compositor_is_read_in_the_guest(
+    stage: tuple[RunningDaemon, socket.socket],
+) -> None:
+    daemon, listener = stage
+    text = b"xkb_keymap { many keys };\0" * 500
+    async with booted(daemon) as vm:
+        context = await GuestContext.open(vm, 1)
+        with closing(await accept(listener)) as host:
+            await context.send(request("wl_display", "get_registry", 1, 2))
+            host.send_raw(event("wl_registry", "global", 2, 1, "wl_seat", 5))
+            await context.next_event()
+            await context.send(
+                request("wl_registry", "bind", 2, 1, "wl_seat", 5, 3)
+                + request("wl_seat", "get_keyboard", 3, 4)
+            )
+            keymap = os.memfd_create("keymap", os.MFD_CLOEXEC)
+            os.write(keymap, text)
+            host.send_raw(event("wl_keyboard", "keymap", 4, 1, None, len(text)), [keymap])
+            os.close(keymap)
+            received = await context.next_event()
+            assert isinstance(received, SendReceive)
+            ((identifier, kind, size),) = received.identifiers
+            assert (kind, size) == (IdentifierType.VIRTGPU_BLOB, len(text))
+            blob = await context.open_blob(identifier, size)
+            assert blob.view[: len(text)] == text
+            await blob.destroy()
+
+
+async def test_a_compositor_that_dies_is_a_hang_up_in_the_guest(
+    stage: tuple[RunningDaemon, socket.socket],
+) -> None:
+    daemon, listener = stage
+    async with booted(daemon) as vm:
+        context = await GuestContext.open(vm, 1)
+        (await accept(listener)).close()
+        hang_up = await context.next_event()
+        assert isinstance(hang_up, SendReceive | ReadWrite)
+        assert bytes(hang_up.data) == b""
+        # Once, and the context can still be ended.
+        await context.close()
+        assert daemon.status()["vms"][0]["clients"] == []
+
+
+async def test_stopping_the_daemon_hangs_up_on_its_vms(folder: Path, weston: Weston) -> None:
+    with running_daemon(folder, weston.socket_path) as daemon:
+        async with booted(daemon) as vm:
+            assert (await vm.driver.get_capset_info()).ok
+            daemon.process.send_signal(signal.SIGTERM)
+            await vm.main.wait_for_hang_up()
+        assert await asyncio.to_thread(daemon.process.wait, DEADLINE) == 0
