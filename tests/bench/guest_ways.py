@@ -4,7 +4,6 @@ Both are the same version, out of the VM's image, so that only the way differs.
 """
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from crossdomain.vm import image, kvm
-from crossdomain.vm.guest import GuestProcess
+from crossdomain.vm.guest import Completed, GuestProcess
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.machine import Machine, MachineConfig
 from tests.bench import processes
@@ -20,7 +19,6 @@ from tests.bench.client_run import ClientProcess
 from tests.bench.host_ways import Daemon, running_daemon
 
 _CLIENT: Final = "/tmp/bench-client"
-_STATS: Final = "/tmp/bench-stats.json"
 _DISPLAY: Final = "bench"
 
 _WESTON_ARGUMENTS: Final = (
@@ -45,6 +43,7 @@ focus-animation=none
 """
 
 _SERVES_SECONDS: Final = 60.0
+_RUN_SECONDS: Final = 180.0
 
 _MEMORY_MIB: Final = 2048
 """A Weston with a 1920x1080 screen and the client's buffers besides the system's files in memory."""
@@ -108,8 +107,7 @@ class ThroughVm:
 
     async def start(self, arguments: Sequence[str]) -> GuestClient:
         """Starts the client below a launcher of its own."""
-        command = ["crossdomain-run", "--stats", _STATS, "--", _CLIENT, *arguments]
-        return GuestClient(await self._machine.spawn(command))
+        return GuestClient(await self._machine.spawn(["crossdomain-run", "--", _CLIENT, *arguments]))
 
     def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
         """The daemon and the compositor; the launcher is the client's parent, in the guest."""
@@ -120,10 +118,9 @@ class ThroughVm:
             "vmm": [self._machine.pid],
         }
 
-    async def stats(self) -> dict[str, object]:
-        """Returns what the last launcher counted."""
-        counted: dict[str, object] = json.loads(await self._machine.pull(_STATS))
-        return counted
+    async def run_in_guest(self, command: Sequence[str]) -> Completed:
+        """Runs a program in the guest to its end."""
+        return await self._machine.run(command, timeout=_RUN_SECONDS)
 
 
 @asynccontextmanager

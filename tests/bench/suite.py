@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.bench import copying, footprint, frames, guest_frames, traffic
+from tests.bench import copying, footprint, frames, guest_frames, guest_start, traffic
 from tests.bench.client_run import BenchError, Way
 from tests.bench.guest_ways import InGuest, ThroughVm, guest_ways
 from tests.bench.host_ways import Bench, Direct, Local, Waypipe, running_daemon, running_waypipe
@@ -127,6 +127,12 @@ VM: Final[tuple[VmMeasurement, ...]] = (
     VmMeasurement(
         ("frames_guest_small", "frames_vm_small", "*_cpu_small", "*_cpu_small_vm"),
         lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, SMALL, _emulated(effort)),
+    ),
+    VmMeasurement(
+        ("start_python_vm", "start_cold_vm"),
+        lambda ways, effort: guest_start.measure_start(
+            ways.vm, effort._replace(starts=min(effort.starts, 7))
+        ),
     ),
 )
 

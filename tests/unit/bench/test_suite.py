@@ -39,6 +39,7 @@ def test_everything_is_chosen_without_a_pattern() -> None:
         ("copied_guest_shm_copy", 1, 0),
         ("copy_narrow", 1, 0),
         ("start_cold", 1, 0),
+        ("start_cold_vm", 0, 1),
         ("rss_per_client", 1, 0),
         ("idle_wakeups", 1, 0),
     ],
