@@ -38,7 +38,8 @@ def _sealed_memfd(name: str, size: int) -> int:
 class HostMemory:
     """One owner, one memfd.  It is also a `Storage`, so that a resource can be nothing more than this.
 
-    `close` ends it; fds from `export` and mappings from `map` live on by themselves.
+    `close` ends it; fds from `export` and mappings from `map` live on by themselves.  To use it
+    as a `Storage` after that is the guest's fault, who destroyed a resource that it still names.
     """
 
     __slots__ = ("_fd", "_size")
@@ -101,14 +102,19 @@ class HostMemory:
         return mmap.mmap(self.fd, self._size)
 
     def export(self) -> int:
-        """A new fd of the same memory; the caller owns it."""
+        """A new fd of the same memory; the caller owns it.
+
+        Raises:
+            GuestFault: it was closed.
+        """
+        self._check(0, 0)
         return fcntl.fcntl(self.fd, fcntl.F_DUPFD_CLOEXEC, 3)
 
     def write(self, offset: int, data: bytes | bytearray | memoryview, /) -> None:
         """Copies `data` to `offset`.
 
         Raises:
-            GuestFault: beyond the end.
+            GuestFault: beyond the end, or it was closed.
         """
         self._check(offset, len(data))
         if os.pwrite(self.fd, data, offset) != len(data):
@@ -118,7 +124,7 @@ class HostMemory:
         """A copy of `length` bytes at `offset`.
 
         Raises:
-            GuestFault: beyond the end.
+            GuestFault: beyond the end, or it was closed.
         """
         self._check(offset, length)
         return os.pread(self.fd, length, offset)
@@ -130,6 +136,8 @@ class HostMemory:
             self._fd = -1
 
     def _check(self, offset: int, length: int) -> None:
+        if self._fd < 0:
+            raise GuestFault("the memory was destroyed")
         if offset < 0 or length < 0 or offset + length > self._size:
             raise GuestFault(f"{length} bytes at {offset} of {self._size}")
 

@@ -79,12 +79,22 @@ class TestHostMemory:
         with pytest.raises(GuestFault):
             HostMemory.create(size)
 
-    def test_use_after_close_is_our_mistake(self) -> None:
+    def test_a_guest_that_names_what_it_destroyed_is_at_fault(self) -> None:
         memory = HostMemory.create(1)
         memory.close()
         memory.close()
-        with pytest.raises(LocalError):
+        with pytest.raises(GuestFault, match="destroyed"):
             memory.read(0, 1)
+        with pytest.raises(GuestFault, match="destroyed"):
+            memory.write(0, b"x")
+        with pytest.raises(GuestFault, match="destroyed"):
+            memory.export()
+
+    def test_mapping_after_close_is_our_mistake(self) -> None:
+        memory = HostMemory.create(1)
+        memory.close()
+        with pytest.raises(LocalError):
+            memory.map()
 
 
 class TestReceivedFiles:
