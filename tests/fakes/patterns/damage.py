@@ -10,6 +10,7 @@ from tests.fakes.windows import Rectangle
 def damage_shapes() -> Iterator[tuple[str, list[Rectangle]]]:
     """Named damage in px of a WIDTH x HEIGHT buffer."""
     right, bottom = WIDTH - 1, HEIGHT - 1
+    yield "everything", [Rectangle(0, 0, WIDTH, HEIGHT)]
     yield "corner pixels", [Rectangle(x, y, 1, 1) for x in (0, right) for y in (0, bottom)]
     yield "middle pixel", [Rectangle(WIDTH // 2, HEIGHT // 2, 1, 1)]
     yield "rows", [Rectangle(0, y, WIDTH, 1) for y in (0, 100, bottom)]
@@ -24,7 +25,6 @@ def damage_shapes() -> Iterator[tuple[str, list[Rectangle]]]:
     yield "nothing", []
     yield "dotted", [Rectangle(x, y, 1, 1) for y in range(3, HEIGHT, 24) for x in range(5, WIDTH, 24)]
     yield "random", [random_area(number, WIDTH, HEIGHT) for number in range(200)]
-    yield "everything", [Rectangle(0, 0, WIDTH, HEIGHT)]
 
 
 def random_area(number: int, width: int, height: int) -> Rectangle:

@@ -71,13 +71,19 @@ class Stage:
         return chain
 
     def settle(self, chain: Swapchain, *, seed: int) -> None:
-        """Draw and show every buffer whole.
+        """Draw and show every buffer whole, then all but the last once more with a little damage.
 
-        A proxy has copied all of each afterwards; from here on it depends on damage alone.
+        Afterwards a proxy has copied all of each buffer, with nothing left to copy but what the
+        coming damage says: the first part alone would leave the others stale as a whole.
         """
         for _ in chain.buffers:
             chain.draw([Rectangle(0, 0, chain.width, chain.height)], seed=seed)
             self.surface.damage_all()
+            self.surface.commit_and_show()
+        corner = Rectangle(0, 0, 2, 2)
+        for _ in chain.buffers[1:]:
+            chain.draw([corner], seed=seed + 1)
+            self.surface.damage_buffer(corner)
             self.surface.commit_and_show()
 
     def reveal(self) -> None:
