@@ -125,6 +125,11 @@ class Backend:
             abi.VHOST_USER_RESET_DEVICE: self._handle_reset_device,
         }
 
+    @property
+    def gpu(self) -> Gpu:
+        """The device as its driver has it now."""
+        return self._gpu
+
     def handle(self, message: Message) -> bytes | None:
         """Carries out one request of the VMM.
 

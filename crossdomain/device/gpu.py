@@ -168,6 +168,11 @@ class Gpu:
         """How many resources there are."""
         return len(self._resources)
 
+    @property
+    def host_bytes(self) -> int:
+        """Bytes of host memory behind the resources."""
+        return self._resources.host_bytes
+
     def execute(self, chain: Chain) -> None:
         """Carries out one command of the control queue; its chain is completed now or later."""
         self._used = True

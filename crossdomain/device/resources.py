@@ -161,6 +161,11 @@ class ResourceTable:
     def __len__(self) -> int:
         return len(self._resources)
 
+    @property
+    def host_bytes(self) -> int:
+        """Bytes of host memory behind them."""
+        return self._host_used
+
     def check_new(self, resource_id: int, host_size: int) -> None:
         """Whether a resource of that number, with that many bytes in host memory, can be added.
 

@@ -41,6 +41,17 @@ class GpuSession:
         self._capset = capset
         self._window_size = window_size
         self._name = name
+        self._backend: Backend | None = None
+
+    @property
+    def resources(self) -> int:
+        """How many resources the guest has now."""
+        return 0 if self._backend is None else self._backend.gpu.resources
+
+    @property
+    def host_bytes(self) -> int:
+        """Bytes of host memory behind the guest's blobs now."""
+        return 0 if self._backend is None else self._backend.gpu.host_bytes
 
     async def serve(self) -> None:
         """Serves until the VMM hangs up.
@@ -67,6 +78,7 @@ class GpuSession:
             name=self._name,
             broken=end,
         )
+        self._backend = backend
 
         def handle(message: Message) -> None:
             reply = backend.handle(message)

@@ -90,6 +90,19 @@ class Tenant:
         self.contexts.pop(context, None)
 
 
+class _Vm(NamedTuple):
+    """One connected VM."""
+
+    tenant: Tenant
+    session: GpuSession
+
+    def status(self) -> VmStatus:
+        """A snapshot."""
+        return VmStatus(
+            self.tenant.name, self.tenant.clients(), self.session.resources, self.session.host_bytes
+        )
+
+
 class Daemon:
     """Serves until `run` is cancelled or `stop` is called."""
 
@@ -98,7 +111,7 @@ class Daemon:
         self._compositor = Compositor(configuration.compositor)
         self._local = Tenant("local", self._compositor)
         self._local_connections: dict[LocalConnection, None] = {}
-        self._vms: dict[asyncio.Task[None], Tenant] = {}
+        self._vms: dict[asyncio.Task[None], _Vm] = {}
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -123,13 +136,16 @@ class Daemon:
     def status(self) -> Status:
         """A snapshot of what is being served."""
         return Status(
-            vms=[VmStatus(tenant.name, tenant.clients()) for tenant in self._vms.values()],
+            vms=[vm.status() for vm in self._vms.values()],
             local=self._local.clients(),
             local_resources=sum(len(connection.resources) for connection in self._local_connections),
             local_bytes=sum(connection.resources.host_bytes for connection in self._local_connections),
-            orphaned_pipes=sum(len(tenant.orphans) for tenant in (*self._vms.values(), self._local)),
+            orphaned_pipes=sum(len(tenant.orphans) for tenant in self._tenants()),
             fds=len(os.listdir("/proc/self/fd")) - 1,
         )
+
+    def _tenants(self) -> list[Tenant]:
+        return [self._local, *(vm.tenant for vm in self._vms.values())]
 
     def _accept_vm(self, connection: socket.socket) -> None:
         if len(self._vms) >= MAX_VMS:
@@ -137,12 +153,6 @@ class Daemon:
             connection.close()
             return
         tenant = Tenant(f"vm {self._free_name()}", self._compositor)
-        task = asyncio.get_running_loop().create_task(self._serve_vm(connection, tenant))
-        self._vms[task] = tenant
-        task.add_done_callback(self._vm_ended)
-
-    async def _serve_vm(self, connection: socket.socket, tenant: Tenant) -> None:
-        _log.info("%s: connected", tenant.name)
         session = GpuSession(
             connection,
             new_context=tenant.new_gpu_context,
@@ -150,6 +160,12 @@ class Daemon:
             window_size=self._configuration.window_size,
             name=tenant.name,
         )
+        task = asyncio.get_running_loop().create_task(self._serve_vm(session, tenant))
+        self._vms[task] = _Vm(tenant, session)
+        task.add_done_callback(self._vm_ended)
+
+    async def _serve_vm(self, session: GpuSession, tenant: Tenant) -> None:
+        _log.info("%s: connected", tenant.name)
         try:
             await session.serve()
             _log.info("%s: disconnected", tenant.name)
@@ -159,13 +175,13 @@ class Daemon:
             tenant.close()
 
     def _vm_ended(self, task: asyncio.Task[None]) -> None:
-        tenant = self._vms.pop(task)
+        tenant = self._vms.pop(task).tenant
         if not task.cancelled() and (error := task.exception()) is not None:
             # A mistake of ours costs this VM; the others are still served.
             _log.error("%s: internal error", tenant.name, exc_info=error)
 
     def _free_name(self) -> str:
-        taken = {tenant.name for tenant in self._vms.values()}
+        taken = {vm.tenant.name for vm in self._vms.values()}
         base = self._configuration.name
         names = (base if number == 1 else f"{base}-{number}" for number in range(1, MAX_VMS + 2))
         return next(name for name in names if f"vm {name}" not in taken)

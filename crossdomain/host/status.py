@@ -41,10 +41,12 @@ class ClientStatus:
 
 @dataclass(frozen=True, slots=True)
 class VmStatus:
-    """One VM."""
+    """One VM: its clients, its resources, and what its blobs in host memory may grow to in bytes."""
 
     name: str
     clients: list[ClientStatus]
+    resources: int
+    host_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
