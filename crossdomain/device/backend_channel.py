@@ -56,12 +56,11 @@ class BackendChannel:
         return self._waiting is not None
 
     def request(self, request: int, payload: bytes, answered: Callable[[bool], None], fd: int = -1) -> None:
-        """Asks, with a copy of `fd` where it is not negative.
+        """Asks, with `fd` where it is not negative; takes ownership of it.
 
         `answered` is called once with whether the VMM said yes; False also where it has hung up.
         """
-        kept = os.dup(fd) if fd >= 0 else -1
-        self._line.append(_Request(request, payload, kept, answered))
+        self._line.append(_Request(request, payload, fd, answered))
         self._send_next()
 
     def request_first(self, request: int, payload: bytes, answered: Callable[[bool], None]) -> None:

@@ -159,11 +159,6 @@ class Gpu:
         return self._used
 
     @property
-    def contexts(self) -> int:
-        """How many contexts there are."""
-        return len(self._contexts)
-
-    @property
     def resources(self) -> int:
         """How many resources there are."""
         return len(self._resources)
@@ -298,7 +293,7 @@ class Gpu:
         if in_host:
             if entries:
                 raise bad_parameter("a blob in host memory with guest pages")
-            storage = self._context(command.ctx_id).context.take_blob(blob_id, size)
+            storage = self._take_blob(command.ctx_id, blob_id, size)
         elif blob_mem in (abi.VIRTIO_GPU_BLOB_MEM_GUEST, abi.VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST):
             # HOST3D_GUEST asks for host memory *or* the guest's pages behind it: the pages always serve.
             storage = GuestStorage(self._memory, size, entries)
@@ -307,6 +302,14 @@ class Gpu:
         mappable = bool(blob_flags & abi.VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE)
         self._resources.add(Resource(resource_id, storage, mappable=mappable))
         self._answer_ok(command)
+
+    def _take_blob(self, ctx_id: int, blob_id: int, size: int) -> HostMemory:
+        memory = self._context(ctx_id).context.take_blob(blob_id, size)
+        if memory.size != size:
+            # The window would show the guest more, or less, than it has room for.
+            memory.close()
+            raise bad_parameter(f"blob {blob_id} has {memory.size} bytes, not {size}")
+        return memory
 
     def _handle_resource_unref(self, command: Command) -> None:
         resource = self._resources.remove(_resource_id(command))

@@ -13,7 +13,7 @@ from typing import Final
 
 from crossdomain.device.memory import GuestMemory
 from crossdomain.device.virtqueue import Chain, SplitQueue
-from crossdomain.errors import CrossDomainError, HostFault
+from crossdomain.errors import CrossDomainError, HostFault, LocalError
 
 _CHAINS_PER_TURN: Final = 64
 """Then other rings and other VMs have their turn."""
@@ -164,17 +164,21 @@ class Ring:
             return
         before = queue.used_index
         self._draining = True
+        # A mistake of ours must not leave a driver waiting for ever, with kicks switched off.
+        fault: CrossDomainError | None = LocalError("internal error")
         try:
             finished = self._drain_turn()
             if queue.used_index != before and queue.interrupt_wanted():
                 _signal(self._call)
+            fault = None
+            if not finished:
+                self._schedule()
         except CrossDomainError as error:
-            self._break(error)
-            return
+            fault = error
         finally:
             self._draining = False
-        if not finished:
-            self._schedule()
+            if fault is not None:
+                self._break(fault)
 
     def _drain_turn(self) -> bool:
         queue = self.queue

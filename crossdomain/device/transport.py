@@ -14,7 +14,7 @@ from typing import Final
 
 from crossdomain.abi.vhost_user import MAX_FDS
 from crossdomain.device.vhost_user import Decoder, Message, close_all
-from crossdomain.errors import CrossDomainError, HostFault
+from crossdomain.errors import CrossDomainError, HostFault, LocalError
 from crossdomain.limits import MAX_VHOST_USER_BACKLOG
 
 _ANCILLARY_SIZE: Final = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
@@ -112,6 +112,18 @@ class Transport:
             self._closed(fault)
 
     def _on_readable(self) -> None:
+        # A mistake of ours must not leave a VMM waiting for its reply for ever.
+        fault: CrossDomainError | None = LocalError("internal error")
+        try:
+            self._receive_some()
+            fault = None
+        except CrossDomainError as error:
+            fault = error
+        finally:
+            if fault is not None:
+                self._end(fault)
+
+    def _receive_some(self) -> None:
         try:
             for _ in range(_MESSAGES_PER_WAKEUP):
                 if not self._open or not self._receive_once():
@@ -119,9 +131,7 @@ class Transport:
         except BlockingIOError:
             return
         except OSError as error:
-            self._end(HostFault(f"the VMM's connection broke: {error}"))
-        except CrossDomainError as error:
-            self._end(error)
+            raise HostFault(f"the VMM's connection broke: {error}") from error
 
     def _receive_once(self) -> bool:
         data, fds = receive(self._connection, self._decoder.wanted)

@@ -90,22 +90,22 @@ class HostVisibleWindow:
 
         Raises:
             CommandFault: the range is not a free part of the window, or no VMM is there to map.
+            OSError: the process has no descriptor left.
         """
         channel = self._channel
         if channel is None or not channel.is_open:
             raise malformed("the VMM has no window to map blobs into")
         self._check_range(offset, memory.size)
         mapping = Mapping(offset, memory.size, _identity(memory.fd), answered)
+        # The line owns a descriptor of its own: the guest may drop the blob while the VMM takes its time.
+        fd = os.dup(memory.fd)
         insort(self._starts, offset)
         self._mappings[offset] = mapping
         self._unanswered.append(mapping)
         self._identities[mapping.identity] = self._identities.get(mapping.identity, 0) + 1
         payload = MMAP.pack(VIRTIO_GPU_SHM_ID_HOST_VISIBLE, 0, offset, memory.size, MMAP_FLAG_RW)
         channel.request(
-            VHOST_USER_BACKEND_SHMEM_MAP,
-            payload,
-            lambda success: self._on_mapped(mapping, success),
-            memory.fd,
+            VHOST_USER_BACKEND_SHMEM_MAP, payload, lambda success: self._on_mapped(mapping, success), fd
         )
         return mapping
 

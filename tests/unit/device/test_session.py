@@ -8,11 +8,12 @@ import pytest
 
 from crossdomain.abi.vhost_user import VHOST_USER_BACKEND_SHMEM_MAP as MAP
 from crossdomain.abi.vhost_user import VHOST_USER_BACKEND_SHMEM_UNMAP as UNMAP
+from crossdomain.device.session import GpuSession
 from crossdomain.errors import HostFault
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import parse_response
 from tests.fakes.stub_context import StubHost
-from tests.fakes.stub_vm import PAGE, Vm, running_vm, serve
+from tests.fakes.stub_vm import CAPSET, PAGE, WINDOW, Vm, running_vm, serve
 from tests.fakes.vhost_socket import PATIENCE
 from tests.unit.device.test_window import make_blob, post_map, type_of
 
@@ -210,3 +211,36 @@ async def test_an_answer_that_nobody_asked_for_ends_the_vm() -> None:
         await frontend.answer_unasked(MAP)
         with pytest.raises(HostFault, match="not asked"):
             await asyncio.wait_for(serving, PATIENCE)
+
+
+async def test_a_mistake_of_ours_ends_the_vm_instead_of_hanging_it(caplog: pytest.LogCaptureFixture) -> None:
+    async with running_vm() as vm:
+        await vm.driver.ctx_create(1)
+
+        def fail(_commands: bytes | memoryview, /) -> None:
+            raise ZeroDivisionError
+
+        vm.host.last.submit = fail  # type: ignore[method-assign]
+        vm.driver.post(0x0207, struct.pack("<II", 1, 0) + b"x", ctx_id=1)
+        async with asyncio.timeout(PATIENCE):
+            while not vm.host.last.closed:
+                await asyncio.sleep(0)
+        assert "ZeroDivisionError" in caplog.text
+        await vm.frontend.reset()
+        assert (await vm.driver.ctx_create(1)).ok
+
+
+async def test_a_session_counts_what_its_guest_holds() -> None:
+    ours, theirs = socket.socketpair()
+    host = StubHost()
+    session = GpuSession(theirs, new_context=host.new_context, capset=CAPSET, window_size=WINDOW, name="vm")
+    assert (session.resources, session.host_bytes) == (0, 0)
+    serving = asyncio.get_running_loop().create_task(session.serve())
+    async with FakeFrontend(ours) as frontend:
+        vm = Vm(frontend, host, serving)
+        await make_blob(vm, 5, pages=3)
+        await frontend.driver.create_guest_blob(6, PAGE, frontend.driver.pages(1))
+        assert (session.resources, session.host_bytes) == (2, 3 * PAGE)
+        await frontend.driver.resource_unref(5)
+        assert (session.resources, session.host_bytes) == (1, 0)
+    await asyncio.wait_for(serving, PATIENCE)
