@@ -21,19 +21,8 @@ COMMANDS: Final = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status: 0, 1 where something failed, 2 for wrong usage."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(
-        prog="crossdomain", description="Shows the windows of VMs on this desktop."
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, help_, module in COMMANDS:
-        command = commands.add_parser(name, help=help_, description=help_)
-        # Each command is imported only when it is asked for.
-        if name in given:
-            importlib.import_module(module).add_arguments(command)
-    parsed = parser.parse_args(given)
     try:
-        return int(parsed.run(parsed))
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
     except EnvironmentFault as fault:
         print(f"crossdomain: {fault}: {fault.hint}", file=sys.stderr)
     except CrossDomainError as fault:
@@ -41,6 +30,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 1
+
+
+def _run(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="crossdomain", description="Shows the windows of VMs on this desktop."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, help_, module in COMMANDS:
+        command = commands.add_parser(name, help=help_, description=help_)
+        # Each command is imported only when it is asked for.
+        if name in arguments:
+            importlib.import_module(module).add_arguments(command)
+    parsed = parser.parse_args(arguments)
+    return int(parsed.run(parsed))
 
 
 if __name__ == "__main__":

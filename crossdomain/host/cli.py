@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="compositor to show windows on, a name or a path (default: $WAYLAND_DISPLAY, wayland-0)",
     )
-    parser.add_argument("--name", default="vm", help="what log lines call the VM (default: %(default)s)")
+    parser.add_argument("--name", default="guest", help="what log lines call the VM (default: %(default)s)")
     parser.add_argument(
         "--window-size",
         type=_power_of_two,

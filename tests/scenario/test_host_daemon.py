@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ import pytest
 from crossdomain.abi.cross_domain import RING_NONE, SendReceive, encode_init
 from tests.fakes.client import FakeClient
 from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.frontend import FakeFrontend
+from tests.fakes.guest_context import GuestContext
 from tests.fakes.local_client import LocalClient
 from tests.fakes.programs import REPOSITORY
 from tests.fakes.weston import Weston, running_weston, wait_until
@@ -112,6 +114,20 @@ class TestService:
         assert status["alive"]
         assert status["bytes_to_host"] == 24
         assert status["bytes_to_guest"] == len(stream)
+
+    async def test_status_names_the_vms_and_counts_what_they_hold(self, daemon: RunningDaemon) -> None:
+        async with _vm(daemon) as first, _vm(daemon) as second:
+            await GuestContext.open(first, 1, name=b"foot")
+            context = await GuestContext.open(second, 7, name=b"bar")
+            await context.send(sync(2))
+            one, two = daemon.status()["vms"]
+        assert (one["name"], two["name"]) == ("vm guest", "vm guest-2")
+        assert (one["clients"][0]["name"], two["clients"][0]["name"]) == (
+            "vm guest, ctx 1, 'foot'",
+            "vm guest-2, ctx 7, 'bar'",
+        )
+        assert (one["resources"], two["clients"][0]["bytes_to_host"]) == (2, 12)
+        wait_until(lambda: not daemon.status()["vms"], seconds=DEADLINE, what="both VMs gone")
 
     def test_idle_means_asleep_without_a_timeout(self, daemon: RunningDaemon) -> None:
         """With a client connected, the loop waits in epoll_wait for ever."""
@@ -279,6 +295,15 @@ def test_the_fake_client_and_the_daemon_agree_on_the_globals(daemon: RunningDaem
         stream = globals_of(client)
     shown = {name for name in direct_names if name.encode() + b"\0" in stream}
     assert {"wl_compositor", "wl_shm", "xdg_wm_base", "wl_output"} <= shown < direct_names
+
+
+@contextlib.asynccontextmanager
+async def _vm(daemon: RunningDaemon) -> AsyncGenerator[FakeFrontend]:
+    """A VM on the daemon."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(str(daemon.gpu_socket))
+    async with FakeFrontend(connection, ram_size=16 << 20) as vm:
+        yield vm
 
 
 def wait_for_close(connection: socket.socket) -> None:
