@@ -1,0 +1,27 @@
+"""Every cap on what an X client may make us do, each with its reason."""
+
+from typing import Final
+
+MAX_PROPERTY_WORDS: Final = 4096
+"""32-bit words of an ordinary property: lists of atoms and hints have a few dozen; a title has 1 KiB."""
+
+MAX_ICON_WORDS: Final = 1 << 20
+"""32-bit words of _NET_WM_ICON, 4 MiB: all sizes up to 512 px together have less."""
+
+MAX_ICON_SIDE: Final = 512
+"""px of an icon's side: larger ones are passed over, no panel shows them."""
+
+MAX_ICON_IMAGES: Final = 32
+"""Images in one _NET_WM_ICON that are looked at."""
+
+MAX_TITLE: Final = 1000
+"""Characters of a title; a Wayland message, which has 4096 bytes in libwayland, takes four bytes for each."""
+
+MAX_WINDOWS: Final = 4096
+"""Windows that are shown at a time; more can only be an accident, and each costs objects on the host."""
+
+MAX_SIDE: Final = 32767
+"""px of a window's side: the X protocol's coordinates are signed 16-bit numbers."""
+
+MAX_TREE_DEPTH: Final = 64
+"""Windows in a row that are transient for each other; a longer row, or a circle, is cut."""

@@ -1,0 +1,345 @@
+"""The window manager: all windows, and what becomes of them.
+
+`x11` calls it with what X clients do, `shell` with what the compositor and its user do.  It answers
+through the ports.  Requests of clients that need a decision (ConfigureRequest, client messages) are
+in `requests`.
+"""
+
+from collections import OrderedDict
+
+from launcher.xwayland.limits import MAX_WINDOWS
+from launcher.xwayland.model.focus import Focus
+from launcher.xwayland.model.frame import FrameMetrics, extents_of
+from launcher.xwayland.model.geometry import Extents, Rectangle, Size
+from launcher.xwayland.model.names import MAXIMIZED, Protocol, State, WmState
+from launcher.xwayland.model.placement import Kind, choose_role, initial_place, root_of, shown_parent
+from launcher.xwayland.model.popup import Popup, relative_place
+from launcher.xwayland.model.ports import Configure, FrameKind, ShellPort, ShellState, XPort
+from launcher.xwayland.model.stacking import Stack
+from launcher.xwayland.model.toplevel import Toplevel
+from launcher.xwayland.model.window import Window
+
+
+class Manager:
+    """All windows of one X server."""
+
+    def __init__(self, x: XPort, shell: ShellPort, metrics: FrameMetrics) -> None:
+        self.x = x
+        self._shell = shell
+        self._metrics = metrics
+        self.windows: dict[int, Window] = {}
+        """Children of the root, whatever their state."""
+        self.screen = Size(1, 1)
+        self.stack = Stack(x.raise_window)
+        self.focus = Focus(x)
+        self._recent: OrderedDict[Window, None] = OrderedDict()
+        self._managed: dict[Window, None] = {}
+        self._orphans: dict[Window, None] = {}
+        self._closing: set[Window] = set()
+        self._lists_changed = False
+
+    # What X clients do.
+
+    def create(
+        self, window: int, rectangle: Rectangle, border_width: int, *, override_redirect: bool
+    ) -> Window:
+        """A window was made; returns its record, to be filled with its properties."""
+        record = Window(window, rectangle, border_width, override_redirect=override_redirect)
+        self.windows[window] = record
+        return record
+
+    def destroy(self, window: int) -> None:
+        """A window is gone."""
+        record = self.windows.pop(window, None)
+        if record is not None:
+            self._hide(record)
+            self._closing.discard(record)
+
+    def request_map(self, window: Window) -> None:
+        """A client wants its window mapped; its properties are known."""
+        if not window.mapped and not window.override_redirect:
+            self._prepare(window)
+        window.is_ready = True
+        self.x.map_window(window.window)
+
+    def map(self, window: Window, *, override_redirect: bool) -> None:
+        """A window is mapped."""
+        window.override_redirect = override_redirect
+        window.mapped = True
+        self.stack.add(window.window)
+        if not override_redirect:
+            self._managed[window] = None
+            self._set_state(window, WmState.NORMAL)
+        self._lists_changed = True
+        self.assign_role(window)
+
+    def unmap(self, window: Window) -> None:
+        """A window is unmapped, or its client has withdrawn it."""
+        managed = window in self._managed
+        self._hide(window)
+        window.is_ready = False
+        if managed:
+            window.states.clear()
+            window.wm_state = WmState.WITHDRAWN
+            self.x.forget_client_state(window.window)
+
+    def move(self, window: Window, rectangle: Rectangle, border_width: int) -> None:
+        """A window's place on the X screen is known."""
+        window.border_width = border_width
+        # A size that is not the one we gave a managed window last is older than that.
+        if window.override_redirect or rectangle.size == window.rectangle.size:
+            window.rectangle = rectangle
+        self._place_children(window)
+
+    def refresh(self, window: Window) -> None:
+        """Some of its properties have changed."""
+        if isinstance(window.role, Toplevel):
+            window.role.port.update(window)
+            window.role.port.set_frame(self._frame_kind(window))
+            window.role.refresh()
+            self.x.set_allowed_actions(window.window, window.actions)
+
+    # What Xwayland does.
+
+    def set_surface(self, window: Window, surface: object | None) -> None:
+        """A window has a wl_surface, or none any more."""
+        self._drop_role(window)
+        window.surface = surface
+        self.assign_role(window)
+
+    def commit(self, window: Window, size: Size) -> None:
+        """Xwayland commits contents of that size."""
+        if isinstance(window.role, Toplevel):
+            window.role.commits(size)
+
+    # What the compositor and its user do.
+
+    def configure(self, window: Window, configure: Configure) -> None:
+        """The compositor configures a toplevel."""
+        if isinstance(window.role, Toplevel):
+            window.role.configure(configure)
+
+    def configure_popup(self, window: Window, x: int, y: int) -> None:
+        """The compositor has placed a popup."""
+        if isinstance(window.role, Popup):
+            window.role.configure(x, y)
+
+    def dismiss_popup(self, window: Window) -> None:
+        """The compositor has closed a popup; its client did not want that, so it comes again."""
+        if isinstance(window.role, Popup):
+            self._drop_role(window)
+            self.assign_role(window)
+
+    def close(self, window: Window) -> None:
+        """The user wants a window closed; who did not answer the last time is ended."""
+        if Protocol.DELETE_WINDOW not in window.protocols or window in self._closing:
+            self.x.kill_client(window.window)
+            return
+        self.x.send_protocol(window.window, Protocol.DELETE_WINDOW)
+        if Protocol.PING in window.protocols:
+            self._closing.add(window)
+            self.x.send_protocol(window.window, Protocol.PING, window.window)
+
+    def answer_ping(self, window: Window) -> None:
+        """A client has shown that it is alive."""
+        self._closing.discard(window)
+
+    def minimize(self, window: Window) -> None:
+        """The user, or the client, wants a window out of the way."""
+        if isinstance(window.role, Toplevel):
+            window.role.port.set_minimized()
+            window.states.add(State.HIDDEN)
+            self._set_state(window, WmState.ICONIC)
+            self.x.set_net_states(window.window, window.states)
+
+    def enter_pointer(self, window: Window) -> None:
+        """The pointer is on a window."""
+        root = root_of(window)
+        self._use(root)
+        self._raise(root)
+
+    def enter_keyboard(self, window: Window | None) -> None:
+        """The keyboard is a window's, or nobody's."""
+        root = None if window is None else root_of(window)
+        if root is not None:
+            self._use(root)
+            self._raise(root)
+        before = self.focus.window
+        self.focus.set(root)
+        for changed in {before, root} - {None}:
+            if changed is not None:
+                self._update_focused(changed)
+
+    # Lists of windows.
+
+    @property
+    def recent(self) -> list[Window]:
+        """Windows with a role, the one that was used last first."""
+        return list(reversed(self._recent))
+
+    def flush_lists(self) -> None:
+        """Publishes the lists of windows where they changed; to be called when all else is done."""
+        if self._lists_changed:
+            self._lists_changed = False
+            managed = [window.window for window in self._managed]
+            known = set(managed)
+            self.x.set_client_lists(managed, [window for window in self.stack if window in known])
+
+    # `toplevel.ToplevelHost`.
+
+    def toplevel_ready(self, window: Window) -> None:
+        """See `toplevel.ToplevelHost`."""
+        if window.starts_iconic:
+            self.minimize(window)
+        for orphan in tuple(self._orphans):
+            self.assign_role(orphan)
+        for other in self._managed:
+            if other.transient_for == window.window and isinstance(other.role, Toplevel):
+                other.role.port.update(other)
+
+    def toplevel_configured(self, window: Window, states: frozenset[ShellState]) -> None:
+        """See `toplevel.ToplevelHost`."""
+        before = set(window.states)
+        _switch(window.states, MAXIMIZED, on=ShellState.MAXIMIZED in states)
+        _switch(window.states, {State.FULLSCREEN}, on=ShellState.FULLSCREEN in states)
+        if ShellState.ACTIVATED in states:
+            window.states.discard(State.HIDDEN)
+            window.states.discard(State.DEMANDS_ATTENTION)
+            self._set_state(window, WmState.NORMAL)
+        if window.states != before:
+            self.x.set_net_states(window.window, window.states)
+
+    # Roles.
+
+    def assign_role(self, window: Window) -> None:
+        """Gives a window its role as soon as it can have one."""
+        self._orphans.pop(window, None)
+        if window.role is not None or not window.mapped or window.surface is None or not window.is_ready:
+            return
+        if len(self._recent) >= MAX_WINDOWS:
+            return
+        kind, parent = choose_role(window, self.windows, self.recent, self.focus.window)
+        if kind is Kind.TOPLEVEL or parent is None:
+            self._make_toplevel(window)
+        elif not _can_carry(parent):
+            self._orphans[window] = None
+        else:
+            self._make_popup(window, parent, kind)
+
+    def _make_toplevel(self, window: Window) -> None:
+        port = self._shell.create_toplevel(window)
+        window.role = Toplevel(window, port, self.x, self, self._metrics)
+        port.update(window)
+        port.set_frame(self._frame_kind(window))
+        if window.states >= MAXIMIZED:
+            port.set_maximized(maximized=True)
+        if State.FULLSCREEN in window.states:
+            port.set_fullscreen(fullscreen=True)
+        port.commit()
+        self._use(window)
+
+    def _make_popup(self, window: Window, parent: Window, kind: Kind) -> None:
+        place = relative_place(window, parent)
+        create = self._shell.create_popup if kind is Kind.POPUP else self._shell.create_subsurface
+        port = create(window, parent, place)
+        window.role = Popup(window, parent, port, place, self.x)
+        self._use(window)
+        if kind is Kind.SUBSURFACE:
+            window.role.configure(place.x, place.y)
+
+    def _drop_role(self, window: Window) -> None:
+        """Takes a window's role away, after those of the windows on top of it."""
+        role = window.role
+        if role is None:
+            return
+        on_top = [w for w in self._recent if isinstance(w.role, Popup) and w.role.parent is window]
+        for other in reversed(on_top):
+            self._drop_role(other)
+        window.role = None
+        role.port.destroy()
+        self._recent.pop(window, None)
+        if self.focus.window is window:
+            self.focus.set(None)
+        for other in on_top:
+            self.assign_role(other)
+
+    def _hide(self, window: Window) -> None:
+        """The window is not to be seen any more."""
+        window.mapped = False
+        self._orphans.pop(window, None)
+        self._drop_role(window)
+        self.stack.remove(window.window)
+        self._managed.pop(window, None)
+        self._lists_changed = True
+
+    def _place_children(self, window: Window) -> None:
+        if isinstance(window.role, Popup):
+            window.role.refresh()
+        for other in tuple(self._recent):
+            if isinstance(other.role, Popup) and other.role.parent is window:
+                other.role.refresh()
+
+    # Details.
+
+    def _prepare(self, window: Window) -> None:
+        """Gives a window that is about to be mapped its place, and takes its border away."""
+        extents = self._expected_extents(window)
+        parent = shown_parent(window, self.windows)
+        window.rectangle = initial_place(window, self.screen, extents, parent)
+        window.border_width = 0
+        self.x.configure_window(window.window, window.rectangle)
+        self.x.set_net_states(window.window, window.states)
+        self.x.set_allowed_actions(window.window, window.actions)
+        self.x.set_frame_extents(window.window, extents)
+
+    def expected_extents(self, window: Window) -> Extents:
+        """Returns the frame that a window will have as far as one can know (_NET_REQUEST_FRAME_EXTENTS)."""
+        return self._expected_extents(window)
+
+    def _expected_extents(self, window: Window) -> Extents:
+        extents = extents_of(window, self._frame_kind(window), frozenset(), self._metrics)
+        return Extents(*(max(0, side) for side in extents))
+
+    def _frame_kind(self, window: Window) -> FrameKind:
+        return FrameKind.OURS if window.wants_frame else FrameKind.NONE
+
+    def _set_state(self, window: Window, state: WmState) -> None:
+        if window.wm_state is not state:
+            window.wm_state = state
+            self.x.set_wm_state(window.window, state)
+
+    def _use(self, window: Window) -> None:
+        if window.role is not None:
+            self._recent[window] = None
+            self._recent.move_to_end(window)
+
+    def _raise(self, window: Window) -> None:
+        """Puts a window, its dialogs and what is open on them on top, in this order."""
+        group = [window.window]
+        for number in self.stack:
+            other = self.windows.get(number)
+            if other is None or other is window:
+                continue
+            above = isinstance(other.role, Popup) and root_of(other) is window
+            if above or shown_parent(other, self.windows) is window:
+                group.append(number)
+        if self.stack.raise_group(group):
+            self._lists_changed = True
+
+    def _update_focused(self, window: Window) -> None:
+        before = set(window.states)
+        _switch(window.states, {State.FOCUSED}, on=self.focus.window is window)
+        if window in self._managed and window.states != before:
+            self.x.set_net_states(window.window, window.states)
+
+
+def _can_carry(parent: Window) -> bool:
+    """Whether a popup can be put on a window now."""
+    return parent.role is not None and parent.role.configured
+
+
+def _switch(states: set[State], which: frozenset[State] | set[State], *, on: bool) -> None:
+    if on:
+        states |= which
+    else:
+        states -= which

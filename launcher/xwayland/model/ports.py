@@ -1,0 +1,214 @@
+"""What the model asks of the world: the seams behind which are X and Wayland, or the tests.
+
+Everything is asked for, nothing is waited for; an X window may be gone at any instant, and then a
+request does nothing.
+"""
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from launcher.xwayland.model.geometry import Extents, Rectangle, Size
+from launcher.xwayland.model.names import Action, Edge, State, WmState
+from launcher.xwayland.model.names import Protocol as WmProtocol
+
+if TYPE_CHECKING:
+    from launcher.xwayland.model.window import Window
+
+
+class XPort(Protocol):
+    """The X server, as the window manager uses it.  Windows are their numbers; px of the X screen."""
+
+    def map_window(self, window: int) -> None:
+        """Maps a window."""
+        ...
+
+    def unmap_window(self, window: int) -> None:
+        """Unmaps a window."""
+        ...
+
+    def configure_window(self, window: int, rectangle: Rectangle) -> None:
+        """Moves and resizes a window, and takes its border away."""
+        ...
+
+    def move_window(self, window: int, x: int, y: int) -> None:
+        """Moves a window, and nothing else."""
+        ...
+
+    def notify_configured(self, window: int, rectangle: Rectangle) -> None:
+        """Tells a client its geometry, which has not changed (ICCCM 4.1.5)."""
+        ...
+
+    def raise_window(self, window: int) -> None:
+        """Puts a window on top of all others."""
+        ...
+
+    def set_input_focus(self, window: int) -> None:
+        """Gives a window the keyboard; 0: nobody has it."""
+        ...
+
+    def send_protocol(self, window: int, protocol: WmProtocol, *data: int) -> None:
+        """Sends a WM_PROTOCOLS message; its time is filled in."""
+        ...
+
+    def kill_client(self, window: int) -> None:
+        """Ends the client that made a window."""
+        ...
+
+    def set_wm_state(self, window: int, state: WmState) -> None:
+        """Writes WM_STATE."""
+        ...
+
+    def set_net_states(self, window: int, states: Iterable[State]) -> None:
+        """Writes _NET_WM_STATE."""
+        ...
+
+    def set_allowed_actions(self, window: int, actions: Iterable[Action]) -> None:
+        """Writes _NET_WM_ALLOWED_ACTIONS."""
+        ...
+
+    def set_frame_extents(self, window: int, extents: Extents) -> None:
+        """Writes _NET_FRAME_EXTENTS."""
+        ...
+
+    def set_active_window(self, window: int) -> None:
+        """Writes _NET_ACTIVE_WINDOW; 0 for none."""
+        ...
+
+    def set_client_lists(self, mapped: Iterable[int], stacked: Iterable[int]) -> None:
+        """Writes _NET_CLIENT_LIST and _NET_CLIENT_LIST_STACKING."""
+        ...
+
+    def forget_client_state(self, window: int) -> None:
+        """Removes WM_STATE and _NET_WM_STATE of a window that is withdrawn."""
+        ...
+
+
+class ShellState(Enum):
+    """One state in xdg_toplevel.configure that matters here."""
+
+    MAXIMIZED = 1
+    FULLSCREEN = 2
+    RESIZING = 3
+    ACTIVATED = 4
+    TILED_LEFT = 5
+    TILED_RIGHT = 6
+    TILED_TOP = 7
+    TILED_BOTTOM = 8
+    SUSPENDED = 9
+
+
+class Configure(NamedTuple):
+    """What the compositor wants of a toplevel; a side of 0 is the client's to choose.
+
+    `serial` is to be given to `ack`; `size` is that of the window with its frame.
+    """
+
+    serial: int
+    size: Size
+    states: frozenset[ShellState]
+
+
+class FrameKind(Enum):
+    """Who draws what is around a window."""
+
+    NONE = 0
+    """Nobody, or the window itself."""
+    HOST = 1
+    """The compositor."""
+    OURS = 2
+
+
+class RolePort(Protocol):
+    """A wl_surface with a role."""
+
+    def release(self) -> None:
+        """Lets Xwayland's contents go on, which were held back until now."""
+        ...
+
+    def pulse(self) -> None:
+        """Lets Xwayland commit once more although its contents are held back."""
+        ...
+
+    def commit(self) -> None:
+        """Applies what was set, now or with Xwayland's commit if one is under way."""
+        ...
+
+    def destroy(self) -> None:
+        """Takes the role away; nothing is called afterwards."""
+        ...
+
+
+class ToplevelPort(RolePort, Protocol):
+    """An xdg_toplevel of the compositor's."""
+
+    def update(self, window: "Window") -> None:
+        """Tells the compositor a window's title, class, parent, limits and the like, where they changed."""
+        ...
+
+    def set_maximized(self, *, maximized: bool) -> None:
+        """Asks for it, or for its end."""
+        ...
+
+    def set_fullscreen(self, *, fullscreen: bool) -> None:
+        """Asks for it, or for its end."""
+        ...
+
+    def set_minimized(self) -> None:
+        """Asks for it."""
+        ...
+
+    def move(self) -> None:
+        """Lets the user move the window with the pointer, where a button is down."""
+        ...
+
+    def resize(self, edge: Edge) -> None:
+        """Lets the user resize the window with the pointer, where a button is down."""
+        ...
+
+    def activate(self) -> None:
+        """Asks for the keyboard, where there is a way to."""
+        ...
+
+    def ack(self, serial: int) -> None:
+        """What is committed next is the answer to that Configure."""
+        ...
+
+    def set_frame(self, kind: FrameKind) -> None:
+        """Asks for a kind of frame; `frame_kind` tells what became of it."""
+        ...
+
+    def frame_kind(self) -> FrameKind:
+        """Who draws the frame."""
+        ...
+
+    def show(self, content: Size, frame: Extents, states: frozenset[ShellState]) -> None:
+        """Draws the frame around contents of that size, and tells where the window ends.
+
+        Negative extents: parts of the contents that do not count as the window (a shadow).
+        """
+        ...
+
+
+class PopupPort(RolePort, Protocol):
+    """An xdg_popup, or a wl_subsurface where that fits better."""
+
+    def move(self, rectangle: Rectangle) -> None:
+        """Puts it elsewhere; the position is relative to the parent's contents."""
+        ...
+
+
+class ShellPort(Protocol):
+    """The compositor's side."""
+
+    def create_toplevel(self, window: "Window") -> ToplevelPort:
+        """Gives a window's surface the role of a toplevel; a Configure follows."""
+        ...
+
+    def create_popup(self, window: "Window", parent: "Window", rectangle: Rectangle) -> PopupPort:
+        """Gives a window's surface a role on top of a parent; a position relative to it follows."""
+        ...
+
+    def create_subsurface(self, window: "Window", parent: "Window", rectangle: Rectangle) -> PopupPort:
+        """Makes a window's surface a part of a parent's, exactly where it is asked for."""
+        ...

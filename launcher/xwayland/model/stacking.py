@@ -1,0 +1,43 @@
+"""The order of windows on the X screen, from the lowest to the highest.
+
+The compositor knows nothing of it, and does not need it.  But X clients look for the window at a
+point (drag and drop, grabs), so the window under the pointer has to be above the others.
+"""
+
+from collections.abc import Callable, Iterator
+
+
+class Stack:
+    """An order of windows, by number."""
+
+    def __init__(self, raise_window: Callable[[int], None]) -> None:
+        """`raise_window` puts a window on top in the X server."""
+        self._raise = raise_window
+        self._order: list[int] = []
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(tuple(self._order))
+
+    def __contains__(self, window: int) -> bool:
+        return window in self._order
+
+    def add(self, window: int) -> None:
+        """A new window is on top, or one that was mapped again."""
+        self.remove(window)
+        self._order.append(window)
+
+    def remove(self, window: int) -> None:
+        """A window is gone."""
+        if window in self._order:
+            self._order.remove(window)
+
+    def raise_group(self, group: list[int]) -> bool:
+        """Puts windows on top, the last one highest; returns whether anything had to be done."""
+        present = [window for window in group if window in self._order]
+        if self._order[len(self._order) - len(present) :] == present:
+            return False
+        for window in present:
+            self._order.remove(window)
+            self._order.append(window)
+            self._raise(window)
+        return True

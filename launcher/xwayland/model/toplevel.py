@@ -1,0 +1,181 @@
+"""The life of one toplevel: what the compositor configures, and what Xwayland commits.
+
+xdg_surface wants a Configure to be answered (ack) by the commit that carries it out, and the very
+first one to come before any buffer.  X knows nothing of that: a window is resized, and some time
+later Xwayland commits a buffer of the new size.  So each Configure waits here for its commit.
+"""
+
+from typing import Final, NamedTuple, Protocol
+
+from launcher.xwayland.model.frame import FrameMetrics, extents_of
+from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle, Size, constrain
+from launcher.xwayland.model.ports import Configure, ShellState, ToplevelPort, XPort
+from launcher.xwayland.model.window import Window
+
+_EXACT: Final = frozenset({ShellState.MAXIMIZED, ShellState.FULLSCREEN})
+"""States in which the compositor's size has to be kept."""
+
+
+class ToplevelHost(Protocol):
+    """Who has the windows; `manager.Manager` is it."""
+
+    def toplevel_ready(self, window: Window) -> None:
+        """The toplevel is configured: others may be put on top of it."""
+        ...
+
+    def toplevel_configured(self, window: Window, states: frozenset[ShellState]) -> None:
+        """The compositor has set these states."""
+        ...
+
+
+class _Pending(NamedTuple):
+    """A Configure that waits for a buffer of that size; serial 0: it was none, but a reason of our own."""
+
+    serial: int
+    size: Size
+    extents: Extents
+
+
+class Toplevel:
+    """A window's xdg_toplevel."""
+
+    __slots__ = (
+        "_extents",
+        "_host",
+        "_last",
+        "_metrics",
+        "_normal",
+        "_pending",
+        "_shown",
+        "_x",
+        "configured",
+        "port",
+        "window",
+    )
+
+    def __init__(
+        self, window: Window, port: ToplevelPort, x: XPort, host: ToplevelHost, metrics: FrameMetrics
+    ) -> None:
+        self.window = window
+        self.port = port
+        self._x = x
+        self._host = host
+        self._metrics = metrics
+        self.configured = False
+        """Whether contents may be committed, and children put on top."""
+        self._last = Configure(0, Size(0, 0), frozenset())
+        self._pending: _Pending | None = None
+        self._normal: Size | None = None
+        self._extents = NO_EXTENTS
+        self._shown: tuple[Size, Extents, frozenset[ShellState]] | None = None
+
+    @property
+    def extents(self) -> Extents:
+        """What is shown around the contents."""
+        return self._extents
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the compositor insists on the window's size."""
+        return bool(self._last.states & _EXACT)
+
+    @property
+    def states(self) -> frozenset[ShellState]:
+        """What the compositor has set."""
+        return self._last.states
+
+    def configure(self, configure: Configure) -> None:
+        """Takes what the compositor wants."""
+        if configure.states & _EXACT and not self.is_exact:
+            self._normal = self.window.rectangle.size
+        leaving = self.is_exact and not configure.states & _EXACT
+        self._last = configure
+        extents = self._wanted_extents()
+        wanted = self._wanted_size(configure, extents, leaving=leaving)
+        self._pending = _Pending(configure.serial, wanted, extents)
+        self._host.toplevel_configured(self.window, configure.states)
+        self._resize(wanted)
+        self._x.set_frame_extents(self.window.window, _visible(extents))
+
+    def refresh(self) -> None:
+        """What the window wants around it has changed."""
+        if not self.configured:
+            return
+        extents = self._wanted_extents()
+        if extents == self._extents and self._pending is None:
+            return
+        size = self.window.rectangle.size
+        if self.is_exact:
+            size = self._wanted_size(self._last, extents, leaving=False)
+        serial = 0 if self._pending is None else self._pending.serial
+        self._pending = _Pending(serial, size, extents)
+        self._x.set_frame_extents(self.window.window, _visible(extents))
+        self._resize(size)
+
+    def client_resized(self, size: Size) -> None:
+        """The client has chosen a size for itself, and got it."""
+        if self._pending is not None:
+            self._pending = self._pending._replace(size=size)
+
+    def commits(self, size: Size) -> None:
+        """Xwayland commits contents of that size, which may be held back still."""
+        pending = self._pending
+        if pending is not None and pending.size == size:
+            self._apply(pending)
+        elif self.configured:
+            self._show(size)
+        elif pending is not None:
+            # It will draw the size that it was given only after it was told that this one was shown.
+            self.port.pulse()
+
+    def _wanted_extents(self) -> Extents:
+        return extents_of(self.window, self.port.frame_kind(), self._last.states, self._metrics)
+
+    def _wanted_size(self, configure: Configure, extents: Extents, *, leaving: bool) -> Size:
+        current = self.window.rectangle.size
+        if leaving and self._normal is not None:
+            current = self._normal
+        width = configure.size.width - extents.left - extents.right if configure.size.width else current.width
+        height = (
+            configure.size.height - extents.top - extents.bottom if configure.size.height else current.height
+        )
+        exactly = bool(configure.states & _EXACT)
+        if not configure.size.width and not configure.size.height and not exactly:
+            # Nobody asked for another size, so the client's own is right whatever its hints say.
+            return current
+        return constrain(Size(width, height), self.window.hints, exactly=exactly)
+
+    def _resize(self, size: Size) -> None:
+        """Gives the window its size, and goes on at once where it has it."""
+        window = self.window
+        if size != window.rectangle.size:
+            window.rectangle = Rectangle(window.rectangle.x, window.rectangle.y, *size)
+            self._x.configure_window(window.window, window.rectangle)
+            if not self.configured:
+                self.port.pulse()
+        elif self._pending is not None:
+            self._apply(self._pending)
+            self.port.commit()
+
+    def _apply(self, pending: _Pending) -> None:
+        """Answers a Configure with what is committed next."""
+        self._pending = None
+        self._extents = pending.extents
+        if pending.serial:
+            self.port.ack(pending.serial)
+        self._show(pending.size)
+        if not self.configured:
+            self.configured = True
+            self.port.release()
+            self._host.toplevel_ready(self.window)
+
+    def _show(self, content: Size) -> None:
+        shown = (content, self._extents, self._last.states)
+        if shown != self._shown:
+            self._shown = shown
+            self.port.show(*shown)
+
+
+def _visible(extents: Extents) -> Extents:
+    """Returns what _NET_FRAME_EXTENTS says: nothing where the window draws its own shadow."""
+    return extents if min(extents) >= 0 else NO_EXTENTS

@@ -1,0 +1,187 @@
+"""The launcher's part of the X11 side: an X display, and a process for it when somebody connects.
+
+Everything else is in that process (`launcher.xwayland.session`), so that whatever X clients do costs
+the Wayland clients nothing, and so that nothing of it is loaded before it is needed.
+"""
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from crossdomain.errors import EnvironmentFault
+from launcher import log
+from launcher.loop import READABLE, Loop
+from launcher.xwayland import authority
+from launcher.xwayland.sockets import DisplaySockets
+
+_PROGRAM: Final = "Xwayland"
+_STOP_SECONDS: Final = 3.0
+_POLL_SECONDS: Final = 0.005
+
+
+class Settings(NamedTuple):
+    """What was asked for."""
+
+    choice: str
+    """auto, on or off."""
+    scale: str
+    """auto or a number."""
+    wayland_display: str
+    """Path of the launcher's own Wayland socket."""
+    runtime_directory: str
+    log_level: str
+
+
+class Service:
+    """An X display that is served when it is used; `close` ends it with all that belongs to it."""
+
+    def __init__(self, loop: Loop, settings: Settings, sockets: DisplaySockets, authority_path: str) -> None:
+        self._loop = loop
+        self._settings = settings
+        self._sockets = sockets
+        self._authority_path = authority_path
+        self._pid = 0
+        self._pidfd = -1
+        self._is_waiting = False
+        self._wait()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead X clients here."""
+        return {"DISPLAY": self._sockets.name, "XAUTHORITY": self._authority_path}
+
+    def close(self) -> None:
+        """Ends the process, if there is one, and removes sockets and cookie."""
+        self._stop_waiting()
+        if self._pidfd >= 0:
+            self._loop.remove(self._pidfd)
+            self._end_process()
+        self._sockets.close()
+        with suppress(OSError):
+            os.unlink(self._authority_path)
+
+    def _wait(self) -> None:
+        self._is_waiting = True
+        for listener in self._sockets.listeners:
+            self._loop.add(listener.fileno(), READABLE, self._handle_client)
+
+    def _stop_waiting(self) -> None:
+        if self._is_waiting:
+            self._is_waiting = False
+            for listener in self._sockets.listeners:
+                self._loop.remove(listener.fileno())
+
+    def _handle_client(self, _events: int) -> None:
+        if not self._is_waiting:
+            return
+        self._stop_waiting()
+        try:
+            self._start_process()
+        except OSError as error:
+            log.error(f"the X11 side can't be started: {error}")
+            self._refuse()
+            self._wait()
+
+    def _start_process(self) -> None:
+        fds = [listener.fileno() for listener in self._sockets.listeners]
+        settings = self._settings
+        command = [sys.executable, "-P", "-m", "launcher.xwayland"]
+        command += ["--display", str(self._sockets.number), "--listen", ",".join(map(str, fds))]
+        command += ["--auth", self._authority_path, "--wayland", settings.wayland_display]
+        command += ["--scale", settings.scale, "--log-level", settings.log_level]
+        environment = dict(os.environ)
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, (_package_root(), environment.get("PYTHONPATH")))
+        )
+        for fd in fds:
+            os.set_inheritable(fd, True)
+        try:
+            # A process group of its own: the terminal's keys are not meant for it.
+            self._pid = os.posix_spawn(
+                sys.executable, command, environment, setpgroup=0, setsigmask=(), setsigdef=(signal.SIGPIPE,)
+            )
+        finally:
+            for fd in fds:
+                os.set_inheritable(fd, False)
+        self._pidfd = os.pidfd_open(self._pid)
+        self._loop.add(self._pidfd, READABLE, self._handle_end)
+        log.info(f"starting {_PROGRAM} for display {self._sockets.name}")
+
+    def _handle_end(self, _events: int) -> None:
+        self._loop.remove(self._pidfd)
+        status = self._reap()
+        if status != 0:
+            log.error(f"the X11 side has ended with status {status}; it is started again for the next client")
+            # Who waits now has waited for what did not work: trying again at once would not end.
+            self._refuse()
+        self._wait()
+
+    def _refuse(self) -> None:
+        """Lets the clients that wait see that nobody serves them."""
+        for listener in self._sockets.listeners:
+            with suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+    def _end_process(self) -> None:
+        """Ends the process and its Xwayland, gently at first."""
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < deadline:
+            if os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                break
+            time.sleep(_POLL_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(self._pid, signal.SIGKILL)
+        self._reap()
+
+    def _reap(self) -> int:
+        _, status = os.waitpid(self._pid, 0)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        return os.waitstatus_to_exitcode(status)
+
+
+def start(loop: Loop, settings: Settings) -> Service | None:
+    """Makes an X display; None where there is to be none.
+
+    Raises EnvironmentFault where it was asked for and can't be had.
+    """
+    if settings.choice == "off":
+        return None
+    try:
+        _find_program()
+        sockets = DisplaySockets(own_directory=settings.runtime_directory)
+    except EnvironmentFault as fault:
+        if settings.choice == "on":
+            raise
+        log.info(f"without X11: {fault}")
+        return None
+    path = os.path.join(settings.runtime_directory, f"crossdomain-xauth-{os.getpid()}-{sockets.number}")
+    try:
+        authority.create(path, sockets.number)
+    except OSError as error:
+        sockets.close()
+        raise EnvironmentFault(
+            f"cannot write {path!r}: {error.strerror}",
+            hint="XDG_RUNTIME_DIR has to be a writable directory of this user's, or run with --x11 off",
+        ) from None
+    return Service(loop, settings, sockets, path)
+
+
+def _find_program() -> None:
+    for folder in os.get_exec_path():
+        if os.access(os.path.join(folder, _PROGRAM), os.X_OK):
+            return
+    raise EnvironmentFault(
+        f"{_PROGRAM} is not installed", hint="install the package xwayland, or run with --x11 off"
+    )
+
+
+def _package_root() -> str:
+    """Returns the folder that this package was loaded from, which need not be an installed one."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

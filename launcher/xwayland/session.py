@@ -1,0 +1,142 @@
+"""The life of one Xwayland: its process, its two connections, and the window manager between them.
+
+It ends with the Xwayland, which ends by itself after its last client; the launcher starts another
+for the next one.
+"""
+
+import socket
+from typing import Final, NamedTuple
+
+from crossdomain.errors import CrossDomainError, EnvironmentFault
+from crossdomain.wire.tables import load as load_tables
+from launcher import log
+from launcher.xwayland.model.frame import FrameMetrics
+from launcher.xwayland.shell.objects import Objects
+from launcher.xwayland.sides import WaylandSide, XSide
+from launcher.xwayland.timers import TimedLoop
+from launcher.xwayland.wayland.globals import Globals
+from launcher.xwayland.wayland.mediator import Mediator
+from launcher.xwayland.window_manager import WindowManager
+from launcher.xwayland.x11.client import XClient
+from launcher.xwayland.x11.setup import Setup
+from launcher.xwayland.xserver import Xwayland
+
+_EXIT_FAILED: Final = 1
+
+
+class Settings(NamedTuple):
+    """What the session is to serve."""
+
+    display: int
+    listeners: tuple[int, ...]
+    """Listening sockets of the display; they stay the caller's."""
+    authority: str
+    """Path of the file with the cookie."""
+    cookie: bytes
+    wayland_display: str
+    """Path of the compositor's socket."""
+    metrics: FrameMetrics = FrameMetrics()
+
+
+class Session:
+    """One Xwayland's session; `run` serves it to its end."""
+
+    def __init__(self, loop: TimedLoop, settings: Settings) -> None:
+        self._loop = loop
+        self._settings = settings
+        self._status = 0
+        self._client: XClient | None = None
+        self._objects: Objects | None = None
+
+    def run(self) -> int:
+        """Serves until Xwayland ends; returns 0, or 1 where something has failed.
+
+        Raises EnvironmentFault where it can't be started.
+        """
+        settings = self._settings
+        host = _connect(settings.wayland_display)
+        xwayland = self._xwayland = Xwayland(self._loop, self._handle_end)
+        try:
+            sockets = xwayland.start(settings.display, settings.listeners, settings.authority)
+        except EnvironmentFault:
+            host.close()
+            raise
+        self._x = XSide(self._loop, sockets.window_manager, settings.cookie, self._handle_setup, self._fail)
+        self._wayland = WaylandSide(self._loop, sockets.wayland, host, self._fail)
+        self._loop.after_round = self._flush
+        try:
+            self._start_mediator()
+            self._flush()
+            self._loop.run()
+        finally:
+            xwayland.stop()
+            self._wayland.close()
+            self._x.close()
+        return self._status
+
+    def stop(self) -> None:
+        """Ends it from outside."""
+        self._loop.stop()
+
+    def _start_mediator(self) -> None:
+        tables = load_tables()
+        mediator = Mediator(tables, self._wayland.to_host, self._wayland.to_client)
+        self._globals = Globals(mediator, tables)
+        self._manager = WindowManager(self._loop, mediator, self._globals)
+        self._wayland.start(mediator)
+        self._globals.start(self._handle_globals)
+
+    def _handle_globals(self) -> None:
+        self._objects = Objects(self._globals)
+        self._wayland.open()
+        self._start_manager()
+
+    def _handle_setup(self, setup: Setup) -> None:
+        client = XClient(self._x.connection, setup)
+
+        def ready() -> None:
+            self._client = client
+            self._start_manager()
+
+        client.start(ready)
+
+    def _start_manager(self) -> None:
+        """Both sides are there: now there is something to manage."""
+        if self._client is not None and self._objects is not None:
+            self._x.handle_event = self._manager.start(self._client, self._objects, self._settings.metrics)
+
+    def _flush(self) -> None:
+        try:
+            self._manager.flush()
+            self._wayland.flush()
+            self._x.flush()
+        except (CrossDomainError, OSError) as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if self._status == 0:
+            log.error(f"the X11 session has ended: {error}")
+        self._status = _EXIT_FAILED
+        self._loop.stop()
+
+    def _handle_end(self, status: int) -> None:
+        if status != 0:
+            log.error(f"Xwayland has ended with status {status}")
+            for line in self._xwayland.last_words:
+                log.error(f"Xwayland: {line}")
+            self._status = _EXIT_FAILED
+        else:
+            log.info("Xwayland has ended after its last client")
+        self._loop.stop()
+
+
+def _connect(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        connection.connect(path)
+    except OSError as error:
+        connection.close()
+        raise EnvironmentFault(
+            f"no Wayland compositor at {path!r}: {error.strerror}", hint="is crossdomain-run still running?"
+        ) from None
+    return connection

@@ -1,0 +1,223 @@
+"""A window's xdg_toplevel (xdg-shell): `model.ports.ToplevelPort` in Wayland's words."""
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from crossdomain.wire.codec import Value, integer
+from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Size
+from launcher.xwayland.model.names import Edge, State
+from launcher.xwayland.model.placement import shown_parent
+from launcher.xwayland.model.ports import Configure, FrameKind, ShellState
+from launcher.xwayland.model.window import Window
+from launcher.xwayland.wayland.proxy import Proxy
+from launcher.xwayland.wayland.surfaces import Surface
+
+if TYPE_CHECKING:
+    from launcher.xwayland.shell.shell import Shell
+
+_KNOWN_STATES: Final = frozenset(state.value for state in ShellState)
+_CLIENT_SIDE: Final = 1
+_SERVER_SIDE: Final = 2
+"""zxdg_toplevel_decoration_v1.mode."""
+
+
+class ToplevelRole:
+    """One xdg_toplevel and what belongs to it."""
+
+    def __init__(self, shell: "Shell", window: Window, surface: Surface) -> None:
+        self._shell = shell
+        self.window = window
+        self.surface = surface
+        surface.owner = self
+        self.xdg_surface = shell.objects["xdg_wm_base"].create("get_xdg_surface", surface.entry)
+        self.xdg_surface.handlers["configure"] = self._handle_configure
+        self.toplevel = self.xdg_surface.create("get_toplevel")
+        self.toplevel.handlers["configure"] = self._handle_toplevel
+        self.toplevel.handlers["close"] = self._handle_close
+        self._size = Size(0, 0)
+        self._states: frozenset[ShellState] = frozenset()
+        self._sent: dict[str, object] = {}
+        self._decoration: Proxy | None = None
+        self._dialog: Proxy | None = None
+        self._wanted_kind = FrameKind.NONE
+        self._mode = 0
+        self._geometry: tuple[int, int, int, int] | None = None
+
+    # `model.ports.ToplevelPort`.
+
+    def update(self, window: Window) -> None:
+        """See `model.ports.ToplevelPort`."""
+        self._set("set_title", window.title)
+        self._set("set_app_id", window.application)
+        self._set_parent(window)
+        self._set_limits(window)
+
+    def set_maximized(self, *, maximized: bool) -> None:
+        """See `model.ports.ToplevelPort`."""
+        self.toplevel.send("set_maximized" if maximized else "unset_maximized")
+
+    def set_fullscreen(self, *, fullscreen: bool) -> None:
+        """See `model.ports.ToplevelPort`."""
+        if fullscreen:
+            self.toplevel.send("set_fullscreen", None)
+        else:
+            self.toplevel.send("unset_fullscreen")
+
+    def set_minimized(self) -> None:
+        """See `model.ports.ToplevelPort`."""
+        self.toplevel.send("set_minimized")
+
+    def move(self) -> None:
+        """See `model.ports.ToplevelPort`."""
+        last = self._shell.seats.last_input
+        if last is not None:
+            self.toplevel.send("move", last[0], last[1])
+
+    def resize(self, edge: Edge) -> None:
+        """See `model.ports.ToplevelPort`."""
+        last = self._shell.seats.last_input
+        if last is not None:
+            self.toplevel.send("resize", last[0], last[1], int(edge))
+
+    def activate(self) -> None:
+        """See `model.ports.ToplevelPort`."""
+        self._shell.activate(self.window, self.surface)
+
+    def ack(self, serial: int) -> None:
+        """See `model.ports.ToplevelPort`."""
+        self.xdg_surface.send("ack_configure", serial)
+
+    def set_frame(self, kind: FrameKind) -> None:
+        """See `model.ports.ToplevelPort`."""
+        self._wanted_kind = kind
+        manager = self._shell.objects.find("zxdg_decoration_manager_v1")
+        if manager is None:
+            return
+        if self._decoration is None:
+            self._decoration = manager.create("get_toplevel_decoration", self.toplevel)
+            self._decoration.handlers["configure"] = self._handle_decoration
+        mode = _SERVER_SIDE if kind is FrameKind.OURS else _CLIENT_SIDE
+        if self._sent.get("mode") != mode:
+            self._sent["mode"] = mode
+            self._decoration.send("set_mode", mode)
+
+    def frame_kind(self) -> FrameKind:
+        """See `model.ports.ToplevelPort`."""
+        if self._mode == _SERVER_SIDE and self._wanted_kind is not FrameKind.NONE:
+            return FrameKind.HOST
+        return self._wanted_kind
+
+    def show(self, content: Size, frame: Extents, states: frozenset[ShellState]) -> None:
+        """See `model.ports.ToplevelPort`."""
+        del states
+        geometry = (
+            -frame.left,
+            -frame.top,
+            max(1, content.width + frame.left + frame.right),
+            max(1, content.height + frame.top + frame.bottom),
+        )
+        if geometry != self._geometry:
+            self._geometry = geometry
+            self.xdg_surface.send("set_window_geometry", *geometry)
+        self._set_limits(self.window)
+
+    def release(self) -> None:
+        """See `model.ports.RolePort`."""
+        self.surface.release()
+
+    def pulse(self) -> None:
+        """See `model.ports.RolePort`."""
+        self.surface.pulse()
+
+    def commit(self) -> None:
+        """See `model.ports.RolePort`."""
+        self.surface.commit()
+
+    def destroy(self) -> None:
+        """See `model.ports.RolePort`."""
+        if self._dialog is not None:
+            self._dialog.send("destroy")
+        if self._decoration is not None:
+            self._decoration.send("destroy")
+        self.toplevel.send("destroy")
+        self.xdg_surface.send("destroy")
+        self.surface.owner = None
+        self.surface.hold()
+
+    # `wayland.surfaces.Owner`.
+
+    def surface_commits(self, surface: Surface) -> None:
+        """See `wayland.surfaces.Owner`."""
+        self._shell.manager.commit(self.window, Size(surface.width, surface.height))
+
+    def surface_destroyed(self, surface: Surface) -> None:
+        """See `wayland.surfaces.Owner`."""
+        surface.alive = False
+        self._shell.manager.set_surface(self.window, None)
+
+    # Events.
+
+    def _handle_toplevel(self, values: tuple[Value, ...], _fds: list[int]) -> None:
+        self._size = Size(max(0, integer(values[0])), max(0, integer(values[1])))
+        data = values[2] if isinstance(values[2], bytes) else b""
+        numbers = struct.unpack(f"<{len(data) // 4}I", data[: len(data) & ~3])
+        self._states = frozenset(ShellState(number) for number in numbers if number in _KNOWN_STATES)
+
+    def _handle_configure(self, values: tuple[Value, ...], _fds: list[int]) -> None:
+        configure = Configure(integer(values[0]), self._size, self._states)
+        self._shell.manager.configure(self.window, configure)
+
+    def _handle_close(self, _values: tuple[Value, ...], _fds: list[int]) -> None:
+        self._shell.manager.close(self.window)
+
+    def _handle_decoration(self, values: tuple[Value, ...], _fds: list[int]) -> None:
+        self._mode = integer(values[0])
+        self._shell.manager.refresh(self.window)
+
+    # Details.
+
+    def _set(self, request: str, value: str) -> None:
+        if self._sent.get(request) != value:
+            self._sent[request] = value
+            self.toplevel.send(request, value)
+
+    def _set_parent(self, window: Window) -> None:
+        parent = shown_parent(window, self._shell.manager.windows)
+        role = None if parent is None or parent.role is None else parent.role.port
+        toplevel = role.toplevel if isinstance(role, ToplevelRole) else None
+        if self._sent.get("set_parent") is not toplevel:
+            self._sent["set_parent"] = toplevel
+            self.toplevel.send("set_parent", toplevel)
+        self._set_modal(modal=toplevel is not None and (State.MODAL in window.states or window.motif.modal))
+
+    def _set_modal(self, *, modal: bool) -> None:
+        manager = self._shell.objects.find("xdg_wm_dialog_v1")
+        if manager is None or self._sent.get("modal", False) == modal:
+            return
+        self._sent["modal"] = modal
+        if self._dialog is None:
+            self._dialog = manager.create("get_xdg_dialog", self.toplevel)
+        self._dialog.send("set_modal" if modal else "unset_modal")
+
+    def _set_limits(self, window: Window) -> None:
+        frame = NO_EXTENTS if window.role is None else _extents_of(window)
+        hints = window.hints
+        smallest = (
+            max(0, hints.minimum.width + frame.left + frame.right),
+            max(0, hints.minimum.height + frame.top + frame.bottom),
+        )
+        largest = (0, 0)
+        if hints.has_maximum:
+            largest = (
+                max(smallest[0], hints.maximum.width + frame.left + frame.right),
+                max(smallest[1], hints.maximum.height + frame.top + frame.bottom),
+            )
+        for request, size in (("set_min_size", smallest), ("set_max_size", largest)):
+            if self._sent.get(request, (0, 0)) != size:
+                self._sent[request] = size
+                self.toplevel.send(request, *size)
+
+
+def _extents_of(window: Window) -> Extents:
+    extents = getattr(window.role, "extents", NO_EXTENTS)
+    return extents if isinstance(extents, Extents) else NO_EXTENTS

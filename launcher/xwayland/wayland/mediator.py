@@ -1,0 +1,461 @@
+"""Moves messages between Xwayland and the compositor, and translates their object ids.
+
+Sans-IO: bytes and fds come in, and go out through two `Outlet`s.  Most messages pass with their
+ids exchanged in place; those that a part asked for (`Routes`) are decoded and shown to it first.
+
+Xwayland is started by us and trusted as much as any program; what it does wrong ends the session
+(`GuestFault`), and so does what the compositor does wrong (`HostFault`).
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from crossdomain.errors import GuestFault, HostFault, LocalError
+from crossdomain.wire.codec import DISPLAY_ID, HEADER_SIZE, SERVER_ID_START, Value, encode_message
+from crossdomain.wire.engine import Direction
+from crossdomain.wire.faults import WireFault
+from crossdomain.wire.tables import ArgumentKind, Interface, Message, Tables
+from launcher.xwayland.wayland.entries import Call, Entry, Handler, Plan, Plans, Routes, Verdict
+from launcher.xwayland.wayland.proxy import Proxy
+
+_HEADER_WORDS: Final = HEADER_SIZE // 4
+
+
+class Outlet(Protocol):
+    """Where bytes and fds go, in their order."""
+
+    def append(self, data: bytes | bytearray | memoryview) -> None:
+        """Queues bytes."""
+        ...
+
+    def append_fd(self, fd: int) -> None:
+        """Queues an fd of the message that is appended next, and takes it over."""
+        ...
+
+
+class _Dropped(Exception):
+    """The event names an object that Xwayland does not know of."""
+
+
+class _Ids:
+    """Ids that one side chooses: those freed last first, as libwayland does."""
+
+    __slots__ = ("_free", "_next")
+
+    def __init__(self, first: int) -> None:
+        self._free: list[int] = []
+        self._next = first
+
+    def take(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self._next += 1
+        return self._next - 1
+
+    def give_back(self, object_id: int) -> None:
+        self._free.append(object_id)
+
+
+class _Run:
+    """The messages of one batch; those that were not passed on yet begin at `begin` (32-bit words)."""
+
+    __slots__ = ("begin", "fds", "outlet", "view", "words")
+
+    def __init__(self, outlet: Outlet, buffer: bytearray, fds: deque[int]) -> None:
+        self.outlet = outlet
+        self.fds = fds
+        self.view = memoryview(buffer)
+        self.words = self.view.cast("I")
+        self.begin = 0
+
+    def flush(self, position: int) -> None:
+        """Passes on what comes before `position`."""
+        if position > self.begin:
+            self.outlet.append(self.view[self.begin * 4 : position * 4])
+            self.begin = position
+
+    def take_fds(self, count: int) -> list[int]:
+        if len(self.fds) < count:
+            raise _Missing
+        return [self.fds.popleft() for _ in range(count)]
+
+    def release(self) -> None:
+        self.words.release()
+        self.view.release()
+
+
+class _Missing(Exception):
+    """A message came without its fds."""
+
+
+class Mediator:
+    """One connection of Xwayland's, and our own objects on it."""
+
+    def __init__(self, tables: Tables, to_host: Outlet, to_client: Outlet) -> None:
+        self._tables = tables
+        self._to_host = to_host
+        self._to_client = to_client
+        self.request_routes: Routes = {}
+        """Who wants to see which requests of Xwayland's; to be complete before the first message."""
+        self.event_routes: Routes = {}
+        """Who wants to see which events for Xwayland's objects; likewise."""
+        self._request_plans = Plans(tables, Direction.REQUEST, self.request_routes)
+        self._event_plans = Plans(tables, Direction.EVENT, self.event_routes)
+        display = Entry("wl_display", 1, client_id=DISPLAY_ID, host_id=DISPLAY_ID)
+        self._from_client: dict[int, Entry] = {DISPLAY_ID: display}
+        self._from_host: dict[int, Entry] = {DISPLAY_ID: display}
+        self._host_ids = _Ids(DISPLAY_ID + 1)
+        self._client_server_ids = _Ids(SERVER_ID_START)
+        self._expected: dict[int, Callable[[Entry], None]] = {}
+        self._display = Proxy(self, tables.interface("wl_display"), display)
+
+    @property
+    def display(self) -> Proxy:
+        """wl_display, for requests of our own."""
+        return self._display
+
+    # Messages that come in.
+
+    def handle_requests(self, data: bytes, fds: deque[int]) -> int:
+        """Takes what Xwayland sent; returns how many bytes were whole messages.
+
+        Fds are taken from the front of `fds` by the messages that they belong to.
+        Raises GuestFault where Xwayland broke the protocol.
+        """
+        try:
+            return self._walk(Direction.REQUEST, data, fds)
+        except (WireFault, _Missing) as fault:
+            raise GuestFault(f"Xwayland broke the protocol: {fault!r}") from None
+
+    def handle_events(self, data: bytes, fds: deque[int]) -> int:
+        """Takes what the compositor sent; returns how many bytes were whole messages.
+
+        Raises HostFault where the compositor broke the protocol, or told of an error.
+        """
+        try:
+            return self._walk(Direction.EVENT, data, fds)
+        except (WireFault, _Missing) as fault:
+            raise HostFault(f"the compositor broke the protocol: {fault!r}") from None
+
+    def handle_request(self, data: bytes) -> None:
+        """Takes one request that Xwayland sent earlier, and that was dropped then; it has no fds."""
+        if self._walk(Direction.REQUEST, data, deque()) != len(data):
+            raise LocalError("not one whole request")
+
+    # What parts look up and send.
+
+    def find_client(self, client_id: int) -> Entry | None:
+        """Returns the object that Xwayland calls `client_id`."""
+        return self._from_client.get(client_id)
+
+    def find_host(self, host_id: int) -> Entry | None:
+        """Returns the object that the compositor calls `host_id`."""
+        return self._from_host.get(host_id)
+
+    def find_own(self, host_id: int) -> Proxy:
+        """Returns the object of our own that the compositor calls `host_id`."""
+        entry = self._from_host.get(host_id)
+        if entry is None or entry.proxy is None:
+            raise HostFault(f"{host_id} is no object of ours")
+        return entry.proxy
+
+    def expect(self, client_id: int, created: Callable[[Entry], None]) -> None:
+        """Calls `created` when the request that a handler is looking at has made that object."""
+        self._expected[client_id] = created
+
+    def create_local(self, interface: str, version: int, client_id: int, handler: Handler) -> Entry:
+        """Makes an object that only Xwayland knows of; `handler` gets its requests and drops them."""
+        entry = Entry(interface, version, client_id=client_id)
+        entry.local = handler
+        self._add_client(entry)
+        return entry
+
+    def send_event(self, interface: str, client_id: int, name: str, *values: Value) -> None:
+        """Sends Xwayland an event of the object that it calls `client_id`; ids in `values` are Xwayland's."""
+        for message in self.describe(interface).events:
+            if message.name == name:
+                self._to_client.append(encode_message(message, client_id, *values))
+                return
+        raise LocalError(f"{interface} has no event {name}")
+
+    def free_client_id(self, client_id: int) -> None:
+        """Tells Xwayland that an id of its own, of which the compositor does not know, is free again."""
+        self._from_client.pop(client_id, None)
+        self.send_event("wl_display", DISPLAY_ID, "delete_id", client_id)
+
+    # `proxy.Sender`.
+
+    def create_own(self, interface: Interface, version: int) -> Proxy:
+        """See `proxy.Sender`."""
+        return self._adopt(interface, version, self._host_ids.take())
+
+    def describe(self, interface: str) -> Interface:
+        """See `proxy.Sender`."""
+        return self._tables.interface(interface)
+
+    def send_own(self, data: bytes, fds: list[int]) -> None:
+        """See `proxy.Sender`."""
+        for fd in fds:
+            self._to_host.append_fd(fd)
+        self._to_host.append(data)
+
+    def _adopt(self, interface: Interface, version: int, host_id: int) -> Proxy:
+        entry = Entry(interface.name, version, host_id=host_id)
+        entry.proxy = Proxy(self, interface, entry)
+        self._from_host[host_id] = entry
+        return entry.proxy
+
+    # Both directions.
+
+    def _walk(self, direction: Direction, data: bytes, fds: deque[int]) -> int:
+        outlet = self._to_host if direction is Direction.REQUEST else self._to_client
+        step = self._step_request if direction is Direction.REQUEST else self._step_event
+        run = _Run(outlet, bytearray(data[: len(data) & ~3]), fds)
+        words = run.words
+        position = 0
+        end = len(words)
+        try:
+            while end - position >= _HEADER_WORDS:
+                size = words[position + 1] >> 18
+                if size < _HEADER_WORDS or words[position + 1] & 0x30000:
+                    raise _broken(direction, f"object {words[position]}: a message of a wrong size")
+                if size > end - position:
+                    break
+                step(run, position, position + size)
+                position += size
+            run.flush(position)
+        finally:
+            run.release()
+        return position * 4
+
+    # Requests.
+
+    def _step_request(self, run: _Run, position: int, end: int) -> None:
+        words = run.words
+        entry = self._from_client.get(words[position])
+        if entry is None or entry.zombie:
+            raise GuestFault(f"Xwayland used the unknown object {words[position]}")
+        plan = self._request_plans.find(entry.interface, words[position + 1] & 0xFFFF)
+        if plan is None:
+            raise GuestFault(f"Xwayland sent an unknown request to {entry!r}")
+        if plan.is_plain and entry.host_id:
+            self._translate_request(run, position, end, entry, plan)
+            return
+        run.flush(position)
+        data = bytes(run.view[position * 4 : end * 4])
+        call = Call(entry, plan.message, data, run.take_fds(plan.fds))
+        verdict = self._show_request(call, plan)
+        if verdict is Verdict.PASS and plan.fixed:
+            self._attach(run.outlet, call.fds)
+            self._translate_request(run, position, end, entry, plan)
+            run.flush(end)
+        else:
+            run.begin = end
+            if verdict is not Verdict.DROP:
+                self._attach(run.outlet, call.fds)
+                run.outlet.append(self._rewrite_request(call, plan))
+        self._tell_created()
+
+    def _tell_created(self) -> None:
+        """Tells who expected an object; its request has gone on, so that it may be used."""
+        expected, self._expected = self._expected, {}
+        for client_id, created in expected.items():
+            entry = self._from_client.get(client_id)
+            if entry is not None:
+                created(entry)
+
+    def _show_request(self, call: Call, plan: Plan) -> Verdict:
+        entry = call.entry
+        if entry.local is not None:
+            entry.local(call)
+            if plan.destructor:
+                self.free_client_id(entry.client_id)
+            return Verdict.DROP
+        return Verdict.PASS if plan.handler is None else plan.handler(call)
+
+    def _translate_request(self, run: _Run, position: int, end: int, entry: Entry, plan: Plan) -> None:
+        """Exchanges the ids of a request where it stands."""
+        words = run.words
+        if end - position < plan.words:
+            raise GuestFault(f"Xwayland sent a truncated request to {entry!r}")
+        words[position] = entry.host_id
+        for offset in plan.objects:
+            if words[position + offset]:
+                words[position + offset] = self._host_id(words[position + offset])
+        if plan.destructor:
+            self._destroy(entry)
+        if plan.created is not None:
+            new = Entry(plan.created, entry.version, client_id=words[position + plan.new_id])
+            words[position + plan.new_id] = self._create(new)
+
+    def _rewrite_request(self, call: Call, plan: Plan) -> bytes:
+        """Returns a request with its ids exchanged, from its values."""
+        values = call.values
+        for number, argument in enumerate(plan.message.arguments):
+            value = values[number]
+            if not isinstance(value, int) or value == 0:
+                continue
+            if argument.kind is ArgumentKind.OBJECT:
+                values[number] = self._host_id(value)
+            elif argument.kind is ArgumentKind.NEW_ID:
+                if argument.interface is None:  # wl_registry.bind
+                    new = Entry(call.text(number - 2), call.number(number - 1), client_id=value)
+                else:
+                    new = Entry(argument.interface, call.entry.version, client_id=value)
+                values[number] = self._create(new)
+        if plan.destructor:
+            self._destroy(call.entry)
+        return encode_message(plan.message, call.entry.host_id, *values)
+
+    def _host_id(self, client_id: int) -> int:
+        entry = self._from_client.get(client_id)
+        if entry is None or entry.zombie or not entry.host_id:
+            raise GuestFault(f"Xwayland named the unknown object {client_id}")
+        return entry.host_id
+
+    def _create(self, entry: Entry) -> int:
+        """Takes in a new object of Xwayland's; returns the compositor's id of it."""
+        self._add_client(entry)
+        entry.host_id = self._host_ids.take()
+        self._from_host[entry.host_id] = entry
+        return entry.host_id
+
+    def _add_client(self, entry: Entry) -> None:
+        if entry.client_id in self._from_client or not 0 < entry.client_id < SERVER_ID_START:
+            raise GuestFault(f"Xwayland can't create the object {entry.client_id}")
+        self._from_client[entry.client_id] = entry
+
+    def _destroy(self, entry: Entry) -> None:
+        entry.zombie = True
+        if entry.host_id >= SERVER_ID_START:
+            # Nobody tells when the compositor uses such an id again; Xwayland's may be used at once.
+            del self._from_client[entry.client_id]
+            self._client_server_ids.give_back(entry.client_id)
+            entry.client_id = 0
+
+    # Events.
+
+    def _step_event(self, run: _Run, position: int, end: int) -> None:
+        words = run.words
+        entry = self._from_host.get(words[position])
+        if entry is None:
+            run.flush(position)
+            run.begin = end
+            return
+        plan = self._event_plans.find(entry.interface, words[position + 1] & 0xFFFF)
+        if plan is None:
+            raise HostFault(f"the compositor sent an unknown event of {entry!r}")
+        if plan.is_plain and entry.client_id and entry.host_id != DISPLAY_ID:
+            try:
+                self._translate_event(run, position, end, entry, plan)
+            except _Dropped:
+                run.flush(position)
+                run.begin = end
+            return
+        run.flush(position)
+        data = bytes(run.view[position * 4 : end * 4])
+        call = Call(entry, plan.message, data, run.take_fds(plan.fds))
+        shown = self._show_event(call, plan)
+        run.begin = end
+        if shown is not None:
+            self._attach(run.outlet, call.fds)
+            run.outlet.append(shown)
+
+    def _show_event(self, call: Call, plan: Plan) -> bytes | None:
+        """Returns what Xwayland gets of an event, None for nothing."""
+        entry = call.entry
+        if entry.host_id == DISPLAY_ID:
+            self._handle_display(call)
+            return None
+        if entry.proxy is not None:
+            if plan.created is not None:
+                self._adopt(self.describe(plan.created), entry.version, call.number(_new_id(plan.message)))
+            entry.proxy.handle(plan.message, tuple(call.values), call.fds)
+            return None
+        if not entry.client_id:
+            for fd in call.fds:
+                os.close(fd)
+            return None
+        verdict = Verdict.PASS if plan.handler is None else plan.handler(call)
+        if verdict is Verdict.DROP:
+            return None
+        try:
+            return self._rewrite_event(call, plan)
+        except _Dropped:
+            for fd in call.fds:
+                os.close(fd)
+            return None
+
+    def _translate_event(self, run: _Run, position: int, end: int, entry: Entry, plan: Plan) -> None:
+        """Exchanges the ids of an event where it stands; raises _Dropped where Xwayland can't get it."""
+        words = run.words
+        if end - position < plan.words:
+            raise HostFault(f"the compositor sent a truncated event of {entry!r}")
+        for offset in plan.objects:
+            if words[position + offset]:
+                words[position + offset] = self._client_id(words[position + offset])
+        if plan.created is not None:
+            words[position + plan.new_id] = self._take_in(plan.created, entry, words[position + plan.new_id])
+        words[position] = entry.client_id
+
+    def _rewrite_event(self, call: Call, plan: Plan) -> bytes:
+        """Returns an event with its ids exchanged, from its values; raises _Dropped."""
+        values = call.values
+        for number, argument in enumerate(plan.message.arguments):
+            value = values[number]
+            if not isinstance(value, int) or value == 0:
+                continue
+            if argument.kind is ArgumentKind.OBJECT:
+                values[number] = self._client_id(value)
+            elif argument.kind is ArgumentKind.NEW_ID and argument.interface is not None:
+                values[number] = self._take_in(argument.interface, call.entry, value)
+        return encode_message(plan.message, call.entry.client_id, *values)
+
+    def _client_id(self, host_id: int) -> int:
+        entry = self._from_host.get(host_id)
+        if entry is None or not entry.client_id:
+            raise _Dropped
+        return entry.client_id
+
+    def _take_in(self, interface: str, creator: Entry, host_id: int) -> int:
+        """Takes in an object that the compositor made for Xwayland; returns Xwayland's id of it."""
+        entry = Entry(interface, creator.version, host_id=host_id, client_id=self._client_server_ids.take())
+        self._from_host[host_id] = entry
+        self._from_client[entry.client_id] = entry
+        return entry.client_id
+
+    def _handle_display(self, call: Call) -> None:
+        if call.message.name == "delete_id":
+            self._delete(call.number(0))
+            return
+        entry = self._from_host.get(call.number(0))
+        raise HostFault(f"protocol error {call.number(1)} of {entry!r}: {call.text(2)!r:.300}")
+
+    def _delete(self, host_id: int) -> None:
+        entry = self._from_host.get(host_id)
+        if entry is None or not DISPLAY_ID < host_id < SERVER_ID_START:
+            return
+        del self._from_host[host_id]
+        self._host_ids.give_back(host_id)
+        if entry.proxy is not None:
+            entry.proxy.alive = False
+        if entry.client_id:
+            self.free_client_id(entry.client_id)
+
+    def _attach(self, outlet: Outlet, fds: list[int]) -> None:
+        for fd in fds:
+            outlet.append_fd(fd)
+
+
+def _broken(direction: Direction, text: str) -> Exception:
+    return GuestFault(text) if direction is Direction.REQUEST else HostFault(text)
+
+
+def _new_id(message: Message) -> int:
+    """Returns the position of the argument that is a new_id."""
+    for number, argument in enumerate(message.arguments):
+        if argument.kind is ArgumentKind.NEW_ID:
+            return number
+    raise LocalError(f"{message.name} creates nothing")

@@ -1,0 +1,200 @@
+"""Follows Xwayland's input devices: whose the keyboard is, where the pointer is, what was clicked last.
+
+Surfaces of our own (decorations) get no events of their own devices: what happens on them comes to
+Xwayland's, and is taken out here.
+"""
+
+from typing import Final, Protocol
+
+from launcher.xwayland.wayland.entries import Call, Entry, Verdict
+from launcher.xwayland.wayland.mediator import Mediator
+from launcher.xwayland.wayland.proxy import Proxy
+from launcher.xwayland.wayland.surfaces import Surface, Surfaces
+
+PRESSED: Final = 1
+"""wl_pointer.button_state."""
+
+
+class Listener(Protocol):
+    """Who wants to know where the user is."""
+
+    def pointer_entered(self, surface: Surface) -> None:
+        """The pointer is on one of Xwayland's surfaces."""
+        ...
+
+    def keyboard_entered(self, surface: Surface | None) -> None:
+        """The keyboard is a surface's, or none's."""
+        ...
+
+
+class Pointer:
+    """One wl_pointer of Xwayland's.  Positions are surface-local, 24.8 fixed."""
+
+    __slots__ = ("button_serial", "enter_serial", "entry", "seat", "target", "x", "y")
+
+    def __init__(self, entry: Entry, seat: Entry) -> None:
+        self.entry = entry
+        self.seat = seat
+        self.target: Target | None = None
+        """Who has the pointer, where it is on a surface of our own."""
+        self.enter_serial = 0
+        self.button_serial = 0
+        self.x = 0
+        self.y = 0
+
+
+class Target(Protocol):
+    """A surface of our own that the pointer can be on."""
+
+    def pointer_moved(self, pointer: Pointer) -> None:
+        """The pointer has come, or has moved."""
+        ...
+
+    def pointer_left(self, pointer: Pointer) -> None:
+        """The pointer is elsewhere."""
+        ...
+
+    def pointer_button(self, pointer: Pointer, button: int, *, pressed: bool, time: int) -> None:
+        """A button (linux/input-event-codes.h) was used; `time` in ms."""
+        ...
+
+
+class Seats:
+    """All wl_seats that Xwayland uses."""
+
+    def __init__(self, mediator: Mediator, surfaces: Surfaces, listener: Listener) -> None:
+        self._mediator = mediator
+        self._surfaces = surfaces
+        self._listener = listener
+        self._targets: dict[int, Target] = {}
+        self._seat: Entry | None = None
+        self._serial = 0
+        self._keyboards: dict[Entry, Surface] = {}
+        mediator.request_routes["wl_seat", "get_pointer"] = self._handle_get_pointer
+        mediator.request_routes["wl_pointer", "release"] = self._handle_release_pointer
+        mediator.request_routes["wl_keyboard", "release"] = self._handle_release_keyboard
+        mediator.event_routes.update(
+            {
+                ("wl_pointer", "enter"): self._handle_enter,
+                ("wl_pointer", "leave"): self._handle_leave,
+                ("wl_pointer", "motion"): self._handle_motion,
+                ("wl_pointer", "button"): self._handle_button,
+                ("wl_keyboard", "enter"): self._handle_keyboard_enter,
+                ("wl_keyboard", "leave"): self._handle_keyboard_leave,
+                ("wl_keyboard", "key"): self._handle_serial,
+                ("wl_touch", "down"): self._handle_touch_down,
+            }
+        )
+        for name in ("axis", "axis_source", "axis_stop", "axis_discrete", "axis_value120", "frame"):
+            mediator.event_routes["wl_pointer", name] = self._handle_other
+
+    @property
+    def last_input(self) -> tuple[Entry, int] | None:
+        """The seat and the serial of what the user did last, None where there was nothing."""
+        return None if self._seat is None or self._seat.zombie else (self._seat, self._serial)
+
+    def add_target(self, surface: Proxy, target: Target) -> None:
+        """From now on `target` gets what happens on a wl_surface of our own."""
+        self._targets[surface.entry.host_id] = target
+
+    def remove_target(self, surface: Proxy) -> None:
+        """The surface goes away."""
+        self._targets.pop(surface.entry.host_id, None)
+
+    # Pointers.
+
+    def _handle_get_pointer(self, call: Call) -> Verdict:
+        seat = call.entry
+
+        def created(entry: Entry) -> None:
+            entry.state = Pointer(entry, seat)
+
+        self._mediator.expect(call.number(0), created)
+        return Verdict.PASS
+
+    def _handle_release_pointer(self, call: Call) -> Verdict:
+        pointer = call.entry.state
+        if isinstance(pointer, Pointer) and pointer.target is not None:
+            pointer.target.pointer_left(pointer)
+            pointer.target = None
+        return Verdict.PASS
+
+    def _handle_enter(self, call: Call) -> Verdict:
+        pointer = call.entry.state
+        if not isinstance(pointer, Pointer):
+            return Verdict.PASS
+        pointer.enter_serial, pointer.x, pointer.y = call.number(0), call.number(2), call.number(3)
+        surface = self._surfaces.find_host(call.number(1))
+        if surface is not None:
+            self._listener.pointer_entered(surface)
+            return Verdict.PASS
+        pointer.target = self._targets.get(call.number(1))
+        if pointer.target is not None:
+            pointer.target.pointer_moved(pointer)
+        return Verdict.DROP
+
+    def _handle_leave(self, call: Call) -> Verdict:
+        pointer = call.entry.state
+        if not isinstance(pointer, Pointer) or pointer.target is None:
+            return Verdict.PASS
+        pointer.target.pointer_left(pointer)
+        pointer.target = None
+        return Verdict.DROP
+
+    def _handle_motion(self, call: Call) -> Verdict:
+        pointer = call.entry.state
+        if not isinstance(pointer, Pointer) or pointer.target is None:
+            return Verdict.PASS
+        pointer.x, pointer.y = call.number(1), call.number(2)
+        pointer.target.pointer_moved(pointer)
+        return Verdict.DROP
+
+    def _handle_button(self, call: Call) -> Verdict:
+        pointer = call.entry.state
+        if not isinstance(pointer, Pointer):
+            return Verdict.PASS
+        pressed = call.number(3) == PRESSED
+        if pressed:
+            pointer.button_serial = call.number(0)
+            self._seat, self._serial = pointer.seat, call.number(0)
+        if pointer.target is None:
+            return Verdict.PASS
+        pointer.target.pointer_button(pointer, call.number(2), pressed=pressed, time=call.number(1))
+        return Verdict.DROP
+
+    def _handle_other(self, call: Call) -> Verdict:
+        pointer = call.entry.state
+        return Verdict.DROP if isinstance(pointer, Pointer) and pointer.target is not None else Verdict.PASS
+
+    # Keyboards and touch screens.
+
+    def _handle_keyboard_enter(self, call: Call) -> Verdict:
+        surface = self._surfaces.find_host(call.number(1))
+        if surface is None:
+            return Verdict.DROP
+        self._keyboards[call.entry] = surface
+        self._listener.keyboard_entered(surface)
+        return Verdict.PASS
+
+    def _handle_keyboard_leave(self, call: Call) -> Verdict:
+        if self._keyboards.pop(call.entry, None) is None:
+            return Verdict.DROP
+        if not self._keyboards:
+            self._listener.keyboard_entered(None)
+        return Verdict.PASS
+
+    def _handle_release_keyboard(self, call: Call) -> Verdict:
+        self._keyboards.pop(call.entry, None)
+        return Verdict.PASS
+
+    def _handle_serial(self, call: Call) -> Verdict:
+        if self._seat is not None:
+            self._serial = call.number(0)
+        return Verdict.PASS
+
+    def _handle_touch_down(self, call: Call) -> Verdict:
+        surface = self._surfaces.find_host(call.number(2))
+        if surface is None:
+            return Verdict.DROP
+        self._listener.pointer_entered(surface)
+        return Verdict.PASS

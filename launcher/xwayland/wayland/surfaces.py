@@ -1,0 +1,330 @@
+"""Follows Xwayland's wl_surfaces: what is attached, when it is committed, whose they are.
+
+A surface that will show an X window may not be committed with a buffer before it has a role and
+the compositor has configured it (xdg_surface), but Xwayland does not know of roles and commits at
+once.  So the contents of a new surface are held back until its owner lets them go on.
+"""
+
+import time
+from typing import Final, Protocol
+
+from crossdomain.wire.codec import Value, encode_message
+from launcher.xwayland.wayland.entries import Call, Entry, Verdict
+from launcher.xwayland.wayland.mediator import Mediator
+
+_EVERYTHING: Final = (0, 0, 0x7FFFFFFF, 0x7FFFFFFF)
+"""Damage of a whole surface."""
+_WORD: Final = 0xFFFFFFFF
+
+
+class Owner(Protocol):
+    """Who gave a surface its role."""
+
+    def surface_commits(self, surface: "Surface") -> None:
+        """Xwayland's wl_surface.commit is the next request; the surface's size is the new one."""
+        ...
+
+    def surface_destroyed(self, surface: "Surface") -> None:
+        """Xwayland's wl_surface.destroy is the next request: the role has to go before it."""
+        ...
+
+
+class Listener(Protocol):
+    """Who finds owners for new surfaces."""
+
+    def surface_created(self, surface: "Surface") -> None:
+        """Xwayland has made a surface; its contents are held back."""
+        ...
+
+    def surface_numbered(self, surface: "Surface", serial: int) -> None:
+        """xwayland_surface_v1.set_serial: an X window will name the same serial."""
+        ...
+
+    def surface_destroyed(self, surface: "Surface") -> None:
+        """The surface is gone; its owner was told before."""
+        ...
+
+
+class Buffer:
+    """A wl_buffer of Xwayland's: its size, px, and where it is shown."""
+
+    __slots__ = ("height", "surface", "width")
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width = width
+        self.height = height
+        self.surface: Surface | None = None
+
+
+class Surface:
+    """One wl_surface of Xwayland's."""
+
+    __slots__ = (
+        "_buffer_id",
+        "_committed",
+        "_dirty",
+        "_frames",
+        "_surfaces",
+        "alive",
+        "entry",
+        "height",
+        "is_held",
+        "owner",
+        "width",
+    )
+
+    def __init__(self, surfaces: "Surfaces", entry: Entry) -> None:
+        self._surfaces = surfaces
+        self.entry = entry
+        self.owner: Owner | None = None
+        self.alive = True
+        self.is_held = True
+        """Whether its contents are held back."""
+        self.width = 0
+        """Of the buffer that was attached last, also where that is held back, px; 0 where there is none."""
+        self.height = 0
+        self._buffer_id = 0
+        self._committed = False
+        self._frames: list[int] = []
+        self._dirty = False
+
+    def __repr__(self) -> str:
+        return repr(self.entry)
+
+    @property
+    def has_content(self) -> bool:
+        """Whether Xwayland has committed a buffer that is held back."""
+        return self._committed and self._buffer_id != 0
+
+    def release(self) -> None:
+        """Lets its contents go on, those that were held back first."""
+        if not self.is_held or not self.alive:
+            return
+        self.is_held = False
+        frames, self._frames = self._frames, []
+        if self._buffer_id:
+            self._surfaces.replay(self, "attach", self._buffer_id, 0, 0)
+            self._surfaces.replay(self, "damage", *_EVERYTHING)
+        for callback_id in frames:
+            self._surfaces.replay(self, "frame", callback_id)
+        if self._committed:
+            self._surfaces.replay(self, "commit")
+
+    def hold(self) -> None:
+        """Takes its contents away from the compositor, as if it were new, and holds them back again."""
+        if self.is_held or not self.alive:
+            return
+        self._surfaces.clear(self)
+        self.is_held = True
+        self._dirty = False
+        self._committed = self._buffer_id != 0
+
+    def pulse(self) -> None:
+        """Answers the wl_surface.frame that is held back, so that Xwayland commits again."""
+        frames, self._frames = self._frames, []
+        for callback_id in frames:
+            self._surfaces.answer_frame(callback_id)
+
+    def commit(self) -> None:
+        """Applies what we have asked for of the surface: now, or with what Xwayland is about to commit."""
+        if self.alive and not self._dirty:
+            self._surfaces.commit(self)
+
+    # For `Surfaces`.
+
+    def handle_attach(self, buffer_id: int, buffer: Buffer | None) -> Verdict:
+        """wl_surface.attach."""
+        self.width = 0 if buffer is None else buffer.width
+        self.height = 0 if buffer is None else buffer.height
+        if buffer is not None:
+            buffer.surface = self
+        replaced, self._buffer_id = self._buffer_id, buffer_id
+        if not self.is_held:
+            self._dirty = True
+            return Verdict.PASS
+        if replaced and self._committed and replaced != buffer_id:
+            # The compositor never gets it, so it can't release it.
+            self._surfaces.release_buffer(replaced)
+        return Verdict.DROP
+
+    def handle_frame(self, callback_id: int) -> Verdict:
+        """wl_surface.frame."""
+        if not self.is_held:
+            self._dirty = True
+            return Verdict.PASS
+        self._frames.append(callback_id)
+        return Verdict.DROP
+
+    def handle_commit(self) -> Verdict:
+        """wl_surface.commit."""
+        if self.is_held:
+            self._committed = True
+            if self.owner is not None:
+                self.owner.surface_commits(self)
+            return Verdict.DROP
+        self._dirty = False
+        if self.owner is not None:
+            self.owner.surface_commits(self)
+        return Verdict.PASS
+
+    def handle_destroy(self) -> list[int]:
+        """wl_surface.destroy; returns the callbacks that the compositor does not know of."""
+        if self.owner is not None:
+            self.owner.surface_destroyed(self)
+        self.owner = None
+        self.alive = False
+        frames, self._frames = self._frames, []
+        return frames
+
+    def forget_buffer(self, buffer_id: int) -> None:
+        """wl_buffer.destroy of what may be held back."""
+        if self._buffer_id == buffer_id:
+            self._buffer_id = 0
+            self._committed = self._committed and not self.is_held
+
+
+class Surfaces:
+    """All surfaces of Xwayland's, and what belongs to them."""
+
+    def __init__(self, mediator: Mediator, listener: Listener) -> None:
+        self._mediator = mediator
+        self._listener = listener
+        mediator.request_routes.update(
+            {
+                ("wl_compositor", "create_surface"): self._handle_create,
+                ("wl_surface", "destroy"): self._handle_destroy,
+                ("wl_surface", "attach"): self._handle_attach,
+                ("wl_surface", "frame"): self._handle_frame,
+                ("wl_surface", "commit"): self._handle_commit,
+                ("wl_pointer", "set_cursor"): self._handle_cursor,
+                ("zwp_tablet_tool_v2", "set_cursor"): self._handle_cursor,
+                ("wl_shm_pool", "create_buffer"): self._handle_shm_buffer,
+                ("zwp_linux_buffer_params_v1", "create_immed"): self._handle_dmabuf,
+                ("wp_single_pixel_buffer_manager_v1", "create_u32_rgba_buffer"): self._handle_pixel,
+                ("wl_buffer", "destroy"): self._handle_buffer_destroy,
+            }
+        )
+
+    def find(self, client_id: int) -> Surface | None:
+        """Returns the surface that Xwayland calls `client_id`."""
+        return _surface_of(self._mediator.find_client(client_id))
+
+    def find_host(self, host_id: int) -> Surface | None:
+        """Returns the surface that the compositor calls `host_id`."""
+        return _surface_of(self._mediator.find_host(host_id))
+
+    def handle_shell_request(self, call: Call) -> Verdict:
+        """Serves xwayland_shell_v1 (`globals.Globals.emulate`)."""
+        if call.message.name == "get_xwayland_surface":
+            surface = self.find(call.number(1))
+            entry = self._mediator.create_local(
+                "xwayland_surface_v1", call.entry.version, call.number(0), self._handle_xwayland_surface
+            )
+            entry.state = surface
+        return Verdict.DROP
+
+    # For `Surface`.
+
+    def replay(self, surface: Surface, name: str, *values: Value) -> None:
+        """Handles a request as if Xwayland sent it now; ids in `values` are Xwayland's."""
+        self._mediator.handle_request(self._encode(name, surface.entry.client_id, values))
+
+    def commit(self, surface: Surface) -> None:
+        """Sends a wl_surface.commit of our own."""
+        self._mediator.send_own(self._encode("commit", surface.entry.host_id, ()), [])
+
+    def clear(self, surface: Surface) -> None:
+        """Commits no buffer at all."""
+        for name, values in (("attach", (0, 0, 0)), ("commit", ())):
+            self._mediator.send_own(self._encode(name, surface.entry.host_id, values), [])
+
+    def answer_frame(self, callback_id: int) -> None:
+        """Sends Xwayland a wl_callback.done of our own."""
+        now = time.monotonic_ns() // 1_000_000 & _WORD
+        self._mediator.send_event("wl_callback", callback_id, "done", now)
+        self._mediator.free_client_id(callback_id)
+
+    def release_buffer(self, client_id: int) -> None:
+        """Sends Xwayland a wl_buffer.release of our own."""
+        self._mediator.send_event("wl_buffer", client_id, "release")
+
+    def _encode(self, name: str, object_id: int, values: tuple[Value, ...]) -> bytes:
+        messages = self._mediator.describe("wl_surface").requests
+        return encode_message(next(m for m in messages if m.name == name), object_id, *values)
+
+    # Requests.
+
+    def _handle_create(self, call: Call) -> Verdict:
+        # The entry is made when the request goes on; it is found by its id until then.
+        self._mediator.expect(call.number(0), self._created)
+        return Verdict.PASS
+
+    def _created(self, entry: Entry) -> None:
+        surface = Surface(self, entry)
+        entry.state = surface
+        self._listener.surface_created(surface)
+
+    def _handle_destroy(self, call: Call) -> Verdict:
+        surface = _surface_of(call.entry)
+        if surface is not None:
+            for callback_id in surface.handle_destroy():
+                self._mediator.free_client_id(callback_id)
+            self._listener.surface_destroyed(surface)
+        return Verdict.PASS
+
+    def _handle_attach(self, call: Call) -> Verdict:
+        surface = _surface_of(call.entry)
+        if surface is None:
+            return Verdict.PASS
+        entry = self._mediator.find_client(call.number(0))
+        state = None if entry is None else entry.state
+        return surface.handle_attach(call.number(0), state if isinstance(state, Buffer) else None)
+
+    def _handle_frame(self, call: Call) -> Verdict:
+        surface = _surface_of(call.entry)
+        return Verdict.PASS if surface is None else surface.handle_frame(call.number(0))
+
+    def _handle_commit(self, call: Call) -> Verdict:
+        surface = _surface_of(call.entry)
+        return Verdict.PASS if surface is None else surface.handle_commit()
+
+    def _handle_cursor(self, call: Call) -> Verdict:
+        surface = self.find(call.number(1))
+        if surface is not None:
+            surface.release()
+        return Verdict.PASS
+
+    def _handle_xwayland_surface(self, call: Call) -> Verdict:
+        surface = call.entry.state
+        if call.message.name == "set_serial" and isinstance(surface, Surface) and surface.alive:
+            self._listener.surface_numbered(surface, call.number(1) << 32 | call.number(0))
+        return Verdict.DROP
+
+    # Buffers.
+
+    def _handle_shm_buffer(self, call: Call) -> Verdict:
+        return self._expect_buffer(call.number(0), call.number(2), call.number(3))
+
+    def _handle_dmabuf(self, call: Call) -> Verdict:
+        return self._expect_buffer(call.number(0), call.number(1), call.number(2))
+
+    def _handle_pixel(self, call: Call) -> Verdict:
+        return self._expect_buffer(call.number(0), 1, 1)
+
+    def _expect_buffer(self, client_id: int, width: int, height: int) -> Verdict:
+        def created(entry: Entry) -> None:
+            entry.state = Buffer(width, height)
+
+        self._mediator.expect(client_id, created)
+        return Verdict.PASS
+
+    def _handle_buffer_destroy(self, call: Call) -> Verdict:
+        state = call.entry.state
+        if isinstance(state, Buffer) and state.surface is not None:
+            state.surface.forget_buffer(call.entry.client_id)
+        return Verdict.PASS
+
+
+def _surface_of(entry: Entry | None) -> Surface | None:
+    state = None if entry is None or entry.zombie else entry.state
+    return state if isinstance(state, Surface) else None

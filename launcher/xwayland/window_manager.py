@@ -1,0 +1,83 @@
+"""Puts the parts of the window manager together, and pairs what X and Wayland say of the same window."""
+
+from collections.abc import Callable
+
+from launcher.xwayland.association import Association
+from launcher.xwayland.model.frame import FrameMetrics
+from launcher.xwayland.model.geometry import Size
+from launcher.xwayland.model.manager import Manager
+from launcher.xwayland.model.window import Window
+from launcher.xwayland.shell.objects import Objects
+from launcher.xwayland.shell.shell import Shell
+from launcher.xwayland.timers import TimedLoop
+from launcher.xwayland.wayland.globals import Globals
+from launcher.xwayland.wayland.mediator import Mediator
+from launcher.xwayland.wayland.seats import Seats
+from launcher.xwayland.wayland.surfaces import Surface, Surfaces
+from launcher.xwayland.x11.client import XClient
+from launcher.xwayland.x11.dispatch import Dispatch
+from launcher.xwayland.x11.port import Port
+from launcher.xwayland.x11.root import Root
+
+
+class WindowManager:
+    """The window manager of one session."""
+
+    def __init__(self, loop: TimedLoop, mediator: Mediator, globals_: Globals) -> None:
+        self._loop = loop
+        self._mediator = mediator
+        self._association = Association(self._pair)
+        self._surfaces = Surfaces(mediator, self._association)
+        self._seats = Seats(mediator, self._surfaces, self)
+        globals_.emulate("xwayland_shell_v1", 1, self._surfaces.handle_shell_request)
+        self._manager: Manager | None = None
+        self._keyboard: Surface | None = None
+        self._keyboard_moved = False
+
+    def start(self, client: XClient, objects: Objects, metrics: FrameMetrics) -> Callable[[bytes], None]:
+        """Takes over the windows; returns who is to get the X events."""
+        shell = Shell(self._mediator, objects, self._seats)
+        manager = Manager(Port(client), shell, metrics)
+        shell.manager = manager
+        self._manager = manager
+        root = Root(client)
+        dispatch = Dispatch(client, manager, self._association)
+
+        def screen_changed(size: Size) -> None:
+            manager.screen = size
+            root.set_screen(size)
+
+        dispatch.screen_changed = screen_changed
+        screen_changed(Size(client.setup.width, client.setup.height))
+        root.start()
+        return dispatch.handle
+
+    def flush(self) -> None:
+        """All that was ready has been handled: tells what came out of it."""
+        if self._manager is None:
+            return
+        if self._keyboard_moved:
+            self._keyboard_moved = False
+            self._manager.enter_keyboard(self._window_of(self._keyboard))
+        self._manager.flush_lists()
+
+    # `wayland.seats.Listener`.
+
+    def pointer_entered(self, surface: Surface) -> None:
+        """See `wayland.seats.Listener`."""
+        window = self._window_of(surface)
+        if window is not None and self._manager is not None:
+            self._manager.enter_pointer(window)
+
+    def keyboard_entered(self, surface: Surface | None) -> None:
+        """See `wayland.seats.Listener`."""
+        # From one window to another it is nobody's in between, which nobody needs to know.
+        self._keyboard = surface
+        self._keyboard_moved = True
+
+    def _window_of(self, surface: Surface | None) -> Window | None:
+        return None if surface is None else self._association.window_of(surface)
+
+    def _pair(self, window: Window, surface: Surface | None) -> None:
+        if self._manager is not None:
+            self._manager.set_surface(window, surface)
