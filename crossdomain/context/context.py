@@ -35,6 +35,7 @@ from crossdomain.abi.cross_domain import (
 )
 from crossdomain.context.blobs import Blobs, IdentifierCounter, size_of
 from crossdomain.context.compositor import CompositorSocket, close_all
+from crossdomain.context.counters import Counters
 from crossdomain.context.descriptors import Kind, classify, describe, open_writer
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, Source
@@ -48,20 +49,6 @@ from crossdomain.wire.codec import DISPLAY_ID
 from crossdomain.wire.faults import DisplayError, WireFault
 
 _log = logging.getLogger("crossdomain.context")
-
-
-class Counters:
-    """What passed through one context: submitted or delivered batches, bytes of them, fds."""
-
-    __slots__ = ("bytes_to_guest", "bytes_to_host", "events", "fds_to_guest", "fds_to_host", "sends")
-
-    def __init__(self) -> None:
-        self.sends = 0
-        self.bytes_to_host = 0
-        self.fds_to_host = 0
-        self.events = 0
-        self.bytes_to_guest = 0
-        self.fds_to_guest = 0
 
 
 class Context:
@@ -198,7 +185,7 @@ class Context:
         if init.channel_type != ChannelType.WAYLAND:
             raise GuestFault(f"channel type {init.channel_type:#x} is not offered")
         self._sink = self._open_sink(init)
-        self._outbox = Outbox(self._sink)
+        self._outbox = Outbox(self._sink, self.counters)
         try:
             self._compositor = CompositorSocket(
                 self._connect, self._loop, self._guard, self._handle_events, self._handle_end

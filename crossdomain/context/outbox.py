@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from crossdomain.abi.cross_domain import RING_SIZE, Buffer
+from crossdomain.context.counters import Counters
 from crossdomain.context.ports import Resources, Storage
 from crossdomain.errors import GuestFault, LimitExceeded
 from crossdomain.limits import MAX_EVENT_SIZE, MAX_HELD_FENCES
@@ -60,13 +61,12 @@ class EventSink(Protocol):
 class Outbox:
     """The queue of sources in front of one sink."""
 
-    __slots__ = ("_sink", "_waiting", "bytes", "events")
+    __slots__ = ("_counters", "_sink", "_waiting")
 
-    def __init__(self, sink: EventSink) -> None:
+    def __init__(self, sink: EventSink, counters: Counters) -> None:
         self._sink = sink
+        self._counters = counters
         self._waiting: deque[Source] = deque()
-        self.events = 0
-        self.bytes = 0
 
     def wake(self, source: Source) -> None:
         """`source` has an event; delivers what there is room for.
@@ -93,8 +93,7 @@ class Outbox:
                 source.queued = False
                 continue
             waiting.append(source)
-            self.events += 1
-            self.bytes += len(event)
+            self._counters.events += 1
             self._sink.write(event)
 
     def forget(self) -> None:

@@ -240,6 +240,7 @@ class TestCompositor:
         await client.receive()
         counters = client.context.counters
         assert (counters.sends, counters.fds_to_host, counters.fds_to_guest) == (3, 1, 0)
+        assert counters.events == 2
         assert counters.bytes_to_host == 12 + len(request("wl_registry", "bind", 2, 1, "wl_shm", 1, 3)) + 16
         for fd in client.host.take_fds():
             os.close(fd)
