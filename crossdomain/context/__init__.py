@@ -1,0 +1,6 @@
+"""One cross-domain context: commands, identifiers, rings, pipes, the connection to the compositor.
+
+Read in the order of the path: `context` (commands), `policy` (what may pass), `compositor` (the
+socket), and back: `stream` and `pipes` (what there is to say), `outbox` (whose turn it is, the ring
+and its fences).  `blobs`, `images`, `memory` and `descriptors` turn fds and sizes into identifiers.
+"""
