@@ -17,7 +17,6 @@ from crossdomain.errors import CrossDomainError, EnvironmentFault
 from tests.bench import client_run, suite
 from tests.bench.client_run import BenchError
 from tests.bench.rows import (
-    TOLERANCE,
     Fall,
     Row,
     encode_ratios,
@@ -89,7 +88,7 @@ def report(run: Run, options: argparse.Namespace) -> int:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(encode_rows(run.rows))
     committed = load_ratios(_BASELINE)
-    falls = find_falls(run.rows, committed, TOLERANCE)
+    falls = find_falls(run.rows, committed)
     for fall in falls:
         say(format_fall(fall))
     if options.write_baseline:

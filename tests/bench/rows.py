@@ -14,6 +14,9 @@ TOLERANCE: Final = 1.3
 Medians of one machine's runs differ by some 20 % in the rows that depend on wake-ups.
 """
 
+TAIL_TOLERANCE: Final = 4.0
+"""The same for 99th percentiles, which say as much about what else the machine did."""
+
 _MORE_IS_BETTER: Final = frozenset({"fps", "requests/s", "GB/s"})
 
 
@@ -74,15 +77,15 @@ def median(samples: Sequence[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def find_falls(rows: Iterable[Row], committed: Mapping[str, float], tolerance: float) -> list[Fall]:
-    """Returns the rows that are more than `tolerance` times worse than their committed ratio."""
+def find_falls(rows: Iterable[Row], committed: Mapping[str, float]) -> list[Fall]:
+    """Returns the rows whose ratio is so much worse than the committed one that it is no noise."""
     falls: list[Fall] = []
     for row in rows:
         before = committed.get(row.name)
         if before is None or row.ratio is None:
             continue
         factor = _times_worse(row.ratio, before, more_is_better=row.more_is_better)
-        if factor > tolerance:
+        if factor > (TAIL_TOLERANCE if row.name.endswith("_p99") else TOLERANCE):
             falls.append(Fall(row, before, factor))
     return falls
 
