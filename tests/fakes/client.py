@@ -36,6 +36,12 @@ class Event(NamedTuple):
     arguments: tuple[Value, ...]
 
 
+def integer(value: Value) -> int:
+    """An argument that is a number by its signature."""
+    assert isinstance(value, int)
+    return value
+
+
 class Global(NamedTuple):
     """One advertised global."""
 

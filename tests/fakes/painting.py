@@ -4,7 +4,8 @@ from fractions import Fraction
 from functools import cache
 from typing import Final, NamedTuple
 
-from tests.fakes.windows import Buffer, Rectangle, Surface
+from tests.fakes.client import FakeClient
+from tests.fakes.windows import Buffer, Layout, Pool, Rectangle, Surface
 
 ARGB8888: Final = 0
 XRGB8888: Final = 1
@@ -79,6 +80,28 @@ def paint(buffer: Buffer, area: Rectangle, *, seed: int) -> None:
         if layout.bytes_per_pixel == 4:
             pixels[3::4] = b"\xff" * (x2 - x1)
         buffer.write_row(row, x1, bytes(pixels))
+
+
+def layout_for(width: int, height: int, format_code: int, *, padding: int = 0, offset: int = 0) -> Layout:
+    """Where a buffer lies: rows are padded to 4 bytes, as pixman wants it, and by `padding` more."""
+    size = FORMATS[format_code].bytes_per_pixel
+    return Layout(offset, width, height, (width * size + 3) // 4 * 4 + padding, size)
+
+
+def pool_size(layout: Layout, format_code: int) -> int:
+    """Bytes for a buffer with all its planes."""
+    planes = FORMATS[format_code].planes
+    return layout.offset + layout.stride * layout.height * planes.numerator // planes.denominator
+
+
+def solid_buffer(client: FakeClient, width: int, height: int, colour: str) -> Buffer:
+    """A buffer of one colour, RRGGBB."""
+    layout = layout_for(width, height, XRGB8888)
+    buffer = Buffer(Pool(client, client.bind("wl_shm"), layout.end), layout, XRGB8888)
+    pixel = bytes.fromhex(colour)[::-1] + b"\xff"
+    for row in range(height):
+        buffer.write_row(row, 0, pixel * width)
+    return buffer
 
 
 class Swapchain:

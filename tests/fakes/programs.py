@@ -9,7 +9,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-PATTERNS = (sys.executable, "-m", "tests.fakes.patterns")
+PYTHON = (sys.executable, "-m")
+
+PATTERNS = (*PYTHON, "tests.fakes.patterns")
 
 
 class LocalSteps:

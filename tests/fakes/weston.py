@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from crossdomain.wire.tables import Argument, ArgumentKind, Interface, Message
-from tests.fakes.client import FakeClient, Proxy
+from tests.fakes.client import FakeClient, Proxy, integer
 from tests.fakes.windows import Buffer, Layout, Pool
 
 Pixels = npt.NDArray[np.uint8]
@@ -119,9 +119,7 @@ class Weston:
 def _mode(output: Proxy) -> tuple[int, int]:
     """Width and height of the output's only mode, px."""
     ((_, width, height, _),) = output.received("mode")
-    assert isinstance(width, int)
-    assert isinstance(height, int)
-    return width, height
+    return integer(width), integer(height)
 
 
 def load_pixels(path: Path) -> Pixels:

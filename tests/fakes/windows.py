@@ -4,7 +4,7 @@ import mmap
 import os
 from typing import Final, NamedTuple
 
-from tests.fakes.client import FakeClient, Proxy, Value
+from tests.fakes.client import FakeClient, Proxy, Value, integer
 from tests.fakes.endpoint import PATIENCE
 
 MAXIMUM: Final = 0x7FFFFFFF
@@ -183,6 +183,12 @@ class Window:
         self.surface.commit()
         client.wait(lambda: self.configured > 0, what="xdg_surface.configure")
 
+    def show(self, buffer: Buffer) -> None:
+        """Put a whole buffer into it; returns when it is on the screen."""
+        self.surface.attach(buffer)
+        self.surface.damage_all()
+        self.surface.commit_and_show()
+
     def destroy(self) -> None:
         """Close the window."""
         self.toplevel.send("destroy")
@@ -190,10 +196,7 @@ class Window:
         self.surface.destroy()
 
     def _handle_size(self, values: tuple[Value, ...]) -> None:
-        width, height = values[0], values[1]
-        assert isinstance(width, int)
-        assert isinstance(height, int)
-        self.size = (width, height)
+        self.size = (integer(values[0]), integer(values[1]))
 
     def _handle_configure(self, values: tuple[Value, ...]) -> None:
         self.xdg_surface.send("ack_configure", values[0])

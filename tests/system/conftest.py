@@ -83,6 +83,18 @@ async def until(condition: Callable[[], bool], *, seconds: float = PATIENCE, wha
     await within(poll(), seconds=seconds, what=what)
 
 
+async def until_true(
+    condition: Callable[[], Awaitable[bool]], *, seconds: float = PATIENCE, what: str
+) -> None:
+    """`until` for a condition that has to be awaited, such as one about the screen."""
+
+    async def poll() -> None:
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+    await within(poll(), seconds=seconds, what=what)
+
+
 async def within(awaitable: Awaitable[T], *, seconds: float = PATIENCE, what: str) -> T:
     """What `awaitable` gives, within `seconds`."""
     try:

@@ -25,10 +25,12 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
 
 
 def main(arguments: list[str]) -> int:
-    """Run all scenarios, or those named on the command line."""
-    chosen = [scenario for scenario in SCENARIOS if not arguments or scenario.__name__ in arguments]
+    """Run all scenarios, or those named on the command line; `--windowed` where fullscreen is in the way."""
+    windowed = "--windowed" in arguments
+    names = [name for name in arguments if name != "--windowed"]
+    chosen = [scenario for scenario in SCENARIOS if not names or scenario.__name__ in names]
     with FakeClient() as client:
-        stage = Stage(client)
+        stage = Stage(client, fullscreen=not windowed)
         for scenario in chosen:
             for name in scenario(stage):
                 client.round_trip()

@@ -4,22 +4,26 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from tests.fakes.client import FakeClient
-from tests.fakes.painting import FORMATS, XRGB8888, Swapchain, paint
-from tests.fakes.windows import Buffer, Layout, Pool, Rectangle, Surface, Window
+from tests.fakes.painting import XRGB8888, Swapchain, layout_for, paint, pool_size
+from tests.fakes.windows import Buffer, Pool, Rectangle, Surface, Window
 
 WIDTH: Final = 320
 HEIGHT: Final = 240
 
 
 class Stage:
-    """A fullscreen window, smaller than the screen and thus in its middle, and what can draw on it."""
+    """A window and what can draw on it.
 
-    def __init__(self, client: FakeClient) -> None:
+    Fullscreen, but smaller than the screen, it is in the screen's middle; otherwise it is
+    wherever the compositor, or whoever watches, puts it.
+    """
+
+    def __init__(self, client: FakeClient, *, fullscreen: bool = True) -> None:
         self.client = client
         self.shm = client.bind("wl_shm")
         self.subcompositor = client.bind("wl_subcompositor")
         self.viewporter = client.bind("wp_viewporter") if client.offers("wp_viewporter") else None
-        self.window = Window(client, title="patterns", fullscreen=True)
+        self.window = Window(client, title="patterns", fullscreen=fullscreen)
         self.surface = self.window.surface
         client.round_trip()
         self.formats = sorted(
@@ -138,18 +142,6 @@ class Subsurface:
         """Destroy the role and the surface."""
         self.proxy.send("destroy")
         self.surface.destroy()
-
-
-def layout_for(width: int, height: int, format_code: int, *, padding: int = 0, offset: int = 0) -> Layout:
-    """Where a buffer lies: rows are padded to 4 bytes, as pixman wants it, and by `padding` more."""
-    size = FORMATS[format_code].bytes_per_pixel
-    return Layout(offset, width, height, (width * size + 3) // 4 * 4 + padding, size)
-
-
-def pool_size(layout: Layout, format_code: int) -> int:
-    """Bytes for a buffer with all its planes."""
-    planes = FORMATS[format_code].planes
-    return layout.offset + layout.stride * layout.height * planes.numerator // planes.denominator
 
 
 Scenario: TypeAlias = Callable[[Stage], Iterator[str]]

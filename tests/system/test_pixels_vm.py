@@ -1,0 +1,53 @@
+"""A picture is the same from inside the VM and without any proxy, pixel for pixel."""
+
+import asyncio
+import os
+
+import pytest
+
+from crossdomain.vm.guest import GuestProcess
+from crossdomain.vm.machine import Machine
+from tests.fakes.pictures import different, photograph
+from tests.fakes.programs import PATTERNS, running_steps
+from tests.fakes.weston import Pixels
+from tests.system.conftest import GUEST_TESTS, Desktop
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+
+PLACE = (40, 30)
+
+
+class GuestSteps:
+    """The patterns program in the guest; see `tests.fakes.pictures.Steps`."""
+
+    def __init__(self, process: GuestProcess) -> None:
+        self.process = process
+
+    async def read_line(self) -> str:
+        return (await self.process.stdout.readline()).decode().rstrip("\n")
+
+    async def write_line(self) -> None:
+        await self.process.write(b"\n")
+
+
+async def test_every_pattern_looks_as_without_proxy(machine: Machine, desktop: Desktop) -> None:
+    label = "top-level window 'patterns'"
+
+    async def take() -> Pixels:
+        # Weston places windows anywhere at first.  It is moved once: a move would make Weston draw
+        # all of it, and hide damage that never arrived.
+        view = await desktop.window(label)
+        if (view.x, view.y) != PLACE:
+            await desktop.put(view, *PLACE)
+        return await desktop.screenshot()
+
+    environment = {**os.environ, **desktop.weston.environment}
+    async with running_steps((*PATTERNS, "--windowed"), environment) as steps:
+        direct = await photograph(steps, take)
+    await desktop.no_window(label)
+    command = ["crossdomain-run", "python3", "-m", "tests.fakes.patterns", "--windowed"]
+    process = await machine.spawn(command, env=GUEST_TESTS)
+    proxied = await photograph(GuestSteps(process), take)
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert different(direct, proxied, series="vm") == []
+    assert len({picture.packed for picture in direct.values()}) > 100, "the patterns hardly differ"
