@@ -1,7 +1,8 @@
 """Makes and keeps the Debian root that the micro VM boots from and that QEMU and Weston come out of.
 
 One directory per recipe: `root/` (unpacked, for programs on the host, see `root`), `root.erofs` (the
-same as a read-only disk, for the guest) and `view/` (an empty directory that mounts are put on).
+same as a read-only disk, for the guest), `vmlinux` (the guest's kernel) and `view/` (an empty directory
+that mounts are put on).
 An image is made beside its final name and renamed when it is whole, so a half-made one is never
 used.  A recipe that changes gets a directory of its own, because the name is the recipe's hash.
 """
@@ -20,11 +21,11 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from crossdomain.errors import EnvironmentFault
-from crossdomain.vm import bootstrap, root
+from crossdomain.vm import bootstrap, kernel, root
 from crossdomain.vm.progress import Progress
 
 PACKAGES: Final = (
-    "qemu-system-x86", "linux-image-amd64", "busybox-static", "kmod", "erofs-utils",
+    "qemu-system-x86", "linux-image-amd64", "busybox-static", "kmod", "erofs-utils", "zstd",
     "weston", "libweston-14-dev", "foot", "gtk-4-examples", "wayland-utils", "wl-clipboard",
     "python3", "python3-cffi-backend", "python3-pywayland",
     "xwayland", "xterm", "xclip", "x11-apps", "x11-utils", "xfonts-base", "python3-xlib", "python3-pil",
@@ -38,7 +39,7 @@ SYSTEM_DIRECTORY: Final = Path("/var/cache/crossdomain")
 _FREE_BYTES: Final = 3 << 30
 """Space that making an image takes at its height: 1 GB root, 1 GB disk, 0.4 GB packages, and some to grow."""
 
-_RECIPE_VERSION: Final = 1
+_RECIPE_VERSION: Final = 2
 """Raise it when the way an image is made changes."""
 
 
@@ -83,8 +84,8 @@ class Image:
 
     @property
     def kernel(self) -> Path:
-        """The kernel that the guest boots."""
-        return self.root / "boot" / f"vmlinuz-{self.kernel_release}"
+        """The kernel that the guest boots, uncompressed."""
+        return self.directory / "vmlinux"
 
     @property
     def kernel_release(self) -> str:
@@ -205,6 +206,8 @@ def _make(recipe: Recipe, place: Path, mirror: str | None, stream: TextIO) -> Im
 
 
 def _pack(image: Image, log: Path) -> None:
+    packed = image.root / "boot" / f"vmlinuz-{image.kernel_release}"
+    image.kernel.write_bytes(kernel.unpack(packed.read_bytes(), image.command(["zstd"])))
     # Modification times stay: Python's compiled modules are checked against them.
     argv = ["mkfs.erofs", "--quiet", f"--exclude-regex={_NOT_ON_DISK}", str(image.disk), str(image.root)]
     with log.open("ab") as output:
