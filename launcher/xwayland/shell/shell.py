@@ -1,7 +1,8 @@
 """The compositor, as the model sees it (`model.ports.ShellPort`)."""
 
 from crossdomain.errors import LocalError
-from crossdomain.wire.codec import encode_message
+from launcher.xwayland.decorations.cursors import Cursors
+from launcher.xwayland.decorations.frame import Studio
 from launcher.xwayland.model.geometry import Rectangle
 from launcher.xwayland.model.manager import Manager
 from launcher.xwayland.model.window import Window
@@ -19,10 +20,11 @@ class Shell:
 
     manager: Manager
 
-    def __init__(self, mediator: Mediator, objects: Objects, seats: Seats) -> None:
+    def __init__(self, mediator: Mediator, objects: Objects, seats: Seats, scale: int = 1) -> None:
         self._mediator = mediator
         self.objects = objects
         self.seats = seats
+        self.studio = Studio(objects, seats, Cursors(mediator, objects), scale)
 
     def create_toplevel(self, window: Window) -> ToplevelRole:
         """See `model.ports.ShellPort`."""
@@ -53,9 +55,8 @@ class Shell:
 
     def request(self, surface: Surface, name: str, *values: Proxy | int) -> None:
         """Sends a request of our own for a surface of Xwayland's."""
-        message = next(m for m in self._mediator.describe("wl_surface").requests if m.name == name)
         plain = [value.entry.host_id if isinstance(value, Proxy) else value for value in values]
-        self._mediator.send_own(encode_message(message, surface.entry.host_id, *plain), [])
+        self._mediator.request_for(surface.entry, name, *plain)
 
     def activate(self, window: Window, surface: Surface) -> None:
         """Asks for the keyboard (xdg_activation_v1), where the compositor has a way to."""

@@ -4,6 +4,8 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from crossdomain.wire.codec import Value, integer
+from launcher.xwayland.decorations.frame import Frame
+from launcher.xwayland.decorations.layout import BUTTONS, FrameState, Part
 from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Size
 from launcher.xwayland.model.names import Edge, State
 from launcher.xwayland.model.placement import shown_parent
@@ -42,6 +44,8 @@ class ToplevelRole:
         self._wanted_kind = FrameKind.NONE
         self._mode = 0
         self._geometry: tuple[int, int, int, int] | None = None
+        self._frame: Frame | None = None
+        self._shown: tuple[Size, Extents, frozenset[ShellState]] | None = None
 
     # `model.ports.ToplevelPort`.
 
@@ -51,6 +55,8 @@ class ToplevelRole:
         self._set("set_app_id", window.application)
         self._set_parent(window)
         self._set_limits(window)
+        if self._draw():
+            self.surface.commit()
 
     def set_maximized(self, *, maximized: bool) -> None:
         """See `model.ports.ToplevelPort`."""
@@ -109,7 +115,6 @@ class ToplevelRole:
 
     def show(self, content: Size, frame: Extents, states: frozenset[ShellState]) -> None:
         """See `model.ports.ToplevelPort`."""
-        del states
         geometry = (
             -frame.left,
             -frame.top,
@@ -120,6 +125,8 @@ class ToplevelRole:
             self._geometry = geometry
             self.xdg_surface.send("set_window_geometry", *geometry)
         self._set_limits(self.window)
+        self._shown = (content, frame, states)
+        self._draw()
 
     def release(self) -> None:
         """See `model.ports.RolePort`."""
@@ -135,6 +142,8 @@ class ToplevelRole:
 
     def destroy(self) -> None:
         """See `model.ports.RolePort`."""
+        if self._frame is not None:
+            self._frame.close()
         if self._dialog is not None:
             self._dialog.send("destroy")
         if self._decoration is not None:
@@ -143,6 +152,26 @@ class ToplevelRole:
         self.xdg_surface.send("destroy")
         self.surface.owner = None
         self.surface.hold()
+
+    # `decorations.frame.Actions`, with `move` and `resize` from above.
+
+    def close(self) -> None:
+        """See `decorations.frame.Actions`."""
+        self._shell.manager.close(self.window)
+
+    def toggle_maximized(self) -> None:
+        """See `decorations.frame.Actions`."""
+        self.set_maximized(maximized=ShellState.MAXIMIZED not in self._states)
+
+    def minimize(self) -> None:
+        """See `decorations.frame.Actions`."""
+        self._shell.manager.minimize(self.window)
+
+    def show_menu(self, x: int, y: int) -> None:
+        """See `decorations.frame.Actions`."""
+        last = self._shell.seats.last_input
+        if last is not None:
+            self.toplevel.send("show_window_menu", last[0], last[1], x, y)
 
     # `wayland.surfaces.Owner`.
 
@@ -175,6 +204,35 @@ class ToplevelRole:
         self._shell.manager.refresh(self.window)
 
     # Details.
+
+    def _draw(self) -> bool:
+        """Draws the frame, where it is ours to draw; returns whether it has changed."""
+        if self._shown is None:
+            return False
+        content, extents, states = self._shown
+        if self.frame_kind() is not FrameKind.OURS or ShellState.FULLSCREEN in states:
+            if self._frame is not None:
+                self._frame.close()
+                self._frame = None
+            return False
+        if self._frame is None:
+            self._frame = Frame(self._shell.studio, self.surface, self)
+        window = self.window
+        wanted = {
+            Part.CLOSE: window.can_close,
+            Part.MAXIMIZE: window.can_maximize,
+            Part.MINIMIZE: window.can_minimize,
+        }
+        state = FrameState(
+            content,
+            extents,
+            window.title,
+            tuple(part for part in BUTTONS if wanted[part]),
+            active=ShellState.ACTIVATED in states,
+            maximized=ShellState.MAXIMIZED in states,
+            resizable=window.can_resize,
+        )
+        return self._frame.update(state)
 
     def _set(self, request: str, value: str) -> None:
         if self._sent.get(request) != value:

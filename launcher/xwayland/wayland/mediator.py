@@ -180,6 +180,14 @@ class Mediator:
                 return
         raise LocalError(f"{interface} has no event {name}")
 
+    def request_for(self, entry: Entry, name: str, *values: Value) -> None:
+        """Sends a request of our own for an object of Xwayland's; ids in `values` are the compositor's."""
+        for message in self.describe(entry.interface).requests:
+            if message.name == name:
+                self._to_host.append(encode_message(message, entry.host_id, *values))
+                return
+        raise LocalError(f"{entry.interface} has no request {name}")
+
     def free_client_id(self, client_id: int) -> None:
         """Tells Xwayland that an id of its own, of which the compositor does not know, is free again."""
         self._from_client.pop(client_id, None)

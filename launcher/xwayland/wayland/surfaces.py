@@ -231,12 +231,12 @@ class Surfaces:
 
     def commit(self, surface: Surface) -> None:
         """Sends a wl_surface.commit of our own."""
-        self._mediator.send_own(self._encode("commit", surface.entry.host_id, ()), [])
+        self._mediator.request_for(surface.entry, "commit")
 
     def clear(self, surface: Surface) -> None:
         """Commits no buffer at all."""
-        for name, values in (("attach", (0, 0, 0)), ("commit", ())):
-            self._mediator.send_own(self._encode(name, surface.entry.host_id, values), [])
+        self._mediator.request_for(surface.entry, "attach", 0, 0, 0)
+        self._mediator.request_for(surface.entry, "commit")
 
     def answer_frame(self, callback_id: int) -> None:
         """Sends Xwayland a wl_callback.done of our own."""
