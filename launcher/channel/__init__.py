@@ -55,6 +55,11 @@ class Channel(Protocol):
         """Whether pipes have flow control (`cross_domain.Feature.PIPE_CREDIT`)."""
         ...
 
+    @property
+    def has_events(self) -> bool:
+        """Whether `receive` has what `fileno` does not tell of: it came while an answer was awaited."""
+        ...
+
     def fileno(self) -> int:
         """Readable where `receive` has something; writable where a full channel has room again."""
         ...

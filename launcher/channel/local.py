@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from crossdomain.abi import cross_domain, local
-from crossdomain.abi.cross_domain import Buffer, Feature, Identifier, IdentifierType
+from crossdomain.abi.cross_domain import Buffer, Feature, Identifier, IdentifierType, SendReceive
 from crossdomain.errors import EnvironmentFault, HostFault
 from launcher import log
 from launcher.channel import Event
@@ -24,7 +24,6 @@ _ANSWER_TIMEOUT_MS: Final = 10_000
 """A daemon that does not answer for so long costs the client that asked: nobody else is served meanwhile."""
 _MAX_EVENTS: Final = 16
 """Events of one `receive`, so that one busy client does not keep the others waiting."""
-_HANG_UP: Final = cross_domain.encode_receive(b"")
 _ANCILLARY: Final = socket.CMSG_SPACE(array.array("i").itemsize)
 
 
@@ -58,6 +57,8 @@ class LocalChannel:
         self._images: dict[int, tuple[int, int]] = {}
         self._events: list[Event] = []
         self._destroyed: list[int] = []
+        self._ended = False
+        self._end_told = False
         self._next_resource = 1
         self._socket = _connect(path)
         try:
@@ -74,6 +75,10 @@ class LocalChannel:
     def has_pipe_credit(self) -> bool:
         return bool(self._capset.features & Feature.PIPE_CREDIT)
 
+    @property
+    def has_events(self) -> bool:
+        return bool(self._events)
+
     def fileno(self) -> int:
         return self._socket.fileno()
 
@@ -84,12 +89,18 @@ class LocalChannel:
         return self._submit(cross_domain.encode_write(identifier, data, hang_up=hang_up, credit=credit))
 
     def receive(self) -> Sequence[Event]:
-        events, self._events = self._events, []
+        if self._events:
+            kept, self._events = self._events, []
+            return kept
+        events: list[Event] = []
         while len(events) < _MAX_EVENTS:
             packet, fd = self._receive_packet()
             if packet is None:
                 break
             self._keep(packet, fd, events)
+        if self._ended and not self._end_told:
+            self._end_told = True
+            events.append(SendReceive((), memoryview(b"")))
         return events
 
     def create_memory(self, size: int) -> LocalMemory:
@@ -116,6 +127,7 @@ class LocalChannel:
         self._flush_destroyed()
 
     def close(self) -> None:
+        self._events.clear()
         self._socket.close()
 
     def _greet(self, path: str, client: str) -> cross_domain.Capset:
@@ -199,6 +211,8 @@ class LocalChannel:
         """Returns the next packet of that type with its fd or -1, which the caller owns."""
         while True:
             packet, fd = self._receive_packet()
+            if self._ended:
+                raise HostFault("the host has closed the connection")
             if packet is None:
                 self._wait(select.POLLIN)
             elif packet.type == type_:
@@ -243,7 +257,8 @@ class LocalChannel:
         fd = _take_fd(ancillary)
         if not data:
             _close(fd)
-            return local.Packet(local.ToLauncher.EVENT, 0, 0, memoryview(_HANG_UP)), -1
+            self._ended = True
+            return None, -1
         try:
             if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
                 raise ValueError("a packet too large, or with too many fds")

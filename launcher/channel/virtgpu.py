@@ -111,6 +111,10 @@ class VirtgpuChannel:
     def has_pipe_credit(self) -> bool:
         return bool(self._capset.features & Feature.PIPE_CREDIT)
 
+    @property
+    def has_events(self) -> bool:
+        return False
+
     def fileno(self) -> int:
         return self._fd
 

@@ -135,6 +135,8 @@ class Connection:
         """Calls a handler of one of this client's fds; a failure of any kind costs this client only."""
         try:
             serve(events)
+            while self._channel.has_events and self._may_receive:
+                self._receive_events()
         except WireFault as fault:
             self._throw_out(fault.object_id, fault.code, fault.text)
         except CrossDomainError as fault:
@@ -169,14 +171,7 @@ class Connection:
             self._pipes.flush()
             self._flush_to_host()
         if events & (READABLE | GONE):
-            for event in self._channel.receive():
-                if not isinstance(event, SendReceive):
-                    self._pipes.handle_read(event)
-                elif event.data or event.identifiers:
-                    self._relay_events(event)
-                else:
-                    self._lose_host()
-                    return
+            self._receive_events()
         self._relay_requests()
 
     # Requests.
@@ -262,6 +257,16 @@ class Connection:
                 self._channel_full = True
 
     # Events.
+
+    def _receive_events(self) -> None:
+        for event in self._channel.receive():
+            if not isinstance(event, SendReceive):
+                self._pipes.handle_read(event)
+            elif event.data or event.identifiers:
+                self._relay_events(event)
+            else:
+                self._lose_host()
+                return
 
     def _relay_events(self, received: SendReceive) -> None:
         self._identifiers.extend(received.identifiers)
@@ -390,8 +395,11 @@ class Connection:
 
     def _wanted_channel_events(self) -> int:
         events = WRITABLE if self._channel_full or self._pipes.is_blocked else 0
-        full = self._client.pending >= MAX_UNREAD_EVENTS or self._pipes.is_congested
-        return events if full else events | READABLE
+        return events | READABLE if self._may_receive else events
+
+    @property
+    def _may_receive(self) -> bool:
+        return self._client.pending < MAX_UNREAD_EVENTS and not self._pipes.is_congested
 
     def _change_client(self, events: int) -> None:
         if events != self._client_events:

@@ -114,6 +114,11 @@ class FakeChannel:
             while True:
                 self._other.recv(1 << 20)
 
+    @property
+    def has_events(self) -> bool:
+        """See `Channel`."""
+        return False
+
     def fileno(self) -> int:
         """See `Channel`."""
         return self._socket.fileno()
