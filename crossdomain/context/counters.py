@@ -1,0 +1,15 @@
+"""What passed through one context, counted as cheaply as it can be."""
+
+
+class Counters:
+    """SENDs and events (RECEIVE and READ); bytes of Wayland messages and fds, each way."""
+
+    __slots__ = ("bytes_to_guest", "bytes_to_host", "events", "fds_to_guest", "fds_to_host", "sends")
+
+    def __init__(self) -> None:
+        self.sends = 0
+        self.bytes_to_host = 0
+        self.fds_to_host = 0
+        self.events = 0
+        self.bytes_to_guest = 0
+        self.fds_to_guest = 0
