@@ -18,6 +18,8 @@ APP and everything that it starts find the compositor through WAYLAND_DISPLAY.  
 status is APP's own, 128 + N where signal N killed it; 127 where APP was not found, 126 where
 it could not be executed, and 125 where crossdomain-run itself failed."""
 
+_MAX_X11_SCALE: Final = 4
+
 
 class UsageError(CrossDomainError):
     """The command line can't be understood."""
@@ -41,6 +43,10 @@ class Options(NamedTuple):
     trace: bool
     wait: bool
     """Serve until the last client is gone, not only until APP ends."""
+    x11: str
+    """auto, on or off: whether X11 applications are served."""
+    x11_scale: str
+    """auto or a number: how many px of an X11 window make one of the host's."""
     command: tuple[str, ...]
     """APP and its arguments."""
 
@@ -72,6 +78,8 @@ def parse(arguments: Sequence[str]) -> Options:
         level=Level[found.log_level.upper()],
         trace=found.trace,
         wait=found.wait,
+        x11=found.x11,
+        x11_scale=found.x11_scale,
         command=tuple(command),
     )
 
@@ -125,6 +133,19 @@ def _parser() -> argparse.ArgumentParser:
         help="end with APP, and disconnect who is left (default)",
     )
     parser.add_argument(
+        "--x11",
+        choices=["auto", "on", "off"],
+        default="off",
+        help="serve X11 applications, too: auto (where Xwayland is installed), on, off (default)",
+    )
+    parser.add_argument(
+        "--x11-scale",
+        type=_x11_scale,
+        default="auto",
+        metavar="N",
+        help="draw X11 windows N times as large, from 1 to 4; auto (default): as the host's outputs are",
+    )
+    parser.add_argument(
         "--stats", metavar="FILE", help="write counters as JSON to FILE at the first frame and at the end"
     )
     parser.add_argument(
@@ -139,3 +160,13 @@ def _parser() -> argparse.ArgumentParser:
         "command", nargs=argparse.REMAINDER, metavar="APP", help="the application and its arguments"
     )
     return parser
+
+
+def _x11_scale(text: str) -> str:
+    """Returns --x11-scale as it was given; argparse tells what is wrong with it."""
+    try:
+        if text == "auto" or 1 <= float(text) <= _MAX_X11_SCALE:
+            return text
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number from 1 to {_MAX_X11_SCALE}")

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from crossdomain.errors import CrossDomainError, EnvironmentFault
 from crossdomain.wire import load as load_tables
@@ -17,6 +17,9 @@ from launcher.options import ChannelChoice, Options, UsageError
 from launcher.relay.server import Server
 from launcher.services import Services
 from launcher.stats import Stats
+
+if TYPE_CHECKING:
+    from launcher.xwayland import Service as X11Service
 
 EXIT_FAILED: Final = 125
 """Our own failure, as `env` and `timeout` tell it."""
@@ -58,7 +61,13 @@ def _serve(chosen: Options) -> int:
         try:
             stats = Stats(chosen.stats)
             services = Services(loop, load_tables(), policy.load(), stats, open_channel, chosen.trace)
-            return _run_application(chosen, services, display, _environment(directory, display))
+            x11 = _start_x11(chosen, loop, directory, display)
+            try:
+                environment = _environment(directory, display) | ({} if x11 is None else x11.environment)
+                return _run_application(chosen, services, display, environment)
+            finally:
+                if x11 is not None:
+                    x11.close()
         finally:
             display.close()
     finally:
@@ -106,6 +115,23 @@ def _choose_channel(choice: ChannelChoice) -> OpenChannel:
 
     node = render_node.find(choice.path)
     return lambda _client: VirtgpuChannel(node.path, node.capset)
+
+
+def _start_x11(
+    chosen: Options, loop: Loop, directory: RuntimeDirectory, display: DisplaySocket
+) -> "X11Service | None":
+    if chosen.x11 == "off":
+        return None
+    from launcher import xwayland  # noqa: PLC0415 (only where it is asked for)
+
+    settings = xwayland.Settings(
+        choice=chosen.x11,
+        scale=chosen.x11_scale,
+        wayland_display=os.path.abspath(os.path.join(directory.path, display.name)),
+        runtime_directory=directory.path,
+        log_level=chosen.level.name.lower(),
+    )
+    return xwayland.start(loop, settings)
 
 
 def _environment(directory: RuntimeDirectory, display: DisplaySocket) -> dict[str, str]:

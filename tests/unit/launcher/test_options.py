@@ -59,3 +59,14 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         parse(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("crossdomain-run ")
+
+
+@pytest.mark.parametrize("scale", ["auto", "1", "1.5", "4"])
+def test_scales_of_x11_windows(scale: str) -> None:
+    assert parse(["--x11", "on", "--x11-scale", scale, "app"]).x11_scale == scale
+
+
+@pytest.mark.parametrize("scale", ["0", "4.1", "nan", "large", ""])
+def test_no_scales_of_x11_windows(scale: str) -> None:
+    with pytest.raises(UsageError, match="neither auto nor a number"):
+        parse(["--x11-scale", scale, "app"])
