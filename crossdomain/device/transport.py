@@ -130,6 +130,9 @@ class Transport:
                     return
         except BlockingIOError:
             return
+        except ConnectionResetError:
+            # The VMM went away without reading what we last said.
+            self._hang_up()
         except OSError as error:
             raise HostFault(f"the VMM's connection broke: {error}") from error
 
@@ -137,8 +140,7 @@ class Transport:
         data, fds = receive(self._connection, self._decoder.wanted)
         if not data:
             close_all(fds)
-            idle = self._decoder.idle
-            self._end(None if idle else HostFault("the VMM hung up in the middle of a message"))
+            self._hang_up()
             return False
         message = self._decoder.feed(data, fds)
         if message is not None:
@@ -147,6 +149,10 @@ class Transport:
             finally:
                 message.close_fds()
         return True
+
+    def _hang_up(self) -> None:
+        idle = self._decoder.idle
+        self._end(None if idle else HostFault("the VMM hung up in the middle of a message"))
 
     def _send_now(self, data: bytes, fds: Sequence[int]) -> bool:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []

@@ -63,6 +63,8 @@ class GuestQueue:
         """Whether chains are put into tables of their own (VIRTIO_F_INDIRECT_DESC)."""
         self.hostile = False
         """Whether chains come back that were written by hand, which nobody waits for."""
+        self.kicks_wanted = True
+        """Whether the driver kicks at all."""
         self.kicks_sent = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._pending: dict[int, _Pending] = {}
@@ -110,12 +112,12 @@ class GuestQueue:
         """Writes one entry of the ring's own table."""
         self.ram.write(self.descriptors + 16 * index, _DESC.pack(*descriptor))
 
-    def expose(self, head: int, *, kick: bool = True) -> None:
+    def expose(self, head: int) -> None:
         """Puts a head into the available ring and, where the device wants it, kicks."""
         slot = self._available_index % self.size
         self.ram.write(self.available + 4 + 2 * slot, struct.pack("<H", head))
         self.set_available_index(self._available_index + 1)
-        if kick and not self.kicks_suppressed():
+        if self.kicks_wanted and not self.kicks_suppressed():
             self.send_kick()
 
     def set_available_index(self, index: int) -> None:

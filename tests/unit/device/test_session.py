@@ -9,6 +9,7 @@ import pytest
 from crossdomain.abi.vhost_user import VHOST_USER_BACKEND_SHMEM_MAP as MAP
 from crossdomain.abi.vhost_user import VHOST_USER_BACKEND_SHMEM_UNMAP as UNMAP
 from crossdomain.device.session import GpuSession
+from crossdomain.device.virtqueue import SplitQueue
 from crossdomain.errors import HostFault
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import parse_response
@@ -244,3 +245,71 @@ async def test_a_session_counts_what_its_guest_holds() -> None:
         await frontend.driver.resource_unref(5)
         assert (session.resources, session.host_bytes) == (1, 0)
     await asyncio.wait_for(serving, PATIENCE)
+
+
+async def test_a_command_that_was_made_available_before_the_ring_started_needs_no_kick(vm: Vm) -> None:
+    await vm.frontend.stop_rings()
+    queue = vm.driver.control
+    queue.kicks_wanted = False
+    answer = vm.driver.post(0x0108, bytes(8), room=40)
+    queue.kicks_wanted = True
+    await vm.frontend.start_driver()
+    assert await type_of(answer) == 0x1102
+
+
+async def test_a_command_added_just_before_kicks_are_wanted_again_is_seen(
+    vm: Vm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[asyncio.Future[bytes]] = []
+    want_kicks = SplitQueue.want_kicks
+
+    def add_one_and_want_kicks(queue: SplitQueue, wanted: bool) -> None:
+        # The driver's other processor adds a command, and still reads that no kick is wanted.
+        if wanted and queue.size == vm.driver.control.size and not late:
+            late.append(vm.driver.post(0x0108, bytes(8), room=40))
+        want_kicks(queue, wanted)
+
+    monkeypatch.setattr(SplitQueue, "want_kicks", add_one_and_want_kicks)
+    kicks = vm.driver.control.kicks_sent
+    assert (await vm.driver.get_capset_info()).ok
+    assert await type_of(late[0]) == 0x1102
+    assert vm.driver.control.kicks_sent == kicks + 1
+
+
+async def test_a_fence_that_signals_between_pause_and_reset_is_not_answered_in_the_new_ring(vm: Vm) -> None:
+    await vm.driver.ctx_create(1)
+    vm.driver.post_submit_3d(1, b"poll", ring_idx=1)
+    await vm.driver.submit_3d(1, b"x")
+    await vm.frontend.stop_rings()
+    vm.host.last.complete_oldest()
+    await vm.frontend.reset()
+    assert vm.driver.control.used_index() == 0
+    assert (await vm.driver.ctx_create(1)).ok
+
+
+async def test_what_was_under_way_before_a_reset_does_not_count_after_it() -> None:
+    async with running_vm(queue_size=4) as vm:
+        for _ in range(3):
+            await vm.driver.ctx_create(1)
+            for _ in range(3):
+                vm.driver.post_submit_3d(1, b"poll", ring_idx=1)
+            await vm.driver.submit_3d(1, b"x")
+            await vm.frontend.reset()
+        assert (await vm.driver.ctx_create(1)).ok
+
+
+async def test_a_late_answer_interrupts_only_a_driver_that_wants_it(vm: Vm) -> None:
+    await vm.driver.ctx_create(1)
+    for _ in range(2):
+        vm.driver.post_submit_3d(1, b"poll", ring_idx=1)
+    await vm.driver.submit_3d(1, b"x")
+    queue = vm.driver.control
+    queue.suppress_interrupts(True)
+    vm.host.last.complete_oldest()
+    with pytest.raises(BlockingIOError):
+        queue.read_call()
+    queue.suppress_interrupts(False)
+    vm.host.last.complete_oldest()
+    assert queue.read_call() == 1
+    queue.collect()
+    assert queue.under_way == 0

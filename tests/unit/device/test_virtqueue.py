@@ -132,7 +132,7 @@ def test_an_answer_is_cut_where_there_is_no_room(ring: Ring) -> None:
 def test_the_rings_indices_wrap(ring: Ring) -> None:
     for n in range(70000):
         ring.driver.write_descriptor(n % SIZE, Descriptor(SCRATCH, 1, WRITE))
-        ring.driver.expose(n % SIZE, kick=False)
+        ring.driver.expose(n % SIZE)
         chain = ring.device.pop()
         assert chain is not None
         ring.device.push(chain.head, 0)

@@ -1,6 +1,8 @@
 """The host-visible window: blobs mapped by a VMM that answers late, refuses, announces, or does not."""
 
 import asyncio
+import os
+import socket
 import struct
 
 import pytest
@@ -8,9 +10,11 @@ import pytest
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.abi.vhost_user import VHOST_USER_BACKEND_SHMEM_MAP as MAP
 from crossdomain.abi.vhost_user import VHOST_USER_BACKEND_SHMEM_UNMAP as UNMAP
+from crossdomain.context.memory import HostMemory
 from crossdomain.context.ports import Storage
+from crossdomain.device.backend_channel import BackendChannel
 from crossdomain.device.window import HostVisibleWindow
-from crossdomain.errors import LocalError
+from crossdomain.errors import CrossDomainError, LocalError
 from crossdomain.limits import MAX_MAPPED_BLOBS
 from tests.fakes.guest_driver import parse_response
 from tests.fakes.stub_vm import PAGE, WINDOW, Vm, running_vm
@@ -239,3 +243,94 @@ async def test_the_guest_cannot_name_the_window_as_its_memory(vm: Vm) -> None:
 async def test_a_window_that_is_no_power_of_two_is_our_own_mistake(size: int) -> None:
     with pytest.raises(LocalError):
         HostVisibleWindow(size, asyncio.get_running_loop())
+
+
+class Channel:
+    """The VMM's end of a back-end channel, and a window at the other end of it."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        self.vmm = ours
+        self.faults: list[CrossDomainError] = []
+        self.window = HostVisibleWindow(WINDOW, loop)
+        self.window.connect(BackendChannel(theirs, loop, self.faults.append))
+        self.memory = HostMemory.create(PAGE)
+
+    def map(self, offset: int) -> list[bool]:
+        """Maps a page; how that was answered, once it was."""
+        answers: list[bool] = []
+        self.window.map(offset, self.memory, answers.append)
+        return answers
+
+    def asked(self) -> tuple[int, int]:
+        """What the VMM is asked next, and at which offset."""
+        data, fds, _flags, _address = socket.recv_fds(self.vmm, 12 + 40, 8)
+        for fd in fds:
+            os.close(fd)
+        return struct.unpack_from("<I", data)[0], struct.unpack_from("<B7xQQ", data, 12)[2]
+
+    def say_yes(self, request: int) -> None:
+        """Answers the request that waits."""
+        self.vmm.send(struct.pack("<IIIQ", request, 1 | 4, 8, 0))
+
+    async def settle(self) -> None:
+        """Lets the window read what has been said."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """Hangs up."""
+        self.window.close()
+        self.vmm.close()
+        self.memory.close()
+
+
+async def test_a_mapping_made_before_a_reset_is_left_to_the_vmm() -> None:
+    channel = Channel()
+    channel.map(0)
+    assert channel.asked() == (MAP, 0)
+    channel.say_yes(MAP)
+    channel.window.reset()
+    channel.map(PAGE)
+    await channel.settle()
+    assert channel.asked() == (MAP, PAGE)
+    channel.close()
+
+
+async def test_what_was_not_asked_before_a_reset_is_never_asked() -> None:
+    channel = Channel()
+    channel.map(0)
+    answers = channel.map(PAGE)
+    channel.window.reset()
+    channel.map(2 * PAGE)
+    assert channel.asked() == (MAP, 0)
+    channel.say_yes(MAP)
+    await channel.settle()
+    # The one that came too late is undone first.
+    assert channel.asked() == (UNMAP, 0)
+    channel.say_yes(UNMAP)
+    await channel.settle()
+    assert channel.asked() == (MAP, 2 * PAGE)
+    assert answers == []
+    channel.close()
+
+
+async def test_what_waits_when_the_vmm_hangs_up_is_refused() -> None:
+    channel = Channel()
+    answers = [channel.map(0), channel.map(PAGE)]
+    channel.vmm.close()
+    await channel.settle()
+    assert answers == [[False], [False]]
+    assert channel.faults == []
+    channel.close()
+
+
+async def test_a_vmm_that_breaks_the_protocol_is_reported() -> None:
+    channel = Channel()
+    answers = channel.map(0)
+    channel.say_yes(UNMAP)
+    await channel.settle()
+    assert answers == [False]
+    assert ["not asked" in str(fault) for fault in channel.faults] == [True]
+    channel.close()
