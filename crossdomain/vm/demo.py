@@ -6,8 +6,10 @@ headless compositor takes them; it is photographed once their pixels are there.
 
 import asyncio
 import json
+import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -97,21 +99,22 @@ async def show(options: DemoOptions) -> int:
     async with Session(config) as session:
         apps = [await _start(session.machine, app) for app in APPS]
         with Progress(sys.stderr, "applications") as progress:
-            reports = await _await_pixels(session, apps, progress)
+            await _await_pixels(session, apps, progress)
+        picture = await _picture(session, options.output / "screenshot.png")
+        if picture is None:
+            print("close the windows to end the demo", file=sys.stderr, flush=True)
+        else:
+            for running in apps:
+                running.process.send_signal(signal.SIGTERM)
+        # Counters are complete once a launcher has ended.
+        await asyncio.gather(*(running.process.wait() for running in apps))
+        reports = [await _report(session.machine, running) for running in apps]
         phases = {
             "setup": round(options.setup_seconds, 2),
             "image": round(image_seconds, 2),
             "boot": round(session.boot_seconds, 2),
             "launcher_start": max(report["launcher_start_s"] for report in reports),
         }
-        if session.headless is not None:
-            picture = options.output / "screenshot.png"
-            await asyncio.to_thread(session.headless.screenshot, picture)
-        else:
-            picture = None
-            print("close the windows to end the demo", file=sys.stderr, flush=True)
-            await asyncio.gather(*(running.process.wait() for running in apps))
-            reports = [await _report(session.machine, running) for running in apps]
         report = {"phases": phases, "apps": reports, "versions": await _versions(session)}
     path = options.output / "report.json"
     path.write_text(json.dumps(report, indent=2) + "\n")
@@ -126,8 +129,8 @@ async def _start(machine: Machine, app: App) -> Running:
     return Running(app, process, counters)
 
 
-async def _await_pixels(session: Session, apps: list[Running], progress: Progress) -> list[dict[str, Any]]:
-    """Wait until every application has drawn its window, and return their reports."""
+async def _await_pixels(session: Session, apps: list[Running], progress: Progress) -> None:
+    """Wait until every application has drawn its window."""
     deadline = time.monotonic() + _SHOW_SECONDS
     while True:
         drawn = [running for running in apps if await _has_drawn(session, running)]
@@ -142,10 +145,16 @@ async def _await_pixels(session: Session, apps: list[Running], progress: Progres
             waiting = ", ".join(running.app.name for running in apps if running not in drawn)
             raise HostFault(f"no picture of {waiting} after {_SHOW_SECONDS:.0f} seconds")
         await asyncio.sleep(_POLL_SECONDS)
-    if session.headless is not None:
-        arrange(session.headless, [running.app for running in apps])
-        await asyncio.sleep(_POLL_SECONDS)  # for the compositor to paint them there
-    return [await _report(session.machine, running) for running in apps]
+
+
+async def _picture(session: Session, path: Path) -> Path | None:
+    """Photograph our own compositor with its windows side by side; None where windows are on the desktop."""
+    if session.headless is None:
+        return None
+    arrange(session.headless, APPS)
+    await asyncio.sleep(_POLL_SECONDS)  # for the compositor to paint them there
+    await asyncio.to_thread(session.headless.screenshot, path)
+    return path
 
 
 async def _has_drawn(session: Session, running: Running) -> bool:
@@ -187,7 +196,7 @@ async def _versions(session: Session) -> dict[str, str]:
     }
 
 
-def arrange(weston: HeadlessWeston, apps: list[App]) -> None:
+def arrange(weston: HeadlessWeston, apps: Sequence[App]) -> None:
     """Put the applications' windows side by side, in columns, so that none hides another."""
     weston.seat.move_pointer(weston.width - 1, weston.height - 1)
     x = y = _MARGIN
