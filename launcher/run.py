@@ -114,7 +114,7 @@ def _choose_channel(choice: ChannelChoice) -> OpenChannel:
     from launcher.channel.virtgpu import VirtgpuChannel  # noqa: PLC0415
 
     node = render_node.find(choice.path)
-    return lambda _client: VirtgpuChannel(node.path, node.capset)
+    return lambda client: VirtgpuChannel(node.path, node.capset, client)
 
 
 def _start_x11(

@@ -14,9 +14,12 @@ from typing import Final, NamedTuple
 from crossdomain.abi import virtgpu_drm as abi
 from crossdomain.native.system import address_of
 
+DIRECTORY: Final = "/dev/dri"
+
 _INT: Final = Struct("=i")
 _HANDLE: Final = Struct("<I")
 _NAME_SIZE: Final = 64
+_MAX_DEBUG_NAME: Final = 62
 
 
 class Blob(NamedTuple):
@@ -24,6 +27,15 @@ class Blob(NamedTuple):
 
     handle: int
     resource_id: int
+
+
+def render_nodes() -> list[str]:
+    """Returns the paths of all render nodes, in order."""
+    try:
+        names = os.listdir(DIRECTORY)
+    except OSError:
+        return []
+    return sorted(os.path.join(DIRECTORY, name) for name in names if name.startswith("renderD"))
 
 
 def open_node(path: str) -> int:
@@ -58,16 +70,21 @@ def get_capset(fd: int, capset_id: int, size: int) -> bytes:
     return bytes(capset)
 
 
-def create_context(fd: int, capset_id: int, rings: int, poll_rings_mask: int) -> None:
-    """Makes this open file a context of a capset; once, before anything else."""
-    parameters = b"".join(
-        (
-            abi.CONTEXT_SET_PARAM.pack(abi.VIRTGPU_CONTEXT_PARAM_CAPSET_ID, capset_id),
-            abi.CONTEXT_SET_PARAM.pack(abi.VIRTGPU_CONTEXT_PARAM_NUM_RINGS, rings),
-            abi.CONTEXT_SET_PARAM.pack(abi.VIRTGPU_CONTEXT_PARAM_POLL_RINGS_MASK, poll_rings_mask),
-        )
-    )
-    count = len(parameters) // abi.CONTEXT_SET_PARAM.size
+def create_context(fd: int, capset_id: int, rings: int, poll_rings_mask: int, name: str) -> None:
+    """Makes this open file a context of a capset; once, before anything else.
+
+    `name` is for the host's log, where this kernel can pass it on.
+    """
+    chosen = {
+        abi.VIRTGPU_CONTEXT_PARAM_CAPSET_ID: capset_id,
+        abi.VIRTGPU_CONTEXT_PARAM_NUM_RINGS: rings,
+        abi.VIRTGPU_CONTEXT_PARAM_POLL_RINGS_MASK: poll_rings_mask,
+    }
+    string = name.encode(errors="replace")[:_MAX_DEBUG_NAME] + b"\0"
+    if get_parameter(fd, abi.VIRTGPU_PARAM_EXPLICIT_DEBUG_NAME):
+        chosen[abi.VIRTGPU_CONTEXT_PARAM_DEBUG_NAME] = address_of(string)
+    parameters = b"".join(abi.CONTEXT_SET_PARAM.pack(*pair) for pair in chosen.items())
+    count = len(chosen)
     fcntl.ioctl(
         fd, abi.DRM_IOCTL_VIRTGPU_CONTEXT_INIT, abi.CONTEXT_INIT.pack(count, 0, address_of(parameters))
     )

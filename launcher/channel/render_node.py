@@ -13,7 +13,6 @@ from crossdomain.abi.cross_domain import Capset, ChannelType
 from crossdomain.errors import EnvironmentFault
 from launcher.channel import drm
 
-_DIRECTORY: Final = "/dev/dri"
 _CAPSET_SIZE: Final = cross_domain.CAPSET.size + cross_domain.EXTENSION.size
 _HOST_HINT: Final = (
     "the VM's virtual GPU has to come from a host that speaks cross-domain: start QEMU (11.1 or newer) "
@@ -51,9 +50,8 @@ def find(path: str = "") -> RenderNode:
     """
     if path:
         return _probe(path)
-    paths = _candidates()
     faults: list[EnvironmentFault] = []
-    for candidate in paths:
+    for candidate in drm.render_nodes():
         try:
             return _probe(candidate)
         except _NotVirtioGpuError as fault:
@@ -64,7 +62,7 @@ def find(path: str = "") -> RenderNode:
     if faults:
         raise faults[0]
     raise EnvironmentFault(
-        f"there is no render node in {_DIRECTORY}",
+        f"there is no render node in {drm.DIRECTORY}",
         hint="inside a VM: the driver virtio_gpu has to be loaded and the VM needs a virtual GPU "
         "(`crossdomain host --qemu-args`); outside: --channel local:SOCKET",
     )
@@ -72,14 +70,6 @@ def find(path: str = "") -> RenderNode:
 
 class _NotVirtioGpuError(EnvironmentFault):
     """A node of another driver."""
-
-
-def _candidates() -> list[str]:
-    try:
-        names = os.listdir(_DIRECTORY)
-    except OSError:
-        return []
-    return sorted(os.path.join(_DIRECTORY, name) for name in names if name.startswith("renderD"))
 
 
 def _probe(path: str) -> RenderNode:

@@ -79,8 +79,8 @@ class VirtgpuMemory:
 class VirtgpuChannel:
     """`launcher.channel.Channel` over a render node."""
 
-    def __init__(self, node: str, capset: Capset) -> None:
-        """Opens `node`, whose capset 5 says `capset`, and makes a context on it.
+    def __init__(self, node: str, capset: Capset, client: str) -> None:
+        """Opens `node`, whose capset 5 says `capset`, and makes a context on it for the client of that name.
 
         Raises:
             OSError: the node can't be opened, or the driver refused.
@@ -90,7 +90,8 @@ class VirtgpuChannel:
         self._blobs: list[_Blob] = []
         self._fd = drm.open_node(node)
         try:
-            drm.create_context(self._fd, cross_domain.CAPSET_ID, _RING_COUNT, 1 << cross_domain.CHANNEL_RING)
+            polled = 1 << cross_domain.CHANNEL_RING
+            drm.create_context(self._fd, cross_domain.CAPSET_ID, _RING_COUNT, polled, client)
             own_host = bool(capset.features)
             self._query_ring = self._create_ring(PAGE_SIZE)
             self._channel_ring = self._create_ring(_CHANNEL_RING_SIZE if own_host else PAGE_SIZE)

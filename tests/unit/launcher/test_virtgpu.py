@@ -1,0 +1,123 @@
+"""The channel over virtio-gpu, on a driver in the test's hands."""
+
+from collections.abc import Generator
+
+import pytest
+
+from crossdomain.abi import cross_domain
+from crossdomain.abi.cross_domain import Command, Identifier, IdentifierType
+from crossdomain.errors import HostFault
+from launcher.channel.virtgpu import VirtgpuChannel
+from tests.unit.launcher.fake_drm import NODE, FakeDriver
+
+FOREIGN = cross_domain.parse_capset(cross_domain.encode_capset(2, features=0)[:16])
+OURS = cross_domain.parse_capset(
+    cross_domain.encode_capset(
+        2, features=cross_domain.Feature.MAX_SEND | cross_domain.Feature.PIPE_CREDIT, max_send=50_000
+    )
+)
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Generator[FakeDriver]:
+    made = FakeDriver()
+    made.install(monkeypatch)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def channel(driver: FakeDriver) -> Generator[VirtgpuChannel]:
+    made = VirtgpuChannel(NODE, OURS, "foot[1]")
+    driver.executions.clear()
+    yield made
+    made.close()
+
+
+def test_a_channel_begins_as_every_host_expects_it(driver: FakeDriver) -> None:
+    channel = VirtgpuChannel(NODE, FOREIGN, "foot[1]")
+    assert driver.contexts == [(5, 2, 1 << 1, "foot[1]")]
+    init, poll = driver.executions
+    assert init.commands == cross_domain.encode_init(101, 102)
+    assert (init.ring_idx, init.handle) == (None, 0)
+    assert (poll.commands, poll.ring_idx) == (cross_domain.encode_poll(), 1)
+    assert {len(blob) for blob in driver.blobs.values()} == {4096}
+    assert channel.max_send == 3744
+    assert not channel.has_pipe_credit
+    channel.close()
+
+
+def test_our_own_host_gets_a_larger_ring_and_is_asked_for_credit(driver: FakeDriver) -> None:
+    channel = VirtgpuChannel(NODE, OURS, "foot[1]")
+    assert driver.executions[1].commands == cross_domain.encode_write(0, b"")
+    assert len(driver.ring(2)) > 4096
+    assert channel.max_send == 50_000
+    assert channel.has_pipe_credit
+    channel.close()
+
+
+def test_a_send_is_one_execution_without_a_fence(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    identifiers = (Identifier(7, IdentifierType.VIRTGPU_BLOB, 4096),)
+    assert channel.send(b"hello", identifiers)
+    (execution,) = driver.executions
+    assert execution.commands == cross_domain.encode_send(b"hello", identifiers)
+    assert execution.ring_idx is None
+
+
+def test_an_event_is_copied_before_the_next_poll(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    driver.event(cross_domain.encode_receive(b"first", (Identifier(2, 1, 10),)))
+    (first,) = channel.receive()
+    assert driver.polls == 1
+    driver.event(cross_domain.encode_read(9, b"second", hang_up=True))
+    (second,) = channel.receive()
+    assert bytes(first.data) == b"first"
+    assert bytes(second.data) == b"second"
+
+
+def test_nothing_is_received_where_nothing_came(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    assert channel.receive() == ()
+    driver.other_event()
+    assert channel.receive() == ()
+
+
+def test_after_the_hang_up_there_is_no_poll(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    driver.event(cross_domain.encode_receive(b""))
+    (event,) = channel.receive()
+    assert bytes(event.data) == b""
+    assert driver.polls == 0
+
+
+def test_requirements_are_asked_for_once_per_size(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    first, second, third = (channel.create_memory(size) for size in (10_000, 10_001, 20_000))
+    asked = [e for e in driver.executions if e.commands[0] == Command.GET_IMAGE_REQUIREMENTS]
+    assert [(execution.ring_idx, execution.handle) for execution in asked] == [(0, 1), (0, 1)]
+    assert (first.size, second.size, third.size) == (12_288, 12_288, 20_480)
+    assert first.identifier.identifier != second.identifier.identifier
+    for memory in (first, second, third):
+        memory.close()
+
+
+def test_memory_is_closed_once(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    memory = channel.create_memory(4096)
+    memory.close()
+    memory.close()
+    assert driver.closed == [3]
+
+
+def test_a_host_that_refuses_memory_is_at_fault(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    driver.refuses_memory = True
+    with pytest.raises(HostFault, match="refused"):
+        channel.create_memory(4096)
+    assert driver.closed == [3]
+
+
+def test_a_blob_is_read_and_dropped(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    assert channel.read_blob(Identifier(5, IdentifierType.VIRTGPU_BLOB, 10)) == bytes(10)
+    assert driver.closed == [3]
+
+
+def test_everything_is_dropped_with_the_channel(driver: FakeDriver) -> None:
+    channel = VirtgpuChannel(NODE, OURS, "foot[1]")
+    channel.close()
+    channel.close()
+    assert driver.closed == [1, 2]
