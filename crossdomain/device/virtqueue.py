@@ -93,7 +93,7 @@ class SplitQueue:
         self._generation = -1
         self._ready = 0
         self._used_index = 0
-        self.addresses = (0, 0, 0)
+        self.addresses: tuple[int, int, int] = (0, 0, 0)
         """Descriptor table, available ring, used ring: user addresses of the VMM (SET_VRING_ADDR)."""
         self.next_available = 0
         """Free-running index of the next available entry (SET_VRING_BASE, GET_VRING_BASE)."""
