@@ -24,6 +24,8 @@ _ANSWER_TIMEOUT_MS: Final = 10_000
 """A daemon that does not answer for so long costs the client that asked: nobody else is served meanwhile."""
 _MAX_EVENTS: Final = 16
 """Events of one `receive`, so that one busy client does not keep the others waiting."""
+_FULL_EVENT: Final = 4096
+"""Bytes of an event's payload that tell of more to come."""
 _ANCILLARY: Final = socket.CMSG_SPACE(array.array("i").itemsize)
 
 
@@ -62,18 +64,12 @@ class LocalChannel:
         self._next_resource = 1
         self._socket = _connect(path)
         try:
-            self._capset = self._greet(path, client)
+            capset = self._greet(path, client)
         except BaseException:
             self._socket.close()
             raise
-
-    @property
-    def max_send(self) -> int:
-        return self._capset.max_send
-
-    @property
-    def has_pipe_credit(self) -> bool:
-        return bool(self._capset.features & Feature.PIPE_CREDIT)
+        self.max_send = capset.max_send
+        self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
 
     @property
     def has_events(self) -> bool:
@@ -98,6 +94,9 @@ class LocalChannel:
             if packet is None:
                 break
             self._keep(packet, fd, events)
+            if len(packet.payload) < _FULL_EVENT:
+                # That was all, as a rule: asking once more costs more than another wake-up.
+                break
         if self._ended and not self._end_told:
             self._end_told = True
             events.append(SendReceive((), memoryview(b"")))

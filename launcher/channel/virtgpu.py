@@ -85,7 +85,8 @@ class VirtgpuChannel:
         Raises:
             OSError: the node can't be opened, or the driver refused.
         """
-        self._capset = capset
+        self.max_send = capset.max_send
+        self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
         self._images: dict[int, tuple[int, int]] = {}
         self._blobs: list[_Blob] = []
         self._fd = drm.open_node(node)
@@ -103,14 +104,6 @@ class VirtgpuChannel:
         except BaseException:
             self.close()
             raise
-
-    @property
-    def max_send(self) -> int:
-        return self._capset.max_send
-
-    @property
-    def has_pipe_credit(self) -> bool:
-        return bool(self._capset.features & Feature.PIPE_CREDIT)
 
     @property
     def has_events(self) -> bool:

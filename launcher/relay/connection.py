@@ -35,6 +35,8 @@ _UNREAD_PAUSE: Final = MAX_UNREAD_EVENTS // 8
 """Bytes of events that a client left unread, beyond which its requests wait: each may bring more events."""
 _DELETE_ID: Final = 1
 """Opcode of wl_display.delete_id."""
+_OWN: Final = int(Flag.OWN)
+"""As a plain number: an enum's operators are slow."""
 _NO_FDS: Final[list[int]] = []
 _NO_IDENTIFIERS: Final[list[Identifier]] = []
 
@@ -290,7 +292,7 @@ class Connection:
         begin = 0
         for record in walk.records:
             translation = DROP_EVENT
-            if record.flags & Flag.OWN:
+            if record.flags & _OWN:
                 self._handle_own(record, data)
             else:
                 identifiers = self._take_identifiers(record) if record.fds else _NO_IDENTIFIERS

@@ -55,7 +55,7 @@ class Pipes:
     @property
     def is_congested(self) -> bool:
         """Whether the host must not send more."""
-        if self.channel.has_pipe_credit:
+        if not self._sinks or self.channel.has_pipe_credit:
             return False
         return sum(sink.waiting for sink in self._sinks.values()) > _CONGESTED
 
