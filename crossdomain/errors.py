@@ -24,7 +24,7 @@ class HostFault(CrossDomainError):
 
 
 class LocalError(CrossDomainError):
-    """This project's own code was called against its contract."""
+    """Code of this project was called against its contract."""
 
 
 class EnvironmentFault(CrossDomainError):

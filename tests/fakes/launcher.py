@@ -28,7 +28,7 @@ class Finished(NamedTuple):
 
 
 def environment(runtime_dir: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment for a launcher whose sockets go to `runtime_dir`."""
+    """The environment of this process for a launcher whose sockets go to `runtime_dir`."""
     made = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_dir), "PYTHONPATH": str(REPOSITORY)}
     made.pop("WAYLAND_DISPLAY", None)
     return {**made, **(extra or {})}
@@ -132,6 +132,7 @@ def running_launcher(
     Args:
         runtime_dir: existing, with a short path; gets its socket and its log.
         local_socket: the host daemon's.
+        *options: of crossdomain-run.
         command: has to print its WAYLAND_DISPLAY first, and to end with its input.
     """
     with (runtime_dir / "launcher.log").open("wb") as log:
