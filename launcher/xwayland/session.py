@@ -7,7 +7,7 @@ for the next one.
 import socket
 from typing import Final, NamedTuple
 
-from crossdomain.errors import CrossDomainError, EnvironmentFault
+from crossdomain.errors import CrossDomainError, EnvironmentFault, LocalError
 from crossdomain.wire.tables import load as load_tables
 from launcher import log
 from launcher.xwayland.model.frame import FrameMetrics
@@ -110,12 +110,15 @@ class Session:
             self._manager.flush()
             self._wayland.flush()
             self._x.flush()
-        except (CrossDomainError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, this session is over)
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if self._status == 0:
-            log.error(f"the X11 session has ended: {error}")
+            if isinstance(error, CrossDomainError | OSError) and not isinstance(error, LocalError):
+                log.error(f"the X11 session has ended: {error}")
+            else:
+                log.bug(error, client="X11")
         self._status = _EXIT_FAILED
         self._loop.stop()
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from crossdomain.errors import CrossDomainError, HostFault
+from crossdomain.errors import HostFault
 from launcher.loop import GONE, READABLE, WRITABLE, Loop
 from launcher.relay.client_socket import ClientSocket
 from launcher.xwayland.wayland.mediator import Mediator
@@ -115,7 +115,7 @@ class WaylandSide:
         try:
             unread = channel.unread + data
             channel.unread = unread[self._mediator.handle_requests(unread, channel.socket.fds) :]
-        except (CrossDomainError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, this session is over)
             self._failed(error)
 
     def _handle_host(self, channel: Channel) -> None:
@@ -127,7 +127,7 @@ class WaylandSide:
                 raise HostFault("the compositor has closed the connection")
             unread = channel.unread + data
             channel.unread = unread[self._mediator.handle_events(unread, channel.socket.fds) :]
-        except (CrossDomainError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, this session is over)
             channel.close()
             self._failed(error)
 
@@ -202,7 +202,7 @@ class XSide:
             return
         try:
             self._receive(data)
-        except CrossDomainError as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, this session is over)
             self._failed(error)
 
     def _receive(self, data: bytes) -> None:

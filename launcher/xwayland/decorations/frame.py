@@ -106,7 +106,8 @@ class Frame:
         return True
 
     def close(self) -> None:
-        """Takes it away."""
+        """Takes it away; nothing happens on it any more."""
+        self._layout = None
         for piece in (self._grab, *self._borders, self._title):
             piece.close()
         self._canvas.close()
@@ -208,7 +209,7 @@ class Frame:
             Part.MINIMIZE,
         }
         self._hovered, self._pressed = hovered, pressed
-        if changed:
+        if changed and self._layout is not None:
             self._paint()
             self._parent.commit()
 
@@ -219,6 +220,7 @@ class _Piece:
     def __init__(self, studio: Studio, frame: Frame, parent: Surface) -> None:
         self._studio = studio
         self._frame = frame
+        self.window_surface = parent
         self.surface = studio.objects["wl_compositor"].create("create_surface")
         compositor = studio.objects["wl_subcompositor"]
         self.subsurface = compositor.create("get_subsurface", self.surface, parent.entry)

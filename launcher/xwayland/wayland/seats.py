@@ -46,6 +46,11 @@ class Pointer:
 class Target(Protocol):
     """A surface of our own that the pointer can be on."""
 
+    @property
+    def window_surface(self) -> Surface:
+        """Xwayland's surface that it belongs to: who is given the keyboard here, has it there."""
+        ...
+
     def pointer_moved(self, pointer: Pointer) -> None:
         """The pointer has come, or has moved."""
         ...
@@ -67,6 +72,7 @@ class Seats:
         self._surfaces = surfaces
         self._listener = listener
         self._targets: dict[int, Target] = {}
+        self._pointers: set[Pointer] = set()
         self._seat: Entry | None = None
         self._serial = 0
         self._keyboards: dict[Entry, Surface] = {}
@@ -99,7 +105,11 @@ class Seats:
 
     def remove_target(self, surface: Proxy) -> None:
         """The surface goes away."""
-        self._targets.pop(surface.entry.host_id, None)
+        target = self._targets.pop(surface.entry.host_id, None)
+        for pointer in self._pointers:
+            # No wl_pointer.leave can name it.
+            if pointer.target is target:
+                pointer.target = None
 
     # Pointers.
 
@@ -107,16 +117,20 @@ class Seats:
         seat = call.entry
 
         def created(entry: Entry) -> None:
-            entry.state = Pointer(entry, seat)
+            pointer = Pointer(entry, seat)
+            entry.state = pointer
+            self._pointers.add(pointer)
 
         self._mediator.expect(call.number(0), created)
         return Verdict.PASS
 
     def _handle_release_pointer(self, call: Call) -> Verdict:
         pointer = call.entry.state
-        if isinstance(pointer, Pointer) and pointer.target is not None:
-            pointer.target.pointer_left(pointer)
-            pointer.target = None
+        if isinstance(pointer, Pointer):
+            self._pointers.discard(pointer)
+            if pointer.target is not None:
+                pointer.target.pointer_left(pointer)
+                pointer.target = None
         return Verdict.PASS
 
     def _handle_enter(self, call: Call) -> Verdict:
@@ -126,6 +140,7 @@ class Seats:
         pointer.enter_serial, pointer.x, pointer.y = call.number(0), call.number(2), call.number(3)
         surface = self._surfaces.find_host(call.number(1))
         if surface is not None:
+            pointer.target = None
             self._listener.pointer_entered(surface)
             return Verdict.PASS
         pointer.target = self._targets.get(call.number(1))
@@ -170,18 +185,25 @@ class Seats:
 
     def _handle_keyboard_enter(self, call: Call) -> Verdict:
         surface = self._surfaces.find_host(call.number(1))
+        target = self._targets.get(call.number(1))
+        if surface is None and target is not None:
+            # Compositors give it to the part of the window that was clicked.
+            surface = target.window_surface
         if surface is None:
             return Verdict.DROP
         self._keyboards[call.entry] = surface
         self._listener.keyboard_entered(surface)
-        return Verdict.PASS
+        call.values[1] = surface.entry.host_id
+        return Verdict.CHANGED
 
     def _handle_keyboard_leave(self, call: Call) -> Verdict:
-        if self._keyboards.pop(call.entry, None) is None:
+        surface = self._keyboards.pop(call.entry, None)
+        if surface is None:
             return Verdict.DROP
         if not self._keyboards:
             self._listener.keyboard_entered(None)
-        return Verdict.PASS
+        call.values[1] = surface.entry.host_id
+        return Verdict.CHANGED
 
     def _handle_release_keyboard(self, call: Call) -> Verdict:
         self._keyboards.pop(call.entry, None)

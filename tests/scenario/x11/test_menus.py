@@ -1,0 +1,122 @@
+"""Menus and everything else that X applications place themselves."""
+
+import textwrap
+from typing import Final
+
+import pytest
+
+from crossdomain.vm.seat import View
+from tests.fakes.x11 import X11Desktop
+
+TK: Final = textwrap.dedent(
+    """
+    import tkinter as tk
+    import tkinter.ttk as ttk
+    root = tk.Tk()
+    root.title("tk")
+    root.geometry("400x300")
+    bar = tk.Menu(root)
+    menu = tk.Menu(bar, tearoff=0)
+    for name in ("New", "Open", "Save"):
+        menu.add_command(label=name, command=lambda name=name: print(name, flush=True))
+    below = tk.Menu(menu, tearoff=0)
+    for name in ("one.txt", "two.txt"):
+        below.add_command(label=name, command=lambda name=name: print(name, flush=True))
+    menu.add_cascade(label="Recent", menu=below)
+    bar.add_cascade(label="File", menu=menu)
+    root.config(menu=bar)
+    box = ttk.Combobox(root, values=["red", "green", "blue"])
+    box.bind("<<ComboboxSelected>>", lambda event: print(box.get(), flush=True))
+    box.place(x=100, y=40, width=180)
+    root.mainloop()
+    """
+)
+
+
+def popup(desktop: X11Desktop, window: View, number: int = 1) -> View:
+    """The `number`th popup above a window, as soon as there are so many."""
+
+    def look() -> View | None:
+        popups = [view for view in desktop.above(window) if view.label == ""]
+        return popups[0] if len(popups) == number else None
+
+    return desktop.wait(look, f"{number} popups")
+
+
+def no_popup(desktop: X11Desktop, window: View) -> None:
+    """Wait until none is left."""
+    desktop.wait(lambda: not [v for v in desktop.above(window) if v.label == ""], "no popup")
+
+
+def test_a_menu_opens_below_its_title_and_takes_a_click(desktop: X11Desktop) -> None:
+    process = desktop.start("/usr/bin/python3", "-c", TK)
+    window = desktop.place(desktop.window("tk"), 200, 100)
+    desktop.seat.click(window.x + 20, window.y + 10)
+    menu = popup(desktop, window)
+    assert (menu.x, menu.y) == (window.x + 1, window.y + 31)
+    desktop.seat.click(menu.x + 20, menu.y + 10)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "New\n"
+    no_popup(desktop, window)
+
+
+def test_a_submenu_opens_beside_its_menu(desktop: X11Desktop) -> None:
+    process = desktop.start("/usr/bin/python3", "-c", TK)
+    window = desktop.place(desktop.window("tk"), 300, 200)
+    desktop.seat.click(window.x + 20, window.y + 10)
+    menu = popup(desktop, window)
+    desktop.seat.move_pointer(menu.x + 30, menu.y + menu.height - 12)
+    submenu = popup(desktop, window, 2)
+    assert abs(submenu.x - (menu.x + menu.width)) < 10
+    assert menu.y < submenu.y < menu.y + menu.height
+    desktop.seat.click(submenu.x + 20, submenu.y + 10)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "one.txt\n"
+    no_popup(desktop, window)
+
+
+def test_a_combo_box_opens_below_its_field(desktop: X11Desktop) -> None:
+    process = desktop.start("/usr/bin/python3", "-c", TK)
+    window = desktop.place(desktop.window("tk"), 300, 300)
+    field = (window.x + 100 + 170, window.y + 31 + 40 + 10)
+    desktop.seat.click(*field)
+    choices = popup(desktop, window)
+    assert choices.x == window.x + 100
+    assert choices.y >= field[1]
+    desktop.seat.click(choices.x + 20, choices.y + 28)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "green\n"
+
+
+def test_a_menu_stays_open_and_leaves_the_keyboard_alone(desktop: X11Desktop) -> None:
+    desktop.start("/usr/bin/python3", "-c", TK)
+    window = desktop.place(desktop.window("tk"), 200, 100)
+    desktop.seat.click(window.x + 20, window.y + 10)
+    menu = popup(desktop, window)
+    active = desktop.run("xprop", "-root", "_NET_ACTIVE_WINDOW").stdout
+    assert "0x0" not in active.split("#")[1]
+    # Pointing at something else is no reason to close it.
+    desktop.seat.move_pointer(window.x + 390, window.y + 290)
+    desktop.seat.move_pointer(5, 5)
+    assert popup(desktop, window).identity == menu.identity
+    desktop.seat.tap(1)  # Escape
+    no_popup(desktop, window)
+
+
+def test_a_menu_that_grabs_opens_under_the_pointer(desktop: X11Desktop) -> None:
+    """Xt's menus (xterm's here) grab the pointer and follow the pressed button."""
+    desktop.start("xterm", "-T", "old", "-geometry", "80x24")
+    window = desktop.place(desktop.window("old"), 300, 100)
+    seat = desktop.seat
+    seat.click(window.x + 100, window.y + 50)
+    seat.key(29, pressed=True)  # Control
+    seat.move_pointer(window.x + 100, window.y + 50)
+    seat.button(pressed=True)
+    menu = popup(desktop, window)
+    assert menu.x < window.x + 100 < menu.x + menu.width
+    assert menu.y < window.y + 50 < menu.y + menu.height
+    seat.move_pointer(window.x + 100, menu.y + 42)  # "Full Screen" is the first entry
+    seat.button(pressed=False)
+    seat.key(29, pressed=False)
+    no_popup(desktop, window)
+    desktop.wait(lambda: desktop.window("old").width > 1000, "the whole screen")
