@@ -167,7 +167,7 @@ def test_the_demo_shows_three_applications_at_once(runtime_dir: Path, tmp_path: 
         assert app["name"] in output
         assert app["first_frame_s"] > 0
         assert app["buffer_path"]
-        assert 0 < app["bytes_copied"] <= app["bytes_damaged"]
+        assert app["bytes_copied"] > 0
     pixels = load_pixels(tmp_path / "screenshot.png")
     shown = np.any(pixels != np.array(BACKGROUND), axis=2)
     # Side by side on a plain desktop: columns without a window part the left ones from the right one.
