@@ -70,3 +70,7 @@ def test_scales_of_x11_windows(scale: str) -> None:
 def test_no_scales_of_x11_windows(scale: str) -> None:
     with pytest.raises(UsageError, match="neither auto nor a number"):
         parse(["--x11-scale", scale, "app"])
+
+
+def test_a_line_without_options_means_what_the_parser_makes_of_it() -> None:
+    assert parse(["foot", "--server", "-e"]) == parse(["--", "foot", "--server", "-e"])

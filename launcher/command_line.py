@@ -1,0 +1,126 @@
+"""The options of crossdomain-run, as argparse reads and explains them.
+
+Parsing ends in `Options` or in a `UsageError`; nothing is opened here.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from crossdomain import __version__
+from launcher.log import PROGRAM, Level
+from launcher.options import DEFAULTS, Options, UsageError, parse_channel
+
+_DESCRIPTION: Final = """\
+Runs APP so that its windows appear on the host's Wayland compositor.
+
+APP and everything that it starts find the compositor through WAYLAND_DISPLAY.  The exit
+status is APP's own, 128 + N where signal N killed it; 127 where APP was not found, 126 where
+it could not be executed, and 125 where crossdomain-run itself failed."""
+
+_MAX_X11_SCALE: Final = 4
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises instead of printing its usage and ending the process with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Returns the options in `arguments` (without the program's name).
+
+    Raises:
+        UsageError: they make no sense.
+        SystemExit: --help or --version was answered.
+    """
+    found = _parser().parse_args(arguments)
+    command: list[str] = found.command
+    if command and command[0] == "--":
+        del command[0]
+    if not command:
+        raise UsageError("APP is missing: crossdomain-run [options] APP [ARGS]")
+    return Options(
+        channel=parse_channel(found.channel),
+        socket=found.socket,
+        stats=found.stats,
+        level=Level[found.log_level.upper()],
+        trace=found.trace,
+        wait=found.wait,
+        x11=found.x11,
+        x11_scale=found.x11_scale,
+        command=tuple(command),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        usage="%(prog)s [options] [--] APP [ARGS...]",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--channel",
+        default="auto",
+        metavar="WAY",
+        help="the way to the host: auto (default: the first render node that can), "
+        "virtgpu[:/dev/dri/renderDN], or local:SOCKET of a crossdomain host on this machine",
+    )
+    parser.add_argument(
+        "--socket",
+        metavar="NAME",
+        help="name of the Wayland socket for APP (default: the first free wayland-N)",
+    )
+    wait = parser.add_mutually_exclusive_group()
+    wait.add_argument(
+        "--wait",
+        action="store_true",
+        help="after APP ended, keep serving until its last window's process has disconnected",
+    )
+    wait.add_argument(
+        "--no-wait",
+        dest="wait",
+        action="store_false",
+        help="end with APP, and disconnect who is left (default)",
+    )
+    parser.add_argument(
+        "--x11",
+        choices=["auto", "on", "off"],
+        default=DEFAULTS.x11,
+        help="serve X11 applications, too: auto (where Xwayland is installed), on, off (default)",
+    )
+    parser.add_argument(
+        "--x11-scale",
+        type=_x11_scale,
+        default=DEFAULTS.x11_scale,
+        metavar="N",
+        help="draw X11 windows N times as large, from 1 to 4; auto (default): as the host's outputs are",
+    )
+    parser.add_argument(
+        "--stats", metavar="FILE", help="write counters as JSON to FILE at the first frame and at the end"
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=[level.name.lower() for level in Level],
+        default=DEFAULTS.level.name.lower(),
+        help="how much to say on stderr (default: warning)",
+    )
+    parser.add_argument("--trace", action="store_true", help="print every Wayland message on stderr")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="APP", help="the application and its arguments"
+    )
+    return parser
+
+
+def _x11_scale(text: str) -> str:
+    """Returns --x11-scale as it was given; argparse tells what is wrong with it."""
+    try:
+        if text == "auto" or 1 <= float(text) <= _MAX_X11_SCALE:
+            return text
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number from 1 to {_MAX_X11_SCALE}")
