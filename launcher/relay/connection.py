@@ -388,7 +388,9 @@ class Connection:
     def _has_last_requests(self) -> bool:
         # What the open window leaves behind is no whole message.
         held_back = not self._window.is_open or self._channel_full
-        return bool(self._to_host or self._pipes.is_active or (self._backlog and held_back))
+        # Data that others still read or write outlives its client, as without us, but no window does.
+        pipes = self._pipes.is_active and not self.parts.shows_anything
+        return bool(self._to_host or pipes or (self._backlog and held_back))
 
     def _wanted_client_events(self) -> int:
         events = WRITABLE if self._client.pending else 0

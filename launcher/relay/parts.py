@@ -39,12 +39,12 @@ class Parts:
     ) -> None:
         self._tables: Final = services.tables
         self._shm = Shm(host, channel, stats)
-        surfaces = Surfaces(services.tables, self._shm, services.stats, stats)
+        self._surfaces = Surfaces(self._shm, services.stats, stats)
         parts: tuple[Part, ...] = (
             Registry(services.policy),
             Descriptors(services.tables, services.policy, channel, pipes),
             self._shm,
-            surfaces,
+            self._surfaces,
         )
         self.request_handlers: dict[int, RequestHandler] = {}
         self.event_handlers: dict[int, EventHandler] = {}
@@ -54,6 +54,11 @@ class Parts:
                 self.request_handlers[self._key(route, REQUEST)] = handle_request
             for route, handle_event in part.event_routes().items():
                 self.event_handlers[self._key(route, EVENT)] = handle_event
+
+    @property
+    def shows_anything(self) -> bool:
+        """Whether the compositor shows a buffer of this client."""
+        return self._surfaces.shows_anything
 
     def refuse_request(self, record: Record, _data: memoryview, fds: list[int]) -> ToHost | None:
         """Handles a request that nobody else does: it has fds, for which there is no way."""

@@ -11,7 +11,6 @@ from typing import Final, TypeAlias
 
 from crossdomain.bridge.damage import Rectangle, Region, SurfaceMapping, Viewport
 from crossdomain.wire import Record
-from crossdomain.wire.tables import Tables
 from launcher.relay.messages import EventHandler, RequestHandler, Route
 from launcher.relay.shm import Buffer, Shm
 from launcher.stats import ClientStats, Stats
@@ -102,13 +101,17 @@ class _Surface:
 class Surfaces:
     """One client's surfaces; a `messages.Part`."""
 
-    def __init__(self, tables: Tables, shm: Shm, stats: Stats, client_stats: ClientStats) -> None:
-        self._tables = tables
+    def __init__(self, shm: Shm, stats: Stats, client_stats: ClientStats) -> None:
         self._shm = shm
         self._all_stats = stats
         self._stats = client_stats
         self._surfaces: dict[int, _Surface] = {}
         self._viewports: dict[int, int] = {}
+
+    @property
+    def shows_anything(self) -> bool:
+        """Whether the compositor shows a buffer of this client."""
+        return any(surface.buffer is not None for surface in self._surfaces.values())
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""

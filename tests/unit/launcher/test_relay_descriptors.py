@@ -306,3 +306,25 @@ def test_all_ends_are_closed_with_the_client(pasting: Pasting) -> None:
         os.write(writing, b"x")
     os.close(reading)
     os.close(writing)
+
+
+def test_a_client_with_a_window_is_gone_at_once_whatever_is_pasted(pasting: Pasting) -> None:
+    client = pasting.client
+    shm, compositor = client.bind("wl_shm", 1), client.bind("wl_compositor", 5)
+    surface, pool, buffer = client.new_id(), client.new_id(), client.new_id()
+    fd = os.memfd_create("pool")
+    os.ftruncate(fd, 4096)
+    client.say(
+        request("wl_compositor", "create_surface", compositor, surface),
+        request("wl_shm", "create_pool", shm, pool, None, 4096),
+        request("wl_shm_pool", "create_buffer", pool, buffer, 0, 8, 8, 32, 0),
+        request("wl_surface", "attach", surface, buffer, 0, 0),
+        request("wl_surface", "commit", surface),
+        fds=[fd],
+    )
+    client.hear()
+    writing = pasting.ask()
+    client.socket.close()
+    client.serve()
+    assert client.closed
+    os.close(writing)
