@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from tests.fakes.programs import REPOSITORY
 from tests.fakes.weston import stop
@@ -19,12 +19,27 @@ START_SECONDS = 30.0
 
 
 class Footprint(NamedTuple):
-    """What a daemon holds: descriptors, resident bytes, shared-memory bytes, threads."""
+    """What a process holds: descriptors, mappings, and bytes of memory of its own."""
 
     fds: int
-    resident: int
-    shared: int
     mappings: int
+    anonymous: int
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """As it is now."""
+        directory = Path(f"/proc/{pid}")
+        (memory,) = [
+            line.split()[1]
+            for line in (directory / "status").read_text().splitlines()
+            # Not VmRSS: that counts what was touched of the guests' memory, which is mapped.
+            if line.startswith("RssAnon:")
+        ]
+        return cls(
+            fds=len(os.listdir(directory / "fd")),
+            mappings=len((directory / "maps").read_text().splitlines()),
+            anonymous=int(memory) * 1024,
+        )
 
 
 class RunningDaemon:
@@ -72,25 +87,11 @@ class RunningDaemon:
     @property
     def footprint(self) -> Footprint:
         """What it holds now."""
-        directory = Path(f"/proc/{self.process.pid}")
-        fields = dict(
-            line.split(":", 1) for line in (directory / "status").read_text().splitlines() if ":" in line
-        )
-        return Footprint(
-            fds=len(os.listdir(directory / "fd")),
-            resident=_kilobytes(fields["VmRSS"]),
-            shared=_kilobytes(fields["RssShmem"]),
-            mappings=len((directory / "maps").read_text().splitlines()),
-        )
+        return Footprint.of(self.process.pid)
 
     def assert_alive(self) -> None:
         """Fail with its log where it has ended."""
         assert self.process.poll() is None, f"the daemon ended:\n{self.log}"
-
-
-def _kilobytes(text: str) -> int:
-    """Bytes from /proc's "1234 kB"."""
-    return int(text.split(maxsplit=1)[0]) * 1024
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A client with one window of one colour: `python3 -m tests.fakes.flag TITLE RRGGBB WIDTH HEIGHT`.
 
-It prints `shown` when its pixels are on the screen and ends when its standard input does.
+It prints `shown` when its pixels are on the screen.  For each line on its standard input it makes
+a round trip to the compositor and prints `here`; it ends when its standard input does.
 """
 
 import sys
@@ -17,7 +18,9 @@ def main(arguments: list[str]) -> int:
         window = Window(client, title=title)
         window.show(solid_buffer(client, int(width), int(height), colour))
         print("shown", flush=True)
-        sys.stdin.read()
+        while sys.stdin.readline():
+            client.round_trip()
+            print("here", flush=True)
     return 0
 
 
