@@ -10,18 +10,25 @@ from crossdomain.abi.cross_domain import Identifier
 from launcher import log
 from tests.unit.launcher.fake_channel import RelayedClient, event, request
 
+
+def message(object_id: int, opcode: int, words: list[int]) -> bytes:
+    """A message of whole words."""
+    body = b"".join(word.to_bytes(4, "little") for word in words)
+    return b"".join(
+        (
+            object_id.to_bytes(4, "little"),
+            opcode.to_bytes(2, "little"),
+            (8 + len(body)).to_bytes(2, "little"),
+            body,
+        )
+    )
+
+
 header = st.builds(
-    lambda object_id, opcode, body: (
-        object_id.to_bytes(4, "little")
-        + opcode.to_bytes(2, "little")
-        + (8 + len(body)).to_bytes(2, "little")
-        + body
-    ),
+    message,
     st.one_of(st.integers(1, 12), st.just(0xFF000000)),
     st.integers(0, 8),
-    st.lists(st.one_of(st.integers(0, 14), st.integers(0, 0xFFFFFFFF)), max_size=8).map(
-        lambda words: b"".join(word.to_bytes(4, "little") for word in words)
-    ),
+    st.lists(st.one_of(st.integers(0, 14), st.integers(0, 0xFFFFFFFF)), max_size=8),
 )
 stream = st.lists(st.one_of(header, st.binary(max_size=24)), max_size=30)
 identifiers = st.lists(
@@ -64,7 +71,7 @@ def test_random_requests(said: list[bytes]) -> None:
 @settings(max_examples=200, deadline=None)
 def test_random_events(said: list[tuple[bytes, list[Identifier]]]) -> None:
     client = prepared()
-    client.channel.blobs = {number: b"x" * 16 for number in range(64)}
+    client.channel.blobs = dict.fromkeys(range(64), b"x" * 16)
     with patch.object(log, "bug", side_effect=AssertionError("a bug")) as bug:
         for data, brought in said:
             if not client.closed:
