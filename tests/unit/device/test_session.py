@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from crossdomain.abi import vhost_user as abi
 from crossdomain.abi.vhost_user import VHOST_USER_BACKEND_SHMEM_MAP as MAP
 from crossdomain.abi.vhost_user import VHOST_USER_BACKEND_SHMEM_UNMAP as UNMAP
 from crossdomain.device.session import GpuSession
@@ -313,3 +314,25 @@ async def test_a_late_answer_interrupts_only_a_driver_that_wants_it(vm: Vm) -> N
     assert queue.read_call() == 1
     queue.collect()
     assert queue.under_way == 0
+
+
+async def test_a_ring_that_stayed_enabled_needs_no_kick_to_go_on(vm: Vm) -> None:
+    queue = vm.driver.control
+    main = vm.frontend.main
+    base = await main.ask(abi.VHOST_USER_GET_VRING_BASE, struct.pack("<II", 0, 0))
+    queue.kicks_wanted = False
+    answer = vm.driver.post(0x0108, bytes(8), room=40)
+    assert struct.unpack("<II", base) == (0, 0)
+    await main.ask_for_success(abi.VHOST_USER_SET_VRING_KICK, struct.pack("<Q", 0), [queue.kick])
+    assert await type_of(answer) == 0x1102
+
+
+async def test_a_fence_that_signals_after_a_reset_is_not_answered_in_the_new_ring(vm: Vm) -> None:
+    await vm.driver.ctx_create(1)
+    vm.driver.post_submit_3d(1, b"poll", ring_idx=1)
+    await vm.driver.submit_3d(1, b"x")
+    late = vm.host.last.held.pop()
+    await vm.frontend.reset()
+    late()
+    assert vm.driver.control.used_index() == 0
+    assert (await vm.driver.ctx_create(1)).ok

@@ -191,22 +191,6 @@ async def test_an_unreferenced_blob_is_unmapped_without_being_asked(vm: Vm) -> N
     assert vm.frontend.backend_requests == [MAP, UNMAP, MAP]
 
 
-async def test_a_mapping_counts_when_the_vmm_has_announced_it() -> None:
-    async with running_vm() as vm:
-        await make_blob(vm, 5)
-        answered: list[bool] = []
-        announce = vm.frontend.announce
-
-        async def note(offset: int, size: int, fd_offset: int, fd: int) -> None:
-            answered.append(mapping.done())
-            await announce(offset, size, fd_offset, fd)
-
-        vm.frontend.announce = note  # type: ignore[method-assign]
-        mapping = post_map(vm, 5, 0)
-        assert await type_of(mapping) == MAPPED
-        assert answered == [False]
-
-
 async def test_a_vmm_that_announces_nothing_is_waited_for_only_once() -> None:
     async with running_vm(announces=False) as vm:
         loop = asyncio.get_running_loop()
@@ -333,4 +317,30 @@ async def test_a_vmm_that_breaks_the_protocol_is_reported() -> None:
     await channel.settle()
     assert answers == [False]
     assert ["not asked" in str(fault) for fault in channel.faults] == [True]
+    channel.close()
+
+
+async def test_a_mapping_counts_when_the_vmm_has_announced_it() -> None:
+    channel = Channel()
+    answers = channel.map(0)
+    channel.say_yes(MAP)
+    await channel.settle()
+    assert answers == []
+    status = os.fstat(channel.memory.fd)
+    channel.window.note_announced((status.st_dev, status.st_ino + 1))
+    assert answers == []
+    channel.window.note_announced((status.st_dev, status.st_ino))
+    assert answers == [True]
+    channel.close()
+
+
+async def test_a_mapping_may_be_announced_before_the_vmm_says_yes() -> None:
+    channel = Channel()
+    answers = channel.map(0)
+    status = os.fstat(channel.memory.fd)
+    channel.window.note_announced((status.st_dev, status.st_ino))
+    assert answers == []
+    channel.say_yes(MAP)
+    await channel.settle()
+    assert answers == [True]
     channel.close()
