@@ -176,11 +176,12 @@ async def test_two_hundred_guest_programs_leave_nothing_behind(daemon: RunningDa
         for number in range(21, 221):
             await run_program(vm, number)
         after = daemon.footprint
-        assert daemon.status()["vms"][0]["clients"] == []
+        status = daemon.status()["vms"][0]
+        assert (status["clients"], status["resources"], status["host_bytes"]) == ([], 0, 0)
         assert after.fds == before.fds
-        assert after.shared == before.shared
+        # The allocator of Python takes and gives back arenas of a megabyte.
         assert after.mappings <= before.mappings + 8
-        assert after.resident <= before.resident + (2 << 20)
+        assert after.anonymous <= before.anonymous + (2 << 20)
 
 
 async def run_program(vm: FakeFrontend, number: int) -> None:
