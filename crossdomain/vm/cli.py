@@ -12,7 +12,7 @@ from crossdomain.errors import EnvironmentFault
 from crossdomain.vm import demo, image
 from crossdomain.vm.machine import USER, Share
 from crossdomain.vm.run import Interruptions, run_application, run_to_end
-from crossdomain.vm.session import Session, SessionConfig
+from crossdomain.vm.session import Session, SessionConfig, started
 
 _SHARE_HELP: Final = (
     "show a folder to the guest, at the same path or at GUEST, with :ro read-only; may be repeated.  "
@@ -113,7 +113,9 @@ def _run(arguments: argparse.Namespace) -> int:
     )
 
     async def session(interruptions: Interruptions) -> int:
-        async with Session(config) as running:
+        # A log is for the application's words alone; a person at a terminal sees that something goes on.
+        entered = started(config) if sys.stderr.isatty() else Session(config)
+        async with entered as running:
             if running.headless is not None and arguments.screenshot is None:
                 print("no desktop here: the windows are on a headless compositor", file=sys.stderr)
             return await run_application(

@@ -21,9 +21,9 @@ from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.kvm import Accelerator
 from crossdomain.vm.machine import Machine
 from crossdomain.vm.progress import Progress
-from crossdomain.vm.session import Session, SessionConfig
+from crossdomain.vm.session import Session, SessionConfig, started
 
-_SHOW_SECONDS: Final = 120.0
+_SHOW_SECONDS: Final = 150.0
 """Time for all applications to draw; emulated, GTK takes the longest, some 20 seconds."""
 
 _POLL_SECONDS: Final = 0.5
@@ -37,12 +37,16 @@ _SHELL: Final = (
 
 
 class App(NamedTuple):
-    """An application of the demo; `title` is in its window's label, `colours` how many its drawing has."""
+    """An application of the demo."""
 
     name: str
     argv: tuple[str, ...]
     title: str
+    """Part of its window's label."""
     colours: int
+    """How many its drawing has at least."""
+    animated: bool = False
+    """Draws all the time: started when the others have drawn, or an emulated guest is busy with it alone."""
 
 
 APPS: Final = (
@@ -52,7 +56,7 @@ APPS: Final = (
         "of foot",
         8,
     ),
-    App("weston-simple-damage", ("weston-simple-damage",), "simple-damage", 3),
+    App("weston-simple-damage", ("weston-simple-damage",), "simple-damage", 3, animated=True),
     App("gtk4-demo", ("gtk4-demo",), "gtk4", 16),
 )
 
@@ -95,11 +99,12 @@ async def show(options: DemoOptions) -> int:
     config = SessionConfig(
         image, memory=options.memory, cpus=options.cpus, accelerator=options.accelerator, headless_size=_SIZE
     )
-    print("booting the virtual machine", file=sys.stderr, flush=True)
-    async with Session(config) as session:
-        apps = [await _start(session.machine, app) for app in APPS]
+    async with started(config) as session:
+        apps: list[Running] = []
         with Progress(sys.stderr, "applications") as progress:
-            await _await_pixels(session, apps, progress)
+            for animated in (False, True):
+                apps += [await _start(session.machine, app) for app in APPS if app.animated is animated]
+                await _await_pixels(session, apps, progress)
         picture = await _picture(session, options.output / "screenshot.png")
         if picture is None:
             print("close the windows to end the demo", file=sys.stderr, flush=True)
@@ -134,7 +139,7 @@ async def _await_pixels(session: Session, apps: list[Running], progress: Progres
     deadline = time.monotonic() + _SHOW_SECONDS
     while True:
         drawn = [running for running in apps if await _has_drawn(session, running)]
-        progress.update(len(drawn) / len(apps), ", ".join(running.app.name for running in drawn))
+        progress.update(len(drawn) / len(APPS), ", ".join(running.app.name for running in drawn))
         if len(drawn) == len(apps):
             break
         for running in apps:

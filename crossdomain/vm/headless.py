@@ -217,8 +217,8 @@ class HeadlessWeston:
                 if self.socket_path.exists() and self.seat.find_view("background"):
                     return
             time.sleep(_POLL_SECONDS)
-        lines = self.log.read_text(errors="replace").strip().splitlines()
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         raise EnvironmentFault(
-            f"Weston does not start: {lines[-1] if lines else 'it says nothing'}",
-            hint=f"its log is {self.log}",
+            f"Weston does not start: {' / '.join(lines[-2:]) or 'it says nothing'}",
+            hint="mount namespaces are needed: run as root, or allow unprivileged user namespaces",
         )

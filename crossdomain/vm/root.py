@@ -5,7 +5,8 @@ of the image: the program sees the image's /usr and /etc, and below every other 
 host's own files, so sockets, home and devices keep their names.  The view is a private
 mount namespace and goes with the program; the image itself is mounted read-only.
 
-Without root rights the namespace is made within a user namespace.
+Without root rights the namespace is made within a user namespace, in which the program is root and
+for the rest of the machine the user.
 """
 
 import os
@@ -65,7 +66,7 @@ def enter_command(root: Path, view: Path, argv: Sequence[str], *, directory: Pat
     unshare = shutil.which("unshare")
     if unshare is None:
         raise EnvironmentFault("unshare is missing", hint="install the package util-linux")
-    rights = [] if os.geteuid() == 0 else ["--user", "--map-current-user"]
+    rights = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     return [
         unshare,
         *rights,

@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import itertools
+import math
 import os
 import socket
+import sys
 import time
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from crossdomain.errors import EnvironmentFault
 from crossdomain.vm import kvm
@@ -16,6 +20,7 @@ from crossdomain.vm.daemon import HostDaemon
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.image import Image
 from crossdomain.vm.machine import Machine, MachineConfig, Share
+from crossdomain.vm.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +40,15 @@ class Session:
     """A compositor (the desktop's, or a headless one of our own), the daemon and a machine.
 
     `async with Session(config) as session:` puts them up in that order and takes them down in the other.
+
+    Args:
+        config: what to put up.
+        report: is told how far that is, as `Progress.update` is.
     """
 
-    def __init__(self, config: SessionConfig) -> None:
+    def __init__(self, config: SessionConfig, report: Callable[[float, str], None] | None = None) -> None:
         self.config = config
+        self._report: Callable[[float, str], None] = report or (lambda _fraction, _text: None)
         self.headless: HeadlessWeston | None = None
         """Our own compositor; None where windows are shown on the desktop."""
         self.boot_seconds = 0.0
@@ -69,6 +79,7 @@ class Session:
 
     async def _put_up(self) -> None:
         compositor = desktop_socket()
+        self._report(0.0, "starting a compositor" if compositor is None else "looking for the compositor")
         if compositor is None:
             width, height = self.config.headless_size
             self.headless = HeadlessWeston(self.config.image, width=width, height=height)
@@ -76,7 +87,9 @@ class Session:
             # In this thread, which Weston's life is tied to; it takes a second.
             self.headless.start()
             compositor = self.headless.socket_path
+        self._report(0.1, "starting the host daemon")
         daemon = await self._stack.enter_async_context(HostDaemon(compositor))
+        self._report(0.2, "trying KVM")
         self.kvm = await asyncio.to_thread(kvm.choose, self.config.image, self.config.accelerator)
         config = MachineConfig(
             self.config.image,
@@ -88,8 +101,19 @@ class Session:
             network=self.config.network,
         )
         began = time.monotonic()
-        self._machine = await self._start_machine(config)
+        ticker = asyncio.create_task(self._tick())
+        try:
+            self._machine = await self._start_machine(config)
+        finally:
+            ticker.cancel()
         self.boot_seconds = time.monotonic() - began
+
+    async def _tick(self) -> None:
+        """Show that the boot goes on; how long it takes depends on the machine, so its end is approached."""
+        how = "with KVM" if self.kvm else "emulated"
+        for second in itertools.count():
+            self._report(1.0 - 0.7 * math.exp(-second / 15), f"booting, {how}")
+            await asyncio.sleep(1.0)
 
     async def _start_machine(self, config: MachineConfig) -> Machine:
         try:
@@ -100,6 +124,15 @@ class Session:
         # It ran a small guest, and yet not this one.
         self.kvm = False
         return await self._stack.enter_async_context(Machine(replace(config, kvm=False)))
+
+
+@contextlib.asynccontextmanager
+async def started(config: SessionConfig, stream: TextIO = sys.stderr) -> AsyncGenerator[Session]:
+    """Enter a session with its progress shown on `stream`."""
+    async with contextlib.AsyncExitStack() as stack:
+        with Progress(stream, "virtual machine") as progress:
+            session = await stack.enter_async_context(Session(config, progress.update))
+        yield session
 
 
 def desktop_socket() -> Path | None:
