@@ -3,8 +3,6 @@
 import textwrap
 from typing import Final
 
-import pytest
-
 from crossdomain.vm.seat import View
 from tests.fakes.x11 import X11Desktop
 
