@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 _FOLDERS: Final = ("/usr/share/fonts", "/usr/local/share/fonts")
 _PREFERRED: Final = (
@@ -99,5 +99,13 @@ def _builtin(size: int) -> Font:
 
 
 def _count_missing(font: Font, text: str) -> int:
-    absent = bytes(font.getmask(_MISSING))
-    return sum(bytes(font.getmask(character)) == absent for character in set(text) if not character.isspace())
+    absent = _glyph(font, _MISSING)
+    return sum(_glyph(font, character) == absent for character in set(text) if not character.isspace())
+
+
+def _glyph(font: Font, character: str) -> bytes:
+    """Returns the coverage of one character's pixels, and how far it reaches."""
+    left, top, right, bottom = (round(edge) for edge in font.getbbox(character))
+    image = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
+    ImageDraw.Draw(image).text((-left, -top), character, fill=255, font=font)
+    return image.size[0].to_bytes(4, "little") + image.tobytes()
