@@ -92,7 +92,12 @@ class Server:
             self._connections.discard(connection)
             self._leave()
 
-        connection = Connection(self._services, client, channel, name, closed)
+        try:
+            connection = Connection(self._services, client, channel, name, closed)
+        except (OSError, MemoryError) as error:
+            channel.close()
+            self._turn_away(client, name, f"the proxy can't serve one more: {error}")
+            return
         self._connections.add(connection)
         log.info("connected", client=name)
 
