@@ -95,36 +95,36 @@ async def show(options: DemoOptions) -> int:
     image = await asyncio.to_thread(
         images.obtain, options.recipe, options.image_directory, mirror=options.mirror
     )
-    image_seconds = time.monotonic() - began
+    seconds = {"setup": options.setup_seconds, "image": time.monotonic() - began}
     config = SessionConfig(
         image, memory=options.memory, cpus=options.cpus, accelerator=options.accelerator, headless_size=_SIZE
     )
+    path = options.output / "report.json"
     async with started(config) as session:
-        apps: list[Running] = []
-        with Progress(sys.stderr, "applications") as progress:
-            for animated in (False, True):
-                apps += [await _start(session.machine, app) for app in APPS if app.animated is animated]
-                await _await_pixels(session, apps, progress)
+        seconds["boot"] = session.boot_seconds
+        apps = await _start_all(session)
         picture = await _picture(session, options.output / "screenshot.png")
         if picture is None:
+            path.write_text(json.dumps(await _describe(session, apps, seconds), indent=2) + "\n")
             print("close the windows to end the demo", file=sys.stderr, flush=True)
         else:
             for running in apps:
                 running.process.send_signal(signal.SIGTERM)
         # Counters are complete once a launcher has ended.
         await asyncio.gather(*(running.process.wait() for running in apps))
-        reports = [await _report(session.machine, running) for running in apps]
-        phases = {
-            "setup": round(options.setup_seconds, 2),
-            "image": round(image_seconds, 2),
-            "boot": round(session.boot_seconds, 2),
-            "launcher_start": max(report["launcher_start_s"] for report in reports),
-        }
-        report = {"phases": phases, "apps": reports, "versions": await _versions(session)}
-    path = options.output / "report.json"
+        report = await _describe(session, apps, seconds)
     path.write_text(json.dumps(report, indent=2) + "\n")
     print(summarise(report, picture, path))
     return 0
+
+
+async def _start_all(session: Session) -> list[Running]:
+    apps: list[Running] = []
+    with Progress(sys.stderr, "applications") as progress:
+        for animated in (False, True):
+            apps += [await _start(session.machine, app) for app in APPS if app.animated is animated]
+            await _await_pixels(session, apps, progress)
+    return apps
 
 
 async def _start(machine: Machine, app: App) -> Running:
@@ -177,27 +177,34 @@ async def _counters(machine: Machine, running: Running) -> dict[str, Any]:
     return counters
 
 
-async def _report(machine: Machine, running: Running) -> dict[str, Any]:
-    counters = await _counters(machine, running)
+async def _describe(session: Session, apps: list[Running], seconds: dict[str, float]) -> dict[str, Any]:
+    """Return the report: `seconds` of the phases so far, the applications' counters, versions."""
+    counted = [(running.app, await _counters(session.machine, running)) for running in apps]
+    starts = [counters.get("start_s", 0.0) for _, counters in counted]
+    phases = {**seconds, "launcher_start": max(starts)}
+    image = session.config.image
     return {
-        "name": running.app.name,
-        "command": list(running.app.argv),
+        "phases": {name: round(value, 2) for name, value in phases.items()},
+        "apps": [_describe_app(app, counters) for app, counters in counted],
+        "versions": {
+            "qemu": image.output_of(["qemu-system-x86_64", "--version"]).split()[3],
+            "kernel": (await session.machine.run(["uname", "-r"])).output.decode().strip(),
+            "weston": image.output_of(["weston", "--version"]).split()[-1],
+            "accelerator": "kvm" if session.kvm else "tcg",
+        },
+    }
+
+
+def _describe_app(app: App, counters: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": app.name,
+        "command": list(app.argv),
         "first_frame_s": counters.get("first_frame_s"),
-        "launcher_start_s": counters.get("start_s", 0.0),
+        "launcher_start_s": counters.get("start_s"),
         "buffer_path": ", ".join(counters.get("buffers", {})) or None,
         "bytes_damaged": counters.get("bytes_damaged", 0),
         "bytes_copied": counters.get("bytes_copied", 0),
         "frames": counters.get("frames", 0),
-    }
-
-
-async def _versions(session: Session) -> dict[str, str]:
-    image = session.config.image
-    return {
-        "qemu": image.output_of(["qemu-system-x86_64", "--version"]).split()[3],
-        "kernel": (await session.machine.run(["uname", "-r"])).output.decode().strip(),
-        "weston": image.output_of(["weston", "--version"]).split()[-1],
-        "accelerator": "kvm" if session.kvm else "tcg",
     }
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.image import Image
+from crossdomain.vm.seat import View
 from tests.fakes.programs import REPOSITORY
 from tests.fakes.weston import load_pixels, wait_until
 
@@ -49,6 +50,14 @@ def running(argv: list[str], env: dict[str, str]) -> Generator[subprocess.Popen[
             process.kill()
 
 
+def wait_for_window(desktop: HeadlessWeston, label: str) -> View:
+    """The window of that label, once it is shown."""
+    wait_until(lambda: desktop.seat.find_view(label) is not None, seconds=PATIENCE, what=f"a window {label}")
+    view = desktop.seat.find_view(label)
+    assert view is not None
+    return view
+
+
 def test_an_application_runs_as_if_it_ran_here(runtime_dir: Path, tmp_path: Path) -> None:
     share = tmp_path / "share"
     share.mkdir()
@@ -76,11 +85,7 @@ def test_a_terminal_on_the_desktop_ends_with_what_was_typed_into_it(
     with HeadlessWeston(vm_image) as desktop:
         env = environment(runtime_dir, **desktop.environment)
         with running(command("run", "--", "foot", "sh"), env) as process:
-            wait_until(
-                lambda: desktop.seat.find_view("of foot") is not None, seconds=PATIENCE, what="a terminal"
-            )
-            view = desktop.seat.find_view("of foot")
-            assert view is not None
+            view = wait_for_window(desktop, "of foot")
             desktop.seat.click(view.x + view.width / 2, view.y + view.height / 2)
             desktop.seat.type("exit 19\n")
             _, errors = process.communicate(timeout=PATIENCE)
@@ -174,4 +179,22 @@ def test_the_demo_shows_three_applications_at_once(runtime_dir: Path, tmp_path: 
     columns = shown.any(axis=0)
     assert np.count_nonzero(np.diff(columns.astype(int)) == 1) >= 2
     assert 0.2 < shown.mean() < 0.9
+    assert list(runtime_dir.iterdir()) == []
+
+
+def test_the_demo_on_a_desktop_stays_until_it_is_ended(
+    vm_image: Image, runtime_dir: Path, tmp_path: Path
+) -> None:
+    with HeadlessWeston(vm_image) as desktop:
+        env = environment(runtime_dir, **desktop.environment)
+        with running(command("demo", f"--output={tmp_path}"), env) as process:
+            for label in ("of foot", "GTK Demo", "simple-damage"):
+                wait_for_window(desktop, label)
+            wait_until((tmp_path / "report.json").exists, seconds=PATIENCE, what="the report")
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE)
+        assert process.returncode == 128 + signal.SIGINT
+        assert desktop.seat.find_view("window") is None
+    assert not (tmp_path / "screenshot.png").exists()
     assert list(runtime_dir.iterdir()) == []
