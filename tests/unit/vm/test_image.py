@@ -57,7 +57,7 @@ def test_the_second_use_makes_nothing(fake: FakeBootstrap, tmp_path: Path) -> No
 
 
 def test_another_package_makes_another_image(fake: FakeBootstrap, tmp_path: Path) -> None:
-    assert obtain(tmp_path) != obtain(tmp_path, Recipe(("xterm",)))
+    assert obtain(tmp_path) != obtain(tmp_path, Recipe(("hello",)))
     assert fake.runs == 2
 
 
@@ -158,6 +158,6 @@ def test_images_of_the_administrator_are_found(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.usefixtures("fake")
 def test_removing_all_leaves_nothing(tmp_path: Path) -> None:
     obtain(tmp_path)
-    obtain(tmp_path, Recipe(("xterm",)))
+    obtain(tmp_path, Recipe(("hello",)))
     image.remove_all(tmp_path)
     assert list(tmp_path.iterdir()) == []
