@@ -175,6 +175,21 @@ def test_what_a_client_said_last_still_reaches_the_host(client: RelayedClient) -
     assert client.closed
 
 
+def test_last_requests_beyond_the_window_wait_for_the_compositor(client: RelayedClient) -> None:
+    surface = bind_surface(client)
+    flood = request("wl_surface", "set_buffer_scale", surface, 1) * 40_000
+    assert push(client, flood) == len(flood)
+    client.socket.close()
+    client.serve()
+    assert not client.closed
+    arrived = 0
+    while not client.closed:
+        arrived += client.channel.sent.count(request("wl_surface", "set_buffer_scale", surface, 1))
+        acknowledge(client)
+    arrived += client.channel.sent.count(request("wl_surface", "set_buffer_scale", surface, 1))
+    assert arrived == 40_000
+
+
 def test_last_requests_wait_for_room_in_the_channel(client: RelayedClient) -> None:
     data = syncs(2, 100)
     client.channel.fill()
