@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -11,6 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.weston import Weston, running_weston
+
+
+def pytest_configure() -> None:
+    """Undo what `nohup` and a shell's `&` do: a program can't trap a signal that its parent ignores."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def open_fds() -> dict[int, str]:
