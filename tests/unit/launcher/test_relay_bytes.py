@@ -181,7 +181,7 @@ def test_last_requests_beyond_the_window_wait_for_the_compositor(client: Relayed
     assert push(client, flood) == len(flood)
     client.socket.close()
     client.serve()
-    assert not client.closed
+    assert not client.channel.closed
     arrived = 0
     while not client.closed:
         arrived += client.channel.sent.count(request("wl_surface", "set_buffer_scale", surface, 1))
