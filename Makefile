@@ -11,6 +11,7 @@ demo:
 
 # Everything that CI checks.
 test: lint
+	$(PYTHON) -m crossdomain.cli vm image
 	$(PYTHON) -m pytest
 
 lint:
