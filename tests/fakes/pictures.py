@@ -3,18 +3,18 @@
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from tests.fakes.programs import REPOSITORY
 from tests.fakes.weston import Pixels, save_pixels
 
 STEP_SECONDS = 120.0
 """How long one step may take, in a guest under TCG on a loaded machine."""
 
-EVIDENCE = Path("build/test-pictures")
-"""Where pictures that should have been equal are kept."""
+EVIDENCE = REPOSITORY / "build" / "tests"
+"""Where pictures that should have been equal are kept, and what else a person may want to see."""
 
 
 class Picture(NamedTuple):

@@ -19,8 +19,9 @@ from crossdomain.vm.image import Image
 from crossdomain.vm.machine import Machine, MachineConfig, Share
 from crossdomain.vm.seat import View
 from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.pictures import EVIDENCE
 from tests.fakes.programs import REPOSITORY
-from tests.fakes.weston import Pixels, load_pixels
+from tests.fakes.weston import Pixels, load_pixels, save_pixels
 
 T = TypeVar("T")
 
@@ -31,6 +32,10 @@ GUEST_TESTS: Final = {"PYTHONPATH": "/opt/crossdomain:/mnt/share"}
 """The environment in which the guest's Python finds our packages and these tests."""
 
 
+PROCESSES: Final = "ps --ppid 2 -p 2 --deselect -o comm= | grep -v '^ps$' | sort | uniq -c"
+"""A shell command for the guest that lists what runs there, apart from the kernel's own threads."""
+
+
 class Desktop:
     """The host's screen and the person before it."""
 
@@ -39,10 +44,15 @@ class Desktop:
         self.seat = weston.seat
 
     async def screenshot(self) -> Pixels:
-        """What is on the screen."""
+        """What is on the screen, with the pointer out of the picture."""
+        self.seat.move_pointer(self.weston.width - 1, self.weston.height - 1)
         path = self.weston.runtime_directory / "picture.png"
         await asyncio.to_thread(self.weston.screenshot, path)
         return load_pixels(path)
+
+    async def keep(self, name: str) -> None:
+        """Save what is on the screen, for a person to look at."""
+        save_pixels(await self.screenshot(), EVIDENCE / "screen" / f"{name}.png")
 
     async def picture_of(self, view: View) -> Pixels:
         """What is on the screen where a window is."""
@@ -122,6 +132,8 @@ def daemon(desktop: Desktop) -> Generator[RunningDaemon]:
     folder = Path(tempfile.mkdtemp(prefix="xd-daemon-"))
     with running_daemon(folder, desktop.weston.socket_path) as running:
         yield running
+        EVIDENCE.mkdir(parents=True, exist_ok=True)
+        shutil.copy(running.log_path, EVIDENCE / "daemon.log")
         running.assert_alive()
     shutil.rmtree(folder)
 

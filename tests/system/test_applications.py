@@ -1,5 +1,7 @@
 """Real applications of the guest show their windows on the host, whole, legible and in the right colours."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,7 @@ async def test_a_terminal_shows_what_its_command_prints(machine: Machine, deskto
     app = await machine.spawn(
         [
             "crossdomain-run",
+            "--stats=/tmp/terminal.json",
             "foot",
             "--override=colors.background=204060",
             "--override=colors.foreground=ffcc00",
@@ -42,9 +45,14 @@ async def test_a_terminal_shows_what_its_command_prints(machine: Machine, deskto
         return share_of(picture, paper) > 0.5 and share_of(picture, ink) > 0.002
 
     await until_true(legible, what="yellow letters on blue")
+    await desktop.keep("terminal")
     app.send_signal(15, session=True)
     await within(app.wait(), what="the terminal's end")
     await desktop.no_window("foot")
+    # Its pool is a sparse file of 512 MiB.
+    stats = json.loads(await machine.pull("/tmp/terminal.json"))
+    assert stats["frames"] > 0
+    assert 0 < stats["bytes_copied"] <= 2 * stats["bytes_damaged"] < 64 << 20
 
 
 async def test_an_animation_of_small_damage_keeps_moving(machine: Machine, desktop: Desktop) -> None:
@@ -56,6 +64,7 @@ async def test_an_animation_of_small_damage_keeps_moving(machine: Machine, deskt
         return bool((await desktop.picture_of(view) != first).any())
 
     await until_true(moved, what="another picture")
+    await desktop.keep("animation")
     app.send_signal(15)
     await within(app.wait(), what="its end")
     await desktop.no_window("simple-damage")
@@ -69,6 +78,7 @@ async def test_a_gtk_application_shows_its_widgets(machine: Machine, desktop: De
         return colours_in(await desktop.picture_of(view)) > 200
 
     await until_true(drawn, what="widgets in many colours", seconds=180)
+    await desktop.keep("widgets")
     app.send_signal(15)
     await within(app.wait(), what="its end")
     await desktop.no_window("widget")

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from crossdomain.vm.machine import Machine
-from tests.system.conftest import within
+from tests.system.conftest import PROCESSES, within
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -46,7 +46,7 @@ async def test_a_signal_reaches_the_application(machine: Machine, number: int) -
 
 
 async def test_no_socket_and_no_process_are_left_behind(machine: Machine) -> None:
-    look = ["sh", "-c", "ls -A $XDG_RUNTIME_DIR; ps -e -o comm= | sort | uniq -c | grep -v -e ps -e kworker"]
+    look = ["sh", "-c", f"ls -A $XDG_RUNTIME_DIR; {PROCESSES}"]
     before = await machine.run(look)
     done = await machine.run(["crossdomain-run", "sh", "-c", "ls $XDG_RUNTIME_DIR/$WAYLAND_DISPLAY"])
     assert done.status == 0

@@ -22,9 +22,11 @@ async def bystander(machine: Machine) -> AsyncGenerator[GuestProcess]:
     command = ["crossdomain-run", "python3", "-m", "tests.fakes.flag", "bystander", "336699", "64", "64"]
     app = await machine.spawn(command, env=GUEST_TESTS)
     assert await within(app.stdout.readline(), what="the bystander") == b"shown\n"
-    yield app
-    app.close_input()
-    assert await within(app.wait(), what="the bystander's end") == 0
+    try:
+        yield app
+    finally:
+        app.close_input()
+        assert await within(app.wait(), what="the bystander's end") == 0
 
 
 async def assert_served(app: GuestProcess) -> None:

@@ -1,14 +1,15 @@
 """Many clients at once, and many one after the other."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from crossdomain.vm.guest import GuestProcess
 from crossdomain.vm.machine import Machine
 from tests.bench import client_run
 from tests.fakes.daemon import Footprint, RunningDaemon
-from tests.system.conftest import GUEST_TESTS, Desktop, until, within
+from tests.system.conftest import GUEST_TESTS, PROCESSES, Desktop, until, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
@@ -20,7 +21,8 @@ def colour_of(number: int) -> tuple[int, int, int]:
     return 64 + number * 3, 255 - number * 4, number * 12 % 256
 
 
-async def flags(machine: Machine) -> list[GuestProcess]:
+@asynccontextmanager
+async def crowd(machine: Machine) -> AsyncGenerator[None]:
     """CROWD clients of one crossdomain-run, each a process with a window of its own colour."""
     colours = " ".join(bytes(colour_of(number)).hex() for number in range(CROWD))
     script = f"""
@@ -32,19 +34,26 @@ async def flags(machine: Machine) -> list[GuestProcess]:
     app = await machine.spawn(["crossdomain-run", "sh", "-c", script], env=GUEST_TESTS)
     for _ in range(CROWD):
         assert await within(app.stdout.readline(), what="a window", seconds=180) == b"shown\n"
-    return [app]
+    try:
+        yield
+    finally:
+        app.close_input()
+        assert await within(app.wait(), what="the end of all") == 0
 
 
 async def test_twenty_clients_at_once_each_show_their_own_picture(machine: Machine, desktop: Desktop) -> None:
-    (app,) = await flags(machine)
     places = {number: (10 + number % 5 * 150, 10 + number // 5 * 120) for number in range(CROWD)}
-    for number, (x, y) in places.items():
-        await desktop.put(await desktop.window(f"'flag-{number}.'"), x, y)
-    picture = await desktop.screenshot()
-    for number, (x, y) in places.items():
-        assert (picture[y : y + 90, x : x + 120] == colour_of(number)).all(), f"window {number} is wrong"
-    app.close_input()
-    assert await within(app.wait(), what="the end of all") == 0
+    async with crowd(machine):
+        for number, (x, y) in places.items():
+            await desktop.put(await desktop.window(f"'flag-{number}.'"), x, y)
+        await desktop.keep("crowd")
+        picture = await desktop.screenshot()
+    wrong = [
+        number
+        for number, (x, y) in places.items()
+        if (picture[y : y + 90, x : x + 120] != colour_of(number)).any()
+    ]
+    assert wrong == []
     await desktop.no_window("flag-")
 
 
@@ -68,9 +77,8 @@ async def test_two_hundred_starts_and_ends_leave_nothing_behind(
     await machine.push(CLIENT, client_run.build(tmp_path).read_bytes(), mode=0o755)
 
     async def guest_state() -> str:
-        files = "ls -A $XDG_RUNTIME_DIR /dev/shm /tmp"
-        processes = "ps -e -o comm= | grep -v -e ^ps -e kworker | sort | uniq -c"
-        return (await machine.run(["sh", "-c", f"{files}; {processes}"])).output.decode()
+        look = f"ls -A $XDG_RUNTIME_DIR /dev/shm /tmp; {PROCESSES}"
+        return (await machine.run(["sh", "-c", look])).output.decode()
 
     def host_is_idle() -> bool:
         return [vm["clients"] for vm in daemon.status()["vms"]] == [[]]
