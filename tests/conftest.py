@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, settings
 
 from tests.fakes.weston import Weston, running_weston
 
-
 # The same examples in each run, however slow the machine is at the moment.
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
