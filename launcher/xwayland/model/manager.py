@@ -6,6 +6,7 @@ in `requests`.
 """
 
 from collections import OrderedDict
+from typing import Final
 
 from launcher.xwayland.limits import MAX_WINDOWS
 from launcher.xwayland.model.focus import Focus
@@ -18,6 +19,9 @@ from launcher.xwayland.model.ports import Configure, FrameKind, ShellPort, Shell
 from launcher.xwayland.model.stacking import Stack
 from launcher.xwayland.model.toplevel import Toplevel
 from launcher.xwayland.model.window import Window
+
+_MAX_DISMISSALS: Final = 3
+"""How often a popup comes again that the compositor does not want."""
 
 
 class Manager:
@@ -66,6 +70,7 @@ class Manager:
         """A window is mapped."""
         window.override_redirect = override_redirect
         window.mapped = True
+        window.dismissals = 0
         self.stack.add(window.window)
         if not override_redirect:
             self._managed[window] = None
@@ -128,7 +133,9 @@ class Manager:
         """The compositor has closed a popup; its client did not want that, so it comes again."""
         if isinstance(window.role, Popup):
             self._drop_role(window)
-            self.assign_role(window)
+            window.dismissals += 1
+            if window.dismissals <= _MAX_DISMISSALS:
+                self.assign_role(window)
 
     def close(self, window: Window) -> None:
         """The user wants a window closed; who did not answer the last time is ended."""
@@ -248,20 +255,31 @@ class Manager:
             window.role.configure(place.x, place.y)
 
     def _drop_role(self, window: Window) -> None:
-        """Takes a window's role away, after those of the windows on top of it."""
-        role = window.role
-        if role is None:
+        """Takes a role away, after those of the windows on top, which look for another parent then."""
+        if window.role is None:
             return
-        on_top = [w for w in self._recent if isinstance(w.role, Popup) and w.role.parent is window]
+        on_top = self._find_on_top(window)
         for other in reversed(on_top):
-            self._drop_role(other)
-        window.role = None
-        role.port.destroy()
+            self._take_role(other)
+        self._take_role(window)
+        for other in on_top:
+            self.assign_role(other)
+
+    def _find_on_top(self, window: Window) -> list[Window]:
+        """Returns the windows on top of a window, each one behind the one that it is on."""
+        found: list[Window] = []
+        for other in tuple(self._recent):
+            if isinstance(other.role, Popup) and other.role.parent is window:
+                found += [other, *self._find_on_top(other)]
+        return found
+
+    def _take_role(self, window: Window) -> None:
+        role, window.role = window.role, None
+        if role is not None:
+            role.port.destroy()
         self._recent.pop(window, None)
         if self.focus.window is window:
             self.focus.set(None)
-        for other in on_top:
-            self.assign_role(other)
 
     def _hide(self, window: Window) -> None:
         """The window is not to be seen any more."""

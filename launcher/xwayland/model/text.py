@@ -36,6 +36,9 @@ _DOUBLE: Final = {"A": "gb2312", "B": "euc_jp", "C": "euc_kr", "G": "big5"}
 """Sets of 94 x 94 characters."""
 _EXTENDED: Final = re.compile(rb"\x1b%/([0-4])([\x80-\xff])([\x80-\xff])")
 _SWITCH: Final = re.compile(rb"\x1b(\(|\)|-|\$\(|\$\))([\x40-\x7e])")
+_ENCODINGS: Final = re.compile(
+    rb"iso8859-\d+|koi8-[rtu]|gb2312|gbk|gb18030|big5(-?hkscs)?|cp\d+|utf-8|euc-?.."
+)
 _UTF8: Final = b"\x1b%G"
 _UTF8_END: Final = b"\x1b%@"
 _CONTROL: Final = dict.fromkeys((*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029), " ")
@@ -143,7 +146,10 @@ class _Compound:
 def _decode_extended(segment: bytes) -> str:
     """An extended segment: the name of an encoding, STX, and text in it."""
     name, _, text = segment.partition(b"\x02")
+    # Not every name that Python knows may be loaded because a client says so.
+    if not _ENCODINGS.fullmatch(name.lower()):
+        return "\N{REPLACEMENT CHARACTER}"
     try:
-        return text.decode(name.decode("ascii", "replace").lower(), "replace")
-    except (LookupError, ValueError):
+        return text.decode(name.decode("ascii").lower(), "replace")
+    except LookupError:
         return "\N{REPLACEMENT CHARACTER}"

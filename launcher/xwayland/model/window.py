@@ -39,6 +39,7 @@ class Window:
 
     __slots__ = (
         "border_width",
+        "dismissals",
         "gtk_extents",
         "hints",
         "icons",
@@ -76,6 +77,8 @@ class Window:
         self.border_width = border_width
         self.override_redirect = override_redirect
         self.mapped = False
+        self.dismissals = 0
+        """How often the compositor has closed it since it was mapped."""
         self.is_ready = False
         """Whether its properties were read since it was mapped, or asked to be."""
         self.is_requested = False

@@ -265,7 +265,7 @@ def sync_create_alarm(major: int, alarm: int, counter: int, value: int) -> bytes
     # counter, value-type absolute, value (high, low), test-type PositiveComparison, delta 0, events.
     mask = 1 | 2 | 4 | 8 | 16 | 32
     high, low = value >> 32, value & 0xFFFFFFFF
-    return pack("<BBHIIIIiIIiII", major, 8, 12, alarm, mask, counter, 0, high, low, 2, 0, 0, 1)
+    return pack("<BBHIIIIiIIiII", major, 8, 11, alarm, mask, counter, 0, high, low, 2, 0, 0, 1)
 
 
 def sync_destroy_alarm(major: int, alarm: int) -> bytes:

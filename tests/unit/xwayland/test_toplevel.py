@@ -1,0 +1,349 @@
+"""The life of a toplevel: configured before its first contents, answered with what carries it out."""
+
+import pytest
+
+from launcher.xwayland.model.frame import FrameMetrics
+from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle, Size, SizeHints
+from launcher.xwayland.model.manager import Manager
+from launcher.xwayland.model.names import Protocol, State, WmState
+from launcher.xwayland.model.ports import FrameKind, ShellState
+from launcher.xwayland.model.properties import InitialState, MotifDecoration, MotifHints, WmHints
+from launcher.xwayland.model.requests import Change, ConfigureMask, Requests, Wish
+from launcher.xwayland.model.window import Window
+from tests.fakes.x11_ports import FakeShell, FakeToplevel, FakeX
+
+FRAME = Extents(1, 1, 28, 1)
+NOTHING: frozenset[ShellState] = frozenset()
+ANYTHING = Size(0, 0)
+SMALL = Rectangle(0, 0, 200, 100)
+
+
+class Desk:
+    """A model with its two ends."""
+
+    def __init__(self) -> None:
+        self.x = FakeX()
+        self.shell = FakeShell()
+        self.manager = Manager(self.x, self.shell, FrameMetrics(title_height=28, border=1))
+        self.manager.screen = Size(1024, 768)
+        self.requests = Requests(self.manager)
+
+    def add(self, number: int = 1, place: Rectangle = SMALL) -> Window:
+        """A window that its client has made and described."""
+        return self.manager.create(number, place, 2, override_redirect=False)
+
+    def map(self, window: Window) -> FakeToplevel:
+        """The client has it mapped, and Xwayland gives it a surface."""
+        self.manager.request_map(window)
+        self.manager.map(window, override_redirect=False)
+        self.manager.set_surface(window, f"surface of {window.window}")
+        return port_of(window)
+
+    def configure(self, window: Window, size: Size = ANYTHING, *states: ShellState) -> FakeToplevel:
+        """The compositor configures it."""
+        port = port_of(window)
+        self.manager.configure(window, port.next_configure(size, frozenset(states)))
+        return port
+
+    def open(self, number: int = 1) -> Window:
+        """A window that is shown."""
+        window = self.add(number)
+        self.map(window)
+        self.configure(window)
+        return window
+
+
+def port_of(window: Window) -> FakeToplevel:
+    """The compositor's end of a toplevel."""
+    assert window.role is not None
+    port = window.role.port
+    assert isinstance(port, FakeToplevel)
+    return port
+
+
+def is_shown(window: Window) -> bool:
+    """Whether its contents go to the compositor."""
+    return port_of(window).released
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """An empty one."""
+    return Desk()
+
+
+def test_contents_wait_for_the_first_configure(desk: Desk) -> None:
+    window = desk.add()
+    port = desk.map(window)
+    assert port.released is False
+    assert desk.configure(window).released
+    assert port.acked == port.sent[0]
+
+
+def test_the_first_configure_may_come_with_another_size(desk: Desk) -> None:
+    window = desk.add()
+    desk.map(window)
+    port = desk.configure(window, Size(402, 329))
+    assert window.rectangle.size == (400, 300)
+    assert not is_shown(window)
+    desk.manager.commit(window, Size(200, 100))
+    assert not is_shown(window)
+    desk.manager.commit(window, Size(400, 300))
+    assert is_shown(window)
+    assert port.shown == ((400, 300), FRAME, NOTHING)
+
+
+def test_a_resize_is_answered_by_the_commit_that_carries_it_out(desk: Desk) -> None:
+    window = desk.open()
+    port = desk.configure(window, Size(302, 229), ShellState.RESIZING)
+    desk.manager.commit(window, Size(200, 100))
+    assert port.acked == port.sent[0]
+    desk.manager.commit(window, Size(300, 200))
+    assert port.acked == port.sent[1]
+    assert port.shown is not None
+    assert port.shown[:2] == ((300, 200), FRAME)
+
+
+def test_only_the_last_of_many_resizes_is_answered(desk: Desk) -> None:
+    window = desk.open()
+    for width in range(212, 312, 10):
+        desk.configure(window, Size(width, 129), ShellState.RESIZING)
+    port = port_of(window)
+    desk.manager.commit(window, Size(250, 100))
+    assert port.acked == port.sent[0]
+    desk.manager.commit(window, window.rectangle.size)
+    assert port.acked == port.sent[-1]
+
+
+def test_a_configure_that_changes_no_size_is_answered_at_once(desk: Desk) -> None:
+    window = desk.open()
+    port = desk.configure(window, ANYTHING, ShellState.ACTIVATED)
+    assert port.acked == port.sent[-1]
+    assert port.shown == ((200, 100), FRAME, frozenset({ShellState.ACTIVATED}))
+
+
+def test_a_maximised_window_fills_what_it_is_given_whatever_its_hints_say(desk: Desk) -> None:
+    window = desk.open()
+    window.hints = SizeHints(increment=Size(7, 13), maximum=Size(500, 500))
+    desk.configure(window, Size(1024, 768), ShellState.MAXIMIZED)
+    assert window.rectangle.size == (1024, 740)
+    assert desk.x.net_states[1] == {State.MAXIMIZED_HORZ, State.MAXIMIZED_VERT}
+    desk.manager.commit(window, Size(1024, 740))
+    desk.configure(window, ANYTHING)
+    assert window.rectangle.size == (200, 100)
+    assert desk.x.net_states[1] == set()
+
+
+def test_a_fullscreen_window_has_no_frame(desk: Desk) -> None:
+    window = desk.open()
+    port = desk.configure(window, Size(1024, 768), ShellState.FULLSCREEN)
+    desk.manager.commit(window, Size(1024, 768))
+    assert port.shown == ((1024, 768), NO_EXTENTS, frozenset({ShellState.FULLSCREEN}))
+    assert desk.x.extents[1] == NO_EXTENTS
+
+
+def test_a_resize_by_the_user_keeps_whole_characters(desk: Desk) -> None:
+    window = desk.open()
+    window.hints = SizeHints(minimum=Size(10, 17), base=Size(4, 4), has_base=True, increment=Size(6, 13))
+    desk.configure(window, Size(300, 300), ShellState.RESIZING)
+    assert window.rectangle.size == (298, 264)
+
+
+def test_a_client_that_resizes_itself_while_it_is_resized_is_answered(desk: Desk) -> None:
+    window = desk.open()
+    port = desk.configure(window, Size(302, 229))
+    desk.requests.configure(window, Wish(ConfigureMask.WIDTH, width=310))
+    desk.manager.commit(window, Size(310, 200))
+    assert port.acked == port.sent[-1]
+
+
+def test_a_maximised_client_can_not_resize_itself_but_is_told(desk: Desk) -> None:
+    window = desk.open()
+    desk.configure(window, Size(1024, 768), ShellState.MAXIMIZED)
+    desk.requests.configure(window, Wish(ConfigureMask.WIDTH, width=310))
+    assert window.rectangle.width == 1024
+    assert desk.x.asked[-1] == ("notify", 1, window.rectangle)
+
+
+def test_a_window_is_placed_with_room_for_its_title(desk: Desk) -> None:
+    window = desk.add(place=Rectangle(0, 0, 200, 100))
+    window.hints = SizeHints(positioned=True)
+    desk.map(window)
+    assert desk.x.geometry[1] == (1, 28, 200, 100)
+    assert window.border_width == 0
+
+
+def test_a_window_that_asks_for_no_place_is_in_the_middle(desk: Desk) -> None:
+    window = desk.add()
+    desk.map(window)
+    assert desk.x.geometry[1] == (412, 334, 200, 100)
+
+
+def test_a_dialog_is_in_the_middle_of_its_window(desk: Desk) -> None:
+    parent = desk.open(1)
+    parent.rectangle = Rectangle(100, 100, 400, 400)
+    dialog = desk.add(2)
+    dialog.transient_for = 1
+    desk.map(dialog)
+    assert desk.x.geometry[2] == (200, 250, 200, 100)
+
+
+def test_a_window_without_decorations_gets_none(desk: Desk) -> None:
+    window = desk.add()
+    window.motif = MotifHints(decorations=MotifDecoration(0))
+    assert desk.map(window).kind is FrameKind.NONE
+    port = desk.configure(window)
+    assert port.shown == ((200, 100), NO_EXTENTS, NOTHING)
+
+
+def test_a_window_with_a_border_alone_gets_no_title(desk: Desk) -> None:
+    window = desk.add()
+    window.motif = MotifHints(decorations=MotifDecoration.BORDER)
+    desk.map(window)
+    assert desk.configure(window).shown == ((200, 100), Extents(1, 1, 1, 1), NOTHING)
+
+
+def test_a_shadow_of_its_own_does_not_count_as_the_window(desk: Desk) -> None:
+    window = desk.add()
+    window.gtk_extents = Extents(26, 26, 23, 29)
+    desk.map(window)
+    port = desk.configure(window, Size(400, 300))
+    desk.manager.commit(window, Size(452, 352))
+    assert port.shown == ((452, 352), Extents(-26, -26, -23, -29), NOTHING)
+    assert desk.x.extents[1] == NO_EXTENTS
+
+
+def test_a_shadow_that_changes_moves_the_windows_edge(desk: Desk) -> None:
+    window = desk.open()
+    window.gtk_extents = Extents(10, 10, 10, 10)
+    desk.manager.refresh(window)
+    shown = port_of(window).shown
+    assert shown is not None
+    assert shown[1] == Extents(-10, -10, -10, -10)
+
+
+def test_a_window_that_was_maximised_before_it_was_mapped(desk: Desk) -> None:
+    window = desk.add()
+    desk.requests.change_states(window, Change.ADD, frozenset({State.MAXIMIZED_HORZ, State.MAXIMIZED_VERT}))
+    assert ("maximized", True) in desk.map(window).asked
+
+
+def test_toggling_maximised_twice(desk: Desk) -> None:
+    window = desk.open()
+    both = frozenset({State.MAXIMIZED_HORZ, State.MAXIMIZED_VERT})
+    desk.requests.change_states(window, Change.TOGGLE, both)
+    desk.configure(window, Size(1024, 768), ShellState.MAXIMIZED)
+    desk.requests.change_states(window, Change.TOGGLE, both)
+    assert port_of(window).asked == [("maximized", True), ("maximized", False)]
+
+
+def test_one_axis_is_maximised_by_a_size(desk: Desk) -> None:
+    window = desk.open()
+    desk.requests.change_states(window, Change.ADD, frozenset({State.MAXIMIZED_VERT}))
+    assert window.rectangle.size == (200, 768 - 29)
+    assert desk.x.net_states[1] == {State.MAXIMIZED_VERT}
+
+
+def test_a_window_that_begins_as_an_icon(desk: Desk) -> None:
+    window = desk.add()
+    window.wm_hints = WmHints(initial_state=InitialState.ICONIC)
+    port = desk.map(window)
+    desk.configure(window)
+    assert ("minimized", True) in port.asked
+    iconic = dict(desk.x.wm_states)
+    desk.configure(window, ANYTHING, ShellState.ACTIVATED)
+    assert [iconic[1], desk.x.wm_states[1]] == [WmState.ICONIC, WmState.NORMAL]
+    assert State.HIDDEN not in desk.x.net_states[1]
+
+
+def test_a_withdrawn_window_leaves_nothing(desk: Desk) -> None:
+    window = desk.open()
+    port = port_of(window)
+    desk.manager.unmap(window)
+    desk.manager.flush_lists()
+    assert not port.alive
+    assert desk.x.wm_states[1] is WmState.WITHDRAWN
+    assert desk.x.clients == []
+
+
+def test_a_window_that_comes_again_is_a_new_toplevel(desk: Desk) -> None:
+    window = desk.open()
+    first = port_of(window)
+    desk.manager.unmap(window)
+    desk.manager.set_surface(window, None)
+    second = desk.map(window)
+    assert second is not first
+    assert not second.released
+
+
+def test_closing_asks_the_client_and_wants_a_sign_of_life(desk: Desk) -> None:
+    window = desk.open()
+    window.protocols = frozenset({Protocol.DELETE_WINDOW, Protocol.PING})
+    desk.manager.close(window)
+    assert desk.x.asked[-2:] == [
+        ("protocol", 1, Protocol.DELETE_WINDOW),
+        ("protocol", 1, Protocol.PING, 1),
+    ]
+    desk.manager.answer_ping(window)
+    desk.manager.close(window)
+    assert ("kill", 1) not in desk.x.asked
+
+
+def test_who_does_not_answer_is_ended_by_the_second_try(desk: Desk) -> None:
+    window = desk.open()
+    window.protocols = frozenset({Protocol.DELETE_WINDOW, Protocol.PING})
+    desk.manager.close(window)
+    desk.manager.close(window)
+    assert desk.x.asked[-1] == ("kill", 1)
+
+
+def test_who_can_not_be_asked_is_ended(desk: Desk) -> None:
+    window = desk.open()
+    desk.manager.close(window)
+    assert desk.x.asked[-1] == ("kill", 1)
+
+
+@pytest.mark.parametrize(
+    ("accepts", "asks", "focus", "told"),
+    [(True, False, 1, False), (True, True, 1, True), (False, True, 0, True), (False, False, 0, False)],
+    ids=["passive", "locally active", "globally active", "no input"],
+)
+def test_the_four_ways_to_take_the_keyboard(
+    desk: Desk, accepts: bool, asks: bool, focus: int, told: bool
+) -> None:
+    window = desk.open()
+    window.wm_hints = WmHints(accepts_input=accepts)
+    window.protocols = frozenset({Protocol.TAKE_FOCUS} if asks else ())
+    desk.manager.enter_keyboard(window)
+    assert desk.x.focus == focus
+    assert (("protocol", 1, Protocol.TAKE_FOCUS) in desk.x.asked) is told
+    assert desk.x.active == 1
+    assert State.FOCUSED in desk.x.net_states[1]
+    desk.manager.enter_keyboard(None)
+    assert (desk.x.focus, desk.x.active) == (0, 0)
+    assert State.FOCUSED not in desk.x.net_states[1]
+
+
+def test_the_window_under_the_pointer_is_on_top_of_the_x_screen_with_its_dialogs(desk: Desk) -> None:
+    first, second, dialog = desk.open(1), desk.open(2), desk.add(3)
+    dialog.transient_for = 1
+    desk.map(dialog)
+    desk.manager.enter_pointer(second)
+    assert list(desk.manager.stack) == [1, 3, 2]
+    desk.manager.enter_pointer(first)
+    assert list(desk.manager.stack) == [2, 1, 3]
+    desk.x.asked.clear()
+    desk.manager.enter_pointer(first)
+    assert desk.x.asked == []
+
+
+def test_windows_that_are_transient_for_each_other_are_no_circle(desk: Desk) -> None:
+    first, second = desk.add(1), desk.add(2)
+    first.transient_for, second.transient_for = 2, 1
+    desk.map(first)
+    desk.map(second)
+    desk.configure(first)
+    desk.configure(second)
+    desk.manager.enter_pointer(first)
+    desk.manager.enter_keyboard(second)
+    assert desk.x.active == 2
