@@ -18,10 +18,11 @@ from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.image import Image
 from crossdomain.vm.machine import Machine, MachineConfig, Share
 from crossdomain.vm.seat import View
+from tests.fakes.capture import capture
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.pictures import EVIDENCE
 from tests.fakes.programs import REPOSITORY
-from tests.fakes.weston import Pixels, load_pixels, save_pixels
+from tests.fakes.weston import Pixels, save_pixels
 
 T = TypeVar("T")
 
@@ -46,9 +47,7 @@ class Desktop:
     async def screenshot(self) -> Pixels:
         """What is on the screen, with the pointer out of the picture."""
         self.seat.move_pointer(self.weston.width - 1, self.weston.height - 1)
-        path = self.weston.runtime_directory / "picture.png"
-        await asyncio.to_thread(self.weston.screenshot, path)
-        return load_pixels(path)
+        return await asyncio.to_thread(capture, self.weston.socket_path)
 
     async def keep(self, name: str) -> None:
         """Save what is on the screen, for a person to look at."""
