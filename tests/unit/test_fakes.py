@@ -2,15 +2,21 @@
 
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeVar
 
 import pytest
 
 from tests.fakes.client import FakeClient, ProtocolError
 from tests.fakes.compositor import FakeCompositor, Resource, keymap_fd
+from tests.fakes.endpoint import PATIENCE
 from tests.fakes.weston import Weston
 from tests.fakes.windows import Buffer, Layout, Pool
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -20,23 +26,36 @@ def compositor(runtime_dir: Path) -> Generator[FakeCompositor]:
 
 
 class Served:
-    """A fake compositor that serves in a thread until the block ends, to let a client block."""
+    """A fake compositor that serves in a thread until the block ends, to let a client block.
+
+    Inside the block the compositor is the thread's: `call` has it do things.
+    """
 
     def __init__(self, compositor: FakeCompositor) -> None:
         self._compositor = compositor
+        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._stop = False
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "Served":
         self._thread.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._stop = True
         self._thread.join()
 
+    def call(self, function: Callable[[], T]) -> T:
+        """What `function` gives, run between two turns of the compositor."""
+        answer: Future[T] = Future()
+        self._calls.put(lambda: answer.set_result(function()))
+        return answer.result(PATIENCE)
+
     def _run(self) -> None:
         while not self._stop:
             self._compositor.serve_once(0.01)
+            while not self._calls.empty():
+                self._calls.get()()
 
 
 def test_client_sees_the_globals_and_round_trips(compositor: FakeCompositor) -> None:
@@ -63,11 +82,12 @@ def test_requests_are_recorded_with_their_objects_and_fds(compositor: FakeCompos
 
 
 def test_an_event_with_an_fd_reaches_the_client(compositor: FakeCompositor) -> None:
-    with Served(compositor), FakeClient(str(compositor.path)) as client:
+    with Served(compositor) as served, FakeClient(str(compositor.path)) as client:
         keyboard = client.bind("wl_seat").create("get_keyboard")
         client.round_trip()
         sent = keymap_fd(b"keys")
-        compositor.peers[0].objects_of("wl_keyboard")[0].send("keymap", 1, sent, 4)
+        offered = compositor.peers[0].objects_of("wl_keyboard")[0]
+        served.call(lambda: offered.send("keymap", 1, sent, 4))
         os.close(sent)
         client.wait(lambda: bool(keyboard.events), what="keymap")
     ((kind, fd, size),) = keyboard.received("keymap")
@@ -95,10 +115,10 @@ def test_ids_are_reused_after_delete_id(compositor: FakeCompositor) -> None:
 
 
 def test_a_global_that_comes_and_goes_is_announced(compositor: FakeCompositor) -> None:
-    with Served(compositor), FakeClient(str(compositor.path)) as client:
-        name = compositor.add_global("wl_output", 2)
+    with Served(compositor) as served, FakeClient(str(compositor.path)) as client:
+        name = served.call(lambda: compositor.add_global("wl_output", 2))
         client.wait(lambda: any(g.name == name for g in client.globals), what="global")
-        compositor.remove_global(name)
+        served.call(lambda: compositor.remove_global(name))
         client.wait(lambda: all(g.name != name for g in client.globals), what="global_remove")
 
 
