@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from crossdomain import __version__
+from crossdomain.wire import policy
 from launcher.log import PROGRAM, Level
 from launcher.options import DEFAULTS, Options, UsageError, parse_channel
 
@@ -50,6 +51,7 @@ def parse(arguments: Sequence[str]) -> Options:
         wait=found.wait,
         x11=found.x11,
         x11_scale=found.x11_scale,
+        allow=tuple(found.allow),
         command=tuple(command),
     )
 
@@ -98,6 +100,15 @@ def _parser() -> argparse.ArgumentParser:
         default=DEFAULTS.x11_scale,
         metavar="N",
         help="draw X11 windows N times as large, from 1 to 4; auto (default): as the host's outputs are",
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        choices=policy.load().grantable,
+        metavar="GROUP",
+        help="where the host decides nothing itself (any but crossdomain host), let applications use a group "
+        "of globals that is denied by default, any number of times: %(choices)s",
     )
     parser.add_argument(
         "--stats", metavar="FILE", help="write counters as JSON to FILE at the first frame and at the end"

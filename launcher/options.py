@@ -36,12 +36,14 @@ class Options(NamedTuple):
     """auto, on or off: whether X11 applications are served."""
     x11_scale: str
     """auto or a number: how many px of an X11 window make one of the host's."""
+    allow: tuple[str, ...]
+    """Groups of globals that applications may use where the host has no policy of its own."""
     command: tuple[str, ...]
     """APP and its arguments."""
 
 
 DEFAULTS: Final = Options(
-    ChannelChoice("auto", ""), None, None, Level.WARNING, False, False, "off", "auto", ()
+    ChannelChoice("auto", ""), None, None, Level.WARNING, False, False, "off", "auto", (), ()
 )
 """What an empty command line asks for; there is no APP in it."""
 

@@ -60,7 +60,8 @@ def _serve(chosen: Options) -> int:
         display = DisplaySocket(directory.path, chosen.socket)
         try:
             stats = Stats(chosen.stats)
-            services = Services(loop, load_tables(), policy.load(), stats, open_channel, chosen.trace)
+            rules = policy.load().with_groups(chosen.allow)
+            services = Services(loop, load_tables(), rules, stats, open_channel, chosen.trace)
             x11 = _start_x11(chosen, loop, directory, display)
             try:
                 environment = _environment(directory, display) | ({} if x11 is None else x11.environment)

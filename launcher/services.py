@@ -15,6 +15,7 @@ class Services(NamedTuple):
     loop: Loop
     tables: Tables
     policy: Policy
+    """For hosts that have none of their own."""
     stats: Stats
     open_channel: OpenChannel
     trace: bool

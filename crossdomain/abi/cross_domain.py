@@ -117,6 +117,8 @@ class Feature(IntFlag):
     """`max_send` is valid: payload bytes of a SEND that this host takes."""
     PIPE_CREDIT = 2
     """Pipes have flow control for a guest that asks for it; see the module's docstring."""
+    POLICY = 4
+    """The host decides which globals this guest may see: the guest shows all that it can carry."""
 
 
 EXTENSION: Final = Struct("<IIII")

@@ -9,4 +9,5 @@ def capset() -> bytes:
     `supports_dmabuf` would promise that image requirements give dmabufs, and sommelier then insists
     on a compositor with zwp_linux_dmabuf_v1.
     """
-    return encode_capset(1 << ChannelType.WAYLAND, features=Feature.MAX_SEND | Feature.PIPE_CREDIT)
+    features = Feature.MAX_SEND | Feature.PIPE_CREDIT | Feature.POLICY
+    return encode_capset(1 << ChannelType.WAYLAND, features=features)

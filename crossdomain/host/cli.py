@@ -13,6 +13,7 @@ from crossdomain.device.qemu import qemu_arguments
 from crossdomain.host import logs
 from crossdomain.host.daemon import Configuration, Daemon
 from crossdomain.host.paths import compositor_socket, default_gpu_socket, default_local_socket
+from crossdomain.wire import policy as wire_policy
 
 _DEFAULT_WINDOW_MIB = 1024
 
@@ -43,6 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULT_WINDOW_MIB,
         metavar="MIB",
         help="host memory that a VM may map at a time, a power of two (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        choices=wire_policy.load().grantable,
+        metavar="GROUP",
+        help="let guests use a group of globals that is denied by default, any number of times: %(choices)s",
     )
     parser.add_argument(
         "--log-level",
@@ -76,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         compositor=compositor_socket(arguments.wayland_display),
         name=arguments.name,
         window_size=arguments.window_size << 20,
+        policy=wire_policy.load().with_groups(arguments.allow),
     )
     logs.set_up(arguments.log_level)
     asyncio.run(_serve(configuration))

@@ -28,7 +28,7 @@ from crossdomain.host.sockets import ListeningSocket
 from crossdomain.host.status import ClientStatus, Status, VmStatus
 from crossdomain.limits import MAX_LOCAL_CLIENTS, MAX_VMS
 from crossdomain.wire import load as load_tables
-from crossdomain.wire import policy as wire_policy
+from crossdomain.wire.policy import Policy
 
 _log = logging.getLogger("crossdomain.host")
 
@@ -46,13 +46,16 @@ class Configuration(NamedTuple):
     """Names the VM in log lines; a second one at the same time gets a number."""
     window_size: int
     """Bytes of each VM's host-visible window."""
+    policy: Policy
+    """What guests may see."""
 
 
 class Tenant:
     """What belongs together: one VM, or all local clients."""
 
-    def __init__(self, name: str, compositor: Compositor) -> None:
+    def __init__(self, name: str, compositor: Compositor, policy: Policy) -> None:
         self.name = name
+        self._policy = policy
         self.orphans = Orphans()
         self.contexts: dict[Context, None] = {}
         self._compositor = compositor
@@ -63,7 +66,7 @@ class Tenant:
             name=f"{self.name}, {name}",
             resources=resources,
             connect=self._compositor.connect,
-            policy=ClientPolicy(load_tables(), wire_policy.load()),
+            policy=ClientPolicy(load_tables(), self._policy),
             on_close=self._forget,
             sink=sink,
             orphans=self.orphans,
@@ -109,7 +112,7 @@ class Daemon:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._compositor = Compositor(configuration.compositor)
-        self._local = Tenant("local", self._compositor)
+        self._local = Tenant("local", self._compositor, configuration.policy)
         self._local_connections: dict[LocalConnection, None] = {}
         self._vms: dict[asyncio.Task[None], _Vm] = {}
         self._stopping = asyncio.Event()
@@ -152,7 +155,7 @@ class Daemon:
             _log.warning("refused a VM: %d are connected", len(self._vms))
             connection.close()
             return
-        tenant = Tenant(f"vm {self._free_name()}", self._compositor)
+        tenant = Tenant(f"vm {self._free_name()}", self._compositor, self._configuration.policy)
         session = GpuSession(
             connection,
             new_context=tenant.new_gpu_context,

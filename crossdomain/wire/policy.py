@@ -5,12 +5,16 @@ that the guest's launcher needs no TOML.  The relay hides what it can't carry, a
 host enforces the same rules, because a guest can replace its launcher.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import cache
 from typing import Final, NamedTuple
 
-from crossdomain.wire._policy import DESCRIPTORS, GLOBALS
+from crossdomain.errors import LocalError
+from crossdomain.wire._policy import DESCRIPTORS, GLOBALS, GROUPS
+
+ORDINARY: Final = "ordinary"
+"""The group of what an application needs for its own windows."""
 
 
 class Treatment(Enum):
@@ -37,31 +41,86 @@ class Carriage(Enum):
     """Its bytes are moved through the channel."""
 
 
+class Default(Enum):
+    """Whether a group is allowed where nobody says anything."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    NEVER = "never"
+    """It can't be allowed at all."""
+
+
+class Group(NamedTuple):
+    """Globals that are allowed or denied together."""
+
+    default: Default
+    reason: str
+
+
 class Rule(NamedTuple):
     """The policy for one global; `version` is 0 where it is hidden."""
 
     version: int
     treatment: Treatment
     reason: str
+    group: str = ORDINARY
 
 
 class Policy:
-    """The rules for all globals; what it does not know is hidden."""
+    """The rules for all globals; what it does not know, or does not allow, is hidden."""
 
-    def __init__(self, rules: Mapping[str, Rule], descriptors: Mapping[tuple[str, str], Carriage]) -> None:
-        """`descriptors` holds (interface, message) of every message with an fd that is carried."""
+    def __init__(
+        self,
+        rules: Mapping[str, Rule],
+        descriptors: Mapping[tuple[str, str], Carriage],
+        groups: Mapping[str, Group] | None = None,
+        allowed: Iterable[str] | None = None,
+    ) -> None:
+        """Without `groups` there is the ordinary one alone.
+
+        `descriptors` holds (interface, message) of every message with an fd that is carried, and
+        `allowed` the names of the groups that may be seen: those with that default where it is None.
+        """
         self.rules: Final = rules
         self.descriptors: Final = descriptors
+        self.groups: Final = {ORDINARY: Group(Default.ALLOW, "")} if groups is None else groups
+        if allowed is None:
+            allowed = (name for name, group in self.groups.items() if group.default is Default.ALLOW)
+        self.allowed: Final = frozenset(allowed)
+
+    @property
+    def grantable(self) -> tuple[str, ...]:
+        """The names of the groups that are denied and may be allowed, sorted."""
+        return tuple(sorted(name for name, group in self.groups.items() if group.default is Default.DENY))
+
+    def with_groups(self, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> "Policy":
+        """Returns this policy with more or fewer groups allowed; where a group is in both, it is denied.
+
+        Raises:
+            LocalError: a group that does not exist, or that can't be allowed; the text says which.
+        """
+        allow, deny = frozenset(allow), frozenset(deny)
+        for name in sorted(allow | deny):
+            if name not in self.groups:
+                raise LocalError(f"there is no group {name!r}: {', '.join(sorted(self.groups))}")
+        for name in sorted(allow):
+            group = self.groups[name]
+            if group.default is Default.NEVER:
+                raise LocalError(f"the group {name!r} can't be allowed: {group.reason}")
+        return Policy(self.rules, self.descriptors, self.groups, (self.allowed | allow) - deny)
 
     def visible_version(self, interface: str, offered: int) -> int:
         """Returns the version that a guest may see of a global that is offered; 0 if none."""
         rule = self.rules.get(interface)
-        return 0 if rule is None else min(rule.version, offered)
+        return min(rule.version, offered) if rule is not None and rule.group in self.allowed else 0
 
 
 @cache
 def load() -> Policy:
-    """Returns the policy that is built in; the same object every time."""
-    rules = {name: Rule(version, Treatment(kind), reason) for name, version, kind, reason in GLOBALS}
+    """Returns the policy that is built in, with the default groups; the same object every time."""
+    rules = {
+        name: Rule(version, Treatment(kind), reason, group) for name, version, kind, reason, group in GLOBALS
+    }
     descriptors = {(interface, message): Carriage(kind) for interface, message, kind in DESCRIPTORS}
-    return Policy(rules, descriptors)
+    groups = {name: Group(Default(default), reason) for name, default, reason in GROUPS}
+    return Policy(rules, descriptors, groups)

@@ -56,6 +56,11 @@ class Channel(Protocol):
         ...
 
     @property
+    def has_policy(self) -> bool:
+        """Whether the host decides which globals may be seen (`cross_domain.Feature.POLICY`)."""
+        ...
+
+    @property
     def has_events(self) -> bool:
         """Whether `receive` has what `fileno` does not tell of: it came while an answer was awaited."""
         ...

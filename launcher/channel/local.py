@@ -70,6 +70,7 @@ class LocalChannel:
             raise
         self.max_send = capset.max_send
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
+        self.has_policy = bool(capset.features & Feature.POLICY)
 
     @property
     def has_events(self) -> bool:

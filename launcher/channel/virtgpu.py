@@ -87,6 +87,7 @@ class VirtgpuChannel:
         """
         self.max_send = capset.max_send
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
+        self.has_policy = bool(capset.features & Feature.POLICY)
         self._images: dict[int, tuple[int, int]] = {}
         self._blobs: list[_Blob] = []
         self._fd = drm.open_node(node)

@@ -40,8 +40,11 @@ class Parts:
         self._tables: Final = services.tables
         self._shm = Shm(host, channel, stats)
         self._surfaces = Surfaces(self._shm, services.stats, stats)
+        policy = services.policy
+        if channel.has_policy:
+            policy = policy.with_groups(policy.grantable)
         parts: tuple[Part, ...] = (
-            Registry(services.policy),
+            Registry(policy),
             Descriptors(services.tables, services.policy, channel, pipes),
             self._shm,
             self._surfaces,

@@ -95,12 +95,13 @@ class RunningDaemon:
 
 
 @contextlib.contextmanager
-def running_daemon(folder: Path, compositor: Path) -> Generator[RunningDaemon]:
+def running_daemon(folder: Path, compositor: Path, *options: str) -> Generator[RunningDaemon]:
     """Run the daemon until the block ends.
 
     Args:
         folder: existing and empty, with a short path; gets its sockets and its log.
         compositor: socket of the compositor to show windows on.
+        *options: of `crossdomain host`, besides.
     """
     with (folder / "daemon.log").open("wb") as log:
         process = subprocess.Popen(
@@ -112,6 +113,7 @@ def running_daemon(folder: Path, compositor: Path) -> Generator[RunningDaemon]:
                 f"--socket={folder / 'gpu.sock'}",
                 f"--local-socket={folder / 'local.sock'}",
                 f"--wayland-display={compositor}",
+                *options,
             ],
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,

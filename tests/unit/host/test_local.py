@@ -15,6 +15,7 @@ from crossdomain.context.ports import Resources
 from crossdomain.host.compositor import Compositor
 from crossdomain.host.daemon import Tenant
 from crossdomain.host.local import LocalConnection
+from crossdomain.wire import policy
 from tests.unit.context.world import until
 
 EVENT = encode_receive(bytes(4096))
@@ -26,7 +27,7 @@ class Launcher:
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.setblocking(False)
-        self.tenant = Tenant("local", Compositor(Path("/nowhere")))
+        self.tenant = Tenant("local", Compositor(Path("/nowhere")), policy.load())
         self.ended: list[LocalConnection] = []
         self.connection = LocalConnection(theirs, self._new_context, self.ended.append)
 

@@ -60,8 +60,11 @@ class FakeMemory:
 class FakeChannel:
     """Records what is sent; the test says what is received, and whether there is room."""
 
-    def __init__(self, *, max_send: int = MAX_SEND, has_pipe_credit: bool = True) -> None:
+    def __init__(
+        self, *, max_send: int = MAX_SEND, has_pipe_credit: bool = True, has_policy: bool = True
+    ) -> None:
         self.max_send = max_send
+        self.has_policy = has_policy
         self.has_pipe_credit = has_pipe_credit
         self.sends: list[tuple[bytes, tuple[Identifier, ...]]] = []
         self.writes: list[ReadWrite] = []

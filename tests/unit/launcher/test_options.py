@@ -54,6 +54,15 @@ def test_nonsense_is_a_usage_error(arguments: list[str]) -> None:
         parse(arguments)
 
 
+def test_groups_of_globals_are_allowed_by_name() -> None:
+    assert parse(["--allow", "screencopy", "--allow=layer-shell", "app"]).allow == (
+        "screencopy",
+        "layer-shell",
+    )
+    with pytest.raises(UsageError, match="invalid choice: 'drm-lease'"):
+        parse(["--allow=drm-lease", "app"])
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(["--version"])

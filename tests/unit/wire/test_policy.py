@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
+from crossdomain.errors import LocalError
 from crossdomain.wire import policy
 from crossdomain.wire.engine import Direction, messages_of
 from crossdomain.wire.policy import Carriage, Policy, Rule, Treatment
@@ -110,6 +111,30 @@ def test_what_is_hidden_has_no_version_and_everything_a_reason() -> None:
 )
 def test_versions_are_capped_and_the_unknown_is_hidden(interface: str, offered: int, visible: int) -> None:
     assert policy.load().visible_version(interface, offered) == visible
+
+
+def test_a_group_is_denied_until_it_is_allowed() -> None:
+    built_in = policy.load()
+    assert built_in.visible_version("ext_data_control_manager_v1", 1) == 0
+    allowing = built_in.with_groups(["data-control"])
+    assert allowing.visible_version("ext_data_control_manager_v1", 1) == 1
+    assert allowing.visible_version("ext_session_lock_manager_v1", 1) == 0
+    assert allowing.visible_version("wl_compositor", 4) == 4
+    assert allowing.with_groups(deny=["data-control"]).visible_version("ext_data_control_manager_v1", 1) == 0
+    assert built_in.visible_version("ext_data_control_manager_v1", 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("group", "text"),
+    [("date-control", "no group 'date-control'"), ("drm-lease", "can't be allowed: hands out")],
+)
+def test_a_group_that_can_not_be_allowed_is_told_apart(group: str, text: str) -> None:
+    with pytest.raises(LocalError, match=text):
+        policy.load().with_groups([group])
+
+
+def test_every_global_belongs_to_a_group() -> None:
+    assert {rule.group for rule in policy.load().rules.values()} <= set(policy.load().groups)
 
 
 def test_the_ways_of_fds_are_those_of_the_relay() -> None:
