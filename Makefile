@@ -12,6 +12,7 @@ demo:
 # Everything that CI checks.
 test: lint
 	$(PYTHON) -m crossdomain.cli vm image
+	$(PYTHON) -m tests.fakes.debian
 	$(PYTHON) -m pytest
 
 lint:

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from crossdomain.vm.image import Image
+from tests.fakes import debian as debian_root
+from tests.fakes.sway import Sway, running_sway
 from tests.fakes.weston import Weston, running_weston
 
 # The same examples in each run, however slow the machine is at the moment.
@@ -85,4 +88,29 @@ def own_weston(runtime_dir: Path) -> Generator[Weston]:
     folder = runtime_dir / "weston"
     folder.mkdir()
     with running_weston(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def debian() -> Image:
+    """The root that holds sway and applications; made on the first run, which takes minutes."""
+    return debian_root.obtain()
+
+
+@pytest.fixture(scope="session")
+def sway(debian: Image) -> Generator[Sway]:
+    """A headless sway; shared, so leave no client on it, and its outputs and input as they were."""
+    folder = Path(tempfile.mkdtemp(prefix="xd-sway-"))
+    with running_sway(debian, folder) as running:
+        yield running
+        assert running.process.poll() is None, f"sway died under the tests:\n{running.log}"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def own_sway(debian: Image, runtime_dir: Path) -> Generator[Sway]:
+    """A headless sway for one test that changes its outputs or breaks it; half a second."""
+    folder = runtime_dir / "sway"
+    folder.mkdir()
+    with running_sway(debian, folder) as running:
         yield running

@@ -95,6 +95,24 @@ def _link_headers(image: Image, work: Path) -> Path:
     return headers
 
 
+def keystrokes(text: str) -> list[tuple[int, bool]]:
+    """Return the keys, as evdev codes, that type ASCII text on a US keyboard, and whether each goes down.
+
+    Raises:
+        LocalError: a character is not on it.
+    """
+    strokes: list[tuple[int, bool]] = []
+    for character in text:
+        base = _SHIFTED.get(character, character.lower())
+        code = _PLAIN.get(base)
+        if code is None:
+            raise LocalError(f"{character!r} is not on the keyboard")
+        typed = [(code, True), (code, False)]
+        shifted = [(KEY_LEFT_SHIFT, True), *typed, (KEY_LEFT_SHIFT, False)]
+        strokes += typed if base == character else shifted
+    return strokes
+
+
 class Seat:
     """The person at the keyboard.
 
@@ -125,17 +143,8 @@ class Seat:
         Raises:
             LocalError: a character is not on it.
         """
-        for character in text:
-            base = _SHIFTED.get(character, character.lower())
-            code = _PLAIN.get(base)
-            if code is None:
-                raise LocalError(f"{character!r} is not on the keyboard")
-            shift = base != character
-            if shift:
-                self.key(KEY_LEFT_SHIFT, pressed=True)
-            self.tap(code)
-            if shift:
-                self.key(KEY_LEFT_SHIFT, pressed=False)
+        for code, pressed in keystrokes(text):
+            self.key(code, pressed=pressed)
 
     def move_pointer(self, x: float, y: float) -> None:
         """Move the pointer there, in the compositor's coordinates (px)."""
