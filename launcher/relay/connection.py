@@ -78,7 +78,7 @@ class Connection:
         self._walker = Walker(services.tables, parts.interest, strict=True)
         self._tracer = Tracer(services.tables, self._walker, name) if services.trace else None
         self._window = Window()
-        self._callback_id: int | None = None
+        self._spare_id: int | None = None
         self._backlog = bytearray()
         self._to_host: Outgoing[Identifier] = Outgoing()
         self._channel_full = False
@@ -107,6 +107,13 @@ class Connection:
     def own_pending(self, object_id: int) -> int:
         """See `messages.Host`."""
         return self._walker.own_pending(object_id)
+
+    def spare_id(self) -> int:
+        """See `messages.Host`."""
+        # The same one as long as it is free.
+        if self._spare_id is None or self._walker.interface_of(self._spare_id) is not None:
+            self._spare_id = self._walker.next_id()
+        return self._spare_id
 
     def delete_id(self, object_id: int) -> None:
         """See `messages.Host`."""
@@ -242,10 +249,7 @@ class Connection:
         self._flush_to_host()
 
     def _mark(self) -> None:
-        # An id that no object of the client has, and that leaves no hole; the same one as long as it is free.
-        if self._callback_id is None or self._walker.interface_of(self._callback_id) is not None:
-            self._callback_id = self._walker.next_id()
-        callback_id = self._callback_id
+        callback_id = self.spare_id()
         self.own(callback_id, self._window.acknowledge)
         self._to_host.append(encode.sync(callback_id))
         self._window.mark()

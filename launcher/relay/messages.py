@@ -65,6 +65,13 @@ class Host(Protocol):
         """Returns how many delete_ids for objects of our own with that id are still to come."""
         ...
 
+    def spare_id(self) -> int:
+        """Returns an id that no object of the client has, and that leaves no hole, for an object of our own.
+
+        It is good as long as that object is gone again before the next request of the client.
+        """
+        ...
+
     def delete_id(self, object_id: int) -> None:
         """Tells the client that an id, which the compositor knows nothing of, is free again."""
         ...

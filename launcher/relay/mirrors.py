@@ -1,9 +1,13 @@
 """Memory of the host that stands in for the client's buffers, kept for the next buffer of its size."""
 
 from collections import deque
-from typing import Final
+from typing import Final, Protocol
 
+from crossdomain.bridge.copy import Pixels
+from crossdomain.bridge.damage import Rectangle, Region
+from crossdomain.bridge.formats import Layout
 from crossdomain.limits import MAX_IDLE_MIRRORS
+from crossdomain.native.system import address_of
 from launcher.channel import Channel, SharedMemory
 from launcher.channel.memory import quantise
 
@@ -11,28 +15,84 @@ _MAX_IDLE: Final = 64
 """Mirrors that wait: each is a resource of the host's, however small."""
 
 
+class Home(Protocol):
+    """The surface that a mirror was shown on last."""
+
+    def drop(self, mirror: "Mirror") -> None:
+        """It is not here any more."""
+        ...
+
+
+class Mirror:
+    """Where the compositor finds the pixels of a buffer, or of several that a surface shows in turn.
+
+    `stale` is what it lacks of the pixels that the surface shows; it may reach beyond the buffer.
+    """
+
+    __slots__ = ("buffers", "home", "layout", "memory", "pixels", "readers", "stale")
+
+    def __init__(self, memory: SharedMemory, layout: Layout) -> None:
+        """Takes ownership of `memory`."""
+        self.memory = memory
+        self.layout = layout
+        self.pixels = Pixels(address_of(memory.buffer), memory.size)
+        self.buffers = 0
+        """How many buffers live here."""
+        self.readers = 0
+        """Commits of them that the compositor has not given back."""
+        self.home: Home | None = None
+        self.stale = Region()
+        self.forget()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the compositor reads nothing here."""
+        return self.readers == 0
+
+    def forget(self) -> None:
+        """Nothing that it holds counts any more."""
+        self.stale.clear()
+        self.stale.add_rectangle(Rectangle(0, 0, self.layout.width, self.layout.height))
+
+    def settle(self, home: Home | None) -> None:
+        """It is shown there from now on."""
+        if home is self.home:
+            return
+        if self.home is not None:
+            self.home.drop(self)
+        self.forget()
+        self.home = home
+
+
 class Mirrors:
-    """One client's; every mirror that was taken is recycled or closed by whoever took it."""
+    """One client's; every mirror that was taken is given back by whoever took it."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._idle: deque[tuple[int, SharedMemory]] = deque()
         self._idle_bytes = 0
 
-    def take(self, size: int) -> SharedMemory:
-        """Returns memory of at least `size` bytes, whose contents nobody may rely on."""
-        wanted = quantise(size)
+    def take(self, layout: Layout) -> Mirror:
+        """Returns a mirror for such a buffer, whose contents nobody may rely on."""
+        wanted = quantise(layout.size)
         for index, (quantised, memory) in enumerate(self._idle):
             if quantised == wanted:
                 del self._idle[index]
                 self._idle_bytes -= wanted
-                return memory
-        return self._channel.create_memory(size)
+                return Mirror(memory, layout)
+        return Mirror(self._channel.create_memory(layout.size), layout)
 
-    def recycle(self, memory: SharedMemory, size: int) -> None:
-        """Keeps memory that was taken for `size` bytes, and that the compositor does not read any more."""
-        quantised = quantise(size)
-        self._idle.append((quantised, memory))
+    def give_back(self, mirror: Mirror) -> None:
+        """No buffer lives there any more: it waits for the next one, unless the compositor still reads it.
+
+        Then the compositor keeps the memory, and nobody writes there again.
+        """
+        mirror.settle(None)
+        if not mirror.is_idle:
+            mirror.memory.close()
+            return
+        quantised = quantise(mirror.layout.size)
+        self._idle.append((quantised, mirror.memory))
         self._idle_bytes += quantised
         while self._idle_bytes > MAX_IDLE_MIRRORS or len(self._idle) > _MAX_IDLE:
             dropped, oldest = self._idle.popleft()

@@ -2,8 +2,8 @@
 
 A buffer's mirror has to have all that the client has drawn since the buffer was last copied.
 The client says at each commit what changed on the surface, so the damage of one commit is stale
-in all buffers of that surface, and the committed one is copied then.  Where buffers change in
-ways that damage does not tell (another surface, no buffer, another scale), they are stale whole.
+in all mirrors of that surface, and that of the committed buffer is made current then.  Where buffers
+change in ways that damage does not tell (another surface, no buffer, another scale), they are stale whole.
 """
 
 from struct import Struct
@@ -11,8 +11,11 @@ from typing import Final, TypeAlias
 
 from crossdomain.bridge.damage import Rectangle, Region, SurfaceMapping, Viewport
 from crossdomain.wire import Record
-from launcher.relay.messages import EventHandler, RequestHandler, Route
-from launcher.relay.shm import Buffer, Shm
+from launcher.relay.buffers import Buffer
+from launcher.relay.messages import EventHandler, RequestHandler, Route, ToHost
+from launcher.relay.mirrors import Mirror
+from launcher.relay.sharing import Move, Sharing
+from launcher.relay.shm import Shm
 from launcher.stats import ClientStats, Stats
 
 _HEADER: Final = 8
@@ -42,7 +45,7 @@ class _Mapping:
     def of(self, buffer: Buffer) -> SurfaceMapping:
         """Returns it for a buffer."""
         viewport = Viewport(self.source, self.destination)
-        width, height = buffer.layout.width, buffer.layout.height
+        width, height = buffer.request.width, buffer.request.height
         return SurfaceMapping(width, height, self.scale, self.transform, viewport)
 
 
@@ -54,10 +57,11 @@ class _Surface:
         "attaches",
         "buffer",
         "buffer_damage",
-        "buffers",
         "damage",
         "mapping",
+        "mirrors",
         "remapped",
+        "sharing",
     )
 
     def __init__(self) -> None:
@@ -73,25 +77,41 @@ class _Surface:
         self.mapping = _Mapping()
         self.remapped = False
         """Whether `mapping` changes with the next commit."""
-        self.buffers: set[Buffer] = set()
-        """Those that were committed here last, and hold what this surface showed at some time."""
+        self.mirrors: set[Mirror] = set()
+        """Those that were shown here last, and hold what this surface showed at some time."""
+        self.sharing = Sharing()
 
-    def drop(self, buffer: Buffer) -> None:
-        """The buffer is shown elsewhere, or is gone."""
-        self.buffers.discard(buffer)
+    def drop(self, mirror: Mirror) -> None:
+        """The mirror is shown elsewhere, or is gone."""
+        self.mirrors.discard(mirror)
+
+    def attach(self, buffer: Buffer | None) -> None:
+        """The next commit shows that buffer."""
+        self.cancel_attach()
+        self.attaches = True
+        self.attached = buffer
+        if buffer is not None:
+            buffer.pins += 1
+
+    def cancel_attach(self) -> None:
+        """No buffer waits for a commit."""
+        if self.attached is not None:
+            self.attached.pins -= 1
+        self.attaches = False
+        self.attached = None
 
     def take_damage(self, buffer: Buffer) -> Region:
         """Returns what the commit says has changed, in px of the buffer, and forgets it."""
         region = Region()
         if self.remapped:
-            region.add_rectangle(Rectangle(0, 0, buffer.layout.width, buffer.layout.height))
+            region.add_rectangle(Rectangle(0, 0, buffer.request.width, buffer.request.height))
         for x, y, width, height in self.buffer_damage:
             region.add(x, y, width, height)
         if self.damage:
             mapping = self.mapping.of(buffer)
             for x, y, width, height in self.damage:
                 region.add_rectangle(mapping.to_buffer(x, y, width, height))
-        region.clip(buffer.layout.width, buffer.layout.height)
+        region.clip(buffer.request.width, buffer.request.height)
         self.buffer_damage.clear()
         self.damage.clear()
         self.remapped = False
@@ -134,11 +154,24 @@ class Surfaces:
         """See `messages.Part`."""
         return {}
 
-    def _handle_attach(self, record: Record, data: memoryview, _fds: list[int]) -> None:
+    def _handle_attach(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost | None:
         (buffer_id,) = _UINT.unpack_from(data, record.offset + _HEADER)
         surface = self._surface(record.object_id)
-        surface.attaches = True
-        surface.attached = self._shm.buffer(buffer_id)
+        buffer = self._shm.buffer(buffer_id)
+        moved = None if buffer is None else self._place(surface, buffer)
+        surface.attach(buffer)
+        return None if moved is None else _before(moved, record, data)
+
+    def _place(self, surface: _Surface, buffer: Buffer) -> ToHost | None:
+        """Brings a buffer into the mirror that costs least; returns what does so on the host."""
+        mine, before = buffer.mirror, surface.buffer
+        match surface.sharing.judge(buffer, before):
+            case Move.JOIN if before is not None and before.mirror is not None:
+                return self._shm.join(buffer, before.mirror)
+            case Move.LEAVE if mine is not None:
+                return self._shm.part(buffer, mine)
+            case _:
+                return None
 
     def _handle_damage(self, record: Record, data: memoryview, _fds: list[int]) -> None:
         rectangle = _RECTANGLE.unpack_from(data, record.offset + _HEADER)
@@ -171,35 +204,30 @@ class Surfaces:
         if attaches:
             self._show_attached(surface)
         buffer = surface.buffer
-        if buffer is not None and buffer.memory is not None:
-            self._copy(surface, buffer, attaches)
+        if buffer is not None and buffer.mirror is not None:
+            self._copy(surface, buffer, buffer.mirror, attaches)
 
     def _show_attached(self, surface: _Surface) -> None:
         """The commit shows what was attached."""
         buffer = surface.buffer = surface.attached
-        surface.attaches = False
-        surface.attached = None
-        if buffer is None or buffer.memory is None:
+        surface.cancel_attach()
+        if buffer is None or buffer.mirror is None:
             # What the next buffers have to hold is no longer told by damage.
-            self._forget_buffers(surface)
+            _forget_mirrors(surface)
             return
-        if buffer.home is not surface:
-            if buffer.home is not None:
-                buffer.home.drop(buffer)
-            buffer.forget()
-            buffer.home = surface
-            surface.buffers.add(buffer)
+        buffer.mirror.settle(surface)
+        surface.mirrors.add(buffer.mirror)
         buffer.committed()
 
-    def _copy(self, surface: _Surface, buffer: Buffer, attaches: bool) -> None:
+    def _copy(self, surface: _Surface, buffer: Buffer, mirror: Mirror, attaches: bool) -> None:
         """Makes the mirror of the committed buffer current."""
         damage = surface.take_damage(buffer)
         if not damage and not attaches:
             return
         if damage:
-            buffer.stale.add_region(damage)
-            for other in surface.buffers:
-                if other is not buffer:
+            mirror.stale.add_region(damage)
+            for other in surface.mirrors:
+                if other is not mirror:
                     other.stale.add_region(damage)
         stats = self._stats
         stats.frames += 1
@@ -208,17 +236,11 @@ class Surfaces:
         if stats.first_frame_s is None:
             self._all_stats.first_frame(stats)
 
-    def _forget_buffers(self, surface: _Surface) -> None:
-        for buffer in surface.buffers:
-            buffer.home = None
-        surface.buffers.clear()
-        surface.damage.clear()
-        surface.buffer_damage.clear()
-
     def _handle_destroy(self, record: Record, _data: memoryview, _fds: list[int]) -> None:
         surface = self._surfaces.pop(record.object_id, None)
         if surface is not None:
-            self._forget_buffers(surface)
+            surface.cancel_attach()
+            _forget_mirrors(surface)
         for viewport_id in [key for key, value in self._viewports.items() if value == record.object_id]:
             del self._viewports[viewport_id]
 
@@ -240,14 +262,20 @@ class Surfaces:
         self._set_destination(record.object_id, None)
         self._viewports.pop(record.object_id, None)
 
-    def _handle_other_use(self, record: Record, data: memoryview, _fds: list[int]) -> None:
+    def _handle_other_use(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost | None:
         """The compositor reads a buffer that is on no surface, whole."""
         (buffer_id,) = _UINT.unpack_from(data, record.offset + _HEADER)
         buffer = self._shm.buffer(buffer_id)
-        if buffer is not None:
-            buffer.forget()
-            self._stats.bytes_copied += buffer.refresh()
-            buffer.committed()
+        if buffer is None or buffer.mirror is None:
+            return None
+        moved = None
+        if buffer.is_movable and not buffer.mirror.is_idle:
+            moved = self._shm.part(buffer, buffer.mirror)
+        buffer.mirror.settle(None)
+        buffer.mirror.forget()
+        self._stats.bytes_copied += buffer.refresh()
+        buffer.committed()
+        return None if moved is None else _before(moved, record, data)
 
     def _surface(self, surface_id: int) -> _Surface:
         surface = self._surfaces.get(surface_id)
@@ -270,6 +298,19 @@ class Surfaces:
     def _viewed(self, viewport_id: int) -> _Surface | None:
         surface_id = self._viewports.get(viewport_id)
         return None if surface_id is None else self._surface(surface_id)
+
+
+def _forget_mirrors(surface: _Surface) -> None:
+    for mirror in list(surface.mirrors):
+        mirror.settle(None)
+    surface.damage.clear()
+    surface.buffer_damage.clear()
+
+
+def _before(moved: ToHost, record: Record, data: memoryview) -> ToHost:
+    """Returns what goes to the host in a request's place: what moves its buffer, and itself."""
+    message = bytes(data[record.offset : record.offset + record.size])
+    return moved._replace(data=moved.data + message)
 
 
 def _add(damage: list[_Rectangle], rectangle: _Rectangle) -> None:

@@ -1,0 +1,118 @@
+"""A client's pools and buffers of wl_shm: its own file on one side, a mirror on the other."""
+
+from crossdomain.bridge.copy import Pixels, TruncatedFault, copy_damage
+from crossdomain.bridge.formats import BufferRequest, Layout, ShmError
+from crossdomain.native.system import FileMapping
+from crossdomain.wire import WireFault
+from launcher.relay.mirrors import Mirror
+
+
+class Pool:
+    """A client's pool: its file is mapped as long as the pool or a buffer of it exists."""
+
+    __slots__ = ("_users", "mapping", "pool_id", "shm_id")
+
+    def __init__(self, pool_id: int, shm_id: int, mapping: FileMapping) -> None:
+        self.pool_id = pool_id
+        self.shm_id = shm_id
+        self.mapping = mapping
+        self._users = 1
+
+    def use(self) -> None:
+        """A buffer was made of it."""
+        self._users += 1
+
+    def leave(self) -> None:
+        """The pool object, or one of its buffers, is gone."""
+        self._users -= 1
+        if not self._users:
+            self.mapping.close()
+
+
+class Buffer:
+    """A client's wl_buffer and the mirror that it lives in, alone or with others of its surface."""
+
+    __slots__ = ("_pool", "_readers", "bits_per_pixel", "buffer_id", "mirror", "pins", "request")
+
+    def __init__(self, buffer_id: int, pool: Pool, request: BufferRequest, mirror: Mirror) -> None:
+        pool.use()
+        mirror.buffers += 1
+        self._pool = pool
+        self._readers = 0
+        self.buffer_id = buffer_id
+        self.request = request
+        self.mirror: Mirror | None = mirror
+        """None once the client has destroyed it."""
+        self.bits_per_pixel = _bits_per_pixel(mirror.layout)
+        self.pins = 0
+        """Who else names the host's wl_buffer, such as an attach without its commit: it can't be another."""
+
+    @property
+    def shm_id(self) -> int:
+        """The wl_shm that it comes from."""
+        return self._pool.shm_id
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether the host's wl_buffer may be made anew: nobody refers to it."""
+        return self._readers == 0 and self.pins == 0
+
+    def committed(self) -> None:
+        """The compositor reads it from now on."""
+        if self.mirror is not None:
+            self._readers += 1
+            self.mirror.readers += 1
+
+    def released(self) -> None:
+        """The compositor does not read it any more."""
+        if self.mirror is not None and self._readers:
+            self._readers -= 1
+            self.mirror.readers -= 1
+
+    def refresh(self) -> int:
+        """Copies what is stale; returns the bytes copied.
+
+        Raises:
+            WireFault: the client has truncated its file.
+        """
+        mirror = self.mirror
+        if mirror is None or not mirror.stale:
+            return 0
+        layout = mirror.layout
+        mirror.stale.clip(layout.width, layout.height)
+        mapping = self._pool.mapping
+        source = Pixels(mapping.address, mapping.size).part(self.request.offset, layout.size)
+        try:
+            copied = copy_damage(mirror.pixels, source, layout, mirror.stale)
+        except TruncatedFault:
+            text = "error accessing SHM buffer"
+            raise WireFault(self.buffer_id, ShmError.INVALID_FD, text) from None
+        mirror.stale.clear()
+        return copied
+
+    def move(self, mirror: Mirror) -> Mirror | None:
+        """Lives in another mirror from now on; returns the one that nobody lives in any more."""
+        left = self._leave_mirror()
+        mirror.buffers += 1
+        self.mirror = mirror
+        return left
+
+    def leave(self) -> Mirror | None:
+        """The client has destroyed it; returns its mirror if nobody else lives there."""
+        self._pool.leave()
+        return self._leave_mirror()
+
+    def _leave_mirror(self) -> Mirror | None:
+        mirror, self.mirror = self.mirror, None
+        if mirror is None:
+            return None
+        mirror.buffers -= 1
+        return None if mirror.buffers else mirror
+
+
+def _bits_per_pixel(layout: Layout) -> int:
+    """Returns the bits of a pixel in all planes, for the counters."""
+    formats_ = (plane.format for plane in layout.planes)
+    return sum(
+        8 * found.block_bytes // (found.block_width * found.horizontal * found.vertical) for found in formats_
+    )
