@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from tests.bench import client_run
 from tests.bench.client_run import BenchError, Way
-from tests.bench.host_ways import Local
+from tests.bench.host_ways import Local, gl_way
 from tests.bench.rows import Row, against
-from tests.bench.traffic import FULL, SMALL, Effort, Samples, Scene, rate_rows, sample_frames
+from tests.bench.traffic import FULL, MOVING, SMALL, Effort, Samples, Scene, rate_rows, sample_frames
 
 _LARGE_WINDOW = SMALL._replace(name="small_2160p", size="3840x2160")
 _LITTLE_WINDOW = SMALL._replace(name="small_480p", size="640x480")
@@ -64,15 +64,18 @@ async def measure_copies(local: Local, effort: Effort) -> list[Row]:
 
     The difference of a short and a longer run, so that each buffer's first, full copy is left out.
     """
-    return [await _copied(local, scene, effort) for scene in (FULL, SMALL)]
+    rows = [await _copied(local, scene, effort) for scene in (FULL, SMALL, MOVING)]
+    with gl_way(local) as through_gl:
+        rows.append(await _copied(through_gl, MOVING, effort, "_gl"))
+    return rows
 
 
-async def _copied(local: Local, scene: Scene, effort: Effort) -> Row:
+async def _copied(local: Local, scene: Scene, effort: Effort, kind: str = "") -> Row:
     short = await _count_bytes(local, scene, effort.frames // 10)
     long = await _count_bytes(local, scene, effort.frames // 2)
     ratio = (long[0] - short[0]) / (long[1] - short[1])
     suffix = "" if scene is FULL else f"_{scene.name}"
-    return Row(f"copied_guest_{path_of(local)}{suffix}", ratio, "B/B", "damaged bytes", ratio)
+    return Row(f"copied_guest_{path_of(local)}{suffix}{kind}", ratio, "B/B", "damaged bytes", ratio)
 
 
 async def _count_bytes(local: Local, scene: Scene, frames: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 
 from tests.bench import client_run, processes
 from tests.bench.client_run import BenchError, ClientProcess
-from tests.fakes.weston import Weston, accepts, stop, wait_until
+from tests.fakes.weston import Weston, accepts, running_weston, stop, wait_until
 
 _ROOT: Final = Path(__file__).parents[2]
 
@@ -125,14 +126,14 @@ class Local:
     name = "local"
 
     def __init__(self, bench: Bench, daemon: Daemon) -> None:
-        self._bench = bench
+        self.bench = bench
         self._daemon = daemon
         self._stats = bench.folder / "stats.json"
 
     @property
     def environment(self) -> dict[str, str]:
         """What a command needs."""
-        return self._bench.environment
+        return self.bench.environment
 
     def command(self, *app: str | Path) -> list[str | Path]:
         """Returns the command that runs `app` through the launcher."""
@@ -142,20 +143,31 @@ class Local:
     async def start(self, arguments: Sequence[str]) -> HostProcess:
         """Starts the client below a launcher of its own."""
         self._stats.unlink(missing_ok=True)
-        return await start_process(self.command(self._bench.client, *arguments), self._bench.environment)
+        return await start_process(self.command(self.bench.client, *arguments), self.bench.environment)
 
     def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
         """The launcher, the daemon and the compositor."""
         return {
             "launcher": processes.proxies_of(_pid(process), client_run.NAME),
             "daemon": processes.tree(self._daemon.pid),
-            "compositor": [self._bench.weston.process.pid],
+            "compositor": [self.bench.weston.process.pid],
         }
 
     def stats(self) -> dict[str, object]:
         """Returns what the last launcher counted."""
         counted: dict[str, object] = json.loads(self._stats.read_text())
         return counted
+
+
+@contextmanager
+def gl_way(local: Local) -> Generator[Local]:
+    """The same way to a Weston that draws with GL, until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="bench-gl-") as name:
+        folder = Path(name)
+        with running_weston(folder, width=1920, height=1080, renderer="gl") as weston:
+            bench = local.bench._replace(weston=weston, folder=folder)
+            with running_daemon(bench.environment, folder) as daemon:
+                yield Local(bench, daemon)
 
 
 class Waypipe:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -159,9 +159,14 @@ def accepts(path: Path) -> bool:
 
 @contextmanager
 def running_weston(
-    runtime_dir: Path, *, width: int = 1024, height: int = 640, display: str = "weston-under-test"
+    runtime_dir: Path,
+    *,
+    width: int = 1024,
+    height: int = 640,
+    display: str = "weston-under-test",
+    renderer: Literal["pixman", "gl"] = "pixman",
 ) -> Generator[Weston]:
-    """Run a headless Weston with pixman until the block ends.
+    """Run a headless Weston until the block ends.
 
     Args:
         runtime_dir: an existing folder of its own; becomes XDG_RUNTIME_DIR.  Short: a socket's path
@@ -169,6 +174,8 @@ def running_weston(
         width: of the only output, px.
         height: of the only output, px.
         display: the socket's name.
+        renderer: pixman reads a buffer until the surface has another one, GL (llvmpipe here) until it
+            has uploaded it.
 
     Raises:
         TimeoutError: it did not show its background in time.
@@ -183,7 +190,7 @@ def running_weston(
                 f"--socket={display}",
                 f"--config={configuration}",
                 "--backend=headless-backend.so",
-                "--use-pixman",
+                f"--use-{renderer}",
                 "--debug",  # lets any client take screenshots
                 f"--width={width}",
                 f"--height={height}",

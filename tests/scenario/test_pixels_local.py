@@ -1,4 +1,8 @@
-"""A picture is the same with and without the proxy, pixel for pixel, over the channel without a VM."""
+"""A picture is the same with and without the proxy, pixel for pixel, over the channel without a VM.
+
+On both kinds of compositor: one that reads a buffer as long as it shows it, and one that gives it back
+once it has uploaded it, so that all buffers of a surface share a mirror.
+"""
 
 import asyncio
 import os
@@ -11,9 +15,17 @@ import pytest
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.pictures import Picture, different, photograph
 from tests.fakes.programs import PATTERNS, running_steps
-from tests.fakes.weston import Pixels, Weston
+from tests.fakes.weston import Pixels, Weston, running_weston
 
 RUN = (sys.executable, "-c", "from launcher.run import main; main()")
+
+
+@pytest.fixture(params=["pixman", "gl"])
+def weston(request: pytest.FixtureRequest, runtime_dir: Path) -> Generator[Weston]:
+    folder = runtime_dir / "weston"
+    folder.mkdir()
+    with running_weston(folder, renderer=request.param) as running:
+        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
  *
  *   bench-client [--gate] [--watch-parent] sync N
  *   bench-client ... burst N
- *   bench-client ... frames N WIDTHxHEIGHT full|WIDTHxHEIGHT paced|unpaced BUFFERS
+ *   bench-client ... frames N WIDTHxHEIGHT full|WIDTHxHEIGHT|moving:WIDTHxHEIGHT paced|unpaced BUFFERS
  *   bench-client ... hold N
  *
  * --gate: say "begin" before and "end" after what is measured, and wait for a line on stdin each
@@ -26,6 +26,7 @@ enum { WARM_SYNCS = 200, WARM_FRAMES = 12, WL_COMPOSITOR_CREATE_REGION = 1, WL_R
 struct plan {
 	int width, height;	/* of the window, px */
 	int damage_width, damage_height;
+	bool moving;		/* damage is at another place in each frame, and buffers are used in turn */
 	bool paced;		/* by frame callbacks; otherwise by free buffers alone */
 	int buffers;
 };
@@ -120,20 +121,32 @@ static uint64_t draw(const struct window *window, uint32_t *pixels, struct recta
 	return (uint64_t)area.width * (uint64_t)area.height * 4;
 }
 
+/* What frame number `frame` changes; the first ones of each buffer change all. */
+static struct rectangle area_of(const struct plan *plan, uint32_t frame)
+{
+	int free_x = plan->width - plan->damage_width, free_y = plan->height - plan->damage_height;
+	struct rectangle area = { free_x / 2, free_y / 2, plan->damage_width, plan->damage_height };
+
+	if (frame < (uint32_t)plan->buffers)
+		return (struct rectangle){ 0, 0, plan->width, plan->height };
+	if (plan->moving) {
+		area.x = (int)(frame * 97u % (uint32_t)(free_x + 1));
+		area.y = (int)(frame * 61u % (uint32_t)(free_y + 1));
+	}
+	return area;
+}
+
+/* Draws what the buffer lacks since its last frame, and shows it; the damage is this frame's alone. */
 static void show_frame(struct window *window, const struct plan *plan, struct drawn *drawn)
 {
-	struct buffer *buffer = window_free_buffer(window);
-	struct rectangle damage = { 0, 0, plan->width, plan->height };
+	struct buffer *buffer = window_free_buffer(window, plan->moving);
+	uint32_t frame = drawn->frames++;
 
-	if (buffer->drawn) {
-		damage = (struct rectangle){ (plan->width - plan->damage_width) / 2,
-					     (plan->height - plan->damage_height) / 2,
-					     plan->damage_width, plan->damage_height };
-	}
-	drawn->bytes += draw(window, buffer->pixels, damage, drawn->frames);
-	drawn->frames++;
-	buffer->drawn = true;
-	window_present(window, buffer, damage, plan->paced);
+	for (uint32_t missed = plan->moving ? buffer->next_frame : frame; missed < frame; missed++)
+		draw(window, buffer->pixels, area_of(plan, missed), missed);
+	drawn->bytes += draw(window, buffer->pixels, area_of(plan, frame), frame);
+	buffer->next_frame = frame + 1;
+	window_present(window, buffer, area_of(plan, frame), plan->paced);
 	while (window->callback)
 		window_dispatch(window);
 }
@@ -163,7 +176,7 @@ static void run_frames(struct phase *phase, unsigned count, const struct plan *p
  * something or ends. */
 static void run_hold(const struct phase *phase, unsigned count)
 {
-	const struct plan plan = { 64, 64, 64, 64, false, 1 };
+	const struct plan plan = { .width = 64, .height = 64, .damage_width = 64, .damage_height = 64, .buffers = 1 };
 	struct window *windows = calloc(count, sizeof *windows);
 	struct pollfd *polled = calloc(count + 1, sizeof *polled);
 	struct drawn drawn = { 0 };
@@ -199,11 +212,16 @@ static struct plan parse_plan(char **arguments)
 {
 	struct plan plan = { 0 };
 
+	const char *damage = arguments[1];
+
 	parse_size(arguments[0], &plan.width, &plan.height);
-	if (strcmp(arguments[1], "full")) {
-		parse_size(arguments[1], &plan.damage_width, &plan.damage_height);
+	plan.moving = !strncmp(damage, "moving:", strlen("moving:"));
+	if (plan.moving)
+		damage += strlen("moving:");
+	if (strcmp(damage, "full")) {
+		parse_size(damage, &plan.damage_width, &plan.damage_height);
 		if (plan.damage_width > plan.width || plan.damage_height > plan.height)
-			die("the damage %s is larger than the window", arguments[1]);
+			die("the damage %s is larger than the window", damage);
 	} else {
 		plan.damage_width = plan.width;
 		plan.damage_height = plan.height;

@@ -172,19 +172,24 @@ void window_create(struct window *window, int width, int height, int buffer_coun
 	create_buffers(window);
 }
 
-static struct buffer *find_free_buffer(struct window *window)
+static struct buffer *find_free_buffer(struct window *window, int first)
 {
-	for (int i = 0; i < window->buffer_count; i++)
-		if (!window->buffers[i].busy)
-			return &window->buffers[i];
+	for (int i = 0; i < window->buffer_count; i++) {
+		int index = (first + i) % window->buffer_count;
+
+		if (!window->buffers[index].busy) {
+			window->last_buffer = index;
+			return &window->buffers[index];
+		}
+	}
 	return NULL;
 }
 
-struct buffer *window_free_buffer(struct window *window)
+struct buffer *window_free_buffer(struct window *window, bool in_turn)
 {
 	struct buffer *buffer;
 
-	while (!(buffer = find_free_buffer(window)))
+	while (!(buffer = find_free_buffer(window, in_turn ? window->last_buffer + 1 : 0)))
 		window_dispatch(window);
 	return buffer;
 }

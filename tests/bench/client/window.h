@@ -10,7 +10,7 @@ struct buffer {
 	uint32_t id;
 	uint32_t *pixels;
 	bool busy;	/* the compositor may still read it: no wl_buffer.release yet */
-	bool drawn;	/* holds a whole picture */
+	uint32_t next_frame;	/* the first that it has nothing of */
 };
 
 struct window {
@@ -21,6 +21,7 @@ struct window {
 	bool configured;
 	int width, height;	/* px */
 	int buffer_count;
+	int last_buffer;	/* index of the one that was returned last */
 	struct buffer buffers[MAX_BUFFERS];
 };
 
@@ -44,8 +45,9 @@ void window_dispatch(struct window *window);
 /* One wl_display.sync and its answer. */
 void window_round_trip(struct window *window);
 
-/* Returns a buffer that the compositor does not hold; waits for a release where there is none. */
-struct buffer *window_free_buffer(struct window *window);
+/* Returns a buffer that the compositor does not hold, the first or the next in turn; waits for a
+ * release where there is none. */
+struct buffer *window_free_buffer(struct window *window, bool in_turn);
 
 /* Attaches, damages, commits and sends; asks for a frame callback where `frame` is set. */
 void window_present(struct window *window, struct buffer *buffer, struct rectangle damage, bool frame);
