@@ -10,7 +10,7 @@ from crossdomain.wire import policy
 from crossdomain.wire.engine import Direction, messages_of
 from crossdomain.wire.policy import Carriage, Policy, Rule, Treatment
 from crossdomain.wire.tables import ArgumentKind, Message, Tables
-from protocols.generate import installed_interfaces
+from protocols.generate import installed_interfaces, own_interfaces
 
 NEVER_CREATED = {"wl_display"}
 """Interfaces that nobody creates, and that are no globals either."""
@@ -65,6 +65,18 @@ def created_interfaces() -> tuple[set[str], set[str]]:
 def test_every_global_that_pywayland_knows_is_mentioned() -> None:
     known, created = created_interfaces()
     assert known - created - NEVER_CREATED - set(policy.load().rules) == set()
+
+
+def test_every_global_of_our_own_definitions_is_mentioned(tables: Tables) -> None:
+    own = [interface.name for interface in own_interfaces()]
+    created = {
+        argument.interface
+        for name in own
+        for message in (*tables.interface(name).requests, *tables.interface(name).events)
+        for argument in message.arguments
+        if argument.kind is ArgumentKind.NEW_ID
+    }
+    assert set(own) - created - set(policy.load().rules) == set()
 
 
 def test_a_global_that_passes_reaches_no_message_with_an_fd(tables: Tables) -> None:
