@@ -17,6 +17,8 @@ of them have left it:
   with `hang_up` when its reader is gone: the host then closes its end.
 - WRITE_PIPE (the guest writes): the host sends READ with `credit` bytes that went into the pipe,
   or once with `hang_up` when the reader is gone: the guest then closes its end.
+
+The host's clocks (`Feature.CLOCK`): GET_CLOCK, whose layout is in `abi.clock`.
 """
 
 from enum import IntEnum, IntFlag
@@ -49,6 +51,8 @@ class Command(IntEnum):
     READ_CREATE_EVENT = 11
     IMPORT_VIRTIOFS_HANDLE = 12
     ASSIGN_SOCKET_UUID = 13
+    GET_CLOCK = 0xF0
+    """EXTENSION (`Feature.CLOCK`): far from the numbers that others may give next."""
 
 
 class ChannelType(IntEnum):
@@ -119,6 +123,8 @@ class Feature(IntFlag):
     """Pipes have flow control for a guest that asks for it; see the module's docstring."""
     POLICY = 4
     """The host decides which globals this guest may see: the guest shows all that it can carry."""
+    CLOCK = 8
+    """GET_CLOCK tells the host's time."""
 
 
 EXTENSION: Final = Struct("<IIII")

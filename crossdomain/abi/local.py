@@ -53,7 +53,7 @@ class ToLauncher(IntEnum):
     ERROR = 0x84
     """resource_id or 0, payload: what was wrong, UTF-8.  A broken client's hang-up follows as an EVENT."""
     QUERY = 0x85
-    """Payload: the 64 bytes that answer GET_IMAGE_REQUIREMENTS."""
+    """Payload: what the query ring would hold, the answer to GET_IMAGE_REQUIREMENTS or GET_CLOCK."""
 
 
 class Packet(NamedTuple):

@@ -9,5 +9,5 @@ def capset() -> bytes:
     `supports_dmabuf` would promise that image requirements give dmabufs, and sommelier then insists
     on a compositor with zwp_linux_dmabuf_v1.
     """
-    features = Feature.MAX_SEND | Feature.PIPE_CREDIT | Feature.POLICY
+    features = Feature.MAX_SEND | Feature.PIPE_CREDIT | Feature.POLICY | Feature.CLOCK
     return encode_capset(1 << ChannelType.WAYLAND, features=features)

@@ -14,9 +14,11 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from crossdomain.abi.clock import encode_clock, parse_get_clock
 from crossdomain.abi.cross_domain import (
     CHANNEL_RING,
     GET_IMAGE_REQUIREMENTS,
@@ -102,6 +104,7 @@ class Context:
             Command.POLL: self._handle_poll,
             Command.SEND: self._handle_send,
             Command.WRITE: self._handle_write,
+            Command.GET_CLOCK: self._handle_get_clock,
         }
 
     @property
@@ -210,6 +213,12 @@ class Context:
         width, height, drm_format, _flags = GET_IMAGE_REQUIREMENTS.unpack(command)
         requirements = self._blobs.require_image(width, height, drm_format)
         self._sink.answer(encode_image_requirements(requirements))
+
+    def _handle_get_clock(self, command: memoryview) -> None:
+        clock_id = parse_get_clock(command)
+        if self._sink is None:
+            raise GuestFault("GET_CLOCK before INIT")
+        self._sink.answer(encode_clock(clock_id, time.clock_gettime_ns(clock_id)))
 
     def _handle_poll(self, command: memoryview) -> None:
         """What counts is the fence, which comes through `create_fence`."""

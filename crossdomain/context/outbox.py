@@ -50,7 +50,7 @@ class EventSink(Protocol):
         ...
 
     def answer(self, data: bytes, /) -> None:
-        """Delivers the answer to GET_IMAGE_REQUIREMENTS.
+        """Delivers the answer to GET_IMAGE_REQUIREMENTS or GET_CLOCK.
 
         Raises:
             GuestFault: the guest took its ring away.

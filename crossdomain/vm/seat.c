@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <libweston/libweston.h>
 
@@ -62,11 +63,12 @@ static void fail(const char *why)
     snprintf(answer, sizeof answer, "error: %s", why);
 }
 
+/* As libinput does; weston_compositor_get_time() is the time of day. */
 static struct timespec now(void)
 {
     struct timespec time;
 
-    weston_compositor_get_time(&time);
+    clock_gettime(CLOCK_MONOTONIC, &time);
     return time;
 }
 

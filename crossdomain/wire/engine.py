@@ -97,6 +97,10 @@ class Walker(Protocol):
         """Walks the whole messages in `data` and updates the object map."""
         ...
 
+    def watch(self, interface: str, direction: Direction, name: str) -> None:
+        """Records one more kind of message from now on; raises LocalError where there is none such."""
+        ...
+
     def own(self, object_id: int, deletes: int = 1) -> None:
         """Tells that the proxy itself sent a request that created `object_id`.
 

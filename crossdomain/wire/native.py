@@ -55,8 +55,7 @@ class NativeWalker:
         self._walker = ffi.gc(pointer, lib.xd_walker_free)
         self._records = ffi.new("xd_record[]", MAX_RECORDS)
         self._walk = ffi.new("xd_walk *")
-        for interface, direction, opcode in resolve_interest(tables, interest):
-            lib.xd_walker_interest(self._walker, interface, direction, opcode)
+        self._add_interest(interest)
 
     def walk(self, direction: Direction, data: Data) -> Walk:
         walk = self._walk
@@ -67,6 +66,9 @@ class NativeWalker:
             found = ffi.buffer(self._records)[: walk.records * _RECORD.size]
             records = list(map(Record._make, _RECORD.iter_unpack(found)))
         return Walk(walk.consumed, records, self._fault(direction) if walk.fault else None)
+
+    def watch(self, interface: str, direction: Direction, name: str) -> None:
+        self._add_interest(((interface, direction, name),))
 
     def own(self, object_id: int, deletes: int = 1) -> None:
         numbers = 0 <= object_id <= _MAX_ID and 0 < deletes <= _MAX_ID
@@ -90,6 +92,10 @@ class NativeWalker:
     def version_of(self, object_id: int) -> int | None:
         found = lib.xd_walker_lookup(self._walker, object_id)
         return None if found < 0 else found & 0xFFFF
+
+    def _add_interest(self, interest: Interest) -> None:
+        for interface, direction, opcode in resolve_interest(self._tables, interest):
+            lib.xd_walker_interest(self._walker, interface, direction, opcode)
 
     def _fault(self, direction: Direction) -> WireFault:
         walk = self._walk

@@ -109,6 +109,12 @@ class Policy:
                 raise LocalError(f"the group {name!r} can't be allowed: {group.reason}")
         return Policy(self.rules, self.descriptors, self.groups, (self.allowed | allow) - deny)
 
+    def without(self, interfaces: Iterable[str]) -> "Policy":
+        """Returns the same policy, with some globals hidden."""
+        hidden = set(interfaces)
+        rules = {name: rule for name, rule in self.rules.items() if name not in hidden}
+        return Policy(rules, self.descriptors, self.groups, self.allowed)
+
     def visible_version(self, interface: str, offered: int) -> int:
         """Returns the version that a guest may see of a global that is offered; 0 if none."""
         rule = self.rules.get(interface)

@@ -103,6 +103,9 @@ class PythonWalker:
             offset += size
         return Walk(offset, records, None)
 
+    def watch(self, interface: str, direction: Direction, name: str) -> None:
+        self._interest |= resolve_interest(self._tables, ((interface, direction, name),))
+
     def own(self, object_id: int, deletes: int = 1) -> None:
         if not DISPLAY_ID < object_id <= self._next_client_id or object_id >= MAX_OBJECTS or deletes < 1:
             raise LocalError(f"{object_id} can't be an object of the proxy's own")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from mmap import mmap
 from typing import Protocol, TypeAlias
 
+from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Identifier, ReadWrite, SendReceive
 
 Event: TypeAlias = SendReceive | ReadWrite
@@ -61,6 +62,11 @@ class Channel(Protocol):
         ...
 
     @property
+    def has_clock(self) -> bool:
+        """Whether the host tells its time (`cross_domain.Feature.CLOCK`)."""
+        ...
+
+    @property
     def has_events(self) -> bool:
         """Whether `receive` has what `fileno` does not tell of: it came while an answer was awaited."""
         ...
@@ -99,6 +105,13 @@ class Channel(Protocol):
         """Returns the contents of a VIRTGPU_BLOB that a RECEIVE brought: good once.
 
         Waits for the host's answer.
+        """
+        ...
+
+    def read_clock(self, clock_id: ClockId) -> int:
+        """Returns a clock of the host's in ns, read at some moment between call and return.
+
+        Only where `has_clock`.  Waits for the host's answer.
         """
         ...
 

@@ -13,7 +13,8 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
-from crossdomain.abi import cross_domain, local
+from crossdomain.abi import clock, cross_domain, local
+from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Feature, Identifier, IdentifierType, SendReceive
 from crossdomain.errors import EnvironmentFault, HostFault
 from launcher import log
@@ -71,6 +72,7 @@ class LocalChannel:
         self.max_send = capset.max_send
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
         self.has_policy = bool(capset.features & Feature.POLICY)
+        self.has_clock = bool(capset.features & Feature.CLOCK)
 
     @property
     def has_events(self) -> bool:
@@ -119,6 +121,9 @@ class LocalChannel:
             buffer.close()
             self.destroy_resource(resource_id)
 
+    def read_clock(self, clock_id: ClockId) -> int:
+        return clock.parse_clock(self._ask(clock.encode_get_clock(clock_id)), clock_id)
+
     def destroy_resource(self, resource_id: int) -> None:
         """Lets the daemon forget a resource; a full channel does it later, a closed one needs not."""
         if self._socket.fileno() < 0:
@@ -150,12 +155,16 @@ class LocalChannel:
     def _require_image(self, size: int) -> tuple[int, int]:
         """Returns a reusable blob id for `size` bytes, and the bytes that such a blob has."""
         command = cross_domain.encode_get_image_requirements(*linear_image(size))
-        self._send_waiting(local.encode_packet(local.ToDaemon.SUBMIT, command))
-        packet, _fd = self._await(local.ToLauncher.QUERY)
-        requirements = cross_domain.parse_image_requirements(packet.payload)
+        requirements = cross_domain.parse_image_requirements(self._ask(command))
         if requirements.size < size:
             raise HostFault(f"memory of {requirements.size} bytes offered where {size} were asked for")
         return requirements.blob_id, requirements.size
+
+    def _ask(self, command: bytes) -> memoryview:
+        """Returns the answer to a command that has one."""
+        self._send_waiting(local.encode_packet(local.ToDaemon.SUBMIT, command))
+        packet, _fd = self._await(local.ToLauncher.QUERY)
+        return packet.payload
 
     def _create_host_blob(self, blob_id: int, size: int) -> tuple[int, mmap.mmap]:
         resource_id = self._next_resource

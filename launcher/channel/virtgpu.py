@@ -12,7 +12,8 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from crossdomain.abi import cross_domain, virtgpu_drm
+from crossdomain.abi import clock, cross_domain, virtgpu_drm
+from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Capset, Feature, Identifier, IdentifierType, SendReceive
 from crossdomain.errors import HostFault
 from launcher.channel import Event, drm
@@ -21,6 +22,8 @@ from launcher.channel.memory import PAGE_SIZE, linear_image, quantise, round_to_
 _RING_COUNT: Final = 2
 _CHANNEL_RING_SIZE: Final = 32768
 """Bytes.  Only our own host is known to handle a ring of more than one page, which may be scattered."""
+_ANSWER_SIZE: Final = cross_domain.IMAGE_REQUIREMENTS.size
+"""Bytes of the longest answer in the query ring."""
 _EVENTS: Final = virtgpu_drm.DRM_EVENT.size * 8
 
 
@@ -88,6 +91,7 @@ class VirtgpuChannel:
         self.max_send = capset.max_send
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
         self.has_policy = bool(capset.features & Feature.POLICY)
+        self.has_clock = bool(capset.features & Feature.CLOCK)
         self._images: dict[int, tuple[int, int]] = {}
         self._blobs: list[_Blob] = []
         self._fd = drm.open_node(node)
@@ -151,6 +155,9 @@ class VirtgpuChannel:
         finally:
             blob.close()
 
+    def read_clock(self, clock_id: ClockId) -> int:
+        return clock.parse_clock(self._ask(clock.encode_get_clock(clock_id)), clock_id)
+
     def close(self) -> None:
         if self._fd < 0:
             return
@@ -178,20 +185,22 @@ class VirtgpuChannel:
 
     def _require_image(self, size: int) -> tuple[int, int]:
         """Returns a reusable blob id for `size` bytes, and the bytes that such a blob has."""
-        answer = self._query_ring.buffer
-        answer[: cross_domain.IMAGE_REQUIREMENTS.size] = bytes(cross_domain.IMAGE_REQUIREMENTS.size)
         command = cross_domain.encode_get_image_requirements(*linear_image(size))
+        requirements = cross_domain.parse_image_requirements(self._ask(command))
+        if requirements.size < size:
+            raise HostFault(f"memory of {requirements.size} bytes offered where {size} were asked for")
+        return requirements.blob_id, requirements.size
+
+    def _ask(self, command: bytes) -> bytes:
+        """Returns what the host wrote into the query ring, zeroes where it refused the command."""
+        answer = self._query_ring.buffer
+        answer[:_ANSWER_SIZE] = bytes(_ANSWER_SIZE)
         drm.execute(self._fd, command, ring_idx=cross_domain.QUERY_RING, handle=self._query_ring.handle)
         try:
             drm.wait(self._fd, self._query_ring.handle)
         except OSError as error:
-            raise HostFault(f"the host did not answer for image requirements: {error.strerror}") from None
-        requirements = cross_domain.parse_image_requirements(
-            bytes(answer[: cross_domain.IMAGE_REQUIREMENTS.size])
-        )
-        if requirements.size < size:
-            raise HostFault(f"memory of {requirements.size} bytes offered where {size} were asked for")
-        return requirements.blob_id, requirements.size
+            raise HostFault(f"the host did not answer: {error.strerror}") from None
+        return bytes(answer[:_ANSWER_SIZE])
 
     def _poll(self) -> None:
         drm.execute(self._fd, cross_domain.encode_poll(), ring_idx=cross_domain.CHANNEL_RING)

@@ -23,7 +23,7 @@ from launcher.channel import Channel
 from launcher.loop import GONE, READABLE, WRITABLE, Loop
 from launcher.relay import encode
 from launcher.relay.client_socket import RECEIVE_SIZE, ClientSocket
-from launcher.relay.messages import DROP_EVENT, EVENT, REQUEST, EventHandler, RequestHandler
+from launcher.relay.messages import DROP_EVENT, EVENT, REQUEST, EventHandler, RequestHandler, Route
 from launcher.relay.outgoing import Outgoing
 from launcher.relay.parts import Parts
 from launcher.relay.pipes import Pipes
@@ -114,6 +114,12 @@ class Connection:
         if self._spare_id is None or self._walker.interface_of(self._spare_id) is not None:
             self._spare_id = self._walker.next_id()
         return self._spare_id
+
+    def watch_events(self, routes: dict[Route, EventHandler]) -> None:
+        """See `messages.Host`."""
+        self.parts.add_event_handlers(routes)
+        for interface, name in routes:
+            self._walker.watch(interface, EVENT, name)
 
     def delete_id(self, object_id: int) -> None:
         """See `messages.Host`."""

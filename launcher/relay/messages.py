@@ -72,6 +72,10 @@ class Host(Protocol):
         """
         ...
 
+    def watch_events(self, routes: dict[Route, EventHandler]) -> None:
+        """Lets events be handled from now on that passed by until now."""
+        ...
+
     def delete_id(self, object_id: int) -> None:
         """Tells the client that an id, which the compositor knows nothing of, is free again."""
         ...

@@ -9,6 +9,8 @@ from crossdomain.wire import Direction, Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher.channel import Channel
 from launcher.relay.descriptors import Descriptors
+from launcher.relay.host_clock import HostClocks
+from launcher.relay.input_times import InputTimes
 from launcher.relay.messages import (
     EVENT,
     REQUEST,
@@ -24,6 +26,7 @@ from launcher.relay.pipes import Pipes
 from launcher.relay.registry import Registry
 from launcher.relay.shm import Shm
 from launcher.relay.surfaces import Surfaces
+from launcher.relay.times import TIMED_GLOBALS, Times
 from launcher.services import Services
 from launcher.stats import ClientStats
 
@@ -43,11 +46,18 @@ class Parts:
         policy = services.policy
         if channel.has_policy:
             policy = policy.with_groups(policy.grantable)
+        times: tuple[Part, ...] = ()
+        if channel.has_clock:
+            clocks = HostClocks(channel)
+            times = (Times(clocks), InputTimes(host, clocks))
+        else:
+            policy = policy.without(TIMED_GLOBALS)
         parts: tuple[Part, ...] = (
             Registry(policy),
             Descriptors(services.tables, services.policy, channel, pipes),
             self._shm,
             self._surfaces,
+            *times,
         )
         self.request_handlers: dict[int, RequestHandler] = {}
         self.event_handlers: dict[int, EventHandler] = {}
@@ -55,13 +65,17 @@ class Parts:
         for part in parts:
             for route, handle_request in part.request_routes().items():
                 self.request_handlers[self._key(route, REQUEST)] = handle_request
-            for route, handle_event in part.event_routes().items():
-                self.event_handlers[self._key(route, EVENT)] = handle_event
+            self.add_event_handlers(part.event_routes())
 
     @property
     def shows_anything(self) -> bool:
         """Whether the compositor shows a buffer of this client."""
         return self._surfaces.shows_anything
+
+    def add_event_handlers(self, routes: dict[Route, EventHandler]) -> None:
+        """Adds handlers of events that had none."""
+        for route, handle_event in routes.items():
+            self.event_handlers[self._key(route, EVENT)] = handle_event
 
     def refuse_request(self, record: Record, _data: memoryview, fds: list[int]) -> ToHost | None:
         """Handles a request that nobody else does: it has fds, for which there is no way."""

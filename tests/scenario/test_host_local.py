@@ -3,7 +3,9 @@
 import os
 import shutil
 import socket
+import struct
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from crossdomain.abi import local
+from crossdomain.abi.clock import ClockId, encode_get_clock, parse_clock
 from crossdomain.abi.cross_domain import (
     RING_NONE,
+    Command,
     Feature,
     Identifier,
     IdentifierType,
@@ -102,7 +106,18 @@ class TestWords:
         with LocalClient(stage.path) as client:
             capset = client.greet("foot")
         assert capset.supported_channels == 1 << 1
-        assert capset.features == Feature.MAX_SEND | Feature.PIPE_CREDIT
+        assert capset.features == Feature.MAX_SEND | Feature.PIPE_CREDIT | Feature.POLICY | Feature.CLOCK
+
+    def test_the_hosts_time_is_told(self, client: LocalClient) -> None:
+        before = time.monotonic_ns()
+        client.submit(encode_get_clock(ClockId.MONOTONIC))
+        told = parse_clock(client.expect(ToLauncher.QUERY).payload, ClockId.MONOTONIC)
+        assert before <= told <= time.monotonic_ns()
+
+    def test_a_clock_that_is_not_told_costs_nothing(self, client: LocalClient, stage: Stage) -> None:
+        client.submit(struct.pack("<BBHIII", Command.GET_CLOCK, 0, 16, 0, 2, 0))
+        assert "clock 2 is not told" in client.error()
+        assert stage.daemon.status()["local"][0]["alive"]
 
     def test_requests_and_events_pass(self, stage: Stage) -> None:
         client, host = stage.connect()

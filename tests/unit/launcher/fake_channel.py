@@ -4,9 +4,11 @@ import contextlib
 import mmap
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import (
     MAX_SEND,
     Buffer,
@@ -61,11 +63,20 @@ class FakeChannel:
     """Records what is sent; the test says what is received, and whether there is room."""
 
     def __init__(
-        self, *, max_send: int = MAX_SEND, has_pipe_credit: bool = True, has_policy: bool = True
+        self,
+        *,
+        max_send: int = MAX_SEND,
+        has_pipe_credit: bool = True,
+        has_policy: bool = True,
+        has_clock: bool = True,
     ) -> None:
         self.max_send = max_send
         self.has_policy = has_policy
         self.has_pipe_credit = has_pipe_credit
+        self.has_clock = has_clock
+        self.clock_ahead = 0
+        """Nanoseconds that the host's clocks are ahead of ours."""
+        self.clocks_read: list[ClockId] = []
         self.sends: list[tuple[bytes, tuple[Identifier, ...]]] = []
         self.writes: list[ReadWrite] = []
         self.memories: list[FakeMemory] = []
@@ -159,6 +170,11 @@ class FakeChannel:
     def read_blob(self, identifier: Identifier) -> bytes:
         """See `Channel`."""
         return self.blobs.pop(identifier.identifier)
+
+    def read_clock(self, clock_id: ClockId) -> int:
+        """See `Channel`."""
+        self.clocks_read.append(clock_id)
+        return time.clock_gettime_ns(clock_id) + self.clock_ahead
 
     def close(self) -> None:
         """See `Channel`."""

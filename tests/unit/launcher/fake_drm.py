@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from crossdomain.abi import cross_domain, virtgpu_drm
+from crossdomain.abi import clock, cross_domain, virtgpu_drm
 from crossdomain.abi.cross_domain import Command, ImageRequirements
 from launcher.channel import drm
 
@@ -39,6 +39,8 @@ class FakeDriver:
         self.capset = cross_domain.encode_capset(1 << 1, features=cross_domain.Feature.MAX_SEND)
         self.open_error: int | None = None
         self.refuses_memory = False
+        self.time: int | None = None
+        """What the host's clocks say in ns; None where it refuses to tell."""
         self.executions: list[Execution] = []
         self.blobs: dict[int, mmap.mmap] = {}
         self.closed: list[int] = []
@@ -149,6 +151,9 @@ class FakeDriver:
             answer = cross_domain.encode_image_requirements(
                 ImageRequirements((width, 0, 0, 0), none, 0, width * height, 7)
             )
+            self.ring(1)[: len(answer)] = answer
+        if commands[0] == Command.GET_CLOCK and self.time is not None:
+            answer = clock.encode_clock(clock.parse_get_clock(memoryview(commands)), self.time)
             self.ring(1)[: len(answer)] = answer
 
     def wait(self, _fd: int, handle: int) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Generator
 
 import pytest
 
-from crossdomain.abi import cross_domain
-from crossdomain.abi.cross_domain import Command, Identifier, IdentifierType
+from crossdomain.abi import clock, cross_domain
+from crossdomain.abi.clock import ClockId
+from crossdomain.abi.cross_domain import Command, Feature, Identifier, IdentifierType
 from crossdomain.errors import HostFault
 from launcher.channel.virtgpu import VirtgpuChannel
 from tests.unit.launcher.fake_drm import NODE, FakeDriver
@@ -13,7 +14,7 @@ from tests.unit.launcher.fake_drm import NODE, FakeDriver
 FOREIGN = cross_domain.parse_capset(cross_domain.encode_capset(2, features=0)[:16])
 OURS = cross_domain.parse_capset(
     cross_domain.encode_capset(
-        2, features=cross_domain.Feature.MAX_SEND | cross_domain.Feature.PIPE_CREDIT, max_send=50_000
+        2, features=Feature.MAX_SEND | Feature.PIPE_CREDIT | Feature.CLOCK, max_send=50_000
     )
 )
 
@@ -44,6 +45,7 @@ def test_a_channel_begins_as_every_host_expects_it(driver: FakeDriver) -> None:
     assert {len(blob) for blob in driver.blobs.values()} == {4096}
     assert channel.max_send == 3744
     assert not channel.has_pipe_credit
+    assert not channel.has_clock
     channel.close()
 
 
@@ -53,6 +55,7 @@ def test_our_own_host_gets_a_larger_ring_and_is_asked_for_credit(driver: FakeDri
     assert len(driver.ring(2)) > 4096
     assert channel.max_send == 50_000
     assert channel.has_pipe_credit
+    assert channel.has_clock
     channel.close()
 
 
@@ -110,6 +113,21 @@ def test_a_host_that_refuses_memory_is_at_fault(driver: FakeDriver, channel: Vir
     with pytest.raises(HostFault, match="refused"):
         channel.create_memory(4096)
     assert driver.closed == [3]
+
+
+def test_the_hosts_time_is_asked_for_on_the_query_ring(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    driver.time = 1 << 60
+    assert channel.read_clock(ClockId.TAI) == 1 << 60
+    (execution,) = driver.executions
+    assert execution == (clock.encode_get_clock(ClockId.TAI), cross_domain.QUERY_RING, 1)
+
+
+def test_an_answer_to_an_earlier_question_is_none(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    driver.time = 7
+    channel.read_clock(ClockId.MONOTONIC)
+    driver.time = None
+    with pytest.raises(HostFault, match="did not tell"):
+        channel.read_clock(ClockId.MONOTONIC)
 
 
 def test_a_blob_is_read_and_dropped(driver: FakeDriver, channel: VirtgpuChannel) -> None:

@@ -97,6 +97,16 @@ def test_records_tell_where_the_message_is(strict: Connection) -> None:
     assert walk.records == [(len(create), 8, FIRST_FREE, index, 6, 0, 0)]
 
 
+def test_an_interest_may_come_later(strict: Connection) -> None:
+    bell = event("wl_seat", "capabilities", SEAT, 3)
+    assert strict.events(bell).records == []
+    strict.walker.watch("wl_seat", EVENT, "capabilities")
+    (record,) = strict.events(bell).records
+    assert (record.object_id, record.opcode) == (SEAT, 0)
+    with pytest.raises(LocalError, match="no such message"):
+        strict.walker.watch("wl_seat", REQUEST, "capabilities")
+
+
 def test_messages_with_fds_are_recorded_unasked(strict: Connection) -> None:
     walk = strict.requests(request("wl_shm", "create_pool", SHM, FIRST_FREE, None, 4096))
     assert [record.fds for record in walk.records] == [1]
