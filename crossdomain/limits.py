@@ -124,5 +124,9 @@ MAX_UNREAD_EVENTS: Final = 1 << 20
 MAX_IDLE_MIRRORS: Final = 64 << 20
 """Bytes of mirrors kept for the next buffers of their size: eight windows of 1920 x 1080."""
 
-MAX_CARRIED_FILE: Final = 16 << 20
-"""Bytes of a file of the compositor's that the client gets a copy of: keymaps have some 60 KiB."""
+MAX_CARRIED_FILE: Final = 32 << 20
+"""Bytes of a file that the other side gets a copy of: keymaps have some 60 KiB, and an ICC profile may have
+as many (wp_image_description_creator_icc_v1)."""
+
+MAX_FILES_ON_THE_WAY: Final = 64
+"""Copies of files that the compositor has not taken yet: a night light's fade sends some dozen a second."""

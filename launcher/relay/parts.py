@@ -9,6 +9,7 @@ from crossdomain.wire import Direction, Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher.channel import Channel
 from launcher.relay.descriptors import Descriptors
+from launcher.relay.files import Files
 from launcher.relay.host_clock import HostClocks
 from launcher.relay.input_times import InputTimes
 from launcher.relay.messages import (
@@ -52,9 +53,11 @@ class Parts:
             times = (Times(clocks), InputTimes(host, clocks))
         else:
             policy = policy.without(TIMED_GLOBALS)
+        self._files = Files(host, channel)
         parts: tuple[Part, ...] = (
             Registry(policy),
             Descriptors(services.tables, services.policy, channel, pipes),
+            self._files,
             self._shm,
             self._surfaces,
             *times,
@@ -97,6 +100,7 @@ class Parts:
     def close(self) -> None:
         """Gives up what the parts hold."""
         self._shm.close()
+        self._files.close()
 
     def _key(self, route: Route, direction: Direction) -> int:
         interface, message_name = route

@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 
-from crossdomain.wire.tables import Argument, ArgumentKind, Interface, Message
 from tests.fakes.client import FakeClient, integer
 from tests.fakes.painting import XRGB8888, layout_for
 from tests.fakes.weston import Pixels
@@ -14,48 +13,6 @@ from tests.fakes.windows import Buffer, Pool
 _FRAMEBUFFER: Final = 1
 """weston_capture_v1.source: what is shown, without borders."""
 
-_SOURCE: Final = Interface(
-    "weston_capture_source_v1",
-    1,
-    requests=(
-        Message("destroy", 0, 1, True, ()),
-        Message("capture", 1, 1, False, (Argument(ArgumentKind.OBJECT, "wl_buffer", False),)),
-    ),
-    events=(
-        Message("format", 0, 1, False, (Argument(ArgumentKind.UINT, None, False),)),
-        Message(
-            "size",
-            1,
-            1,
-            False,
-            (Argument(ArgumentKind.INT, None, False), Argument(ArgumentKind.INT, None, False)),
-        ),
-        Message("complete", 2, 1, False, ()),
-        Message("retry", 3, 1, False, ()),
-        Message("failed", 4, 1, False, (Argument(ArgumentKind.STRING, None, True),)),
-    ),
-)
-
-_CAPTURE: Final = Interface(
-    "weston_capture_v1",
-    1,
-    requests=(
-        Message("destroy", 0, 1, True, ()),
-        Message(
-            "create",
-            1,
-            1,
-            False,
-            (
-                Argument(ArgumentKind.OBJECT, "wl_output", False),
-                Argument(ArgumentKind.UINT, None, False),
-                Argument(ArgumentKind.NEW_ID, _SOURCE.name, False),
-            ),
-        ),
-    ),
-    events=(),
-)
-
 
 def capture(display: Path, *, seconds: float = 20.0) -> Pixels:
     """What the only output of the Weston 14 at the socket `display` shows.
@@ -63,8 +20,8 @@ def capture(display: Path, *, seconds: float = 20.0) -> Pixels:
     Raises:
         AssertionError: it was changing its size just then.
     """
-    with FakeClient(str(display), private=(_CAPTURE, _SOURCE)) as client:
-        manager = client.bind(_CAPTURE.name, 1)
+    with FakeClient(str(display)) as client:
+        manager = client.bind("weston_capture_v1")
         source = manager.create("create", client.bind("wl_output"), _FRAMEBUFFER)
         client.round_trip(seconds=seconds)
         width, height = (integer(value) for value in source.received("size")[-1])

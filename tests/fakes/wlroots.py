@@ -9,72 +9,8 @@ import numpy as np
 
 from crossdomain.vm.seat import BUTTON_LEFT, KEY_LEFT_SHIFT, keystrokes
 from tests.fakes.client import FakeClient, Proxy, integer
-from tests.fakes.signatures import interface
 from tests.fakes.weston import Pixels
 from tests.fakes.windows import Buffer, Layout, Pool
-
-_VIRTUAL_INPUT: Final = (
-    interface(
-        "zwp_virtual_keyboard_manager_v1",
-        1,
-        requests="create_virtual_keyboard o:wl_seat n:zwp_virtual_keyboard_v1",
-    ),
-    interface(
-        "zwp_virtual_keyboard_v1",
-        1,
-        requests="""
-            keymap u h u
-            key u u u
-            modifiers u u u u
-            destroy
-        """,
-    ),
-    interface(
-        "zwlr_virtual_pointer_manager_v1",
-        2,
-        requests="""
-            create_virtual_pointer ?o:wl_seat n:zwlr_virtual_pointer_v1
-            destroy
-        """,
-    ),
-    interface(
-        "zwlr_virtual_pointer_v1",
-        2,
-        requests="""
-            motion u f f
-            motion_absolute u u u u u
-            button u u u
-            axis u u f
-            frame
-            axis_source u
-            axis_stop u u
-            axis_discrete u u f i
-            destroy
-        """,
-    ),
-)
-
-_SCREENCOPY: Final = (
-    interface(
-        "zwlr_screencopy_manager_v1",
-        1,
-        requests="capture_output n:zwlr_screencopy_frame_v1 i o:wl_output",
-    ),
-    interface(
-        "zwlr_screencopy_frame_v1",
-        1,
-        requests="""
-            copy o:wl_buffer
-            destroy
-        """,
-        events="""
-            buffer u u u u
-            flags u
-            ready u u u
-            failed
-        """,
-    ),
-)
 
 _KEYMAP: Final = b"""\
 xkb_keymap {
@@ -103,7 +39,7 @@ class VirtualSeat:
 
     def __init__(self, socket_path: Path, width: int, height: int) -> None:
         self._extent = (width, height)
-        self._client = FakeClient(str(socket_path), private=_VIRTUAL_INPUT)
+        self._client = FakeClient(str(socket_path))
         seat = self._client.bind("wl_seat")
         keyboards = self._client.bind("zwp_virtual_keyboard_manager_v1")
         pointers = self._client.bind("zwlr_virtual_pointer_manager_v1")
@@ -188,7 +124,7 @@ def screencopy(socket_path: Path, output: str | None = None, *, seconds: float =
         output: its name; the first where None.
         seconds: how long the compositor may take.
     """
-    with FakeClient(str(socket_path), private=_SCREENCOPY) as client:
+    with FakeClient(str(socket_path)) as client:
         manager = client.bind("zwlr_screencopy_manager_v1")
         frame = manager.create("capture_output", 0, _output(client, output))
         client.wait(lambda: bool(frame.received("buffer")), what="the screenshot's size", seconds=seconds)

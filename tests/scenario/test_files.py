@@ -1,0 +1,110 @@
+"""Files that one side has and the other reads, through launcher and daemon: ICC profiles, gamma ramps."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.fakes.client import FakeClient, integer
+from tests.fakes.compositor import FakeCompositor, Resource
+from tests.fakes.daemon import running_daemon
+from tests.fakes.launcher import running_launcher
+from tests.scenario.test_relay_clients import served
+
+PROFILE: Final = os.urandom(1 << 20)
+"""As large as a display's profile with tables becomes."""
+RAMPS: Final = os.urandom(6 * 1024)
+
+
+class Pair(NamedTuple):
+    """A client in the guest, and its compositor."""
+
+    client: FakeClient
+    compositor: FakeCompositor
+
+    def round_trip(self) -> None:
+        """Return when the compositor has handled everything."""
+        with served(self.compositor):
+            self.client.round_trip()
+
+    def only(self, interface: str) -> Resource:
+        """The compositor's side of the client's one object of an interface."""
+        (found,) = self.compositor.peers[-1].objects_of(interface)
+        return found
+
+    def requested(self, name: str) -> tuple[object, ...]:
+        """The arguments of the one request of that name."""
+        (found,) = self.compositor.peers[-1].named(name)
+        return found.arguments
+
+
+@contextmanager
+def pair(folder: Path, *globals_: str) -> Generator[Pair]:
+    """A client whose compositor offers these globals in version 1."""
+    with (
+        FakeCompositor(folder / "host", dict.fromkeys(globals_, 1)) as compositor,
+        running_daemon(folder, compositor.path, "--allow=output-management") as daemon,
+        running_launcher(folder, daemon.local_socket) as launcher,
+    ):
+        with served(compositor):
+            client = FakeClient(launcher.socket)
+        with client:
+            yield Pair(client, compositor)
+
+
+def file_of(contents: bytes) -> int:
+    """A file with these contents."""
+    fd = os.memfd_create("file")
+    os.write(fd, contents)
+    return fd
+
+
+def contents_of(fd: int, size: int, offset: int = 0) -> bytes:
+    """What a file has there; it is closed."""
+    contents = os.pread(fd, size, offset)
+    os.close(fd)
+    return contents
+
+
+def test_the_profile_of_a_client_reaches_the_compositor(runtime_dir: Path) -> None:
+    with pair(runtime_dir, "wp_color_manager_v1") as both:
+        creator = both.client.bind("wp_color_manager_v1").create("create_icc_creator")
+        fd = file_of(b"an image with a profile" + PROFILE)
+        creator.send("set_icc_file", fd, 23, len(PROFILE))
+        os.close(fd)
+        both.round_trip()
+        received, offset, length = both.requested("set_icc_file")
+        assert isinstance(received, int)
+        assert isinstance(offset, int)
+        assert length == len(PROFILE)
+        assert contents_of(received, len(PROFILE), offset) == PROFILE
+
+
+def test_the_profile_of_an_output_reaches_the_client(runtime_dir: Path) -> None:
+    with pair(runtime_dir, "wp_color_manager_v1", "wl_output") as both:
+        output = both.client.bind("wp_color_manager_v1").create("get_output", both.client.bind("wl_output"))
+        information = output.create("get_image_description").create("get_information")
+        both.round_trip()
+        fd = file_of(PROFILE)
+        both.only("wp_image_description_info_v1").send("icc_file", fd, len(PROFILE))
+        os.close(fd)
+        both.client.wait(lambda: bool(information.received("icc_file")), what="the profile")
+        (received, size) = (integer(value) for value in information.received("icc_file")[0])
+        assert contents_of(received, size) == PROFILE
+
+
+def test_the_gamma_ramps_of_a_client_reach_the_compositor(runtime_dir: Path) -> None:
+    with pair(runtime_dir, "zwlr_gamma_control_manager_v1", "wl_output") as both:
+        manager = both.client.bind("zwlr_gamma_control_manager_v1")
+        control = manager.create("get_gamma_control", both.client.bind("wl_output"))
+        both.round_trip()
+        both.only("zwlr_gamma_control_v1").send("gamma_size", len(RAMPS) // 6)
+        both.client.wait(lambda: bool(control.received("gamma_size")), what="the size")
+        fd = file_of(RAMPS)
+        control.send("set_gamma", fd)
+        os.close(fd)
+        both.round_trip()
+        (received,) = both.requested("set_gamma")
+        assert isinstance(received, int)
+        assert contents_of(received, len(RAMPS)) == RAMPS
