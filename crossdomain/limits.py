@@ -62,6 +62,13 @@ MAX_ORPHANED_PIPES: Final = 64
 MAX_LOCAL_RESOURCES: Final = 4096
 """Resources of one local connection: each is a descriptor, and a client has a few hundred buffers at most."""
 
+MAX_TEXT: Final = 4083
+"""Bytes of a window's title or app id: with header, length and NUL one message of 4096, the most that a
+compositor or a task bar with libwayland before 1.23 takes."""
+
+MAX_VIEWPORTS: Final = 16384
+"""wp_viewports of one client, which the host keeps in mind: one a surface, and browsers have some hundred."""
+
 # The virtio-gpu device.
 
 MAX_VHOST_USER_PAYLOAD: Final = 4096

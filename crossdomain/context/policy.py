@@ -2,13 +2,18 @@
 
 The guest can replace its launcher, so the host looks for itself: globals that the policy
 hides are not announced, versions are capped, and a bind of anything else ends the client.
+Windows get their VM's name (`labels`), and what would end a compositor is set right (`viewports`).
 On the way the walk finds which message owns which fd.  Bytes in, bytes out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from crossdomain.abi.cross_domain import Buffer
+from crossdomain.context.edits import EVENT, REQUEST, Edit, Handlers, Passing, find
+from crossdomain.context.labels import Labels
+from crossdomain.context.rules import Guest
+from crossdomain.context.viewports import Viewports
 from crossdomain.errors import HostFault
 from crossdomain.limits import MAX_IDENTIFIERS
 from crossdomain.wire import Walker
@@ -19,12 +24,7 @@ from crossdomain.wire.policy import Carriage, Policy
 from crossdomain.wire.registry import RegistryFilter
 from crossdomain.wire.tables import Tables
 
-_INTEREST: Final = (
-    ("wl_display", Direction.EVENT, "error"),
-    ("wl_registry", Direction.EVENT, "global"),
-    ("wl_registry", Direction.EVENT, "global_remove"),
-    ("wl_registry", Direction.REQUEST, "bind"),
-)
+_DISPLAY_ERROR: Final = find("wl_display", EVENT, "error")
 
 
 class Mark(NamedTuple):
@@ -53,21 +53,23 @@ class Part(NamedTuple):
 class ClientPolicy:
     """One client's connection, as the host sees it."""
 
-    def __init__(self, tables: Tables, policy: Policy) -> None:
+    def __init__(self, tables: Tables, policy: Policy, guest: Guest) -> None:
+        """`guest` is the VM's, shared by its clients."""
         self._tables = tables
         self._policy = policy
         self._registry = registry = RegistryFilter(policy)
-        self._walker = Walker(tables, _INTEREST, strict=False)
         self.compositor_error: str | None = None
         """What the compositor said in a wl_display.error, cut: for the log."""
-        self._display_error = tables.interface("wl_display").events[0]
-        self._display_index = tables.index("wl_display")
-        self._registry_index = tables.index("wl_registry")
-        global_, global_remove = (
-            next(event.opcode for event in tables.interface("wl_registry").events if event.name == name)
-            for name in ("global", "global_remove")
-        )
-        self._filters = {global_: registry.handle_global, global_remove: registry.handle_global_remove}
+        handlers: Handlers = {
+            ("wl_display", EVENT, "error"): self._handle_error,
+            ("wl_registry", EVENT, "global"): lambda passing: _shown(registry.handle_global, passing),
+            ("wl_registry", EVENT, "global_remove"): lambda p: _shown(registry.handle_global_remove, p),
+            ("wl_registry", REQUEST, "bind"): self._handle_bind,
+            **Labels(guest).handlers,
+            **Viewports().handlers,
+        }
+        self._walker = Walker(tables, handlers, strict=False)
+        self._handlers = {_key(tables, message): handler for message, handler in handlers.items()}
         self._partial = {Direction.REQUEST: b"", Direction.EVENT: b""}
 
     def to_host(self, data: Buffer) -> Batch:
@@ -77,10 +79,7 @@ class ClientPolicy:
             WireFault: a request that is malformed, or that the policy refuses.  The client is over.
         """
         view, records = self._walk(Direction.REQUEST, data)
-        for record in records:
-            if record.interface == self._registry_index:
-                self._registry.check_bind(view[record.offset : record.offset + record.size])
-        return Batch(view, [Mark(record.offset, record.fds, False) for record in records if record.fds])
+        return self._edit(Direction.REQUEST, view, records) if records else Batch(view, ())
 
     def to_guest(self, data: Buffer) -> Batch:
         """The events that are whole by now, as the guest may see them.
@@ -90,14 +89,14 @@ class ClientPolicy:
         """
         try:
             view, records = self._walk(Direction.EVENT, data)
-            return self._filter(view, records) if records else Batch(view, ())
+            return self._edit(Direction.EVENT, view, records) if records else Batch(view, ())
         except WireFault as fault:
             raise HostFault(f"the compositor's events: {fault}") from fault
 
     def error_event(self, fault: WireFault) -> bytes:
         """The wl_display.error that tells the client of `fault`."""
         # A client with libwayland's old buffer takes 4 KiB.
-        return encode_message(self._display_error, DISPLAY_ID, fault.object_id, fault.code, fault.text[:1024])
+        return encode_message(_DISPLAY_ERROR, DISPLAY_ID, fault.object_id, fault.code, fault.text[:1024])
 
     def _walk(self, direction: Direction, data: Buffer) -> tuple[memoryview, list[Record]]:
         partial = self._partial[direction]
@@ -114,34 +113,50 @@ class ClientPolicy:
         self._partial[direction] = bytes(view[consumed:])
         return view[:consumed], records
 
-    def _filter(self, view: memoryview, records: list[Record]) -> Batch:
+    def _edit(self, direction: Direction, view: memoryview, records: list[Record]) -> Batch:
         pieces: list[Buffer] = []
         marks: list[Mark] = []
-        kept = removed = 0
+        kept = shift = 0
         for record in records:
             end = record.offset + record.size
             if record.fds:
-                marks.append(Mark(record.offset - removed, record.fds, self._is_written(record)))
-            if record.interface == self._display_index:
-                self._note_error(view[record.offset : end])
-            if record.interface != self._registry_index:
+                marks.append(Mark(record.offset + shift, record.fds, self._is_written(direction, record)))
+            handler = self._handlers.get((record.interface, direction, record.opcode))
+            edit = handler(Passing(record.object_id, view[record.offset : end])) if handler else None
+            if edit is None:
                 continue
-            shown = self._filters[record.opcode](view[record.offset : end])
-            pieces += (view[kept : record.offset], shown or b"")
-            removed += record.size - len(shown or b"")
+            pieces += (view[kept : record.offset], edit.data)
+            shift += len(edit.data) - record.size
             kept = end
         if not pieces:
             return Batch(view, marks)
         return Batch(memoryview(b"".join((*pieces, view[kept:]))), marks)
 
-    def _note_error(self, event: memoryview) -> None:
-        _object_id, _code, text = decode_arguments(self._display_error, event)
+    def _handle_error(self, event: Passing) -> None:
+        _object_id, _code, text = decode_arguments(_DISPLAY_ERROR, event.data)
         self.compositor_error = str(text)[:200]
 
-    def _is_written(self, record: Record) -> bool:
+    def _handle_bind(self, request: Passing) -> None:
+        self._registry.check_bind(request.data)
+
+    def _is_written(self, direction: Direction, record: Record) -> bool:
+        if direction is REQUEST:
+            return False
         interface = self._tables.at(record.interface)
         message = interface.events[record.opcode].name
         return self._policy.descriptors.get((interface.name, message)) is Carriage.PIPE
+
+
+def _shown(filtered: Callable[[Buffer], bytes | None], event: Passing) -> Edit | None:
+    """What a filter of the registry's leaves of an event."""
+    shown = filtered(event.data)
+    return None if shown == bytes(event.data) else Edit(shown or b"")
+
+
+def _key(tables: Tables, message: tuple[str, Direction, str]) -> tuple[int, Direction, int]:
+    """A message as records name it."""
+    interface, direction, _name = message
+    return tables.index(interface), direction, find(*message).opcode
 
 
 def split(batch: Batch) -> list[Part]:

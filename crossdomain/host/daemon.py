@@ -20,6 +20,7 @@ from crossdomain.context.outbox import EventSink
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
+from crossdomain.context.rules import Guest, Rules
 from crossdomain.device.session import GpuSession
 from crossdomain.errors import CrossDomainError
 from crossdomain.host.compositor import Compositor
@@ -59,6 +60,7 @@ class Tenant:
         self.orphans = Orphans()
         self.contexts: dict[Context, None] = {}
         self._compositor = compositor
+        self._guest = Guest(name, Rules())
 
     def new_context(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
         """A context whose client is called `name` in log lines."""
@@ -66,7 +68,7 @@ class Tenant:
             name=f"{self.name}, {name}",
             resources=resources,
             connect=self._compositor.connect,
-            policy=ClientPolicy(load_tables(), self._policy),
+            policy=ClientPolicy(load_tables(), self._policy, self._guest),
             on_close=self._forget,
             sink=sink,
             orphans=self.orphans,

@@ -29,6 +29,7 @@ from crossdomain.context.memory import HostMemory
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Storage
+from crossdomain.context.rules import Guest, Rules
 from crossdomain.errors import GuestFault
 from crossdomain.wire import load, policy
 from crossdomain.wire.codec import Value, encode_message
@@ -162,6 +163,7 @@ class World:
     """One context, with its guest's side as methods."""
 
     def __init__(self, ring_size: int = RING_SIZE) -> None:
+        self.guest = Guest("test", Rules())
         self.resources = FakeResources()
         self.query_ring = GuestPages()
         self.channel_ring = GuestPages(ring_size)
@@ -175,7 +177,7 @@ class World:
             name="vm test, ctx 1, 'client'",
             resources=self.resources,
             connect=self._dial,
-            policy=ClientPolicy(load(), policy.load()),
+            policy=ClientPolicy(load(), policy.load(), self.guest),
             on_close=self.closed.append,
             orphans=self.orphans,
         )
