@@ -7,12 +7,13 @@ import os
 import shlex
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 
 from crossdomain.device.qemu import qemu_arguments
-from crossdomain.host import logs
+from crossdomain.host import logs, settings
 from crossdomain.host.daemon import Configuration, Daemon
-from crossdomain.host.paths import compositor_socket, default_gpu_socket, default_local_socket
+from crossdomain.host.paths import compositor_socket, default_gpu_socket, default_local_socket, sockets_folder
 from crossdomain.wire import policy as wire_policy
 
 _DEFAULT_WINDOW_MIB = 1024
@@ -37,7 +38,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="compositor to show windows on, a name or a path (default: $WAYLAND_DISPLAY, wayland-0)",
     )
-    parser.add_argument("--name", default="guest", help="what log lines call the VM (default: %(default)s)")
+    parser.add_argument(
+        "--name",
+        type=_name,
+        default="guest",
+        help="what titles and log lines call the VM at --socket, whose settings are those of [vm.NAME] "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="PATH",
+        help="what each VM may do, in TOML, read again on SIGHUP; docs/host.toml describes every key "
+        "(default: $XDG_CONFIG_HOME/crossdomain/host.toml, if it is there)",
+    )
+    parser.add_argument(
+        "--no-sections",
+        action="store_true",
+        help="serve no sockets but --socket and --local-socket, whatever [vm.NAME] sections say",
+    )
     parser.add_argument(
         "--window-size",
         type=_power_of_two,
@@ -71,9 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Serves until SIGTERM or SIGINT.
 
     On standard output it prints one line when it is ready, and one line of JSON for every SIGUSR1.
+    SIGHUP makes it read its settings again.
 
     Raises:
-        EnvironmentFault: no compositor, or a socket can't be made.
+        EnvironmentFault: no compositor, a socket can't be made, or a mistake in the settings.
     """
     gpu_socket = _absolute(arguments.socket or default_gpu_socket())
     if arguments.qemu_args:
@@ -86,6 +106,8 @@ def run(arguments: argparse.Namespace) -> int:
         name=arguments.name,
         window_size=arguments.window_size << 20,
         policy=wire_policy.load().with_groups(arguments.allow),
+        read_file=partial(settings.read, arguments.config, sockets_folder),
+        sections=not arguments.no_sections,
     )
     logs.set_up(arguments.log_level)
     asyncio.run(_serve(configuration))
@@ -97,6 +119,7 @@ async def _serve(configuration: Configuration) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
     loop.add_signal_handler(signal.SIGUSR1, lambda: print(daemon.status().to_json(), flush=True))
 
     def ready() -> None:
@@ -122,6 +145,13 @@ def _notify(state: str) -> None:
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
+
+
+def _name(text: str) -> str:
+    try:
+        return settings.check_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _power_of_two(text: str) -> int:

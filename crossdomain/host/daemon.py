@@ -5,36 +5,27 @@ at its session, a client's at its context.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import resource
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from crossdomain.context.capset import capset
-from crossdomain.context.context import Context
-from crossdomain.context.outbox import EventSink
-from crossdomain.context.pipes import Orphans
-from crossdomain.context.policy import ClientPolicy
-from crossdomain.context.ports import Resources
-from crossdomain.context.rules import Guest, Rules
 from crossdomain.device.session import GpuSession
-from crossdomain.errors import CrossDomainError
+from crossdomain.errors import CrossDomainError, EnvironmentFault
 from crossdomain.host.compositor import Compositor
+from crossdomain.host.listeners import Door, Listeners
 from crossdomain.host.local import LocalConnection
-from crossdomain.host.sockets import ListeningSocket
-from crossdomain.host.status import ClientStatus, Status, VmStatus
+from crossdomain.host.settings import HostFile, Settings
+from crossdomain.host.status import Status, VmStatus
+from crossdomain.host.tenant import Tenant
 from crossdomain.limits import MAX_LOCAL_CLIENTS, MAX_VMS
-from crossdomain.wire import load as load_tables
 from crossdomain.wire.policy import Policy
 
 _log = logging.getLogger("crossdomain.host")
-
-_RETRY_SECONDS: Final = 0.5
-"""The process has no descriptor for a connection that waits: no event says when it has."""
 
 
 class Configuration(NamedTuple):
@@ -44,60 +35,22 @@ class Configuration(NamedTuple):
     local_socket: Path
     compositor: Path
     name: str
-    """Names the VM in log lines; a second one at the same time gets a number."""
+    """Names the VMs at `gpu_socket`; a second one at the same time gets a number."""
     window_size: int
     """Bytes of each VM's host-visible window."""
     policy: Policy
-    """What guests may see."""
-
-
-class Tenant:
-    """What belongs together: one VM, or all local clients."""
-
-    def __init__(self, name: str, compositor: Compositor, policy: Policy) -> None:
-        self.name = name
-        self._policy = policy
-        self.orphans = Orphans()
-        self.contexts: dict[Context, None] = {}
-        self._compositor = compositor
-        self._guest = Guest(name, Rules())
-
-    def new_context(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
-        """A context whose client is called `name` in log lines."""
-        context = Context(
-            name=f"{self.name}, {name}",
-            resources=resources,
-            connect=self._compositor.connect,
-            policy=ClientPolicy(load_tables(), self._policy, self._guest),
-            on_close=self._forget,
-            sink=sink,
-            orphans=self.orphans,
-        )
-        self.contexts[context] = None
-        return context
-
-    def new_gpu_context(self, ctx_id: int, debug_name: bytes, resources: Resources) -> Context:
-        """What GpuSession asks for on CTX_CREATE."""
-        client = debug_name[:64].decode(errors="replace")
-        return self.new_context(f"ctx {ctx_id}, {client!r}", resources)
-
-    def clients(self) -> list[ClientStatus]:
-        """A snapshot of its contexts."""
-        return [ClientStatus.of(context) for context in self.contexts]
-
-    def close(self) -> None:
-        """Gives up what is left of it."""
-        for context in list(self.contexts):
-            context.close()
-        self.orphans.close()
-
-    def _forget(self, context: Context) -> None:
-        self.contexts.pop(context, None)
+    """What guests may see where the settings say nothing."""
+    read_file: Callable[[], HostFile]
+    """Reads the settings; may raise EnvironmentFault."""
+    sections: bool = True
+    """Whether the sockets of `[vm.NAME]` sections are served."""
 
 
 class _Vm(NamedTuple):
     """One connected VM."""
 
+    section: str
+    """The name by which it has settings."""
     tenant: Tenant
     session: GpuSession
 
@@ -112,9 +65,13 @@ class Daemon:
     """Serves until `run` is cancelled or `stop` is called."""
 
     def __init__(self, configuration: Configuration) -> None:
+        """Raises EnvironmentFault where the settings can't be read."""
         self._configuration = configuration
         self._compositor = Compositor(configuration.compositor)
-        self._local = Tenant("local", self._compositor, configuration.policy)
+        self._file = configuration.read_file()
+        self._listeners = Listeners(self._accept)
+        self._local: dict[str | None, Tenant] = {}
+        """Tenants of local clients by section."""
         self._local_connections: dict[LocalConnection, None] = {}
         self._vms: dict[asyncio.Task[None], _Vm] = {}
         self._stopping = asyncio.Event()
@@ -131,18 +88,43 @@ class Daemon:
         """
         self._compositor.check()
         _raise_fd_limit()
-        gpu = ListeningSocket(self._configuration.gpu_socket, socket.SOCK_STREAM)
-        with gpu, ListeningSocket(self._configuration.local_socket, socket.SOCK_SEQPACKET) as local:
-            with accepting(gpu.socket, self._accept_vm), accepting(local.socket, self._accept_local):
-                ready()
-                await self._stopping.wait()
-            await self._shut_down()
+        with self._listeners as listeners:
+            listeners.open(Door(is_local=False), self._configuration.gpu_socket)
+            listeners.open(Door(is_local=True), self._configuration.local_socket)
+            listeners.update(self._doors())
+            ready()
+            await self._stopping.wait()
+        await self._shut_down()
+
+    def reload(self) -> None:
+        """Reads the settings again.  Nobody is dropped; where a mistake is in them, the old ones stay."""
+        try:
+            self._file = self._configuration.read_file()
+        except EnvironmentFault as fault:
+            _log.error("the settings stay as they were: %s: %s", fault, fault.hint)
+            return
+        for vm in self._vms.values():
+            vm.tenant.apply(self._file.of_vm(vm.section))
+        for section, tenant in self._local.items():
+            tenant.apply(self._local_settings(section))
+        self._listeners.update(self._doors())
+        _log.info("new settings")
+
+    def _doors(self) -> dict[Door, Path]:
+        """The sockets that sections ask for."""
+        sections = self._file.vms.items() if self._configuration.sections else ()
+        paths = {
+            Door(is_local, name): path
+            for name, section in sections
+            for is_local, path in ((False, section.socket), (True, section.local_socket))
+        }
+        return {door: path for door, path in paths.items() if path is not None}
 
     def status(self) -> Status:
         """A snapshot of what is being served."""
         return Status(
             vms=[vm.status() for vm in self._vms.values()],
-            local=self._local.clients(),
+            local=[client for tenant in self._local.values() for client in tenant.clients()],
             local_resources=sum(len(connection.resources) for connection in self._local_connections),
             local_bytes=sum(connection.resources.host_bytes for connection in self._local_connections),
             orphaned_pipes=sum(len(tenant.orphans) for tenant in self._tenants()),
@@ -150,14 +132,21 @@ class Daemon:
         )
 
     def _tenants(self) -> list[Tenant]:
-        return [self._local, *(vm.tenant for vm in self._vms.values())]
+        return [*self._local.values(), *(vm.tenant for vm in self._vms.values())]
 
-    def _accept_vm(self, connection: socket.socket) -> None:
+    def _accept(self, door: Door, connection: socket.socket) -> None:
+        if door.is_local:
+            self._accept_local(door.vm, connection)
+        else:
+            self._accept_vm(door.vm or self._configuration.name, connection)
+
+    def _accept_vm(self, section: str, connection: socket.socket) -> None:
         if len(self._vms) >= MAX_VMS:
             _log.warning("refused a VM: %d are connected", len(self._vms))
             connection.close()
             return
-        tenant = Tenant(f"vm {self._free_name()}", self._compositor, self._configuration.policy)
+        name = self._free_name(section)
+        tenant = self._new_tenant(name, f"vm {name}", self._file.of_vm(section))
         session = GpuSession(
             connection,
             new_context=tenant.new_gpu_context,
@@ -166,7 +155,7 @@ class Daemon:
             name=tenant.name,
         )
         task = asyncio.get_running_loop().create_task(self._serve_vm(session, tenant))
-        self._vms[task] = _Vm(tenant, session)
+        self._vms[task] = _Vm(section, tenant, session)
         task.add_done_callback(self._vm_ended)
 
     async def _serve_vm(self, session: GpuSession, tenant: Tenant) -> None:
@@ -185,22 +174,29 @@ class Daemon:
             # A mistake of ours costs this VM; the others are still served.
             _log.error("%s: internal error", tenant.name, exc_info=error)
 
-    def _free_name(self) -> str:
+    def _free_name(self, base: str) -> str:
         taken = {vm.tenant.name for vm in self._vms.values()}
-        base = self._configuration.name
         names = (base if number == 1 else f"{base}-{number}" for number in range(1, MAX_VMS + 2))
         return next(name for name in names if f"vm {name}" not in taken)
 
-    def _accept_local(self, connection: socket.socket) -> None:
+    def _new_tenant(self, vm: str, label: str, settings: Settings) -> Tenant:
+        return Tenant(vm, label, self._compositor, self._configuration.policy, settings)
+
+    def _accept_local(self, section: str | None, connection: socket.socket) -> None:
         if len(self._local_connections) >= MAX_LOCAL_CLIENTS:
             _log.warning("local: refused a client, %d are connected", len(self._local_connections))
             connection.close()
             return
-        served = LocalConnection(connection, self._new_local_context, self._forget_local)
+        tenant = self._local.get(section)
+        if tenant is None:
+            label = "local" if section is None else f"local {section}"
+            tenant = self._new_tenant(section or "local", label, self._local_settings(section))
+            self._local[section] = tenant
+        served = LocalConnection(connection, tenant.new_local_context, self._forget_local)
         self._local_connections[served] = None
 
-    def _new_local_context(self, name: str, resources: Resources, sink: LocalConnection) -> Context:
-        return self._local.new_context(repr(name), resources, sink)
+    def _local_settings(self, section: str | None) -> Settings:
+        return self._file.local if section is None else self._file.of_vm(section)
 
     def _forget_local(self, connection: LocalConnection) -> None:
         self._local_connections.pop(connection, None)
@@ -212,35 +208,8 @@ class Daemon:
         await asyncio.gather(*tasks, return_exceptions=True)
         for connection in list(self._local_connections):
             connection.close()
-        self._local.close()
-
-
-@contextlib.contextmanager
-def accepting(listener: socket.socket, handle: Callable[[socket.socket], None]) -> Generator[None]:
-    """Gives every connection of `listener` to `handle`, which owns it, while the block runs."""
-    loop = asyncio.get_running_loop()
-    retry: asyncio.TimerHandle | None = None
-
-    def accept() -> None:
-        nonlocal retry
-        try:
-            connection, _address = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
-        except OSError as error:
-            _log.warning("connections have to wait: %s", error.strerror)
-            loop.remove_reader(listener)
-            retry = loop.call_later(_RETRY_SECONDS, loop.add_reader, listener, accept)
-            return
-        handle(connection)
-
-    loop.add_reader(listener, accept)
-    try:
-        yield
-    finally:
-        loop.remove_reader(listener)
-        if retry is not None:
-            retry.cancel()
+        for tenant in self._local.values():
+            tenant.close()
 
 
 def _raise_fd_limit() -> None:

@@ -27,14 +27,19 @@ def runtime_dir() -> Path:
     return Path(value)
 
 
+def sockets_folder() -> Path:
+    """Where our sockets are.  Raises EnvironmentFault as `runtime_dir` does."""
+    return runtime_dir() / FOLDER
+
+
 def default_gpu_socket() -> Path:
     """Where a VMM connects.  Raises EnvironmentFault as `runtime_dir` does."""
-    return runtime_dir() / FOLDER / GPU_SOCKET
+    return sockets_folder() / GPU_SOCKET
 
 
 def default_local_socket() -> Path:
     """Where launchers without a VM connect.  Raises EnvironmentFault as `runtime_dir` does."""
-    return runtime_dir() / FOLDER / LOCAL_SOCKET
+    return sockets_folder() / LOCAL_SOCKET
 
 
 def compositor_socket(display: str | None) -> Path:

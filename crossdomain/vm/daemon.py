@@ -76,6 +76,7 @@ class HostDaemon:
                 f"--local-socket={self.local_socket}",
                 f"--wayland-display={self._compositor}",
                 f"--log-level={self._log_level}",
+                "--no-sections",
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from tests.fakes.programs import REPOSITORY
-from tests.fakes.weston import stop
+from tests.fakes.weston import stop, wait_until
 
 START_SECONDS = 30.0
+SETTINGS = "host.toml"
 
 
 class Footprint(NamedTuple):
@@ -50,6 +51,7 @@ class RunningDaemon:
         self.gpu_socket = folder / "gpu.sock"
         self.local_socket = folder / "local.sock"
         self.log_path = folder / "daemon.log"
+        self.settings_path = folder / SETTINGS
         self._received = b""
 
     @property
@@ -84,6 +86,18 @@ class RunningDaemon:
         status: dict[str, Any] = json.loads(self.read_line())
         return status
 
+    def reload(self, settings: str) -> None:
+        """Give it new settings; returns when it has taken or refused them."""
+        before = self.log
+        self.settings_path.write_text(settings)
+        self.process.send_signal(signal.SIGHUP)
+        said = ("new settings", "settings stay as they were")
+        wait_until(
+            lambda: any(words in self.log[len(before) :] for words in said),
+            seconds=START_SECONDS,
+            what="new settings",
+        )
+
     @property
     def footprint(self) -> Footprint:
         """What it holds now."""
@@ -95,14 +109,18 @@ class RunningDaemon:
 
 
 @contextlib.contextmanager
-def running_daemon(folder: Path, compositor: Path, *options: str) -> Generator[RunningDaemon]:
+def running_daemon(
+    folder: Path, compositor: Path, *options: str, settings: str = ""
+) -> Generator[RunningDaemon]:
     """Run the daemon until the block ends.
 
     Args:
         folder: existing and empty, with a short path; gets its sockets and its log.
         compositor: socket of the compositor to show windows on.
         *options: of `crossdomain host`, besides.
+        settings: what its configuration file says; see docs/host.toml.
     """
+    (folder / SETTINGS).write_text(settings)
     with (folder / "daemon.log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -113,6 +131,7 @@ def running_daemon(folder: Path, compositor: Path, *options: str) -> Generator[R
                 f"--socket={folder / 'gpu.sock'}",
                 f"--local-socket={folder / 'local.sock'}",
                 f"--wayland-display={compositor}",
+                f"--config={folder / SETTINGS}",
                 *options,
             ],
             cwd=REPOSITORY,

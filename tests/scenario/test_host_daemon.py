@@ -248,7 +248,7 @@ class TestEnd:
                 daemon.process.send_signal(number)
                 client.wait_for_close()
             assert daemon.process.wait(DEADLINE) == 0
-            assert [path.name for path in folder.iterdir()] == ["daemon.log"]
+            assert {path.name for path in folder.iterdir()} == {"daemon.log", "host.toml"}
             assert "Traceback" not in daemon.log
 
     def test_systemd_is_told(self, folder: Path, weston: Weston) -> None:

@@ -1,0 +1,77 @@
+"""What belongs together on the host: one VM, or all clients of one local socket."""
+
+from crossdomain.context.context import Context
+from crossdomain.context.outbox import EventSink
+from crossdomain.context.pipes import Orphans
+from crossdomain.context.policy import ClientPolicy
+from crossdomain.context.ports import Resources
+from crossdomain.context.rules import Guest
+from crossdomain.host.compositor import Compositor
+from crossdomain.host.settings import Settings
+from crossdomain.host.status import ClientStatus
+from crossdomain.wire import load as load_tables
+from crossdomain.wire.policy import Policy
+
+
+class Tenant:
+    """Makes the contexts of its clients, and knows what they share."""
+
+    def __init__(
+        self, vm: str, label: str, compositor: Compositor, policy: Policy, settings: Settings
+    ) -> None:
+        """Args:
+        vm: its name, chosen by the host.
+        label: for log lines.
+        compositor: what its windows are shown on.
+        policy: what guests may see where the settings say nothing.
+        settings: in force until `apply`.
+        """
+        self.name = label
+        self.orphans = Orphans()
+        self.contexts: dict[Context, None] = {}
+        self._compositor = compositor
+        self._base_policy = policy
+        self._guest = Guest(vm, settings.rules)
+        self._policy = policy
+        self.apply(settings)
+
+    def apply(self, settings: Settings) -> None:
+        """New settings: they hold for what is decided from now on, and globals for new clients."""
+        self._guest.rules = settings.rules
+        self._policy = self._base_policy.with_groups(settings.allow, settings.deny)
+
+    def new_context(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
+        """A context whose client is called `name` in log lines."""
+        context = Context(
+            name=f"{self.name}, {name}",
+            resources=resources,
+            connect=self._compositor.connect,
+            policy=ClientPolicy(load_tables(), self._policy, self._guest),
+            on_close=self._forget,
+            sink=sink,
+            orphans=self.orphans,
+        )
+        self.contexts[context] = None
+        return context
+
+    def new_gpu_context(self, ctx_id: int, debug_name: bytes, resources: Resources) -> Context:
+        """What GpuSession asks for on CTX_CREATE."""
+        client = debug_name[:64].decode(errors="replace")
+        return self.new_context(f"ctx {ctx_id}, {client!r}", resources)
+
+    def new_local_context(self, name: str, resources: Resources, sink: EventSink) -> Context:
+        """What LocalConnection asks for on HELLO."""
+        return self.new_context(repr(name), resources, sink)
+
+    def clients(self) -> list[ClientStatus]:
+        """A snapshot of its contexts."""
+        return [ClientStatus.of(context) for context in self.contexts]
+
+    def close(self) -> None:
+        """Gives up what is left of it."""
+        for context in list(self.contexts):
+            context.close()
+        self.orphans.close()
+
+    def _forget(self, context: Context) -> None:
+        self.contexts.pop(context, None)
