@@ -19,9 +19,9 @@ a burst of pipelined wl_display.sync some 100,000.  The object map takes 8 bytes
 MAX_REMOVED_GLOBALS: Final = 256
 """Removed globals that one client may still bind: it can lag behind a storm of output hot-plugs."""
 
-MAX_DAMAGE_RECTANGLES: Final = 64
-"""Rectangles of one damage region.  Real clients send fewer than ten a frame; adding one looks at all the
-others.  Beyond, neighbours are joined, so that a little more is copied than was damaged."""
+MAX_DAMAGE_RECTANGLES: Final = 1024
+"""Rectangles of one damage region.  Real clients send fewer than ten a frame, terminals one per changed cell.
+Beyond, neighbours are joined, so that a little more is copied than was damaged."""
 
 # Cross-domain contexts and host memory.
 

@@ -4,13 +4,21 @@ A `Region` is what a surface's damage adds up to, in pixels of the buffer;
 `SurfaceMapping` brings there what wl_surface.damage says in surface coordinates.
 """
 
+import struct
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from crossdomain.limits import MAX_DAMAGE_RECTANGLES
+from crossdomain.native import ffi, lib
 
 FIXED_ONE: Final = 256
 """1 in the wire's 24.8 fixed-point numbers."""
+
+_BOX: Final = struct.Struct("<4i")
+_FAR: Final = 1 << 30
+"""px; a buffer's sides are shorter."""
+_GROUPS: Final = 32
+"""So few that the union of anything so many has at most MAX_DAMAGE_RECTANGLES rectangles."""
 
 
 class Rectangle(NamedTuple):
@@ -23,30 +31,38 @@ class Rectangle(NamedTuple):
 
 
 class Region:
-    """A set of pixels as rectangles that do not overlap.
+    """A set of pixels, read as rectangles that do not overlap.
 
-    It is exact up to `MAX_DAMAGE_RECTANGLES` rectangles; beyond, neighbours are
+    It is exact as long as these are at most `MAX_DAMAGE_RECTANGLES`; beyond, neighbours are
     joined, so that it holds more than was added, but never less.
     """
 
-    __slots__ = ("_rectangles",)
+    __slots__ = ("_is_united", "_rectangles")
 
     def __init__(self, rectangles: Iterable[Rectangle] = ()) -> None:
         self._rectangles: list[Rectangle] = []
+        self._is_united = True
+        """Whether no two of them overlap."""
         for rectangle in rectangles:
             self.add_rectangle(rectangle)
 
     def __iter__(self) -> Iterator[Rectangle]:
+        self._unite()
         return iter(self._rectangles)
 
     def __len__(self) -> int:
-        """Returns the number of rectangles; 0 means that the region is empty."""
+        """Returns the number of rectangles."""
+        self._unite()
         return len(self._rectangles)
+
+    def __bool__(self) -> bool:
+        """Returns whether there are pixels in it."""
+        return bool(self._rectangles)
 
     @property
     def area(self) -> int:
         """The number of pixels."""
-        return sum((right - left) * (bottom - top) for left, top, right, bottom in self._rectangles)
+        return sum((right - left) * (bottom - top) for left, top, right, bottom in self)
 
     def add(self, x: int, y: int, width: int, height: int) -> None:
         """Adds a rectangle in px; one without pixels adds nothing."""
@@ -61,22 +77,19 @@ class Region:
         """Adds the pixels of a rectangle; one without pixels adds nothing."""
         if new.left >= new.right or new.top >= new.bottom:
             return
-        kept: list[Rectangle] = []
-        pieces = [new]
-        for old in self._rectangles:
-            if _contains(old, new):
-                return
-            if _contains(new, old):
-                continue
-            kept.append(old)
-            pieces = [rest for piece in pieces for rest in _subtract(piece, old)]
-        for piece in pieces:
-            _append(kept, piece)
-        self._rectangles = kept if len(kept) <= MAX_DAMAGE_RECTANGLES else _coalesce(kept)
+        rectangles = self._rectangles
+        if rectangles and _contains(rectangles[-1], new):
+            return
+        if len(rectangles) == lib.XD_MAX_BOXES:
+            self._unite()
+            rectangles = self._rectangles
+        rectangles.append(new)
+        self._is_united = len(rectangles) == 1
 
     def clear(self) -> None:
         """Removes all pixels."""
         self._rectangles = []
+        self._is_united = True
 
     def clip(self, width: int, height: int) -> None:
         """Removes all pixels outside of a buffer of this size."""
@@ -88,59 +101,52 @@ class Region:
             piece for piece in clipped if piece.left < piece.right and piece.top < piece.bottom
         ]
 
+    def _unite(self) -> None:
+        if self._is_united:
+            return
+        rectangles = self._rectangles
+        united = _united(rectangles)
+        if united is None:
+            united = _united(_grouped(rectangles))
+        self._rectangles = [_bounds(rectangles)] if united is None else united
+        self._is_united = True
+
 
 def _contains(outer: Rectangle, inner: Rectangle) -> bool:
     horizontally = outer.left <= inner.left and inner.right <= outer.right
     return horizontally and outer.top <= inner.top and inner.bottom <= outer.bottom
 
 
-def _subtract(piece: Rectangle, hole: Rectangle) -> list[Rectangle]:
-    """Returns what is left of `piece` without `hole`: at most four rectangles."""
-    left, top = max(piece.left, hole.left), max(piece.top, hole.top)
-    right, bottom = min(piece.right, hole.right), min(piece.bottom, hole.bottom)
-    if left >= right or top >= bottom:
-        return [piece]
-    candidates = (
-        Rectangle(piece.left, piece.top, piece.right, top),
-        Rectangle(piece.left, top, left, bottom),
-        Rectangle(right, top, piece.right, bottom),
-        Rectangle(piece.left, bottom, piece.right, piece.bottom),
-    )
-    return [rest for rest in candidates if rest.left < rest.right and rest.top < rest.bottom]
+def _united(rectangles: list[Rectangle]) -> list[Rectangle] | None:
+    """Returns rectangles that cover the same without overlap; None where these are too many."""
+    united = ffi.new("xd_box[]", MAX_DAMAGE_RECTANGLES)
+    boxes = ffi.from_buffer("xd_box[]", _packed(rectangles))
+    count = lib.xd_unite(boxes, len(rectangles), united, MAX_DAMAGE_RECTANGLES)
+    if count < 0:
+        return None
+    return [Rectangle._make(box) for box in _BOX.iter_unpack(ffi.buffer(united)[: count * _BOX.size])]
 
 
-def _append(rectangles: list[Rectangle], piece: Rectangle) -> None:
-    """Appends `piece`, joined with a rectangle that shares a whole edge with it."""
-    for index, other in enumerate(rectangles):
-        stacked = other.left == piece.left and other.right == piece.right
-        beside = other.top == piece.top and other.bottom == piece.bottom
-        touches_vertically = other.bottom == piece.top or piece.bottom == other.top
-        touches_horizontally = other.right == piece.left or piece.right == other.left
-        if (stacked and touches_vertically) or (beside and touches_horizontally):
-            rectangles[index] = _bounds([other, piece])
-            return
-    rectangles.append(piece)
+def _packed(rectangles: list[Rectangle]) -> bytes:
+    """Returns them as C's xd_box array; what is farther out than any buffer reaches is cut off."""
+    numbers = [edge for rectangle in rectangles for edge in rectangle]
+    try:
+        return struct.pack(f"<{len(numbers)}i", *numbers)
+    except struct.error:
+        near = (max(-_FAR, min(number, _FAR)) for number in numbers)
+        return struct.pack(f"<{len(numbers)}i", *near)
+
+
+def _grouped(rectangles: list[Rectangle]) -> list[Rectangle]:
+    """Returns few rectangles that cover all of these: bounds of groups that lie near each other."""
+    ordered = sorted(rectangles, key=lambda rectangle: (rectangle.top, rectangle.left))
+    size = -(-len(ordered) // _GROUPS)
+    return [_bounds(ordered[start : start + size]) for start in range(0, len(ordered), size)]
 
 
 def _bounds(rectangles: list[Rectangle]) -> Rectangle:
     lefts, tops, rights, bottoms = zip(*rectangles, strict=True)
     return Rectangle(min(lefts), min(tops), max(rights), max(bottoms))
-
-
-def _coalesce(rectangles: list[Rectangle]) -> list[Rectangle]:
-    """Returns few rectangles that cover all of these: bounds of groups that lie near each other."""
-    ordered = sorted(rectangles, key=lambda rectangle: (rectangle.top, rectangle.left))
-    groups = MAX_DAMAGE_RECTANGLES // 8
-    size = -(-len(ordered) // groups)
-    covers = [_bounds(ordered[start : start + size]) for start in range(0, len(ordered), size)]
-    # Bounds may overlap; taking the overlaps out of so few leaves room below the cap.
-    joined: list[Rectangle] = []
-    for cover in covers:
-        pieces = [cover]
-        for old in joined:
-            pieces = [rest for piece in pieces for rest in _subtract(piece, old)]
-        joined.extend(pieces)
-    return joined if len(joined) <= MAX_DAMAGE_RECTANGLES else [_bounds(rectangles)]
 
 
 class Viewport(NamedTuple):

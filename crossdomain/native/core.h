@@ -190,4 +190,21 @@ int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const ui
                        uint64_t source_size, const xd_plane *plane, const xd_rectangle *rectangles,
                        uint32_t count, xd_copy_result *result);
 
+/* region.c ------------------------------------------------------------------------------ */
+
+enum { XD_MAX_BOXES = 2048 };
+
+/* Pixels; right and bottom are outside. */
+typedef struct xd_box {
+    int32_t left;
+    int32_t top;
+    int32_t right;
+    int32_t bottom;
+} xd_box;
+
+/* Writes boxes that do not overlap and cover exactly what the given ones cover, top to bottom and left to
+ * right, as few as their bands allow.  Returns how many, or -1 where there are more than `capacity` or more
+ * than XD_MAX_BOXES were given; what was written means nothing then. */
+int32_t xd_unite(const xd_box *boxes, uint32_t count, xd_box *united, uint32_t capacity);
+
 #endif

@@ -24,8 +24,6 @@ _INT: Final = Struct("<i")
 _OBJECTS: Final = Struct("<II")
 _SIZE: Final = Struct("<ii")
 _RECTANGLE: Final = Struct("<iiii")
-_MAX_PENDING: Final = 256
-"""Rectangles of damage that are kept apart until a commit."""
 
 _Rectangle: TypeAlias = tuple[int, int, int, int]
 """x, y, width and height; none is negative."""
@@ -70,10 +68,10 @@ class _Surface:
         self.attaches = False
         self.attached: Buffer | None = None
         """What the next commit shows, where `attaches`; None: nothing, or no buffer of wl_shm."""
-        self.damage: list[_Rectangle] = []
-        """x, y, width, height in surface coordinates."""
-        self.buffer_damage: list[_Rectangle] = []
-        """The same in px of the buffer."""
+        self.damage = Region()
+        """In surface coordinates."""
+        self.buffer_damage = Region()
+        """In px of the buffer."""
         self.mapping = _Mapping()
         self.remapped = False
         """Whether `mapping` changes with the next commit."""
@@ -105,12 +103,11 @@ class _Surface:
         region = Region()
         if self.remapped:
             region.add_rectangle(Rectangle(0, 0, buffer.request.width, buffer.request.height))
-        for x, y, width, height in self.buffer_damage:
-            region.add(x, y, width, height)
+        region.add_region(self.buffer_damage)
         if self.damage:
             mapping = self.mapping.of(buffer)
-            for x, y, width, height in self.damage:
-                region.add_rectangle(mapping.to_buffer(x, y, width, height))
+            for left, top, right, bottom in self.damage:
+                region.add_rectangle(mapping.to_buffer(left, top, right - left, bottom - top))
         region.clip(buffer.request.width, buffer.request.height)
         self.buffer_damage.clear()
         self.damage.clear()
@@ -174,12 +171,11 @@ class Surfaces:
                 return None
 
     def _handle_damage(self, record: Record, data: memoryview, _fds: list[int]) -> None:
-        rectangle = _RECTANGLE.unpack_from(data, record.offset + _HEADER)
-        _add(self._surface(record.object_id).damage, rectangle)
+        self._surface(record.object_id).damage.add(*_RECTANGLE.unpack_from(data, record.offset + _HEADER))
 
     def _handle_damage_buffer(self, record: Record, data: memoryview, _fds: list[int]) -> None:
         rectangle = _RECTANGLE.unpack_from(data, record.offset + _HEADER)
-        _add(self._surface(record.object_id).buffer_damage, rectangle)
+        self._surface(record.object_id).buffer_damage.add(*rectangle)
 
     def _handle_set_scale(self, record: Record, data: memoryview, _fds: list[int]) -> None:
         (scale,) = _INT.unpack_from(data, record.offset + _HEADER)
@@ -311,16 +307,3 @@ def _before(moved: ToHost, record: Record, data: memoryview) -> ToHost:
     """Returns what goes to the host in a request's place: what moves its buffer, and itself."""
     message = bytes(data[record.offset : record.offset + record.size])
     return moved._replace(data=moved.data + message)
-
-
-def _add(damage: list[_Rectangle], rectangle: _Rectangle) -> None:
-    """Appends a rectangle (x, y, width, height); very many are joined, for a client that never commits."""
-    if rectangle[2] <= 0 or rectangle[3] <= 0:
-        return
-    damage.append(rectangle)
-    if len(damage) > _MAX_PENDING:
-        left = min(x for x, _, _, _ in damage)
-        top = min(y for _, y, _, _ in damage)
-        right = max(x + width for x, _, width, _ in damage)
-        bottom = max(y + height for _, y, _, height in damage)
-        damage[:] = [(left, top, right - left, bottom - top)]

@@ -1,4 +1,4 @@
-/* Runs the C core under sanitizers: a script of calls from a file, or many random copies.
+/* Runs the C core under sanitizers: a script of calls from a file, or many random copies or unions.
  *
  * driver script FILE   calls, little-endian; each answers with one line
  *     t SIZE BYTES         xd_tables_load, used by what follows if it loads
@@ -8,6 +8,7 @@
  *     o ID DELETES, r ID, l ID
  *   Numbers are u32.  Bytes are walked in memory of exactly their size.
  * driver copy SEED
+ * driver unite SEED
  */
 #define _GNU_SOURCE
 #include "core.h"
@@ -170,11 +171,44 @@ static void copy_truncated(void) {
     close(fd);
 }
 
+/* Unions --------------------------------------------------------------------------------- */
+
+static void unite_anything(void) {
+    uint32_t count = (uint32_t)any(40) & 63, capacity = (uint32_t)any(60) & 127;
+    xd_box *boxes = malloc(count * sizeof *boxes + 1), *united = malloc(capacity * sizeof *united + 1);
+    require(boxes && united, "no memory");
+    for (uint32_t index = 0; index < count; index++)
+        boxes[index] = (xd_box){any(40), any(40), any(40), any(40)};
+    int32_t found = xd_unite(boxes, count, united, capacity);
+    require(found <= (int32_t)capacity, "more boxes than there is room for");
+    for (int32_t index = 0; index < found; index++)
+        require(united[index].left < united[index].right && united[index].top < united[index].bottom, "an empty box");
+    free(boxes);
+    free(united);
+}
+
+static int run_unions(void) {
+    static xd_box many[XD_MAX_BOXES + 1];
+    for (int32_t index = 0; index <= XD_MAX_BOXES; index++)
+        many[index] = (xd_box){3 * index, 2 * index, 3 * index + 2, 2 * index + 3};
+    xd_box *united = malloc(4 * XD_MAX_BOXES * sizeof *united);
+    require(united != NULL, "no memory");
+    require(xd_unite(many, XD_MAX_BOXES, united, 4 * XD_MAX_BOXES) > XD_MAX_BOXES, "a staircase has more boxes");
+    require(xd_unite(many, XD_MAX_BOXES + 1, united, 4 * XD_MAX_BOXES) == -1, "too many boxes were taken");
+    free(united);
+    for (int round = 0; round < 50000; round++)
+        unite_anything();
+    printf("done\n");
+    return 0;
+}
+
 int main(int argc, char **argv) {
-    require(argc == 3, "driver script FILE | copy SEED");
+    require(argc == 3, "driver script FILE | copy SEED | unite SEED");
     if (!strcmp(argv[1], "script"))
         return run_script(argv[2]);
     state = strtoull(argv[2], NULL, 10);
+    if (!strcmp(argv[1], "unite"))
+        return run_unions();
     for (int round = 0; round < 20000; round++)
         copy_anything();
     for (int round = 0; round < 50; round++)

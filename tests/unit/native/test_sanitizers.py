@@ -155,3 +155,7 @@ def test_damaged_tables_are_refused_or_harmless(driver: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_copies_of_anything_and_of_truncated_files(driver: Path, seed: int) -> None:
     assert run(driver, "copy", str(seed)) == ["done"]
+
+
+def test_unions_of_anything(driver: Path) -> None:
+    assert run(driver, "unite", "1") == ["done"]
