@@ -27,6 +27,7 @@ MILLISECONDS: Final[dict[Route, int]] = {
     ("wl_touch", "down"): 1,
     ("wl_touch", "up"): 1,
     ("wl_touch", "motion"): 0,
+    ("zwp_input_method_keyboard_grab_v2", "key"): 1,
     ("zwp_pointer_gesture_hold_v1", "begin"): 1,
     ("zwp_pointer_gesture_hold_v1", "end"): 1,
     ("zwp_pointer_gesture_pinch_v1", "begin"): 1,

@@ -46,7 +46,8 @@ class Times:
         return {
             ("wp_presentation", "clock_id"): self._handle_clock_id,
             ("wp_presentation_feedback", "presented"): self._handle_presented,
-            ("ext_image_copy_capture_frame_v1", "presentation_time"): self._handle_presentation_time,
+            ("ext_image_copy_capture_frame_v1", "presentation_time"): self._handle_capture_time,
+            ("zwlr_screencopy_frame_v1", "ready"): self._handle_capture_time,
         }
 
     def _handle_clock_id(self, record: Record, data: memoryview, _identifiers: list[Identifier]) -> None:
@@ -60,7 +61,7 @@ class Times:
     ) -> ToClient | None:
         return translate_event(record, data, self._presentation)
 
-    def _handle_presentation_time(
+    def _handle_capture_time(
         self, record: Record, data: memoryview, _identifiers: list[Identifier]
     ) -> ToClient | None:
         # "In system monotonic time", whatever wp_presentation's clock is.

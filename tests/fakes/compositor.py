@@ -11,8 +11,10 @@ import asyncio
 import os
 import select
 import socket
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -310,6 +312,24 @@ class FakeCompositor:
 
     def _registries(self) -> list[Resource]:
         return [o for peer in self.peers if not peer.gone for o in peer.objects_of("wl_registry")]
+
+
+@contextmanager
+def served(compositor: FakeCompositor) -> Generator[None]:
+    """Serve all clients in a thread; outside of the block they are the test's alone."""
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.is_set():
+            compositor.serve_once(0.02)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def keymap_fd(text: bytes = b"xkb_keymap {};\0") -> int:

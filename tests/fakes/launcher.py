@@ -126,6 +126,7 @@ def running_launcher(
     local_socket: Path,
     *options: str,
     command: Sequence[str] = ("sh", "-c", 'echo "$WAYLAND_DISPLAY"; exec cat >/dev/null'),
+    wrapper: Sequence[str] = (),
 ) -> Generator[RunningLauncher]:
     """Run crossdomain-run until the block ends.
 
@@ -134,10 +135,11 @@ def running_launcher(
         local_socket: the host daemon's.
         *options: of crossdomain-run.
         command: has to print its WAYLAND_DISPLAY first, and to end with its input.
+        wrapper: a command that becomes the one that follows it: unshare(1).
     """
     with (runtime_dir / "launcher.log").open("wb") as log:
         process = subprocess.Popen(
-            [*RUN, f"--channel=local:{local_socket}", "--log-level=info", *options, *command],
+            [*wrapper, *RUN, f"--channel=local:{local_socket}", "--log-level=info", *options, *command],
             env=environment(runtime_dir),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

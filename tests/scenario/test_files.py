@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.fakes.client import FakeClient, integer
-from tests.fakes.compositor import FakeCompositor, Resource
+from tests.fakes.compositor import FakeCompositor, Resource, served
 from tests.fakes.daemon import running_daemon
 from tests.fakes.launcher import running_launcher
-from tests.scenario.test_relay_clients import served
 
 PROFILE: Final = os.urandom(1 << 20)
 """As large as a display's profile with tables becomes."""

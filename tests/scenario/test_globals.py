@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.fakes.client import FakeClient
-from tests.fakes.compositor import FakeCompositor
+from tests.fakes.compositor import FakeCompositor, served
 from tests.fakes.daemon import running_daemon
 from tests.fakes.launcher import running_launcher
-from tests.scenario.test_relay_clients import served
 
 OFFERED: Final = {"wl_compositor": 5, "ext_data_control_manager_v1": 1, "ext_session_lock_manager_v1": 1}
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.fakes.client import FakeClient
-from tests.fakes.compositor import FakeCompositor, Peer
+from tests.fakes.compositor import FakeCompositor, Peer, served
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
@@ -22,7 +22,6 @@ from tests.fakes.programs import REPOSITORY
 from tests.fakes.sway import Sway
 from tests.fakes.weston import wait_until
 from tests.scenario.test_device_daemon import WaylandGuest
-from tests.scenario.test_relay_clients import served
 from tests.scenario.test_sway import filling_window
 from tests.unit.context.world import event, request
 

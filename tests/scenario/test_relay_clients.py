@@ -8,14 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.fakes.client import FakeClient, ProtocolError
-from tests.fakes.compositor import FakeCompositor, Peer, Resource, keymap_fd
+from tests.fakes.compositor import FakeCompositor, Peer, Resource, keymap_fd, served
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.endpoint import Disconnected
 from tests.fakes.launcher import PATIENCE, RunningLauncher, environment, running_launcher
@@ -44,24 +44,6 @@ def setting(runtime_dir: Path) -> Generator[Setting]:
         yield Setting(compositor, daemon, launcher)
         if daemon.process.poll() is None:
             launcher.assert_alive()
-
-
-@contextmanager
-def served(compositor: FakeCompositor) -> Generator[None]:
-    """Serve all clients in a thread; outside of the block they are the test's alone."""
-    stop = threading.Event()
-
-    def serve() -> None:
-        while not stop.is_set():
-            compositor.serve_once(0.02)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def newest(setting: Setting) -> Peer:

@@ -4,6 +4,7 @@ import inspect
 import time
 from collections.abc import Generator, Iterator
 from typing import Final
+from xml.etree import ElementTree
 
 import pytest
 
@@ -12,7 +13,7 @@ from crossdomain.wire.codec import decode_arguments
 from crossdomain.wire.policy import load
 from launcher.relay.input_times import MICROSECONDS, MILLISECONDS
 from launcher.relay.times import TIMED_GLOBALS
-from protocols.generate import EXCLUDED_MODULES, installed_interfaces
+from protocols.generate import EXCLUDED_MODULES, OWN_PROTOCOLS, installed_interfaces
 from tests.unit.launcher.fake_channel import TABLES, FakeChannel, RelayedClient, event, request
 
 SECOND: Final = 1_000_000_000
@@ -259,11 +260,15 @@ def test_milliseconds_that_wrapped_around_are_no_surprise(ahead: RelayedClient) 
     assert abs(milliseconds - ((3 - AHEAD // MS) & 0xFFFFFFFF)) < TOLERANCE // MS
 
 
-# Nothing that is a time is forgotten: pywayland keeps the arguments' names, which the tables do not.
+# Nothing that is a time is forgotten: the sources keep the arguments' names, which the tables do not.
 
 
 def named_arguments(direction: str) -> Iterator[tuple[str, str, list[str]]]:
     """Interface, message and names of its arguments, of all requests or events."""
+    for path in OWN_PROTOCOLS:
+        for own in ElementTree.parse(path).iter("interface"):
+            for child in own.iter(direction.removesuffix("s")):
+                yield own.attrib["name"], child.attrib["name"], [a.attrib["name"] for a in child.iter("arg")]
     for module, interface in installed_interfaces():
         messages = interface.requests if direction == "requests" else interface.events
         for message in messages if module not in EXCLUDED_MODULES else ():
@@ -281,7 +286,7 @@ def test_every_time_of_a_clock_is_translated(client: RelayedClient) -> None:
     parts = client.connection.parts
     translated = {(name, message) for name, _direction, message in parts.interest}
     assert set(with_times) - translated == set()
-    assert len(with_times) >= 4
+    assert len(with_times) >= 5
 
 
 def test_every_time_of_input_is_known() -> None:
