@@ -20,7 +20,15 @@ _STARTTIME_FIELD: Final = 19
 class ClientStats:
     """Counters of one client; the relay adds to them as it works."""
 
-    __slots__ = ("buffers", "bytes_copied", "bytes_damaged", "first_frame_s", "frames", "name")
+    __slots__ = (
+        "buffers",
+        "bytes_captured",
+        "bytes_copied",
+        "bytes_damaged",
+        "first_frame_s",
+        "frames",
+        "name",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -28,6 +36,8 @@ class ClientStats:
         """Commits that showed something new."""
         self.bytes_damaged = 0
         self.bytes_copied = 0
+        self.bytes_captured = 0
+        """Bytes of the host's screen that were copied into buffers of the client."""
         self.buffers: dict[str, int] = {}
         """How many buffers went which way."""
         self.first_frame_s: float | None = None
@@ -42,6 +52,7 @@ class ClientStats:
         self.frames += other.frames
         self.bytes_damaged += other.bytes_damaged
         self.bytes_copied += other.bytes_copied
+        self.bytes_captured += other.bytes_captured
         for path, count in other.buffers.items():
             self.buffers[path] = self.buffers.get(path, 0) + count
         if self.first_frame_s is None or (other.first_frame_s or math.inf) < self.first_frame_s:
@@ -132,6 +143,7 @@ def _counters(client: ClientStats) -> dict[str, object]:
         "frames": client.frames,
         "bytes_damaged": client.bytes_damaged,
         "bytes_copied": client.bytes_copied,
+        "bytes_captured": client.bytes_captured,
         "buffers": client.buffers,
     }
 

@@ -1,6 +1,6 @@
-"""Copies the damaged pixels of a buffer from a guest's file to memory of our own.
+"""Copies the damaged pixels of a buffer between a guest's file and memory of our own.
 
-The source is mapped from a file that belongs to the guest's client, which may
+One side is mapped from a file that belongs to the guest's client, which may
 truncate it at any time: the copy survives that (`crossdomain/native/copy.c`), the
 client does not.
 """
@@ -33,10 +33,10 @@ class Pixels(NamedTuple):
 
 
 class TruncatedFault(GuestFault):
-    """The source's file ends before its buffer does.
+    """The client's file ends before its buffer does.
 
-    `copied` bytes were written before that; the first byte that could not be read is
-    at `offset` in the source.
+    `copied` bytes were written before that; the first byte that is not there is at
+    `offset` in the buffer.
     """
 
     def __init__(self, copied: int, offset: int) -> None:
@@ -52,7 +52,7 @@ def copy_damage(destination: Pixels, source: Pixels, layout: Layout, damage: Ite
     Returns the bytes copied: for a format of one plane and whole bytes these are
     exactly the rectangles'; others are rounded outwards to their blocks.
 
-    Raises TruncatedFault where the source's file is shorter than its mapping, and
+    Raises TruncatedFault where a file is shorter than its mapping, and
     LocalError where a rectangle or the layout leaves one of the two.
     """
     rectangles = tuple(damage)

@@ -1,4 +1,4 @@
-/* Copies damaged rectangles out of memory whose file the guest may truncate at any time. */
+/* Copies damaged rectangles out of or into memory whose file the guest may truncate at any time. */
 #define _XOPEN_SOURCE 700
 #include "core.h"
 
@@ -10,11 +10,16 @@
 
 /* The guard ----------------------------------------------------------------------------- */
 
-/* What the copy that runs in this thread reads; SIGBUS elsewhere is not ours. */
+struct span {
+    const uint8_t *start;
+    uint64_t size;
+};
+
+/* What the copy that runs in this thread reads and writes; SIGBUS elsewhere is not ours. */
 struct guard {
-    const uint8_t *volatile start;
-    const uint8_t *volatile end;
-    const uint8_t *volatile fault;
+    struct span source;
+    struct span destination;
+    volatile uint64_t fault; /* offset in the one of the two that faulted */
     sigjmp_buf landing;
 };
 
@@ -40,13 +45,19 @@ static void chain(int signal_number, siginfo_t *info, void *context) {
     }
 }
 
+/* Returns whether the address is in the span, and where. */
+static int find(const struct span *span, const uint8_t *address, volatile uint64_t *offset) {
+    if (address < span->start || address >= span->start + span->size)
+        return 0;
+    *offset = (uint64_t)(address - span->start);
+    return 1;
+}
+
 static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
     struct guard *guard = active;
     const uint8_t *address = info->si_addr;
-    if (guard && address >= guard->start && address < guard->end) {
-        guard->fault = address;
+    if (guard && (find(&guard->source, address, &guard->fault) || find(&guard->destination, address, &guard->fault)))
         siglongjmp(guard->landing, 1);
-    }
     chain(signal_number, info, context);
 }
 
@@ -113,7 +124,7 @@ static int copy_guarded(uint8_t *destination, const uint8_t *source, const xd_pl
     if (sigsetjmp(guard->landing, 0))
         return XD_COPY_FAULT;
     active = guard;
-    /* No read moves before the guard is up, none behind its end. */
+    /* No access moves before the guard is up, none behind its end. */
     atomic_signal_fence(memory_order_seq_cst);
     for (uint32_t index = 0; index < count; index++)
         if (rectangles[index].width && rectangles[index].height)
@@ -126,7 +137,7 @@ int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const ui
                        uint64_t source_size, const xd_plane *plane, const xd_rectangle *rectangles,
                        uint32_t count, xd_copy_result *result) {
     uint64_t size = destination_size < source_size ? destination_size : source_size;
-    struct guard guard = {.start = source, .end = source + source_size};
+    struct guard guard = {.source = {source, source_size}, .destination = {destination, destination_size}};
     volatile uint64_t copied = 0;
     *result = (xd_copy_result){0};
     if (!plane->stride || !plane->bytes_per_pixel)
@@ -142,6 +153,6 @@ int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const ui
     leave();
     result->copied = copied;
     if (status == XD_COPY_FAULT)
-        result->fault_offset = (uint64_t)(guard.fault - source);
+        result->fault_offset = guard.fault;
     return status;
 }

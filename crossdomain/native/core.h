@@ -154,6 +154,8 @@ int xd_signalfd(uint64_t mask);
 int64_t xd_map(int fd, uint64_t size);
 int64_t xd_remap(int64_t address, uint64_t old_size, uint64_t new_size);
 int xd_unmap(int64_t address, uint64_t size);
+/* Lets a mapping be written, too; EACCES where the file was not opened for that. */
+int xd_make_writable(int64_t address, uint64_t size);
 
 /* copy.c -------------------------------------------------------------------------------- */
 
@@ -175,16 +177,16 @@ typedef struct xd_plane {
 enum xd_copy_status {
     XD_COPY_OK = 0,
     XD_COPY_BOUNDS = 1, /* a rectangle leaves an image; nothing was copied */
-    XD_COPY_FAULT = 2,  /* the source's file is shorter than its mapping */
+    XD_COPY_FAULT = 2,  /* a file is shorter than its mapping */
     XD_COPY_SYSTEM = 3, /* the signal handler could not be installed */
 };
 
 typedef struct xd_copy_result {
     uint64_t copied;       /* bytes written for sure */
-    uint64_t fault_offset; /* XD_COPY_FAULT: first byte of the source that could not be read */
+    uint64_t fault_offset; /* XD_COPY_FAULT: first byte of that file's mapping that is not there */
 } xd_copy_result;
 
-/* Copies the rectangles of one plane; survives SIGBUS on the source.
+/* Copies the rectangles of one plane; survives SIGBUS on either side.
  * Safe in several threads at once. */
 int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const uint8_t *source,
                        uint64_t source_size, const xd_plane *plane, const xd_rectangle *rectangles,

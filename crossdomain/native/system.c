@@ -28,3 +28,7 @@ int64_t xd_remap(int64_t address, uint64_t old_size, uint64_t new_size) {
 }
 
 int xd_unmap(int64_t address, uint64_t size) { return munmap((void *)(intptr_t)address, size) ? -errno : 0; }
+
+int xd_make_writable(int64_t address, uint64_t size) {
+    return mprotect((void *)(intptr_t)address, size, PROT_READ | PROT_WRITE) ? -errno : 0;
+}

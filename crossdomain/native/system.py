@@ -27,15 +27,22 @@ def open_signalfd(signals: Iterable[int]) -> int:
 class FileMapping:
     """The first `size` bytes of a file, mapped for reading and shared; the file may be shorter.
 
-    Reading beyond the file's end is a SIGBUS: only `crossdomain.bridge.copy` may do it.
+    An access beyond the file's end is a SIGBUS: only `crossdomain.bridge.copy` may do it.
     """
 
-    __slots__ = ("address", "size")
+    __slots__ = ("_writable", "address", "size")
 
     def __init__(self, fd: int, size: int) -> None:
         """Maps; the fd stays the caller's and is not needed any more."""
         self.address = _checked(lib.xd_map(fd, size))
         self.size = size
+        self._writable = False
+
+    def make_writable(self) -> None:
+        """Lets it be written from now on, too; EACCES where the file does not allow that."""
+        if not self._writable:
+            _checked(lib.xd_make_writable(self.address, self.size))
+            self._writable = True
 
     def resize(self, size: int) -> None:
         """Maps more or less of the same file, possibly at another address."""

@@ -1,6 +1,7 @@
 """A client's pools and buffers of wl_shm: its own file on one side, a mirror on the other."""
 
 from crossdomain.bridge.copy import Pixels, TruncatedFault, copy_damage
+from crossdomain.bridge.damage import Region
 from crossdomain.bridge.formats import BufferRequest, Layout, ShmError
 from crossdomain.native.system import FileMapping
 from crossdomain.wire import WireFault
@@ -57,6 +58,11 @@ class Buffer:
         """Whether the host's wl_buffer may be made anew: nobody refers to it."""
         return self._readers == 0 and self.pins == 0
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else has to do with its mirror: no other buffer, and no compositor."""
+        return self.mirror is not None and self.mirror.buffers == 1 and self.mirror.is_idle
+
     def committed(self) -> None:
         """The compositor reads it from now on."""
         if self.mirror is not None:
@@ -80,15 +86,47 @@ class Buffer:
             return 0
         layout = mirror.layout
         mirror.stale.clip(layout.width, layout.height)
-        mapping = self._pool.mapping
-        source = Pixels(mapping.address, mapping.size).part(self.request.offset, layout.size)
+        copied = self._copy(mirror.pixels, self._own_pixels(layout), layout, mirror.stale)
+        mirror.stale.clear()
+        return copied
+
+    def open_for_writing(self) -> None:
+        """Lets `write_back` be called.
+
+        Raises:
+            WireFault: the client's file can't be written.
+        """
         try:
-            copied = copy_damage(mirror.pixels, source, layout, mirror.stale)
+            self._pool.mapping.make_writable()
+        except OSError as error:
+            text = f"the buffer can't be written: {error.strerror}"
+            raise WireFault(self.buffer_id, ShmError.INVALID_FD, text) from None
+
+    def write_back(self, region: Region) -> int:
+        """Copies what the compositor has written to the client's file; returns the bytes copied.
+
+        `region` is px of the buffer, and is clipped to it.
+
+        Raises:
+            WireFault: the client has truncated its file.
+        """
+        mirror = self.mirror
+        if mirror is None:
+            return 0
+        layout = mirror.layout
+        region.clip(layout.width, layout.height)
+        return self._copy(self._own_pixels(layout), mirror.pixels, layout, region)
+
+    def _own_pixels(self, layout: Layout) -> Pixels:
+        mapping = self._pool.mapping
+        return Pixels(mapping.address, mapping.size).part(self.request.offset, layout.size)
+
+    def _copy(self, destination: Pixels, source: Pixels, layout: Layout, region: Region) -> int:
+        try:
+            return copy_damage(destination, source, layout, region)
         except TruncatedFault:
             text = "error accessing SHM buffer"
             raise WireFault(self.buffer_id, ShmError.INVALID_FD, text) from None
-        mirror.stale.clear()
-        return copied
 
     def move(self, mirror: Mirror) -> Mirror | None:
         """Lives in another mirror from now on; returns the one that nobody lives in any more."""

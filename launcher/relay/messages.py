@@ -42,6 +42,12 @@ Route: TypeAlias = tuple[str, str]
 """Interface and message."""
 
 
+def before(first: ToHost, record: Record, data: memoryview) -> ToHost:
+    """Returns what goes to the host in a request's place: `first`, which it needs before it, and itself."""
+    message = bytes(data[record.offset : record.offset + record.size])
+    return first._replace(data=first.data + message)
+
+
 class Part(Protocol):
     """One part of the relay: the messages that it wants to see."""
 

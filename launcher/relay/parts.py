@@ -1,13 +1,15 @@
 """The parts of the relay that look at single messages, put together for one client."""
 
 import os
+from collections.abc import Container
 from typing import Final
 
 from crossdomain.abi.cross_domain import Identifier
-from crossdomain.errors import HostFault
+from crossdomain.errors import HostFault, LocalError
 from crossdomain.wire import Direction, Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher.channel import Channel
+from launcher.relay.capture import Capture
 from launcher.relay.descriptors import Descriptors
 from launcher.relay.files import Files
 from launcher.relay.host_clock import HostClocks
@@ -48,8 +50,8 @@ class Parts:
         if channel.has_policy:
             policy = policy.with_groups(policy.grantable)
         times: tuple[Part, ...] = ()
-        if channel.has_clock:
-            clocks = HostClocks(channel)
+        clocks = HostClocks(channel) if channel.has_clock else None
+        if clocks is not None:
             times = (Times(clocks), InputTimes(host, clocks))
         else:
             policy = policy.without(TIMED_GLOBALS)
@@ -60,6 +62,7 @@ class Parts:
             self._files,
             self._shm,
             self._surfaces,
+            Capture(host, self._shm, stats, clocks),
             *times,
         )
         self.request_handlers: dict[int, RequestHandler] = {}
@@ -67,7 +70,7 @@ class Parts:
         self.interest: list[tuple[str, Direction, str]] = []
         for part in parts:
             for route, handle_request in part.request_routes().items():
-                self.request_handlers[self._key(route, REQUEST)] = handle_request
+                self.request_handlers[self._key(route, REQUEST, self.request_handlers)] = handle_request
             self.add_event_handlers(part.event_routes())
 
     @property
@@ -78,7 +81,7 @@ class Parts:
     def add_event_handlers(self, routes: dict[Route, EventHandler]) -> None:
         """Adds handlers of events that had none."""
         for route, handle_event in routes.items():
-            self.event_handlers[self._key(route, EVENT)] = handle_event
+            self.event_handlers[self._key(route, EVENT, self.event_handlers)] = handle_event
 
     def refuse_request(self, record: Record, _data: memoryview, fds: list[int]) -> ToHost | None:
         """Handles a request that nobody else does: it has fds, for which there is no way."""
@@ -102,10 +105,14 @@ class Parts:
         self._shm.close()
         self._files.close()
 
-    def _key(self, route: Route, direction: Direction) -> int:
+    def _key(self, route: Route, direction: Direction, taken: Container[int]) -> int:
+        """Returns the key of a message that nobody handles yet, and lets the walker find it."""
         interface, message_name = route
         self.interest.append((interface, direction, message_name))
         found = self._tables.interface(interface)
         messages = found.requests if direction is REQUEST else found.events
         opcode = next(message.opcode for message in messages if message.name == message_name)
-        return self._tables.index(interface) << 16 | opcode
+        key = self._tables.index(interface) << 16 | opcode
+        if key in taken:
+            raise LocalError(f"two parts handle {interface}.{message_name}")
+        return key

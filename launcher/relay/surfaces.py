@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from crossdomain.bridge.damage import Rectangle, Region, SurfaceMapping, Viewport
 from crossdomain.wire import Record
 from launcher.relay.buffers import Buffer
-from launcher.relay.messages import EventHandler, RequestHandler, Route, ToHost
+from launcher.relay.messages import EventHandler, RequestHandler, Route, ToHost, before
 from launcher.relay.mirrors import Mirror
 from launcher.relay.sharing import Move, Sharing
 from launcher.relay.shm import Shm
@@ -157,14 +157,14 @@ class Surfaces:
         buffer = self._shm.buffer(buffer_id)
         moved = None if buffer is None else self._place(surface, buffer)
         surface.attach(buffer)
-        return None if moved is None else _before(moved, record, data)
+        return None if moved is None else before(moved, record, data)
 
     def _place(self, surface: _Surface, buffer: Buffer) -> ToHost | None:
         """Brings a buffer into the mirror that costs least; returns what does so on the host."""
-        mine, before = buffer.mirror, surface.buffer
-        match surface.sharing.judge(buffer, before):
-            case Move.JOIN if before is not None and before.mirror is not None:
-                return self._shm.join(buffer, before.mirror)
+        mine, shown = buffer.mirror, surface.buffer
+        match surface.sharing.judge(buffer, shown):
+            case Move.JOIN if shown is not None and shown.mirror is not None:
+                return self._shm.join(buffer, shown.mirror)
             case Move.LEAVE if mine is not None:
                 return self._shm.part(buffer, mine)
             case _:
@@ -271,7 +271,7 @@ class Surfaces:
         buffer.mirror.forget()
         self._stats.bytes_copied += buffer.refresh()
         buffer.committed()
-        return None if moved is None else _before(moved, record, data)
+        return None if moved is None else before(moved, record, data)
 
     def _surface(self, surface_id: int) -> _Surface:
         surface = self._surfaces.get(surface_id)
@@ -301,9 +301,3 @@ def _forget_mirrors(surface: _Surface) -> None:
         mirror.settle(None)
     surface.damage.clear()
     surface.buffer_damage.clear()
-
-
-def _before(moved: ToHost, record: Record, data: memoryview) -> ToHost:
-    """Returns what goes to the host in a request's place: what moves its buffer, and itself."""
-    message = bytes(data[record.offset : record.offset + record.size])
-    return moved._replace(data=moved.data + message)

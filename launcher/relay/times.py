@@ -47,7 +47,6 @@ class Times:
             ("wp_presentation", "clock_id"): self._handle_clock_id,
             ("wp_presentation_feedback", "presented"): self._handle_presented,
             ("ext_image_copy_capture_frame_v1", "presentation_time"): self._handle_capture_time,
-            ("zwlr_screencopy_frame_v1", "ready"): self._handle_capture_time,
         }
 
     def _handle_clock_id(self, record: Record, data: memoryview, _identifiers: list[Identifier]) -> None:

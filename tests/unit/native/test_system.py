@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdomain.bridge.copy import Pixels, copy_damage
+from crossdomain.bridge.copy import Pixels, TruncatedFault, copy_damage
 from crossdomain.bridge.damage import Rectangle
 from crossdomain.bridge.formats import Layout, layout
 from crossdomain.native.system import FileMapping, address_of, open_signalfd
@@ -48,6 +48,40 @@ def test_a_file_can_be_mapped_beyond_its_end_and_followed_when_it_grows(file: in
     assert read_page(mapping, 1) == b"\2" * 4096
     os.pwrite(file, b"\3" * 4096, 2 * 4096)
     assert read_page(mapping, 2) == b"\3" * 4096
+    mapping.close()
+
+
+def write_page(mapping: FileMapping, number: int, byte: int) -> int:
+    page = bytes([byte]) * 4096
+    target = Pixels(mapping.address, mapping.size).part(number * 4096, 4096)
+    return copy_damage(target, Pixels(address_of(page), 4096), page_layout(), [Rectangle(0, 0, 32, 32)])
+
+
+def test_a_mapping_can_be_made_writable_and_stays_so_when_it_grows(file: int) -> None:
+    mapping = FileMapping(file, 4096)
+    mapping.make_writable()
+    mapping.resize(2 * 4096)
+    mapping.make_writable()
+    assert write_page(mapping, 1, 7) == 4096
+    assert os.pread(file, 4096, 4096) == b"\7" * 4096
+    mapping.close()
+
+
+def test_a_file_that_was_opened_for_reading_can_not_be_made_writable(file: int) -> None:
+    reading = os.open(f"/proc/self/fd/{file}", os.O_RDONLY)
+    mapping = FileMapping(reading, 4096)
+    os.close(reading)
+    with pytest.raises(PermissionError):
+        mapping.make_writable()
+    mapping.close()
+
+
+def test_writing_beyond_the_end_of_a_file_is_survived(file: int) -> None:
+    mapping = FileMapping(file, 3 * 4096)
+    mapping.make_writable()
+    with pytest.raises(TruncatedFault) as caught:
+        write_page(mapping, 2, 7)
+    assert (caught.value.offset, caught.value.copied) == (0, 0)
     mapping.close()
 
 
