@@ -81,6 +81,7 @@ class Connection:
         self._spare_id: int | None = None
         self._backlog = bytearray()
         self._to_host: Outgoing[Identifier] = Outgoing()
+        self._when_sent: list[Callable[[], None]] = []
         self._channel_full = False
         self._identifiers: deque[Identifier] = deque()
         self._partial_event = b""
@@ -120,6 +121,10 @@ class Connection:
         self.parts.add_event_handlers(routes)
         for interface, name in routes:
             self._walker.watch(interface, EVENT, name)
+
+    def when_sent(self, action: Callable[[], None]) -> None:
+        """See `messages.Host`."""
+        self._when_sent.append(action)
 
     def delete_id(self, object_id: int) -> None:
         """See `messages.Host`."""
@@ -267,6 +272,13 @@ class Connection:
                 self._to_host.advance(len(data), len(identifiers))
             else:
                 self._channel_full = True
+        if self._when_sent and not self._to_host:
+            self._act()
+
+    def _act(self) -> None:
+        actions, self._when_sent = self._when_sent, []
+        for action in actions:
+            action()
 
     # Events.
 
@@ -369,6 +381,7 @@ class Connection:
             self._loop.remove(self._channel_fd)
             self._channel_events = -1
         self.parts.close()
+        self._act()
         self._pipes.close()
         self._channel.close()
         self._to_host.clear()

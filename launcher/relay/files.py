@@ -18,7 +18,6 @@ from crossdomain.limits import MAX_CARRIED_FILE, MAX_FILES_ON_THE_WAY
 from crossdomain.wire import Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher.channel import Channel, SharedMemory
-from launcher.relay import encode
 from launcher.relay.messages import EventHandler, Host, RequestHandler, Route, ToClient, ToHost
 
 _HEADER: Final = 8
@@ -44,7 +43,7 @@ class Files:
     def __init__(self, host: Host, channel: Channel) -> None:
         self._host = host
         self._channel = channel
-        self._on_the_way: set[SharedMemory] = set()
+        self._on_the_way = 0
         self._ramp_sizes: dict[int, int] = {}
 
     def request_routes(self) -> dict[Route, RequestHandler]:
@@ -59,12 +58,6 @@ class Files:
     def event_routes(self) -> dict[Route, EventHandler]:
         """See `messages.Part`."""
         return {("zwlr_gamma_control_v1", "gamma_size"): self._handle_gamma_size}
-
-    def close(self) -> None:
-        """Gives up what is on its way."""
-        for memory in self._on_the_way:
-            memory.close()
-        self._on_the_way.clear()
 
     def _handle_keymap(self, record: Record, data: memoryview, fds: list[int]) -> ToHost:
         _format, size = _FORMAT_SIZE.unpack_from(data, record.offset + _HEADER)
@@ -110,18 +103,16 @@ class Files:
         """Returns the request, with `length` bytes of the file from `offset` on beside it."""
         if length > MAX_CARRIED_FILE:
             raise LimitExceeded(f"a file of {length} bytes")
-        if len(self._on_the_way) >= MAX_FILES_ON_THE_WAY:
-            raise LimitExceeded(f"{MAX_FILES_ON_THE_WAY} files that the compositor has not taken yet")
+        if self._on_the_way >= MAX_FILES_ON_THE_WAY:
+            raise LimitExceeded(f"{MAX_FILES_ON_THE_WAY} files that the host has not taken yet")
         memory = self._channel.create_memory(max(length, 1))
-        self._on_the_way.add(memory)
+        self._on_the_way += 1
+        self._host.when_sent(lambda: self._taken(memory))
         _copy(fd, offset, length, memory)
-        # The memory has to stay until the host has seen the request: a sync of ours comes back after that.
-        callback_id = self._host.spare_id()
-        self._host.own(callback_id, lambda: self._taken(memory))
-        return ToHost(bytes(request) + encode.sync(callback_id), (memory.identifier,))
+        return ToHost(bytes(request), (memory.identifier,))
 
     def _taken(self, memory: SharedMemory) -> None:
-        self._on_the_way.discard(memory)
+        self._on_the_way -= 1
         memory.close()
 
 

@@ -82,6 +82,13 @@ class Host(Protocol):
         """Lets events be handled from now on that passed by until now."""
         ...
 
+    def when_sent(self, action: Callable[[], None]) -> None:
+        """Calls `action` once all that this batch of requests becomes was sent to the host, or never will be.
+
+        Memory of the host that a request names has to stay until then.
+        """
+        ...
+
     def delete_id(self, object_id: int) -> None:
         """Tells the client that an id, which the compositor knows nothing of, is free again."""
         ...

@@ -10,6 +10,7 @@ from crossdomain.limits import MAX_IDLE_MIRRORS
 from crossdomain.native.system import address_of
 from launcher.channel import Channel, SharedMemory
 from launcher.channel.memory import quantise
+from launcher.relay.messages import Host
 
 _MAX_IDLE: Final = 64
 """Mirrors that wait: each is a resource of the host's, however small."""
@@ -67,7 +68,8 @@ class Mirror:
 class Mirrors:
     """One client's; every mirror that was taken is given back by whoever took it."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, host: Host, channel: Channel) -> None:
+        self._host = host
         self._channel = channel
         self._idle: deque[tuple[int, SharedMemory]] = deque()
         self._idle_bytes = 0
@@ -89,7 +91,7 @@ class Mirrors:
         """
         mirror.settle(None)
         if not mirror.is_idle:
-            mirror.memory.close()
+            self._host.when_sent(mirror.memory.close)
             return
         quantised = quantise(mirror.layout.size)
         self._idle.append((quantised, mirror.memory))
@@ -97,7 +99,7 @@ class Mirrors:
         while self._idle_bytes > MAX_IDLE_MIRRORS or len(self._idle) > _MAX_IDLE:
             dropped, oldest = self._idle.popleft()
             self._idle_bytes -= dropped
-            oldest.close()
+            self._host.when_sent(oldest.close)
 
     def close(self) -> None:
         """Gives up what waits."""

@@ -55,11 +55,10 @@ class Parts:
             times = (Times(clocks), InputTimes(host, clocks))
         else:
             policy = policy.without(TIMED_GLOBALS)
-        self._files = Files(host, channel)
         parts: tuple[Part, ...] = (
             Registry(policy),
             Descriptors(services.tables, services.policy, channel, pipes),
-            self._files,
+            Files(host, channel),
             self._shm,
             self._surfaces,
             Capture(host, self._shm, stats, clocks),
@@ -103,7 +102,6 @@ class Parts:
     def close(self) -> None:
         """Gives up what the parts hold."""
         self._shm.close()
-        self._files.close()
 
     def _key(self, route: Route, direction: Direction, taken: Container[int]) -> int:
         """Returns the key of a message that nobody handles yet, and lets the walker find it."""

@@ -46,7 +46,7 @@ class Shm:
 
     def __init__(self, host: Host, channel: Channel, stats: ClientStats) -> None:
         self._host = host
-        self._mirrors = Mirrors(channel)
+        self._mirrors = Mirrors(host, channel)
         self._stats = stats
         self._pools: dict[int, Pool] = {}
         self._buffers: dict[int, Buffer] = {}

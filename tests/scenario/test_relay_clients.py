@@ -240,6 +240,26 @@ def test_last_requests_of_a_client_that_left_arrive(setting: Setting) -> None:
     assert len(peer.named("damage")) == 1000
 
 
+def test_a_window_made_shown_and_destroyed_in_one_breath_arrives(setting: Setting) -> None:
+    with served(setting.compositor):
+        client = setting.connect()
+        shm, surface = client.bind("wl_shm"), client.bind("wl_compositor").create("create_surface")
+        client.round_trip()
+        pool = Pool(client, shm, 64 * 64 * 4)
+        buffer = Buffer(pool, Layout(0, 64, 64, 64 * 4, 4), 1)
+        surface.send("attach", buffer.proxy, 0, 0)
+        surface.send("commit")
+        buffer.destroy()
+        pool.destroy()
+        client.round_trip()
+        pool.close()
+        client.close()
+    peer = newest(setting)
+    assert [len(peer.named(name)) for name in ("create_buffer", "attach", "commit")] == [1, 1, 1]
+    for made in peer.named("create_pool"):
+        os.close(next(value for value in made.arguments if isinstance(value, int)))
+
+
 def test_a_keymap_arrives(setting: Setting) -> None:
     with served(setting.compositor):
         client = setting.connect()

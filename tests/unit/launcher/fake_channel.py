@@ -51,10 +51,13 @@ class FakeMemory:
         self.size = size
         self.identifier = Identifier(resource_id, IdentifierType.VIRTGPU_BLOB, size)
         self.closed = False
+        self.contents = b""
+        """What was in it when it was closed."""
         self._channel = channel
 
     def close(self) -> None:
         """See `SharedMemory`."""
+        self.contents = self.buffer[:]
         self.buffer.close()
         self.closed = True
 
@@ -144,6 +147,9 @@ class FakeChannel:
         assert len(data) <= self.max_send
         if self.full:
             return False
+        named = {entry.identifier for entry in identifiers if entry.type == IdentifierType.VIRTGPU_BLOB}
+        gone = [number for number in named if self.memories[number - 1].closed]
+        assert not gone, f"the memories {gone} were closed before the host was told of them"
         self.sends.append((bytes(data), tuple(identifiers)))
         return True
 

@@ -385,6 +385,25 @@ def test_a_buffer_destroyed_before_its_commit_shows_nothing(client: RelayedClien
     assert not client.closed
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_buffer_destroyed_in_the_same_breath_as_its_commit_reaches_the_host(
+    client: RelayedClient, drawing: Drawing, full: bool
+) -> None:
+    buffer = client.new_id()
+    room = client.channel.fill if full else client.channel.make_room
+    room()
+    client.say(
+        request("wl_shm_pool", "create_buffer", drawing.pool, buffer, 0, WIDTH, HEIGHT, STRIDE, ARGB8888),
+        request("wl_surface", "attach", drawing.surface, buffer, 0, 0),
+        request("wl_surface", "commit", drawing.surface),
+        request("wl_buffer", "destroy", buffer),
+    )
+    client.channel.make_room()
+    client.serve()
+    assert client.channel.identifiers == [drawing.mirrors[0].identifier]
+    assert drawing.mirrors[0].closed
+
+
 def test_an_icons_buffer_is_copied_when_it_is_named(client: RelayedClient, drawing: Drawing) -> None:
     manager = client.bind("xdg_toplevel_icon_manager_v1", 1)
     icon = client.new_id()
