@@ -1,14 +1,19 @@
 """Which globals a client sees through the real launcher and daemon, and that it can do without any."""
 
+import shutil
+import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from crossdomain.wire import policy
 from tests.fakes.client import FakeClient
 from tests.fakes.compositor import FakeCompositor, served
 from tests.fakes.daemon import running_daemon
-from tests.fakes.launcher import running_launcher
+from tests.fakes.launcher import RunningLauncher, running_launcher
 
 OFFERED: Final = {"wl_compositor": 5, "ext_data_control_manager_v1": 1, "ext_session_lock_manager_v1": 1}
 
@@ -41,3 +46,62 @@ def test_the_host_may_allow_a_group_of_privileged_globals(runtime_dir: Path) -> 
         assert seen(client) == ["wl_compositor", "ext_data_control_manager_v1"]
         client.bind("ext_data_control_manager_v1")
         client.round_trip()
+
+
+ORDINARY: Final = {
+    name: rule.version for name, rule in policy.load().rules.items() if policy.load().visible_version(name, 1)
+}
+"""All that a guest sees where nothing is configured."""
+
+
+@pytest.fixture(scope="module")
+def compositor() -> Generator[FakeCompositor]:
+    folder = Path(tempfile.mkdtemp(prefix="xd-"))
+    with FakeCompositor(folder / "host", {}) as made:
+        yield made
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def launcher(compositor: FakeCompositor) -> Generator[RunningLauncher]:
+    folder = Path(tempfile.mkdtemp(prefix="xd-"))
+    with (
+        running_daemon(folder, compositor.path) as daemon,
+        running_launcher(folder, daemon.local_socket) as running,
+    ):
+        yield running
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def offered(compositor: FakeCompositor) -> Generator[dict[int, tuple[str, int]]]:
+    """What the compositor offers to its next client, by name: the test's to change."""
+    yield compositor.globals
+    compositor.globals.clear()
+    compositor.wait(lambda: all(peer.gone for peer in compositor.peers), what="end of the client")
+
+
+@pytest.mark.parametrize("missing", ORDINARY)
+def test_a_client_can_use_all_that_there_is_where_a_global_is_missing(
+    missing: str,
+    offered: dict[int, tuple[str, int]],
+    compositor: FakeCompositor,
+    launcher: RunningLauncher,
+) -> None:
+    there = {name: version for name, version in ORDINARY.items() if name != missing}
+    offered.update(enumerate(there.items(), start=1))
+    with served(compositor), FakeClient(launcher.socket) as client:
+        assert {entry.interface: entry.version for entry in client.globals} == there
+        for interface in there:
+            client.bind(interface)
+        client.round_trip()
+        assert compositor.peers[-1].bound.keys() == there.keys()
+
+
+def test_newer_versions_are_capped_and_the_unknown_is_hidden(
+    offered: dict[int, tuple[str, int]], compositor: FakeCompositor, launcher: RunningLauncher
+) -> None:
+    newer = {name: version + 1 for name, version in ORDINARY.items()}
+    offered.update(enumerate({"some_private_protocol": 1, **newer}.items(), start=1))
+    with served(compositor), FakeClient(launcher.socket) as client:
+        assert {entry.interface: entry.version for entry in client.globals} == ORDINARY
