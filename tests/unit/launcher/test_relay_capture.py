@@ -9,7 +9,6 @@ import pytest
 
 from crossdomain.wire.codec import decode_arguments
 from tests.unit.launcher.fake_channel import TABLES, FakeChannel, FakeMemory, RelayedClient, event, request
-from tests.unit.launcher.test_relay_files import acknowledge
 
 WIDTH: Final = 16
 HEIGHT: Final = 8
@@ -195,6 +194,15 @@ def weston(client: RelayedClient) -> Generator[Weston]:
     made = Weston(client)
     yield made
     made.close()
+
+
+def acknowledge(client: RelayedClient) -> None:
+    """Let the host answer one sync of the relay's own, the last thing that was sent."""
+    callback_id = int.from_bytes(client.channel.sent[-4:], "little")
+    client.channel.deliver(
+        event("wl_callback", "done", callback_id, 0) + event("wl_display", "delete_id", 1, callback_id)
+    )
+    client.serve()
 
 
 def create_surface(client: RelayedClient) -> int:
