@@ -7,6 +7,24 @@ from pathlib import Path
 from crossdomain.errors import EnvironmentFault
 
 
+def connect(path: Path) -> socket.socket:
+    """A new connection to `path`, made without blocking.
+
+    Raises:
+        BlockingIOError: too many clients connect at once; try again.
+        OSError: nobody listens there.
+    """
+    connection = socket.socket(
+        socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    )
+    try:
+        connection.connect(os.fsencode(path))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 class Compositor:
     """The compositor at one socket.  Each client gets a connection of its own."""
 
@@ -20,15 +38,7 @@ class Compositor:
             BlockingIOError: too many clients connect at once; try again.
             OSError: there is no compositor.
         """
-        connection = socket.socket(
-            socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        )
-        try:
-            connection.connect(os.fsencode(self.path))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return connect(self.path)
 
     def check(self) -> None:
         """Tries to connect.

@@ -21,7 +21,7 @@ from crossdomain.host.listeners import Door, Listeners
 from crossdomain.host.local import LocalConnection
 from crossdomain.host.settings import HostFile, Settings
 from crossdomain.host.status import Status, VmStatus
-from crossdomain.host.tenant import Tenant
+from crossdomain.host.tenant import Names, Tenant
 from crossdomain.limits import MAX_LOCAL_CLIENTS, MAX_VMS
 from crossdomain.wire.policy import Policy
 
@@ -146,7 +146,7 @@ class Daemon:
             connection.close()
             return
         name = self._free_name(section)
-        tenant = self._new_tenant(name, f"vm {name}", self._file.of_vm(section))
+        tenant = self._new_tenant(Names(name, section, f"vm {name}"), self._file.of_vm(section))
         session = GpuSession(
             connection,
             new_context=tenant.new_gpu_context,
@@ -179,8 +179,8 @@ class Daemon:
         names = (base if number == 1 else f"{base}-{number}" for number in range(1, MAX_VMS + 2))
         return next(name for name in names if f"vm {name}" not in taken)
 
-    def _new_tenant(self, vm: str, label: str, settings: Settings) -> Tenant:
-        return Tenant(vm, label, self._compositor, self._configuration.policy, settings)
+    def _new_tenant(self, names: Names, settings: Settings) -> Tenant:
+        return Tenant(names, self._compositor, self._configuration.policy, settings)
 
     def _accept_local(self, section: str | None, connection: socket.socket) -> None:
         if len(self._local_connections) >= MAX_LOCAL_CLIENTS:
@@ -189,8 +189,9 @@ class Daemon:
             return
         tenant = self._local.get(section)
         if tenant is None:
-            label = "local" if section is None else f"local {section}"
-            tenant = self._new_tenant(section or "local", label, self._local_settings(section))
+            name = section or "local"
+            names = Names(name, name, "local" if section is None else f"local {section}")
+            tenant = self._new_tenant(names, self._local_settings(section))
             self._local[section] = tenant
         served = LocalConnection(connection, tenant.new_local_context, self._forget_local)
         self._local_connections[served] = None

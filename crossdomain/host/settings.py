@@ -10,11 +10,13 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 from crossdomain.context.rules import UNCHANGED_APP_ID, UNCHANGED_TITLE, Rules
 from crossdomain.errors import EnvironmentFault, LocalError
+from crossdomain.host.enclosure import Enclosing
 from crossdomain.wire import policy as wire_policy
 
 MAX_TEMPLATE: Final = 256
@@ -26,6 +28,7 @@ NAME_RULE: Final = "up to 64 letters, digits, '.', '_' and '-', the first a lett
 _BRACES: Final = re.compile(r"\{[^{}]*\}|[{}]")
 
 _Table: TypeAlias = Mapping[str, object]
+_Choice = TypeVar("_Choice", bound=Enum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Settings:
 
     title: str = "[{vm}] {title}"
     app_id: str = "{vm}.{app_id}"
+    security_context: Enclosing = Enclosing.AUTO
     allow: frozenset[str] = frozenset()
     """Groups of globals besides those that everybody may use."""
     deny: frozenset[str] = frozenset()
@@ -58,7 +62,7 @@ class HostFile:
     """A whole file; the defaults are those of an empty one."""
 
     default: Settings = Settings()
-    local: Settings = Settings(title=UNCHANGED_TITLE, app_id=UNCHANGED_APP_ID)
+    local: Settings = Settings(title=UNCHANGED_TITLE, app_id=UNCHANGED_APP_ID, security_context=Enclosing.OFF)
     vms: Mapping[str, VmSection] = field(default_factory=dict[str, VmSection])
 
     def of_vm(self, name: str) -> Settings:
@@ -136,9 +140,9 @@ def check_name(name: str) -> str:
 def _parse(document: _Table, sockets: Callable[[], Path]) -> HostFile:
     _check_keys("", document, ("default", "local", "vm"))
     default = _settings("default", _table(document, "default"), Settings())
-    labels = HostFile().local
-    # Labels tell VMs apart; what is denied to every VM is denied to clients without one.
-    local = replace(default, title=labels.title, app_id=labels.app_id)
+    own = HostFile().local
+    # What is denied to every VM is denied to clients without one; the rest tells VMs apart.
+    local = replace(default, title=own.title, app_id=own.app_id, security_context=own.security_context)
     local = _settings("local", _table(document, "local"), local)
     sections = _table(document, "vm")
     vms = {name: _vm_section(name, _table(sections, name, "vm."), default, sockets) for name in sections}
@@ -218,6 +222,14 @@ def _template(value: object, place: str) -> str:
     return value
 
 
+def _choice(kind: type[_Choice], value: object) -> _Choice:
+    try:
+        return kind(value)
+    except ValueError as error:
+        known = ", ".join(f'"{choice.value}"' for choice in kind)
+        raise _Mistake(f"{value!r:.80} is no choice", f"take one of {known}") from error
+
+
 def _groups(value: object) -> frozenset[str]:
     known = sorted(wire_policy.load().groups)
     hint = f"write a list such as [{known[0]!r}] of {', '.join(known)}"
@@ -238,6 +250,10 @@ def _set_app_id(settings: Settings, value: object) -> Settings:
     return replace(settings, app_id=_template(value, "{app_id}"))
 
 
+def _set_security_context(settings: Settings, value: object) -> Settings:
+    return replace(settings, security_context=_choice(Enclosing, value))
+
+
 def _set_allow(settings: Settings, value: object) -> Settings:
     groups = _groups(value)
     try:
@@ -254,6 +270,7 @@ def _set_deny(settings: Settings, value: object) -> Settings:
 _KEYS: Final[Mapping[str, Callable[[Settings, object], Settings]]] = {
     "title": _set_title,
     "app_id": _set_app_id,
+    "security_context": _set_security_context,
     "allow": _set_allow,
     "deny": _set_deny,
 }

@@ -1,5 +1,7 @@
 """What belongs together on the host: one VM, or all clients of one local socket."""
 
+from typing import NamedTuple
+
 from crossdomain.context.context import Context
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.pipes import Orphans
@@ -7,36 +9,48 @@ from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
 from crossdomain.context.rules import Guest
 from crossdomain.host.compositor import Compositor
+from crossdomain.host.enclosure import Enclosure
+from crossdomain.host.security_context import Identity
 from crossdomain.host.settings import Settings
 from crossdomain.host.status import ClientStatus
 from crossdomain.wire import load as load_tables
 from crossdomain.wire.policy import Policy
 
 
+class Names(NamedTuple):
+    """What one VM is called."""
+
+    vm: str
+    """In titles, and to the compositor; no other VM that is connected has it."""
+    section: str
+    """In the settings."""
+    label: str
+    """In log lines."""
+
+
 class Tenant:
     """Makes the contexts of its clients, and knows what they share."""
 
-    def __init__(
-        self, vm: str, label: str, compositor: Compositor, policy: Policy, settings: Settings
-    ) -> None:
+    def __init__(self, names: Names, compositor: Compositor, policy: Policy, settings: Settings) -> None:
         """Args:
-        vm: its name, chosen by the host.
-        label: for log lines.
+        names: chosen by the host.
         compositor: what its windows are shown on.
         policy: what guests may see where the settings say nothing.
         settings: in force until `apply`.
         """
-        self.name = label
+        self.name = names.label
         self.orphans = Orphans()
         self.contexts: dict[Context, None] = {}
-        self._compositor = compositor
+        identity = Identity(app_id=names.section, instance_id=names.vm)
+        self._enclosure = Enclosure(compositor, identity, settings.security_context)
         self._base_policy = policy
-        self._guest = Guest(vm, settings.rules)
+        self._guest = Guest(names.vm, settings.rules)
         self._policy = policy
         self.apply(settings)
 
     def apply(self, settings: Settings) -> None:
-        """New settings: they hold for what is decided from now on, and globals for new clients."""
+        """New settings: they hold for what is decided from now on, globals and the way in for new clients."""
+        self._enclosure.mode = settings.security_context
         self._guest.rules = settings.rules
         self._policy = self._base_policy.with_groups(settings.allow, settings.deny)
 
@@ -45,7 +59,7 @@ class Tenant:
         context = Context(
             name=f"{self.name}, {name}",
             resources=resources,
-            connect=self._compositor.connect,
+            connect=self._enclosure.connect,
             policy=ClientPolicy(load_tables(), self._policy, self._guest),
             on_close=self._forget,
             sink=sink,
@@ -72,6 +86,7 @@ class Tenant:
         for context in list(self.contexts):
             context.close()
         self.orphans.close()
+        self._enclosure.close()
 
     def _forget(self, context: Context) -> None:
         self.contexts.pop(context, None)

@@ -14,8 +14,8 @@ from crossdomain.context.context import Context
 from crossdomain.context.ports import Resources
 from crossdomain.host.compositor import Compositor
 from crossdomain.host.local import LocalConnection
-from crossdomain.host.settings import Settings
-from crossdomain.host.tenant import Tenant
+from crossdomain.host.settings import HostFile
+from crossdomain.host.tenant import Names, Tenant
 from crossdomain.wire import policy
 from tests.unit.context.world import until
 
@@ -28,7 +28,9 @@ class Launcher:
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.setblocking(False)
-        self.tenant = Tenant("local", "local", Compositor(Path("/nowhere")), policy.load(), Settings())
+        self.tenant = Tenant(
+            Names("local", "local", "local"), Compositor(Path("/nowhere")), policy.load(), HostFile().local
+        )
         self.ended: list[LocalConnection] = []
         self.connection = LocalConnection(theirs, self._new_context, self.ended.append)
 
