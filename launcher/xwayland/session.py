@@ -63,12 +63,13 @@ class Session:
             raise
         self._x = XSide(self._loop, sockets.window_manager, settings.cookie, self._handle_setup, self._fail)
         self._wayland = WaylandSide(self._loop, sockets.wayland, host, self._fail)
+        self._start_mediator()
         self._loop.after_round = self._flush
         try:
-            self._start_mediator()
             self._flush()
             self._loop.run()
         finally:
+            self._manager.close()
             xwayland.stop()
             self._wayland.close()
             self._x.close()

@@ -10,6 +10,7 @@ from launcher.xwayland.model.window import Window
 from launcher.xwayland.shell.objects import Objects
 from launcher.xwayland.shell.shell import Shell
 from launcher.xwayland.timers import TimedLoop
+from launcher.xwayland.transfer.selections import Selections
 from launcher.xwayland.wayland.globals import Globals
 from launcher.xwayland.wayland.mediator import Mediator
 from launcher.xwayland.wayland.seats import Seats
@@ -26,6 +27,7 @@ class WindowManager:
     def __init__(self, loop: TimedLoop, mediator: Mediator, globals_: Globals) -> None:
         self._loop = loop
         self._mediator = mediator
+        self._globals = globals_
         self._association = Association(self._pair)
         self._surfaces = Surfaces(mediator, self._association)
         self._seats = Seats(mediator, self._surfaces, self)
@@ -33,6 +35,7 @@ class WindowManager:
         self._manager: Manager | None = None
         self._keyboard: Surface | None = None
         self._keyboard_moved = False
+        self._selections: Selections | None = None
 
     def start(self, client: XClient, objects: Objects, metrics: FrameMetrics) -> Callable[[bytes], None]:
         """Takes over the windows; returns who is to get the X events."""
@@ -50,7 +53,13 @@ class WindowManager:
         dispatch.screen_changed = screen_changed
         screen_changed(Size(client.setup.width, client.setup.height))
         root.start()
+        self._start_selections(client, objects, dispatch, root.window)
         return dispatch.handle
+
+    def close(self) -> None:
+        """Ends what is under way."""
+        if self._selections is not None:
+            self._selections.close()
 
     def flush(self) -> None:
         """All that was ready has been handled: tells what came out of it."""
@@ -59,6 +68,8 @@ class WindowManager:
         if self._keyboard_moved:
             self._keyboard_moved = False
             self._manager.enter_keyboard(self._window_of(self._keyboard))
+            if self._keyboard is not None and self._selections is not None:
+                self._selections.focus_came()
         self._manager.flush_lists()
 
     # `wayland.seats.Listener`.
@@ -74,6 +85,15 @@ class WindowManager:
         # From one window to another it is nobody's in between, which nobody needs to know.
         self._keyboard = surface
         self._keyboard_moved = True
+
+    def _start_selections(self, client: XClient, objects: Objects, dispatch: Dispatch, window: int) -> None:
+        selections = Selections(
+            client, self._loop, self._mediator, objects, self._globals, self._seats, window
+        )
+        dispatch.selection_event = selections.handle
+        dispatch.watches = selections.watches
+        selections.start()
+        self._selections = selections
 
     def _window_of(self, surface: Surface | None) -> Window | None:
         return None if surface is None else self._association.window_of(surface)

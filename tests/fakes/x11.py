@@ -18,26 +18,23 @@ from crossdomain.vm.seat import View
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.launcher import RunningLauncher, running_launcher
 from tests.fakes.weston import Pixels, load_pixels
+from tests.fakes.x11_client import XTestClient
 
 T = TypeVar("T")
 
 PATIENCE: Final = 30.0
 """Seconds for what takes a part of one, on a loaded machine."""
 
-_TELL: Final = 'echo "$WAYLAND_DISPLAY"; echo "$DISPLAY"; echo "$XAUTHORITY"; exec cat >/dev/null'
+TELL: Final = 'echo "$WAYLAND_DISPLAY"; echo "$DISPLAY"; echo "$XAUTHORITY"; exec cat >/dev/null'
 
 
-class X11Desktop:
-    """A screen, a person before it, and an X display whose windows are on that screen."""
+class ApplicationEnvironment:
+    """Where the applications of a crossdomain-run with --x11 run; its command has to be TELL."""
 
-    def __init__(self, weston: HeadlessWeston, daemon: RunningDaemon, launcher: RunningLauncher) -> None:
-        self.weston = weston
-        self.seat = weston.seat
-        self.daemon = daemon
+    def __init__(self, launcher: RunningLauncher) -> None:
         self.launcher = launcher
         self.display = launcher.read_line()
         self.authority = launcher.read_line()
-        self._started: list[subprocess.Popen[str]] = []
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,6 +50,18 @@ class X11Desktop:
         made = {**self.environment, "WAYLAND_DISPLAY": self.launcher.socket}
         del made["DISPLAY"]
         return made
+
+
+class X11Desktop(ApplicationEnvironment):
+    """A screen, a person before it, and an X display whose windows are on that screen."""
+
+    def __init__(self, weston: HeadlessWeston, daemon: RunningDaemon, launcher: RunningLauncher) -> None:
+        super().__init__(launcher)
+        self.weston = weston
+        self.seat = weston.seat
+        self.daemon = daemon
+        self._started: list[subprocess.Popen[str]] = []
+        self._adopted: list[subprocess.Popen[bytes]] = []
 
     def start(self, *command: str, wayland: bool = False) -> subprocess.Popen[str]:
         """Start an application; it is ended with the test."""
@@ -78,8 +87,27 @@ class X11Desktop:
             check=False,
         )
 
+    def client(self) -> XTestClient:
+        """An X client of the test's own; closed by it."""
+        return XTestClient(self.display, self.authority)
+
+    def adopt(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process with the test."""
+        self._adopted.append(process)
+
+    def end_adopted(self) -> None:
+        """End the processes that were adopted."""
+        for process in self._adopted:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
+        self._adopted.clear()
+
     def end_applications(self) -> None:
         """End what was started, and wait until the screen is empty."""
+        self.end_adopted()
         for process in self._started:
             process.kill()
             process.wait()
@@ -178,7 +206,7 @@ def running_x11_desktop(
         with (
             running_daemon(host, weston.socket_path) as daemon,
             running_launcher(
-                guest, daemon.local_socket, "--x11=on", *options, command=("sh", "-c", _TELL)
+                guest, daemon.local_socket, "--x11=on", *options, command=("sh", "-c", TELL)
             ) as launcher,
         ):
             desktop = X11Desktop(weston, daemon, launcher)

@@ -75,6 +75,8 @@ class Seats:
         self._pointers: set[Pointer] = set()
         self._seat: Entry | None = None
         self._serial = 0
+        self.last_serial = 0
+        """The serial of the last event that gives a right to the clipboard, 0 where there was none."""
         self._keyboards: dict[Entry, Surface] = {}
         mediator.request_routes["wl_seat", "get_pointer"] = self._handle_get_pointer
         mediator.request_routes["wl_pointer", "release"] = self._handle_release_pointer
@@ -172,6 +174,7 @@ class Seats:
         if pressed:
             pointer.button_serial = call.number(0)
             self._seat, self._serial = pointer.seat, call.number(0)
+            self.last_serial = self._serial
         if pointer.target is None:
             return Verdict.PASS
         pointer.target.pointer_button(pointer, call.number(2), pressed=pressed, time=call.number(1))
@@ -192,6 +195,7 @@ class Seats:
         if surface is None:
             return Verdict.DROP
         self._keyboards[call.entry] = surface
+        self.last_serial = call.number(0)
         self._listener.keyboard_entered(surface)
         call.values[1] = surface.entry.host_id
         return Verdict.CHANGED
@@ -210,6 +214,7 @@ class Seats:
         return Verdict.PASS
 
     def _handle_serial(self, call: Call) -> Verdict:
+        self.last_serial = call.number(0)
         if self._seat is not None:
             self._serial = call.number(0)
         return Verdict.PASS

@@ -8,6 +8,7 @@ PREDEFINED: Final = {
     "PRIMARY": 1,
     "ATOM": 4,
     "CARDINAL": 6,
+    "INTEGER": 19,
     "STRING": 31,
     "WINDOW": 33,
     "WM_HINTS": 35,
@@ -67,6 +68,14 @@ _OTHERS: Final = (
     "_XWAYLAND_ALLOW_COMMITS",
     "_NET_STARTUP_INFO",
     "_NET_STARTUP_INFO_BEGIN",
+    "CLIPBOARD",
+    "TARGETS",
+    "TIMESTAMP",
+    "MULTIPLE",
+    "ATOM_PAIR",
+    "INCR",
+    "TEXT",
+    "_CROSSDOMAIN_DATA",
 )
 
 SUPPORTED: Final = (
@@ -92,6 +101,10 @@ class Atoms:
     def __getitem__(self, name: str) -> int:
         """Returns the number of an atom that is known."""
         return self._numbers[name]
+
+    def knows(self, name: str) -> bool:
+        """Whether the number of an atom is known."""
+        return name in self._numbers
 
     def add(self, name: str, number: int) -> None:
         """Takes in an atom that was interned."""

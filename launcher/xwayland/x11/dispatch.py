@@ -30,6 +30,8 @@ class Dispatch:
         self.screen_changed: Callable[[Size], None] = lambda _size: None
         self.selection_event: Callable[[events.Event], None] = lambda _event: None
         """Gets what belongs to selections."""
+        self.watches: Callable[[int], bool] = lambda _window: False
+        """Whether a window's properties belong to selections."""
         self.other_message: Callable[[events.ClientMessage, str], None] = lambda _event, _type: None
         """Gets the client messages that are not the window manager's."""
 
@@ -43,6 +45,7 @@ class Dispatch:
                 self._handle_create(event)
             case events.DestroyNotify():
                 self._destroy(event.window)
+                self.selection_event(event)
             case events.MapRequest():
                 self._handle_map_request(event)
             case events.MapNotify():
@@ -75,7 +78,7 @@ class Dispatch:
     def _is_noise(self, data: bytes) -> bool:
         """Whether a PropertyNotify is none that anybody waits for, found out without decoding it."""
         window = int.from_bytes(data[4:8], "little")
-        if self._client.owns(window) or window == self._client.root:
+        if self.watches(window):
             return False
         record = self._manager.windows.get(window)
         return (
@@ -175,7 +178,7 @@ class Dispatch:
         window = self._manager.windows.get(event.window)
         if window is not None and window.is_ready:
             self._loader.reload(window, event.atom, self._manager.refresh)
-        elif window is None:
+        if self.watches(event.window):
             self.selection_event(event)
 
     # Client messages.

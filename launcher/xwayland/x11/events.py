@@ -146,11 +146,12 @@ class FocusChange(NamedTuple):
 
 
 class SelectionOwnerNotify(NamedTuple):
-    """XFixes: a selection has another owner, 0 for none."""
+    """XFixes: a selection has another owner, 0 for none; `ended` where the last one is not there any more."""
 
     owner: int
     selection: int
     time: int
+    ended: bool
 
 
 class ShapeNotify(NamedTuple):
@@ -209,7 +210,7 @@ _SELECTION_REQUEST: Final = Struct("<4xIIIIII")
 _SELECTION_NOTIFY: Final = Struct("<4xIIIII")
 _CLIENT_MESSAGE: Final = Struct("<xB2xII5I")
 _FOCUS: Final = Struct("<xB2xIB")
-_XFIXES_SELECTION: Final = Struct("<4xIIIII")
+_XFIXES_SELECTION: Final = Struct("<xB2xIIIII")
 _SHAPE: Final = Struct("<xB2xIhhHHIB")
 _ALARM: Final = Struct("<4xIiI")
 
@@ -219,6 +220,8 @@ PROPERTY_NOTIFY: Final = 28
 """Code of the event that there may be storms of."""
 _WORD_FORMAT: Final = 32
 _PROPERTY_DELETED: Final = 1
+_SET_SELECTION_OWNER: Final = 0
+"""XFixes: the other two reasons are that the owner's window, or the owner, is gone."""
 
 
 def event_code(data: bytes) -> int:
@@ -273,8 +276,8 @@ def parse_event(data: bytes, extensions: ExtensionEvents) -> Event | None:  # no
 
 def _parse_extension_event(code: int, data: bytes, extensions: ExtensionEvents) -> Event | None:
     if extensions.xfixes and code == extensions.xfixes:
-        _, owner, selection, time, _ = _XFIXES_SELECTION.unpack_from(data)
-        return SelectionOwnerNotify(owner, selection, time)
+        reason, _, owner, selection, time, _ = _XFIXES_SELECTION.unpack_from(data)
+        return SelectionOwnerNotify(owner, selection, time, reason != _SET_SELECTION_OWNER)
     if extensions.shape and code == extensions.shape:
         kind, window, *_, shaped = _SHAPE.unpack_from(data)
         return ShapeNotify(window, kind, bool(shaped))

@@ -1,0 +1,153 @@
+"""One selection (CLIPBOARD or PRIMARY), kept the same on the X side and on the Wayland side.
+
+Where an X client owns it, we offer a source with its kinds of data; where a Wayland client does, we
+own it on the X side.  Data is moved only when somebody asks for it.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+from launcher.xwayland.model.properties import parse_words
+from launcher.xwayland.transfer.answers import Answers, notify
+from launcher.xwayland.transfer.devices import Device, Offer, Source
+from launcher.xwayland.transfer.reader import MemorySink, PipeSink
+from launcher.xwayland.transfer.targets import mimes_of
+from launcher.xwayland.transfer.transfers import Transfers
+from launcher.xwayland.x11 import requests
+from launcher.xwayland.x11.events import SelectionOwnerNotify, SelectionRequest
+
+MAX_TARGETS: Final = 4096
+"""Bytes of TARGETS."""
+
+
+class Selection:
+    """One selection."""
+
+    def __init__(self, transfers: Transfers, atom: int, window: int, serial: Callable[[], int]) -> None:
+        """`window` is our own; `serial` tells the last input's, 0 for none."""
+        self._transfers = transfers
+        self._client = transfers.client
+        self.atom = atom
+        self._window = window
+        self._serial = serial
+        self._device: Device | None = None
+        self._owner = 0
+        self._owners = 0
+        """How many there were."""
+        self._mimes: dict[str, str] = {}
+        self._source: Source | None = None
+        self._is_taken = False
+        """Whether the compositor offers our source to others, as it tells whoever has the keyboard."""
+        self._answers: Answers | None = None
+
+    def set_device(self, device: Device | None) -> None:
+        """A seat has come, or gone."""
+        if self._device is not None:
+            self._drop_source()
+            self._device.close()
+        self._device = device
+        if device is not None:
+            device.selected = self._handle_selected
+            self._ask_targets()
+
+    # The X side.
+
+    def handle_owner(self, event: SelectionOwnerNotify) -> None:
+        """The selection has another owner on the X side."""
+        self._transfers.change_owner(self.atom, ended=event.ended)
+        self._owner = event.owner
+        self._owners += 1
+        if event.owner == self._window:
+            if self._answers is not None:
+                self._answers.time = event.time
+            return
+        self._answers = None
+        if event.owner:
+            self._ask_targets()
+        else:
+            # Without its source nobody has the selection, unless the compositor keeps what it was.
+            self._drop_source()
+
+    def handle_request(self, request: SelectionRequest) -> None:
+        """An X client wants what a Wayland client has."""
+        if request.owner == self._window and self._answers is not None:
+            self._answers.handle(request)
+        else:
+            notify(self._transfers, request, 0)
+
+    def focus_came(self) -> None:
+        """An X window has the keyboard: now a selection may be set, which perhaps it could not before."""
+        if self._has_client_owner and self._answers is None and not self._is_taken:
+            self._offer_source()
+
+    @property
+    def _has_client_owner(self) -> bool:
+        return self._owner not in (0, self._window)
+
+    # The Wayland side.
+
+    def _ask_targets(self) -> None:
+        if not self._has_client_owner:
+            return
+        owners = self._owners
+
+        def take(data: bytes | None) -> None:
+            if owners == self._owners:
+                self._transfers.names.find_names(parse_words(data or b""), found)
+
+        def found(targets: list[str]) -> None:
+            if owners == self._owners:
+                # Who has no TARGETS has text as a rule: xterm's oldest relatives.
+                self._mimes = mimes_of(targets or ["STRING"])
+                self._offer_source()
+
+        self._transfers.read(self.atom, self._client.atoms["TARGETS"], MemorySink(MAX_TARGETS, take))
+
+    def _offer_source(self) -> None:
+        serial = self._serial()
+        if self._device is None or not self._mimes or not serial:
+            return
+        self._drop_source()
+        mimes = self._mimes
+        source = self._device.create_source(list(mimes), lambda mime, fd: self._send(mimes, mime, fd))
+
+        def cancelled() -> None:
+            if self._source is source:
+                self._source = None
+                self._is_taken = False
+
+        source.cancelled = cancelled
+        self._source = source
+        # A source is good for one set_selection.
+        self._device.set_selection(source, serial)
+
+    def _send(self, mimes: dict[str, str], mime: str, fd: int) -> None:
+        target = mimes.get(mime)
+        if target is None or mimes is not self._mimes or not self._has_client_owner:
+            os.close(fd)
+            return
+        sink = PipeSink(self._transfers.loop, fd)
+        self._transfers.names.find_atoms(
+            [target], lambda atoms: self._transfers.read(self.atom, atoms[0], sink)
+        )
+
+    def _drop_source(self) -> None:
+        self._is_taken = False
+        if self._source is not None:
+            self._source.destroy()
+            self._source = None
+
+    def _handle_selected(self, offer: Offer | None) -> None:
+        """A Wayland client has the selection, or nobody, or we ourselves."""
+        self._is_taken = offer is not None and offer.is_own
+        if self._is_taken:
+            return
+        if offer is None:
+            if self._owner == self._window:
+                self._client.request(requests.set_selection_owner(0, self.atom, requests.CURRENT_TIME))
+            self._answers = None
+            return
+        self._answers = Answers(self._transfers, offer, self._client.now())
+        self._drop_source()
+        self._client.request(requests.set_selection_owner(self._window, self.atom, requests.CURRENT_TIME))

@@ -1,0 +1,121 @@
+"""All selections of a session, and the seats that they belong to."""
+
+from launcher.xwayland.shell.objects import Objects
+from launcher.xwayland.timers import TimedLoop
+from launcher.xwayland.transfer.devices import CLIPBOARD, PRIMARY, Device
+from launcher.xwayland.transfer.selection import Selection
+from launcher.xwayland.transfer.transfers import Transfers
+from launcher.xwayland.wayland.globals import Global, Globals
+from launcher.xwayland.wayland.mediator import Mediator
+from launcher.xwayland.wayland.proxy import Proxy
+from launcher.xwayland.wayland.seats import Seats
+from launcher.xwayland.x11 import events, requests
+from launcher.xwayland.x11.client import XClient
+
+
+class Selections:
+    """CLIPBOARD and PRIMARY."""
+
+    def __init__(
+        self,
+        client: XClient,
+        loop: TimedLoop,
+        mediator: Mediator,
+        objects: Objects,
+        globals_: Globals,
+        seats: Seats,
+        window: int,
+    ) -> None:
+        """`window` is our own X window."""
+        self._client = client
+        self._mediator = mediator
+        self._objects = objects
+        self._globals = globals_
+        self._seats = seats
+        self._window = window
+        self._transfers = Transfers(client, loop)
+        self._seat: tuple[int, Proxy] | None = None
+        self._by_atom = {
+            client.atoms[name]: Selection(self._transfers, client.atoms[name], window, self._serial)
+            for name in ("CLIPBOARD", "PRIMARY")
+        }
+
+    def start(self) -> None:
+        """Watches both sides."""
+        major = self._client.extensions.xfixes.major_opcode
+        self._client.request(requests.xfixes_query_version(major))
+        for atom in self._by_atom:
+            self._client.request(requests.xfixes_select_selection_input(major, self._window, atom))
+        self._globals.added.append(self._add_global)
+        self._globals.removed.append(self._remove_global)
+        self._find_seat()
+
+    def watches(self, window: int) -> bool:
+        """Whether a window's PropertyNotifys are wanted here."""
+        return self._transfers.watches(window)
+
+    def handle(self, event: events.Event) -> None:
+        """Takes what belongs to selections."""
+        match event:
+            case events.SelectionOwnerNotify():
+                selection = self._by_atom.get(event.selection)
+                if selection is not None:
+                    selection.handle_owner(event)
+            case events.SelectionRequest():
+                selection = self._by_atom.get(event.selection)
+                if selection is not None:
+                    selection.handle_request(event)
+            case events.SelectionNotify():
+                reader = self._transfers.find_reader(event.requestor)
+                if reader is not None:
+                    reader.handle_notify(event)
+            case events.PropertyNotify():
+                reader = self._transfers.find_reader(event.window)
+                if reader is not None:
+                    reader.handle_property(event)
+                for writer in self._transfers.find_writers(event.window):
+                    writer.handle_property(event)
+            case events.DestroyNotify():
+                self._transfers.forget_window(event.window)
+            case _:
+                return
+
+    def focus_came(self) -> None:
+        """An X window has got the keyboard."""
+        for selection in self._by_atom.values():
+            selection.focus_came()
+
+    def close(self) -> None:
+        """Ends all transfers."""
+        self._transfers.close()
+
+    def _serial(self) -> int:
+        return self._seats.last_serial
+
+    # Seats: the first one's selections are the X server's.
+
+    def _add_global(self, found: Global) -> None:
+        if found.interface == "wl_seat" and self._seat is None:
+            self._find_seat()
+
+    def _remove_global(self, found: Global) -> None:
+        if self._seat is not None and self._seat[0] == found.name:
+            self._seat = None
+            for selection in self._by_atom.values():
+                selection.set_device(None)
+            self._find_seat()
+
+    def _find_seat(self) -> None:
+        found = self._globals.find("wl_seat")
+        seat = None if found is None else self._globals.bind_global(found, 1)
+        if found is None or seat is None:
+            return
+        self._seat = (found.name, seat)
+        for name, interface, kind in (
+            ("CLIPBOARD", "wl_data_device_manager", CLIPBOARD),
+            ("PRIMARY", "zwp_primary_selection_device_manager_v1", PRIMARY),
+        ):
+            manager = self._objects.find(interface)
+            if manager is not None:
+                device = Device(self._mediator, manager, seat, kind)
+                self._by_atom[self._client.atoms[name]].set_device(device)

@@ -1,0 +1,131 @@
+"""X clients of tests' own, on python-xlib: they do what no toolkit would."""
+
+import os
+import time
+from types import TracebackType
+from typing import Any, Final, Self, TypeAlias, cast
+from unittest import mock
+
+from Xlib import X
+from Xlib.display import Display
+from Xlib.protocol import event as xevent
+
+_PATIENCE: Final = 30.0
+
+XEvent: TypeAlias = Any
+"""An event of python-xlib's, which has no types."""
+XWindow: TypeAlias = Any
+"""A window of python-xlib's."""
+
+
+class XTestClient:
+    """One X connection.  Windows are their numbers; events come in order to whoever asks for their kind."""
+
+    def __init__(self, display: str, authority: str) -> None:
+        with mock.patch.dict(os.environ, XAUTHORITY=authority):
+            self.display: Any = cast(Any, Display)(display)
+        self.root = int(self.display.screen().root.id)
+        self._pending: list[Any] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave, with all windows."""
+        self.display.close()
+
+    def atom(self, name: str) -> int:
+        """An atom's number."""
+        return int(self.display.intern_atom(name))
+
+    def name(self, atom: int) -> str:
+        """An atom's name."""
+        return str(self.display.get_atom_name(atom))
+
+    def create_window(self, *, width: int = 200, height: int = 100, mask: int = 0, title: str = "") -> int:
+        """A window, with a title also shown."""
+        screen = self.display.screen()
+        made = screen.root.create_window(
+            0, 0, width, height, 0, screen.root_depth, background_pixel=0x336699, event_mask=mask
+        )
+        if title:
+            made.set_wm_name(title)
+            made.map()
+        self.display.sync()
+        return int(made.id)
+
+    def window(self, window: int) -> XWindow:
+        """A window, with python-xlib's methods."""
+        return self.display.create_resource_object("window", window)
+
+    def own(self, selection: str, window: int) -> None:
+        """Own a selection."""
+        self.window(window).set_selection_owner(self.atom(selection), X.CurrentTime)
+        self.display.sync()
+
+    def send(self, window: int, event: XEvent) -> None:
+        """Send an event to a window's client."""
+        self.window(window).send_event(event)
+        self.display.flush()
+
+    def send_message(self, to: int, about: int, type_: str, *data: int) -> None:
+        """Send a client message of 32-bit words."""
+        words = (*data, 0, 0, 0, 0, 0)[:5]
+        message = cast(Any, xevent.ClientMessage)(
+            window=about, client_type=self.atom(type_), data=(32, list(words))
+        )
+        self.send(to, message)
+
+    def set_words(self, window: int, property_: str, type_: str, words: list[int]) -> None:
+        """Write a property of format 32."""
+        self.window(window).change_property(self.atom(property_), self.atom(type_), 32, words)
+        self.display.flush()
+
+    def poll(self, kind: int) -> XEvent | None:
+        """The next event of a kind, None where none has come."""
+        while self.display.pending_events():
+            self._pending.append(self.display.next_event())
+        for event in self._pending:
+            if event.type == kind:
+                self._pending.remove(event)
+                return event
+        return None
+
+    def wait(self, kind: int, what: str) -> XEvent:
+        """The next event of a kind.
+
+        Raises:
+            TimeoutError: none came.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while (event := self.poll(kind)) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no {what} within {_PATIENCE} s")
+            time.sleep(0.005)
+        return event
+
+    # The owner of a selection.
+
+    def answer(self, request: XEvent, type_: str, format_: int, data: bytes | list[int]) -> None:
+        """Give a requestor what it asks for."""
+        self.window(request.requestor.id).change_property(request.property, self.atom(type_), format_, data)
+        self._notify(request, request.property)
+
+    def answer_targets(self, request: XEvent, *targets: str) -> None:
+        """Tell a requestor what there is."""
+        self.answer(request, "ATOM", 32, [self.atom(target) for target in targets])
+
+    def _notify(self, request: XEvent, property_: int) -> None:
+        notify = cast(Any, xevent.SelectionNotify)(
+            time=request.time,
+            requestor=request.requestor.id,
+            selection=request.selection,
+            target=request.target,
+            property=property_,
+        )
+        self.send(request.requestor.id, notify)
