@@ -13,9 +13,8 @@ from crossdomain.host import security_context
 from crossdomain.host.compositor import Compositor
 from crossdomain.host.enclosure import Enclosing, Enclosure
 from crossdomain.host.security_context import MANAGER, Identity
-from tests.fakes.compositor import FakeCompositor, Peer
+from tests.fakes.compositor import FakeCompositor, Peer, served
 from tests.fakes.endpoint import PATIENCE
-from tests.scenario.test_relay_clients import served
 from tests.unit.context.world import event
 
 ENCLOSING = {"wl_compositor": 5, MANAGER: 1}
