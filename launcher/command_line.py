@@ -51,6 +51,7 @@ def parse(arguments: Sequence[str]) -> Options:
         wait=found.wait,
         x11=found.x11,
         x11_scale=found.x11_scale,
+        copies=found.buffers == "copy",
         allow=tuple(found.allow),
         command=tuple(command),
     )
@@ -109,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="GROUP",
         help="where the host decides nothing itself (any but crossdomain host), let applications use a group "
         "of globals that is denied by default, any number of times: %(choices)s",
+    )
+    parser.add_argument(
+        "--buffers",
+        choices=["auto", "copy"],
+        default="auto",
+        help="how pixels reach the compositor: auto (default: without a copy where that can be), or copied",
     )
     parser.add_argument(
         "--stats", metavar="FILE", help="write counters as JSON to FILE at the first frame and at the end"

@@ -36,6 +36,8 @@ class Options(NamedTuple):
     """auto, on or off: whether X11 applications are served."""
     x11_scale: str
     """auto or a number: how many px of an X11 window make one of the host's."""
+    copies: bool
+    """Copy buffers also where the compositor could have the client's own memory."""
     allow: tuple[str, ...]
     """Groups of globals that applications may use where the host has no policy of its own."""
     command: tuple[str, ...]
@@ -43,7 +45,7 @@ class Options(NamedTuple):
 
 
 DEFAULTS: Final = Options(
-    ChannelChoice("auto", ""), None, None, Level.WARNING, False, False, "off", "auto", (), ()
+    ChannelChoice("auto", ""), None, None, Level.WARNING, False, False, "off", "auto", False, (), ()
 )
 """What an empty command line asks for; there is no APP in it."""
 

@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _serve(chosen: Options) -> int:
-    open_channel = _choose_channel(chosen.channel)
+    open_channel = _choose_channel(chosen.channel, share_files=not chosen.copies)
     loop = Loop()
     directory = RuntimeDirectory(os.environ)
     try:
@@ -104,13 +104,13 @@ def _run_application(
     return EXIT_FAILED if application.status is None else application.status
 
 
-def _choose_channel(choice: ChannelChoice) -> OpenChannel:
+def _choose_channel(choice: ChannelChoice, *, share_files: bool) -> OpenChannel:
     """Returns how to open channels; finds out now whether that can work."""
     if choice.kind == "local":
         from launcher.channel.local import LocalChannel  # noqa: PLC0415 (only one of the two is loaded)
 
         LocalChannel(choice.path, "crossdomain-run").close()
-        return lambda client: LocalChannel(choice.path, client)
+        return lambda client: LocalChannel(choice.path, client, share_files=share_files)
     from launcher.channel import render_node  # noqa: PLC0415
     from launcher.channel.virtgpu import VirtgpuChannel  # noqa: PLC0415
 

@@ -125,6 +125,8 @@ class Feature(IntFlag):
     """The host decides which globals this guest may see: the guest shows all that it can carry."""
     CLOCK = 8
     """GET_CLOCK tells the host's time."""
+    SHARE_FILES = 16
+    """Local channel: memory files of the launcher's may go to the compositor as they are."""
 
 
 EXTENSION: Final = Struct("<IIII")

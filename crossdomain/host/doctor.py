@@ -54,7 +54,6 @@ def examine(display: str | None) -> list[Finding]:
         _attempt("host daemon", _daemon, needed=False),
         _attempt("QEMU", _qemu, needed=False),
         _device("/dev/kvm", "VMs run slowly without it; add yourself to the group kvm"),
-        _device("/dev/udmabuf", "buffers are copied once more without it; load the module udmabuf"),
     ]
 
 

@@ -17,6 +17,7 @@ from typing import Final
 from crossdomain.abi import local as abi
 from crossdomain.abi.cross_domain import Buffer
 from crossdomain.abi.local import ToDaemon, ToLauncher
+from crossdomain.bridge.memory_file import is_memory_file
 from crossdomain.context.blobs import size_of
 from crossdomain.context.capset import capset
 from crossdomain.context.context import Context
@@ -67,7 +68,13 @@ class ClientMemory:
         return self._size
 
     def export(self) -> int:
-        """A new fd of the same file."""
+        """A new fd of the same file.
+
+        Raises:
+            GuestFault: it is none that a compositor can map without waiting for anybody.
+        """
+        if not is_memory_file(self._fd):
+            raise GuestFault("only memory files can be given to the compositor")
         return os.dup(self._fd)
 
     def write(self, offset: int, data: Buffer, /) -> None:
@@ -270,7 +277,7 @@ class LocalConnection:
             raise GuestFault(f"local channel version {version}; this daemon has {abi.VERSION}")
         name = bytes(packet.payload[abi.HELLO.size :][:64]).decode(errors="replace")
         self.context = self._new_context(name, self.resources, self)
-        self._reply(abi.encode_packet(ToLauncher.WELCOME, capset()))
+        self._reply(abi.encode_packet(ToLauncher.WELCOME, capset(shares_files=True)))
 
     def _handle_submit(self, packet: abi.Packet, _fds: list[int]) -> None:
         if self.context is not None:

@@ -39,6 +39,19 @@ class SharedMemory(Protocol):
         ...
 
 
+class SharedFile(Protocol):
+    """A file of the client's that the host knows."""
+
+    @property
+    def identifier(self) -> Identifier:
+        """What a SEND names it by, any number of times."""
+        ...
+
+    def close(self) -> None:
+        """Lets the host forget it; the compositor keeps what it was given."""
+        ...
+
+
 class Channel(Protocol):
     """One connection to a compositor on the host.
 
@@ -94,6 +107,13 @@ class Channel(Protocol):
         """Returns the events that are there, possibly none.  Never blocks.
 
         A client that must not get more is served by not calling this: the host waits then.
+        """
+        ...
+
+    def share_file(self, fd: int, size: int, /) -> SharedFile | None:
+        """Lets the host know a memory file (`crossdomain.bridge.memory_file`) of at least `size` bytes.
+
+        The fd stays the caller's.  Returns None where the host is another machine, or must not have it.
         """
         ...
 

@@ -47,11 +47,27 @@ class LocalMemory:
         self._channel.destroy_resource(self.identifier.identifier)
 
 
+class LocalFile:
+    """A file of the client's, which the daemon has an fd of."""
+
+    __slots__ = ("_channel", "identifier")
+
+    def __init__(self, channel: "LocalChannel", resource_id: int, size: int) -> None:
+        self._channel = channel
+        self.identifier = Identifier(resource_id, IdentifierType.VIRTGPU_BLOB, size)
+
+    def close(self) -> None:
+        """Lets the daemon forget it."""
+        self._channel.destroy_resource(self.identifier.identifier)
+
+
 class LocalChannel:
     """`launcher.channel.Channel` over a Unix socket."""
 
-    def __init__(self, path: str, client: str) -> None:
+    def __init__(self, path: str, client: str, *, share_files: bool = True) -> None:
         """Connects to the daemon at `path` on behalf of the client of that name.
+
+        Without `share_files` the client's files are treated as those of a guest are.
 
         Raises:
             EnvironmentFault: nobody listens there, or it is no crossdomain host.
@@ -73,6 +89,7 @@ class LocalChannel:
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
         self.has_policy = bool(capset.features & Feature.POLICY)
         self.has_clock = bool(capset.features & Feature.CLOCK)
+        self._shares_files = share_files and bool(capset.features & Feature.SHARE_FILES)
 
     @property
     def has_events(self) -> bool:
@@ -104,6 +121,14 @@ class LocalChannel:
             self._end_told = True
             events.append(SendReceive((), memoryview(b"")))
         return events
+
+    def share_file(self, fd: int, size: int, /) -> LocalFile | None:
+        if not self._shares_files:
+            return None
+        resource_id = self._take_resource_id()
+        packet = local.encode_packet(local.ToDaemon.CREATE_GUEST_BLOB, resource_id=resource_id, size=size)
+        self._send_waiting(packet, fd)
+        return LocalFile(self, resource_id, size)
 
     def create_memory(self, size: int) -> LocalMemory:
         wanted = quantise(size)
@@ -167,8 +192,7 @@ class LocalChannel:
         return packet.payload
 
     def _create_host_blob(self, blob_id: int, size: int) -> tuple[int, mmap.mmap]:
-        resource_id = self._next_resource
-        self._next_resource += 1
+        resource_id = self._take_resource_id()
         payload = local.BLOB_ID.pack(blob_id)
         self._send_waiting(
             local.encode_packet(local.ToDaemon.CREATE_HOST_BLOB, payload, resource_id=resource_id, size=size)
@@ -185,6 +209,10 @@ class LocalChannel:
         finally:
             os.close(fd)
 
+    def _take_resource_id(self) -> int:
+        self._next_resource += 1
+        return self._next_resource - 1
+
     def _submit(self, commands: bytes) -> bool:
         self._flush_destroyed()
         return self._send_packet(local.encode_packet(local.ToDaemon.SUBMIT, commands))
@@ -196,9 +224,12 @@ class LocalChannel:
                 return
             self._destroyed.pop()
 
-    def _send_packet(self, packet: bytes) -> bool:
+    def _send_packet(self, packet: bytes, fd: int = -1) -> bool:
         try:
-            self._socket.send(packet)
+            if fd < 0:
+                self._socket.send(packet)
+            else:
+                socket.send_fds(self._socket, [packet], [fd])
         except BlockingIOError:
             return False
         except OSError as error:
@@ -208,8 +239,8 @@ class LocalChannel:
             raise
         return True
 
-    def _send_waiting(self, packet: bytes) -> None:
-        while not self._send_packet(packet):
+    def _send_waiting(self, packet: bytes, fd: int = -1) -> None:
+        while not self._send_packet(packet, fd):
             # Its answers have to be read meanwhile, or both of us would wait for ever.
             if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:
                 received, fd = self._receive_packet()

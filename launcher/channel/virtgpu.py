@@ -141,6 +141,9 @@ class VirtgpuChannel:
             self._poll()
         return (event,)
 
+    def share_file(self, _fd: int, _size: int, /) -> None:
+        return None
+
     def create_memory(self, size: int) -> VirtgpuMemory:
         wanted = quantise(size)
         image = self._images.get(wanted)

@@ -18,7 +18,7 @@ from crossdomain.limits import MAX_CARRIED_FILE, MAX_FILES_ON_THE_WAY
 from crossdomain.wire import Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher.channel import Channel, SharedMemory
-from launcher.relay.messages import EventHandler, Host, RequestHandler, Route, ToClient, ToHost
+from launcher.relay.messages import EventHandler, Host, RequestHandler, Route, ToClient, ToHost, message
 
 _HEADER: Final = 8
 _UINT: Final = Struct("<I")
@@ -63,7 +63,7 @@ class Files:
         _format, size = _FORMAT_SIZE.unpack_from(data, record.offset + _HEADER)
         if _size_of(fds[0]) is None:
             raise WireFault(record.object_id, DisplayError.NO_MEMORY, f"a keymap in {_NO_FILE}")
-        return self._share(_message(record, data), fds[0], 0, size)
+        return self._share(message(record, data), fds[0], 0, size)
 
     def _handle_set_gamma(self, record: Record, data: memoryview, fds: list[int]) -> ToHost:
         found = _size_of(fds[0])
@@ -73,7 +73,7 @@ class Files:
         if found < needed:
             text = f"gamma ramps of {found} bytes, where {needed} are needed"
             raise WireFault(record.object_id, _INVALID_GAMMA, text)
-        return self._share(_message(record, data), fds[0], 0, needed)
+        return self._share(message(record, data), fds[0], 0, needed)
 
     def _handle_gamma_size(
         self, record: Record, data: memoryview, _identifiers: list[Identifier]
@@ -95,7 +95,7 @@ class Files:
         if offset + length > found:
             text = f"an ICC profile up to byte {offset + length} of a file of {found}"
             raise WireFault(record.object_id, _OUT_OF_FILE, text)
-        request = bytearray(_message(record, data))
+        request = bytearray(message(record, data))
         _OFFSET_LENGTH.pack_into(request, _HEADER, 0, length)
         return self._share(request, fds[0], offset, length)
 
@@ -127,10 +127,6 @@ def _closing(handle: Callable[[Record, memoryview, list[int]], ToHost]) -> Reque
                 os.close(fd)
 
     return handle_and_close
-
-
-def _message(record: Record, data: memoryview) -> bytes:
-    return bytes(data[record.offset : record.offset + record.size])
 
 
 def _size_of(fd: int) -> int | None:

@@ -42,6 +42,11 @@ Route: TypeAlias = tuple[str, str]
 """Interface and message."""
 
 
+def message(record: Record, data: memoryview) -> bytes:
+    """A copy of the message that a record is of."""
+    return bytes(data[record.offset : record.offset + record.size])
+
+
 def before(first: ToHost, record: Record, data: memoryview) -> ToHost:
     """Returns what goes to the host in a request's place: `first`, which it needs before it, and itself."""
     message = bytes(data[record.offset : record.offset + record.size])

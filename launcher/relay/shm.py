@@ -1,5 +1,8 @@
 """wl_shm: the client's pools stay here, the pixels of its buffers are mirrored in memory of the host.
 
+Where the host has the same kernel and the pool is a memory file, the compositor gets the client's own file
+instead, and all messages of it pass as they came: nothing is copied.  What follows is for all others.
+
 The compositor sees the client's own object ids.  The client's create_pool goes on as a
 wl_display.sync with the pool's id, which keeps the place in the sequence of ids and is free
 again at once; with that id every create_buffer then makes a pool of one buffer, the mirror, and
@@ -16,6 +19,7 @@ from typing import Final
 
 from crossdomain.abi.cross_domain import Identifier
 from crossdomain.bridge.formats import BufferRequest, ShmError, check_buffer, formats
+from crossdomain.bridge.memory_file import is_memory_file
 from crossdomain.native.system import FileMapping
 from crossdomain.wire import Record, WireFault
 from launcher.channel import Channel
@@ -30,6 +34,7 @@ from launcher.relay.messages import (
     Route,
     ToClient,
     ToHost,
+    message,
 )
 from launcher.relay.mirrors import Mirror, Mirrors
 from launcher.stats import ClientStats
@@ -46,6 +51,7 @@ class Shm:
 
     def __init__(self, host: Host, channel: Channel, stats: ClientStats) -> None:
         self._host = host
+        self._channel = channel
         self._mirrors = Mirrors(host, channel)
         self._stats = stats
         self._pools: dict[int, Pool] = {}
@@ -104,20 +110,23 @@ class Shm:
         try:
             if size <= 0:
                 raise WireFault(record.object_id, ShmError.INVALID_STRIDE, f"invalid size ({size})")
-            mapping = FileMapping(fd, size)
-        except OSError as error:
-            if error.errno == errno.ENOMEM:
-                raise
-            text = f"failed mmap fd {fd}: {error.strerror}"
-            raise WireFault(record.object_id, ShmError.INVALID_FD, text) from None
+            held = min(size, os.fstat(fd).st_size)
+            shared = self._channel.share_file(fd, held) if held and is_memory_file(fd) else None
+            if shared is not None:
+                # Nothing of the pool is ours then.
+                self._host.when_sent(shared.close)
+                return ToHost(message(record, data), (shared.identifier,))
+            self._pools[pool_id] = Pool(pool_id, record.object_id, _map(record.object_id, fd, size))
         finally:
             os.close(fd)
-        self._pools[pool_id] = Pool(pool_id, record.object_id, mapping)
         self._own(pool_id)
         return ToHost(encode.sync(pool_id))
 
-    def _handle_create_buffer(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
-        pool = self._pools[record.object_id]
+    def _handle_create_buffer(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost | None:
+        pool = self._pools.get(record.object_id)
+        if pool is None:
+            self._stats.count_buffer("shm-shared")
+            return None
         buffer_id, *rest = _CREATE_BUFFER.unpack_from(data, record.offset + _HEADER)
         request = BufferRequest(pool.pool_id, pool.mapping.size, *rest)
         mirror = self._mirrors.take(check_buffer(request))
@@ -126,8 +135,10 @@ class Shm:
         self._own(pool.pool_id)
         return _make(buffer, mirror, pool.pool_id)
 
-    def _handle_resize(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
-        pool = self._pools[record.object_id]
+    def _handle_resize(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost | None:
+        pool = self._pools.get(record.object_id)
+        if pool is None:
+            return None
         (size,) = _RESIZE.unpack_from(data, record.offset + _HEADER)
         if size < pool.mapping.size:
             raise WireFault(record.object_id, ShmError.INVALID_FD, "shrinking pool invalid")
@@ -137,8 +148,10 @@ class Shm:
             raise WireFault(record.object_id, ShmError.INVALID_FD, "failed mremap") from None
         return DROP_REQUEST
 
-    def _handle_destroy_pool(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
-        pool = self._pools.pop(record.object_id)
+    def _handle_destroy_pool(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost | None:
+        pool = self._pools.pop(record.object_id, None)
+        if pool is None:
+            return None
         pool.leave()
         self._leaving_pools.add(pool.pool_id)
         self._free_pool_id(pool.pool_id)
@@ -196,6 +209,16 @@ class Shm:
         if pool_id in self._leaving_pools and not self._host.own_pending(pool_id):
             self._leaving_pools.discard(pool_id)
             self._host.delete_id(pool_id)
+
+
+def _map(shm_id: int, fd: int, size: int) -> FileMapping:
+    try:
+        return FileMapping(fd, size)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise
+        text = f"failed mmap fd {fd}: {error.strerror}"
+        raise WireFault(shm_id, ShmError.INVALID_FD, text) from None
 
 
 def _make(buffer: Buffer, mirror: Mirror, pool_id: int) -> ToHost:

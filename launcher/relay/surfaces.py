@@ -56,6 +56,7 @@ class _Surface:
         "buffer",
         "buffer_damage",
         "damage",
+        "is_shown",
         "mapping",
         "mirrors",
         "remapped",
@@ -67,7 +68,9 @@ class _Surface:
         """What the last commit left."""
         self.attaches = False
         self.attached: Buffer | None = None
-        """What the next commit shows, where `attaches`; None: nothing, or no buffer of wl_shm."""
+        """What the next commit shows, where `attaches`; None: nothing, or a buffer that has no mirror."""
+        self.is_shown = False
+        """Whether the last attach was one of a buffer, of any kind."""
         self.damage = Region()
         """In surface coordinates."""
         self.buffer_damage = Region()
@@ -128,7 +131,7 @@ class Surfaces:
     @property
     def shows_anything(self) -> bool:
         """Whether the compositor shows a buffer of this client."""
-        return any(surface.buffer is not None for surface in self._surfaces.values())
+        return any(surface.is_shown for surface in self._surfaces.values())
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""
@@ -157,6 +160,7 @@ class Surfaces:
         buffer = self._shm.buffer(buffer_id)
         moved = None if buffer is None else self._place(surface, buffer)
         surface.attach(buffer)
+        surface.is_shown = buffer_id != 0
         return None if moved is None else before(moved, record, data)
 
     def _place(self, surface: _Surface, buffer: Buffer) -> ToHost | None:
@@ -202,6 +206,8 @@ class Surfaces:
         buffer = surface.buffer
         if buffer is not None and buffer.mirror is not None:
             self._copy(surface, buffer, buffer.mirror, attaches)
+        elif attaches and surface.is_shown:
+            self._count_frame()
 
     def _show_attached(self, surface: _Surface) -> None:
         """The commit shows what was attached."""
@@ -225,12 +231,14 @@ class Surfaces:
             for other in surface.mirrors:
                 if other is not mirror:
                     other.stale.add_region(damage)
-        stats = self._stats
-        stats.frames += 1
-        stats.bytes_damaged += damage.area * buffer.bits_per_pixel // 8
-        stats.bytes_copied += buffer.refresh()
-        if stats.first_frame_s is None:
-            self._all_stats.first_frame(stats)
+        self._stats.bytes_damaged += damage.area * buffer.bits_per_pixel // 8
+        self._stats.bytes_copied += buffer.refresh()
+        self._count_frame()
+
+    def _count_frame(self) -> None:
+        self._stats.frames += 1
+        if self._stats.first_frame_s is None:
+            self._all_stats.first_frame(self._stats)
 
     def _handle_destroy(self, record: Record, _data: memoryview, _fds: list[int]) -> None:
         surface = self._surfaces.pop(record.object_id, None)

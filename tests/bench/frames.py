@@ -12,27 +12,35 @@ _LARGE_WINDOW = SMALL._replace(name="small_2160p", size="3840x2160")
 _LITTLE_WINDOW = SMALL._replace(name="small_480p", size="640x480")
 
 
-async def measure_frames(ways: Sequence[Way], local: Local, scene: Scene, effort: Effort) -> list[Row]:
+async def measure_frames(
+    ways: Sequence[Way], locals_: Sequence[Local], scene: Scene, effort: Effort
+) -> list[Row]:
     """Rates of every way, and what launcher and daemon cost beside waypipe, the client and Weston.
 
-    The row frame_SCENE_cpu_PATH is named by the way that the buffers took, as the launcher counts it.
+    The rows frame_SCENE_cpu_PATH are named by the ways that the buffers took, as the launcher counts them.
     """
     samples = await sample_frames(ways, scene, effort)
-    return [*rate_rows(ways, scene, samples), *cost_rows(scene, samples, path_of(local))]
+    rows = rate_rows(ways, scene, samples)
+    waypipe = None
+    if samples.has("waypipe", "proxy"):
+        waypipe = Row(f"frame_{scene.name}_cpu_waypipe", samples.median("waypipe", "proxy"), "ms/frame")
+        rows.append(waypipe)
+    for local in locals_:
+        rows += cost_rows(scene, samples, (local.name, path_of(local)), waypipe)
+    return rows
 
 
-def cost_rows(scene: Scene, samples: Samples, path: str) -> list[Row]:
-    """Returns the CPU of every role per frame over the local channel; `path` names the buffers' way."""
-    launcher = Row(f"launcher_cpu_{scene.name}_local", samples.median("local", "launcher"), "ms/frame")
-    daemon = Row(f"daemon_cpu_{scene.name}_local", samples.median("local", "daemon"), "ms/frame")
-    client = Row(f"client_cpu_{scene.name}_local", samples.median("local", "client"), "ms/frame")
-    compositor = Row(f"compositor_cpu_{scene.name}_local", samples.median("local", "compositor"), "ms/frame")
+def cost_rows(scene: Scene, samples: Samples, way: tuple[str, str], waypipe: Row | None) -> list[Row]:
+    """Returns the CPU of every role per frame over one local channel; `way` is its name and its buffers'."""
+    name, path = way
+
+    def cost(role: str) -> Row:
+        return Row(f"{role}_cpu_{scene.name}_{name}", samples.median(name, role), "ms/frame")
+
+    launcher, daemon, client, compositor = map(cost, ("launcher", "daemon", "client", "compositor"))
     both = Row(f"frame_{scene.name}_cpu_{path}", launcher.value + daemon.value, "ms/frame")
     rows = [client, compositor, against(launcher, client), against(daemon, compositor)]
-    if not samples.has("waypipe", "proxy"):
-        return [*rows, both]
-    waypipe = Row(f"frame_{scene.name}_cpu_waypipe", samples.median("waypipe", "proxy"), "ms/frame")
-    return [*rows, waypipe, against(both, waypipe)]
+    return [*rows, both if waypipe is None else against(both, waypipe)]
 
 
 def path_of(local: Local) -> str:
@@ -59,13 +67,14 @@ async def _both_cpu(local: Local, scene: Scene, effort: Effort) -> float:
     return samples.median(local.name, "launcher") + samples.median(local.name, "daemon")
 
 
-async def measure_copies(local: Local, effort: Effort) -> list[Row]:
+async def measure_copies(local: Local, local_copy: Local, effort: Effort) -> list[Row]:
     """Bytes that the launcher copied per byte that the client damaged.
 
     The difference of a short and a longer run, so that each buffer's first, full copy is left out.
     """
-    rows = [await _copied(local, scene, effort) for scene in (FULL, SMALL, MOVING)]
-    with gl_way(local) as through_gl:
+    rows = [await _copied(local, scene, effort) for scene in (FULL, SMALL)]
+    rows += [await _copied(local_copy, scene, effort) for scene in (FULL, SMALL, MOVING)]
+    with gl_way(local_copy) as through_gl:
         rows.append(await _copied(through_gl, MOVING, effort, "_gl"))
     return rows
 

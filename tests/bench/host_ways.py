@@ -123,12 +123,13 @@ class Direct:
 class Local:
     """Through crossdomain-run and the daemon, over the local channel."""
 
-    name = "local"
-
-    def __init__(self, bench: Bench, daemon: Daemon) -> None:
+    def __init__(self, bench: Bench, daemon: Daemon, *, copies: bool = False) -> None:
+        """With `copies`, buffers take the way that those of a VM take."""
+        self.name = "local_copy" if copies else "local"
         self.bench = bench
+        self._buffers = "copy" if copies else "auto"
         self._daemon = daemon
-        self._stats = bench.folder / "stats.json"
+        self._stats = bench.folder / f"stats-{self.name}.json"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -138,7 +139,8 @@ class Local:
     def command(self, *app: str | Path) -> list[str | Path]:
         """Returns the command that runs `app` through the launcher."""
         channel = f"local:{self._daemon.local_socket}"
-        return run_program("launcher.run", "--channel", channel, "--stats", self._stats, "--", *app)
+        options = ("--channel", channel, "--buffers", self._buffers, "--stats", self._stats)
+        return run_program("launcher.run", *options, "--", *app)
 
     async def start(self, arguments: Sequence[str]) -> HostProcess:
         """Starts the client below a launcher of its own."""
@@ -167,7 +169,7 @@ def gl_way(local: Local) -> Generator[Local]:
         with running_weston(folder, width=1920, height=1080, renderer="gl") as weston:
             bench = local.bench._replace(weston=weston, folder=folder)
             with running_daemon(bench.environment, folder) as daemon:
-                yield Local(bench, daemon)
+                yield Local(bench, daemon, copies=True)
 
 
 class Waypipe:

@@ -26,6 +26,8 @@ class HostWays(NamedTuple):
 
     direct: Direct
     local: Local
+    local_copy: Local
+    """The same with buffers that are copied, as a VM's are."""
     waypipe: Waypipe | None
     """None where it is not installed."""
 
@@ -38,6 +40,11 @@ class HostWays(NamedTuple):
     def all(self) -> list[Way]:
         """Direct first."""
         return [self.direct, *self.proxies]
+
+    @property
+    def locals(self) -> list[Local]:
+        """Every way of buffers over the local channel."""
+        return [self.local, self.local_copy]
 
 
 class VmWays(NamedTuple):
@@ -85,9 +92,10 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
             "frames_local_1080p",
             "frames_waypipe_1080p",
             "frame_1080p_cpu_*",
-            "*_1080p_local",
+            "*_1080p_local*",
+            "frames_local_copy_1080p",
         ),
-        lambda ways, effort: frames.measure_frames(ways.all, ways.local, FULL, effort),
+        lambda ways, effort: frames.measure_frames([*ways.all, ways.local_copy], ways.locals, FULL, effort),
     ),
     HostMeasurement(
         (
@@ -95,15 +103,21 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
             "frames_local_small",
             "frames_waypipe_small",
             "frame_small_cpu_*",
-            "*_small_local",
+            "*_small_local*",
+            "frames_local_copy_small",
         ),
-        lambda ways, effort: frames.measure_frames(ways.all, ways.local, SMALL, _paced(effort)),
+        lambda ways, effort: frames.measure_frames(
+            [*ways.all, ways.local_copy], ways.locals, SMALL, _paced(effort)
+        ),
     ),
     HostMeasurement(
         ("frame_small_damage*",),
         lambda ways, effort: frames.measure_window_size(ways.local, _paced(effort)),
     ),
-    HostMeasurement(("copied_guest_*",), lambda ways, effort: frames.measure_copies(ways.local, effort)),
+    HostMeasurement(
+        ("copied_guest_*",),
+        lambda ways, effort: frames.measure_copies(ways.local, ways.local_copy, effort),
+    ),
     HostMeasurement(("copy_*", "memcpy_*"), lambda _ways, _effort: copying.measure_copying()),
     HostMeasurement(
         ("start_python", "start_cold", "start_waypipe"),
@@ -166,13 +180,14 @@ async def host_ways(client: Path, say: Callable[[str], None]) -> AsyncGenerator[
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         weston = stack.enter_context(running_weston(folder, width=1920, height=1080))
         bench = Bench(client, weston, folder)
-        local = Local(bench, stack.enter_context(running_daemon(bench.environment, folder)))
+        daemon = stack.enter_context(running_daemon(bench.environment, folder))
+        local, local_copy = Local(bench, daemon), Local(bench, daemon, copies=True)
         try:
             waypipe = stack.enter_context(running_waypipe(bench))
         except BenchError as error:
             say(f"no rows of waypipe: {error}")
             waypipe = None
-        yield HostWays(Direct(bench), local, waypipe)
+        yield HostWays(Direct(bench), local, local_copy, waypipe)
 
 
 @asynccontextmanager

@@ -106,7 +106,7 @@ class TestWords:
         with LocalClient(stage.path) as client:
             capset = client.greet("foot")
         assert capset.supported_channels == 1 << 1
-        assert capset.features == Feature.MAX_SEND | Feature.PIPE_CREDIT | Feature.POLICY | Feature.CLOCK
+        assert capset.features == sum(Feature)
 
     def test_the_hosts_time_is_told(self, client: LocalClient) -> None:
         before = time.monotonic_ns()
@@ -184,6 +184,15 @@ class TestWords:
         assert "one fd" in client.error()
         for fd in fds:
             os.close(fd)
+
+    def test_only_memory_files_reach_the_compositor(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        with client, closing(host), Path(__file__).open("rb") as file:
+            client.send_packet(ToDaemon.CREATE_GUEST_BLOB, resource_id=1, size=4096, fds=[file.fileno()])
+            client.send(sync(2), Identifier(1, IdentifierType.VIRTGPU_BLOB, 4096))
+            told = client.next_event()
+            assert isinstance(told, SendReceive)
+            assert b"only memory files" in bytes(told.data)
 
     def test_a_local_channel_has_no_rings(self, stage: Stage) -> None:
         with LocalClient(stage.path) as client:

@@ -1,10 +1,12 @@
 """A picture is the same with and without the proxy, pixel for pixel, over the channel without a VM.
 
-On both kinds of compositor: one that reads a buffer as long as it shows it, and one that gives it back
-once it has uploaded it, so that all buffers of a surface share a mirror.
+Both where the compositor gets the client's own memory and where it gets copies.  Copies are made for both
+kinds of compositor: one that reads a buffer as long as it shows it, and one that gives it back once it has
+uploaded it, so that all buffers of a surface share a mirror.
 """
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Generator
@@ -17,10 +19,13 @@ from tests.fakes.pictures import Picture, different, photograph
 from tests.fakes.programs import PATTERNS, running_steps
 from tests.fakes.weston import Pixels, Weston, running_weston
 
+PATHS = {"auto": "shm-shared", "copy": "shm-copy"}
+"""What each choice of --buffers is counted as."""
+
 RUN = (sys.executable, "-c", "from launcher.run import main; main()")
 
 
-@pytest.fixture(params=["pixman", "gl"])
+@pytest.fixture
 def weston(request: pytest.FixtureRequest, runtime_dir: Path) -> Generator[Weston]:
     folder = runtime_dir / "weston"
     folder.mkdir()
@@ -46,13 +51,19 @@ async def pictures(
         return await photograph(steps, take)
 
 
+@pytest.mark.parametrize(
+    ("weston", "buffers"), [("pixman", "auto"), ("pixman", "copy"), ("gl", "copy")], indirect=["weston"]
+)
 async def test_every_pattern_looks_as_without_proxy(
-    weston: Weston, daemon: RunningDaemon, runtime_dir: Path
+    weston: Weston, buffers: str, daemon: RunningDaemon, runtime_dir: Path
 ) -> None:
     direct = await pictures(weston, PATTERNS, weston.environment)
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_dir)}
     environment.pop("WAYLAND_DISPLAY", None)
     channel = f"--channel=local:{daemon.local_socket}"
-    proxied = await pictures(weston, (*RUN, channel, "--", *PATTERNS), environment)
+    stats = runtime_dir / "stats.json"
+    command = (*RUN, channel, f"--buffers={buffers}", f"--stats={stats}", "--", *PATTERNS)
+    proxied = await pictures(weston, command, environment)
     assert different(direct, proxied, series="local") == []
+    assert list(json.loads(stats.read_text())["buffers"]) == [PATHS[buffers]]
     assert len({picture.packed for picture in direct.values()}) > 100, "the patterns hardly differ"

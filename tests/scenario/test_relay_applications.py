@@ -24,13 +24,17 @@ APPLICATIONS = (
 )
 
 
+@pytest.mark.parametrize("buffers", ["auto", "copy"])
 @pytest.mark.parametrize("application", APPLICATIONS)
-def test_an_application_draws_and_ends(weston: Weston, runtime_dir: Path, application: str) -> None:
+def test_an_application_draws_and_ends(
+    weston: Weston, runtime_dir: Path, application: str, buffers: str
+) -> None:
     assert shutil.which(application), "install the package weston"
     stats = runtime_dir / "stats"
+    options = (f"--buffers={buffers}", f"--stats={stats}")
     with running_daemon(runtime_dir, weston.socket_path) as daemon:
         process = subprocess.Popen(
-            [*RUN, f"--channel=local:{daemon.local_socket}", f"--stats={stats}", application],
+            [*RUN, f"--channel=local:{daemon.local_socket}", *options, application],
             env=environment(runtime_dir),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -44,4 +48,5 @@ def test_an_application_draws_and_ends(weston: Weston, runtime_dir: Path, applic
     counted = json.loads(stats.read_text())
     assert counted["frames"] >= 1
     assert counted["first_frame_s"] > 0
-    assert counted["bytes_copied"] >= counted["bytes_damaged"] > 0
+    assert (counted["bytes_copied"] > 0) == (buffers == "copy")
+    assert counted["bytes_copied"] >= counted["bytes_damaged"]

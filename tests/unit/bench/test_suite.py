@@ -63,9 +63,9 @@ def test_cpu_of_a_frame_is_launcher_and_daemon_against_waypipe() -> None:
     samples = Samples()
     for role, cpu_ms in (("launcher", 1.0), ("daemon", 0.5), ("client", 2.0), ("compositor", 1.0)):
         samples.add("local", role, cpu_ms)
-    samples.add("waypipe", "proxy", 15.0)
+    waypipe = Row("frame_1080p_cpu_waypipe", 15.0, "ms/frame")
 
-    rows = {row.name: row for row in cost_rows(FULL, samples, "shm_copy")}
+    rows = {row.name: row for row in cost_rows(FULL, samples, ("local", "shm_copy"), waypipe)}
 
     assert rows["frame_1080p_cpu_shm_copy"] == Row(
         "frame_1080p_cpu_shm_copy", 1.5, "ms/frame", "frame_1080p_cpu_waypipe", 0.1
@@ -79,10 +79,9 @@ def test_cpu_of_a_frame_without_waypipe_has_no_ratio() -> None:
     for role in ("launcher", "daemon", "client", "compositor"):
         samples.add("local", role, 1.0)
 
-    rows = {row.name: row for row in cost_rows(FULL, samples, "shm_copy")}
+    rows = {row.name: row for row in cost_rows(FULL, samples, ("local", "shm_copy"), None)}
 
     assert rows["frame_1080p_cpu_shm_copy"].ratio is None
-    assert "frame_1080p_cpu_waypipe" not in rows
 
 
 def test_median_of_rounds_is_per_way_and_metric() -> None:

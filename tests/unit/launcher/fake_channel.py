@@ -43,6 +43,10 @@ def event(interface: str, name: str, object_id: int, *values: Value) -> bytes:
     return encode_message(find_message(found.events, found, name), object_id, *values)
 
 
+_FIRST_FILE: Final = 1000
+"""The resource id of the first file that is shared."""
+
+
 class FakeMemory:
     """Anonymous memory with a number."""
 
@@ -59,6 +63,20 @@ class FakeMemory:
         """See `SharedMemory`."""
         self.contents = self.buffer[:]
         self.buffer.close()
+        self.closed = True
+
+
+class FakeFile:
+    """A file that the host has got."""
+
+    def __init__(self, fd: int, resource_id: int, size: int) -> None:
+        status = os.fstat(fd)
+        self.inode = status.st_ino
+        self.identifier = Identifier(resource_id, IdentifierType.VIRTGPU_BLOB, size)
+        self.closed = False
+
+    def close(self) -> None:
+        """See `SharedFile`."""
         self.closed = True
 
 
@@ -83,6 +101,8 @@ class FakeChannel:
         self.sends: list[tuple[bytes, tuple[Identifier, ...]]] = []
         self.writes: list[ReadWrite] = []
         self.memories: list[FakeMemory] = []
+        self.files: list[FakeFile] = []
+        self.shares_files = False
         self.blobs: dict[int, bytes] = {}
         self.full = False
         self.closed = False
@@ -147,9 +167,9 @@ class FakeChannel:
         assert len(data) <= self.max_send
         if self.full:
             return False
-        named = {entry.identifier for entry in identifiers if entry.type == IdentifierType.VIRTGPU_BLOB}
-        gone = [number for number in named if self.memories[number - 1].closed]
-        assert not gone, f"the memories {gone} were closed before the host was told of them"
+        named = [entry.identifier for entry in identifiers if entry.type == IdentifierType.VIRTGPU_BLOB]
+        gone = [number for number in named if self._resource(number).closed]
+        assert not gone, f"the resources {gone} were closed before the host was told of them"
         self.sends.append((bytes(data), tuple(identifiers)))
         return True
 
@@ -166,6 +186,14 @@ class FakeChannel:
             return ()
         self._socket.recv(1)
         return (self._events.pop(0),)
+
+    def share_file(self, fd: int, size: int, /) -> FakeFile | None:
+        """See `Channel`."""
+        if not self.shares_files:
+            return None
+        shared = FakeFile(fd, len(self.files) + _FIRST_FILE, size)
+        self.files.append(shared)
+        return shared
 
     def create_memory(self, size: int) -> SharedMemory:
         """See `Channel`."""
@@ -187,6 +215,11 @@ class FakeChannel:
         self.closed = True
         self._socket.close()
         self._other.close()
+
+    def _resource(self, resource_id: int) -> "FakeMemory | FakeFile":
+        if resource_id >= _FIRST_FILE:
+            return self.files[resource_id - _FIRST_FILE]
+        return self.memories[resource_id - 1]
 
     def _deliver(self, event_: Event) -> None:
         self._events.append(event_)

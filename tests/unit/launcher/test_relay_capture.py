@@ -30,6 +30,15 @@ def painted(*layers: tuple[tuple[int, int, int, int], int]) -> bytes:
     return bytes(pixels)
 
 
+def acknowledge(client: RelayedClient) -> None:
+    """Let the host answer the sync that was sent last."""
+    callback_id = int.from_bytes(client.channel.sent[-4:], "little")
+    client.channel.deliver(
+        event("wl_callback", "done", callback_id, 0) + event("wl_display", "delete_id", 1, callback_id)
+    )
+    client.serve()
+
+
 class Recorder:
     """A client with a pool of two buffers; subclasses know a protocol."""
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -412,3 +413,77 @@ def test_an_icons_buffer_is_copied_when_it_is_named(client: RelayedClient, drawi
     drawing.fill(7)
     client.say(request("xdg_toplevel_icon_v1", "add_buffer", icon, buffer, 1))
     assert drawing.mirror(0) == b"\7" * BUFFER_SIZE
+
+
+# Where the host has the same kernel.
+
+
+@pytest.fixture
+def near(client: RelayedClient) -> Generator[Drawing]:
+    """A client that can draw, whose host may have its files."""
+    client.channel.shares_files = True
+    made = Drawing(client)
+    yield made
+    os.close(made.fd)
+
+
+def test_a_memory_file_goes_to_the_host_as_it_is(client: RelayedClient, near: Drawing) -> None:
+    client.channel.sends.clear()
+    pool = near.create_pool(2 * BUFFER_SIZE)
+    assert client.channel.sent == request("wl_shm", "create_pool", near.shm, pool, None, 2 * BUFFER_SIZE)
+    shared = client.channel.files[-1]
+    assert client.channel.identifiers == [shared.identifier]
+    assert shared.inode == os.fstat(near.fd).st_ino
+    assert shared.closed
+
+
+def test_what_a_shared_pool_is_for_passes_untouched_and_uncopied(
+    client: RelayedClient, near: Drawing
+) -> None:
+    client.channel.sends.clear()
+    buffer = client.new_id()
+    data = (
+        request("wl_shm_pool", "create_buffer", near.pool, buffer, 0, WIDTH, HEIGHT, STRIDE, ARGB8888),
+        request("wl_shm_pool", "resize", near.pool, 3 * BUFFER_SIZE),
+        request("wl_surface", "attach", near.surface, buffer, 0, 0),
+        request("wl_surface", "damage", near.surface, 0, 0, 5, 5),
+        request("wl_surface", "commit", near.surface),
+        request("wl_shm_pool", "destroy", near.pool),
+        request("wl_buffer", "destroy", buffer),
+    )
+    client.say(*data)
+    assert client.channel.sent == b"".join(data)
+    assert near.mirrors == []
+    counters = client.stats.totals()
+    assert (counters.frames, counters.bytes_copied, counters.buffers) == (1, 0, {"shm-shared": 1})
+
+
+def test_the_id_of_a_shared_pool_is_freed_by_the_compositor(client: RelayedClient, near: Drawing) -> None:
+    client.say(request("wl_shm_pool", "destroy", near.pool))
+    near.delete_ids(near.pool, 1)
+    assert client.hear() == event("wl_display", "delete_id", 1, near.pool)
+
+
+def test_a_file_on_a_disk_is_copied_all_the_same(near: Drawing, tmp_path: Path) -> None:
+    path = tmp_path / "pool"
+    path.write_bytes(b"\7" * BUFFER_SIZE)
+    near.pool = near.create_pool(BUFFER_SIZE, os.open(path, os.O_RDWR))
+    buffer = near.create_buffer()
+    near.commit(buffer, (0, 0, WIDTH, HEIGHT))
+    assert near.mirror(0) == b"\7" * BUFFER_SIZE
+
+
+def test_a_surface_may_show_shared_and_copied_buffers_in_turn(
+    client: RelayedClient, near: Drawing, tmp_path: Path
+) -> None:
+    shared = near.create_buffer()
+    path = tmp_path / "pool"
+    path.write_bytes(bytes(BUFFER_SIZE))
+    near.pool = near.create_pool(BUFFER_SIZE, os.open(path, os.O_RDWR))
+    copied = near.create_buffer()
+    near.commit(copied, (0, 0, WIDTH, HEIGHT))
+    near.commit(shared, (0, 0, WIDTH, HEIGHT))
+    path.write_bytes(b"\7" * BUFFER_SIZE)
+    near.commit(copied, (0, 0, 1, 1))
+    assert near.mirror(0) == b"\7" * BUFFER_SIZE
+    assert client.stats.totals().frames == 3
