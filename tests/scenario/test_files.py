@@ -1,12 +1,15 @@
 """Files that one side has and the other reads, through launcher and daemon: ICC profiles, gamma ramps."""
 
 import os
-from collections.abc import Generator
+import socket
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.fakes.client import FakeClient, integer
+import pytest
+
+from tests.fakes.client import FakeClient, ProtocolError, integer
 from tests.fakes.compositor import FakeCompositor, Resource, served
 from tests.fakes.daemon import running_daemon
 from tests.fakes.launcher import running_launcher
@@ -107,3 +110,37 @@ def test_the_gamma_ramps_of_a_client_reach_the_compositor(runtime_dir: Path) -> 
         (received,) = both.requested("set_gamma")
         assert isinstance(received, int)
         assert contents_of(received, len(RAMPS)) == RAMPS
+
+
+def eventfd() -> int:
+    return os.eventfd(0)
+
+
+def directory() -> int:
+    return os.open("/", os.O_RDONLY)
+
+
+def end_of_a_socket() -> int:
+    one, other = socket.socketpair()
+    other.close()
+    return one.detach()
+
+
+def reading_end_of_a_pipe() -> int:
+    reading, writing = os.pipe()
+    os.close(writing)
+    return reading
+
+
+@pytest.mark.parametrize("make", [eventfd, directory, end_of_a_socket, reading_end_of_a_pipe])
+def test_an_fd_of_another_kind_ends_its_client_with_an_error_that_says_so(
+    make: Callable[[], int], runtime_dir: Path
+) -> None:
+    with pair(runtime_dir, "wl_seat") as both:
+        both.client.bind("wl_seat").create("get_keyboard")
+        both.round_trip()
+        fd = make()
+        both.only("wl_keyboard").send("keymap", 1, fd, 1)
+        os.close(fd)
+        with pytest.raises(ProtocolError, match="an fd that can't cross to a guest"):
+            both.client.wait(lambda: False, what="an error")

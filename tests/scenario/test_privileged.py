@@ -15,11 +15,21 @@ from crossdomain.wire import policy
 from tests.fakes.client import FakeClient, Proxy, Value, integer
 from tests.fakes.daemon import running_daemon
 from tests.fakes.launcher import RunningLauncher, running_launcher
-from tests.fakes.sway import Sway
+from tests.fakes.painting import solid_buffer
+from tests.fakes.sway import OUTPUT, Sway
+from tests.fakes.windows import Surface
 from tests.fakes.wlroots import VirtualSeat
 from tests.scenario.test_sway import filling_window
 
 KEY_A: Final = 30
+PANEL_HEIGHT: Final = 24
+TOP_LAYER: Final = 2
+"""zwlr_layer_shell_v1.layer."""
+TOP_LEFT_RIGHT: Final = 1 | 4 | 8
+"""zwlr_layer_surface_v1.anchor."""
+SERVER_SIDE: Final = 2
+"""org_kde_kwin_server_decoration.mode."""
+FIXED_ONE: Final = 256
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +88,88 @@ def test_an_input_method_of_the_guest_gets_the_keymap_of_what_it_grabs(
     sway.seat.tap(KEY_LEFT_SHIFT)
     client.wait(lambda: bool(keymaps), what="the keymap")
     assert keymaps[-1].startswith(b"xkb_keymap {")
+
+
+def test_a_panel_of_the_guest_gets_an_edge_of_the_screen(client: FakeClient, sway: Sway) -> None:
+    surface = Surface(client, client.bind("wl_compositor"))
+    shell = client.bind("zwlr_layer_shell_v1")
+    panel = shell.create("get_layer_surface", surface.proxy, None, TOP_LAYER, "panel")
+    panel.send("set_size", 0, PANEL_HEIGHT)
+    panel.send("set_anchor", TOP_LEFT_RIGHT)
+    surface.commit()
+    client.wait(lambda: bool(panel.received("configure")), what="the panel's size")
+    serial, width, height = (integer(value) for value in panel.received("configure")[0])
+    panel.send("ack_configure", serial)
+    buffer = solid_buffer(client, width, height, "cc3366")
+    surface.attach(buffer)
+    surface.damage_all()
+    surface.commit_and_show()
+    shown = sway.screenshot()
+    assert (shown[:PANEL_HEIGHT] == (0xCC, 0x33, 0x66)).all()
+    assert not (shown[PANEL_HEIGHT:] == (0xCC, 0x33, 0x66)).all(axis=2).any()
+    buffer.pool.close()
+
+
+def test_a_task_bar_of_the_guest_sees_and_closes_windows_of_the_host(client: FakeClient, sway: Sway) -> None:
+    manager = client.bind("zwlr_foreign_toplevel_manager_v1")
+    with FakeClient(str(sway.socket_path)) as host, filling_window(host, sway) as window:
+        client.wait(lambda: bool(manager.received("toplevel")), what="a window")
+        ((handle,),) = manager.received("toplevel")
+        assert isinstance(handle, Proxy)
+        client.wait(lambda: bool(handle.received("done")), what="its state")
+        assert handle.received("title")[-1] == ("filling",)
+        handle.send("close")
+        client.flush()
+        host.wait(lambda: window.closed, what="the request to close")
+    client.wait(lambda: bool(handle.received("closed")), what="its end")
+
+
+def test_a_list_of_windows_is_a_list_in_the_guest_too(client: FakeClient, sway: Sway) -> None:
+    windows = client.bind("ext_foreign_toplevel_list_v1")
+    with FakeClient(str(sway.socket_path)) as host, filling_window(host, sway):
+        client.wait(lambda: bool(windows.received("toplevel")), what="a window")
+        ((handle,),) = windows.received("toplevel")
+        assert isinstance(handle, Proxy)
+        client.wait(lambda: bool(handle.received("done")), what="its state")
+        assert handle.received("title")[-1] == ("filling",)
+
+
+def test_display_settings_of_the_guest_change_an_output(client: FakeClient, sway: Sway) -> None:
+    manager = client.bind("zwlr_output_manager_v1")
+    client.wait(lambda: bool(manager.received("done")), what="the outputs")
+    ((head,),) = manager.received("head")
+    assert isinstance(head, Proxy)
+    assert head.received("name") == [(OUTPUT,)]
+    for scale in (2 * FIXED_ONE, FIXED_ONE):
+        serial = manager.received("done")[-1][0]
+        configuration = manager.create("create_configuration", serial)
+        enabled = configuration.create("enable_head", head)
+        enabled.send("set_scale", scale)
+        configuration.send("apply")
+        client.wait(lambda: bool(configuration.received("succeeded")), what="new settings")  # noqa: B023
+        assert sway.query("outputs")[0]["scale"] == scale / FIXED_ONE
+        configuration.send("destroy")
+        client.round_trip()
+
+
+def test_outputs_are_turned_off_and_on_from_the_guest(client: FakeClient, sway: Sway) -> None:
+    power = client.bind("zwlr_output_power_manager_v1").create("get_output_power", client.bind("wl_output"))
+    for mode in (0, 1):
+        power.send("set_mode", mode)
+        client.wait(lambda: power.received("mode")[-1:] == [(mode,)], what="the mode")  # noqa: B023
+        assert sway.query("outputs")[0]["power"] == bool(mode)
+
+
+def test_gamma_ramps_are_refused_by_an_output_without_any(client: FakeClient) -> None:
+    manager = client.bind("zwlr_gamma_control_manager_v1")
+    control = manager.create("get_gamma_control", client.bind("wl_output"))
+    client.wait(lambda: bool(control.received("failed")), what="the refusal")
+
+
+def test_frames_are_negotiated_with_the_older_protocol_too(client: FakeClient) -> None:
+    manager = client.bind("org_kde_kwin_server_decoration_manager")
+    surface = Surface(client, client.bind("wl_compositor"))
+    decoration = manager.create("create", surface.proxy)
+    decoration.send("request_mode", SERVER_SIDE)
+    client.wait(lambda: bool(decoration.received("mode")), what="the mode")
+    assert decoration.received("mode")[-1] == (SERVER_SIDE,)
