@@ -18,6 +18,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     damage.without_attach,
     geometry.transforms,
     geometry.viewports,
+    geometry.fractions,
     trees.subsurfaces,
     trees.one_buffer_on_two_surfaces,
     trees.translucent,

@@ -1,7 +1,9 @@
 """Patterns on surfaces whose coordinates are not those of their buffers."""
 
+import math
 from collections.abc import Iterator
-from typing import Final
+from fractions import Fraction
+from typing import Final, NamedTuple, TypeVar
 
 from tests.fakes.client import Proxy
 from tests.fakes.patterns.stage import HEIGHT, WIDTH, Stage
@@ -9,6 +11,8 @@ from tests.fakes.windows import Rectangle
 
 _FIXED: Final = 256
 """1.0 in 24.8 fixed."""
+
+_Number = TypeVar("_Number", int, Fraction)
 
 _NORMAL: Final = 0
 """wl_output.transform without rotation."""
@@ -29,7 +33,7 @@ def into_buffer(area: Rectangle, transform: int, scale: int) -> Rectangle:
     return Rectangle(left, top, right - left, bottom - top)
 
 
-def _turned(x: int, y: int, transform: int, width: int, height: int) -> tuple[int, int]:
+def _turned(x: _Number, y: _Number, transform: int, width: int, height: int) -> tuple[_Number, _Number]:
     """A point of a width x height surface in its buffer, before scaling."""
     match transform:
         case 0:
@@ -120,6 +124,92 @@ def _scaled(stage: Stage, viewport: Proxy) -> Iterator[str]:
     stage.surface.damage_buffer(Rectangle(64, 40, 37, 19))
     stage.surface.commit_and_show()
     yield "scaled buffer damage"
-    viewport.send("destroy")
+    _drop(viewport)
     yield from stage.plain("viewport destroyed")
+    chain.destroy()
+
+
+def _drop(viewport: Proxy) -> None:
+    """Destroy a viewport; wlroots 0.18 keeps a source that is no whole number, as an error."""
+    viewport.send("set_source", -_FIXED, -_FIXED, -_FIXED, -_FIXED)
+    viewport.send("destroy")
+
+
+class View(NamedTuple):
+    """How a surface shows its buffer: destination (surface coordinates), transform, scale, and source."""
+
+    destination: tuple[int, int]
+    transform: int = _NORMAL
+    scale: int = 1
+    source: tuple[Fraction, Fraction, Fraction, Fraction] | None = None
+    """x, y, width and height in px of the turned and scaled buffer; all of it where None."""
+
+    def into_buffer(self, area: Rectangle) -> Rectangle:
+        """The pixels of a WIDTH x HEIGHT buffer that an area of the surface touches."""
+        turned = self.transform & 1
+        width, height = (HEIGHT, WIDTH) if turned else (WIDTH, HEIGHT)
+        whole = (Fraction(0), Fraction(0), Fraction(width, self.scale), Fraction(height, self.scale))
+        left, top, across, down = self.source or whole
+        points = [
+            _turned(
+                (left + Fraction(x, self.destination[0]) * across) * self.scale,
+                (top + Fraction(y, self.destination[1]) * down) * self.scale,
+                self.transform,
+                width,
+                height,
+            )
+            for x, y in ((area.x, area.y), (area.x + area.width, area.y + area.height))
+        ]
+        (x1, x2), (y1, y2) = sorted(p[0] for p in points), sorted(p[1] for p in points)
+        x, y = math.floor(x1), math.floor(y1)
+        return Rectangle(x, y, math.ceil(x2) - x, math.ceil(y2) - y)
+
+
+_VIEWS: Final = (
+    View((256, 192)),  # 1.25
+    View((213, 160)),  # 1.5, and the rounding that fractional scales bring
+    View((137, 183), transform=1),  # 1.75
+    View((133, 100), transform=4),  # 2.4
+    View((400, 300), transform=2),  # 0.8
+    View((100, 133), transform=7, scale=2),  # 2.4 of a buffer that has twice the pixels
+    View((171, 91), 3, 1, (Fraction(63, 2), Fraction(69, 4), Fraction(801, 8), Fraction(77))),
+)
+
+
+def fractions(stage: Stage) -> Iterator[str]:
+    """Surfaces whose pixels are no whole number of the buffer's, turned in every way."""
+    if stage.viewporter is None:
+        return
+    surface = stage.surface
+    viewport = stage.viewporter.create("get_viewport", surface.proxy)
+    chain = stage.swapchain(WIDTH, HEIGHT)
+    for number, view in enumerate(_VIEWS):
+        surface.proxy.send("set_buffer_transform", view.transform)
+        surface.proxy.send("set_buffer_scale", view.scale)
+        source = view.source or (Fraction(-1),) * 4
+        viewport.send("set_source", *(int(part * _FIXED) for part in source))
+        viewport.send("set_destination", *view.destination)
+        stage.settle(chain, seed=number)
+        yield f"view {number}"
+        areas = [
+            Rectangle(0, 0, 1, 1),
+            Rectangle(7, 3, 21, 50),
+            Rectangle(60, 55, 33, 1),
+            Rectangle(91, 11, 1, 70),
+        ]
+        chain.draw([view.into_buffer(area) for area in areas], seed=50 + number)
+        for area in areas:
+            surface.damage(area)
+        surface.commit_and_show()
+        yield f"view {number} surface damage"
+        chain.draw([Rectangle(101, 33, 45, 87)], seed=60 + number)
+        surface.damage_buffer(Rectangle(101, 33, 45, 87))
+        surface.commit_and_show()
+        yield f"view {number} buffer damage"
+        stage.reveal()
+        yield f"view {number} revealed"
+    surface.proxy.send("set_buffer_transform", _NORMAL)
+    surface.proxy.send("set_buffer_scale", 1)
+    _drop(viewport)
+    yield from stage.plain("fractions undone")
     chain.destroy()
