@@ -205,15 +205,6 @@ def weston(client: RelayedClient) -> Generator[Weston]:
     made.close()
 
 
-def acknowledge(client: RelayedClient) -> None:
-    """Let the host answer one sync of the relay's own, the last thing that was sent."""
-    callback_id = int.from_bytes(client.channel.sent[-4:], "little")
-    client.channel.deliver(
-        event("wl_callback", "done", callback_id, 0) + event("wl_display", "delete_id", 1, callback_id)
-    )
-    client.serve()
-
-
 def create_surface(client: RelayedClient) -> int:
     """The id of a new wl_surface."""
     compositor = client.bind("wl_compositor", 4)
