@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from crossdomain.abi import clock, virtgpu_drm
 from crossdomain.abi import cross_domain as abi
-from crossdomain.abi import virtgpu_drm
 from crossdomain.abi.cross_domain import ChannelType, Identifier, IdentifierType
 from launcher.channel import drm, render_node
 from tests.fakes.client import FakeClient
@@ -127,6 +127,18 @@ def images(vandal: Vandal) -> None:
             continue
 
 
+def clocks(vandal: Vandal) -> None:
+    """Questions for clocks that there are not, cut short, before INIT and after it."""
+    for connected in (False, True):
+        if connected:
+            vandal.connect()
+        for _ in range(20):
+            question = clock.GET_CLOCK.pack(vandal.number() & 0xFFFFFFFF, vandal.number() & 0xFFFFFFFF)
+            size = vandal.dice.choice((8, 12, 16, 16, 16))
+            header = abi.HEADER.pack(abi.Command.GET_CLOCK, abi.QUERY_RING, size, 0)
+            vandal.submit(header + question[abi.HEADER.size : size], ring_idx=abi.QUERY_RING)
+
+
 def messages(vandal: Vandal) -> None:
     """Wayland messages that break the protocol, and some that ask for what is hidden."""
     vandal.connect()
@@ -139,7 +151,7 @@ def messages(vandal: Vandal) -> None:
 
 
 CHANNEL_KINDS: Final[dict[str, Callable[[Vandal], None]]] = {
-    kind.__name__: kind for kind in (noise, headers, inits, polls, identifiers, images, messages)
+    kind.__name__: kind for kind in (noise, headers, inits, polls, identifiers, images, clocks, messages)
 }
 
 

@@ -98,7 +98,8 @@ def raw_event(object_id: int, opcode: int, body: bytes) -> bytes:
 
 
 sizes = st.one_of(st.integers(0, 65535), st.just(8), st.just(24))
-raw_commands = st.builds(raw_command, st.integers(0, 20), sizes, st.binary(max_size=64))
+numbers_of_commands = st.integers(0, 20) | st.just(int(Command.GET_CLOCK))
+raw_commands = st.builds(raw_command, numbers_of_commands, sizes, st.binary(max_size=64))
 identifiers = st.builds(Identifier, NUMBERS, st.integers(0, 7), NUMBERS)
 messages = st.one_of(
     st.builds(sync, IDS),

@@ -5,6 +5,7 @@ the error of each translated time is known exactly.
 """
 
 import json
+import re
 import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -218,3 +219,19 @@ def test_weston_10_presents_too(weston: Weston, runtime_dir: Path) -> None:
     ):
         for frame in (window.show() for _ in range(5)):
             assert frame.committed - MAX_ERROR <= frame.shown <= frame.heard + MAX_ERROR
+
+
+def test_a_program_measures_what_it_would_without_us(weston: Weston, runtime_dir: Path) -> None:
+    """weston-presentation-shm tells how long each frame took from commit to presentation (c2p)."""
+    script = 'echo "$WAYLAND_DISPLAY"; stdbuf -oL weston-presentation-shm & cat >/dev/null; kill $!'
+    with (
+        running_daemon(runtime_dir, weston.socket_path) as daemon,
+        running_launcher(
+            runtime_dir, daemon.local_socket, wrapper=WRAPPER, command=("sh", "-c", script)
+        ) as launcher,
+    ):
+        lines = [launcher.read_line() for _ in range(20)]
+    waits = [int(milliseconds) for line in lines for milliseconds in re.findall(r"c2p +(-?\d+) ms", line)]
+    assert len(waits) == len(lines), lines
+    # With the host's times it would be a day, one way or the other.
+    assert all(0 <= wait < 10_000 for wait in waits), lines

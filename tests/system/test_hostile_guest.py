@@ -13,7 +13,7 @@ from tests.system.conftest import GUEST_TESTS, Desktop, until, within
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 # The names in tests.fakes.vandal, which can be imported in the guest alone.
-CHANNEL_KINDS = ("noise", "headers", "inits", "polls", "identifiers", "images", "messages")
+CHANNEL_KINDS = ("noise", "headers", "inits", "polls", "identifiers", "images", "clocks", "messages")
 
 
 @asynccontextmanager
