@@ -51,15 +51,25 @@ class Loop:
         while not self._stopped:
             self._round(None)
 
-    def drain(self, busy: Callable[[], bool], seconds: float) -> None:
-        """Serves what is ready now, and what comes while `busy`, for at most so long."""
-        deadline = time.monotonic() + seconds
+    def drain(
+        self, busy: Callable[[], bool], seconds: float, progress: Callable[[], int] = lambda: 0
+    ) -> None:
+        """Serves what is ready now, and what comes while `busy`: until `stop` is called again.
+
+        Gives up after so long without a change of `progress`.
+        """
+        self._stopped = False
+        before = progress()
         left = seconds
-        while left > 0 and (self._round(0) or (busy() and self._round(left))):
+        deadline = time.monotonic() + seconds
+        while left > 0 and not self._stopped and (self._round(0) or (busy() and self._round(left))):
+            if progress() != before:
+                before = progress()
+                deadline = time.monotonic() + seconds
             left = deadline - time.monotonic()
 
     def stop(self) -> None:
-        """Lets `run` return after the current round."""
+        """Lets `run` or `drain` return after the current round."""
         self._stopped = True
 
     def close(self) -> None:

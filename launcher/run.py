@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EXIT_FAILED: Final = 125
 """Our own failure, as `env` and `timeout` tell it."""
 _LAST_SECONDS: Final = 2.0
-"""For what clients that have ended left in their sockets, where the compositor is slow to take it."""
+"""For what clients that have ended left in their sockets and pipes, where nobody takes any of it."""
 
 
 def main() -> None:
@@ -96,7 +96,7 @@ def _run_application(
         raise_fd_limit()
         services.stats.app_started()
         loop.run()
-        loop.drain(lambda: server.is_draining, _LAST_SECONDS)
+        loop.drain(lambda: server.is_draining, _LAST_SECONDS, lambda: server.drained)
     finally:
         server.close()
         application.close()

@@ -16,7 +16,16 @@ of them have left it:
 - READ_PIPE (the host reads): the guest sends WRITE with `credit` bytes that its reader took, or
   with `hang_up` when its reader is gone: the host then closes its end.
 - WRITE_PIPE (the guest writes): the host sends READ with `credit` bytes that went into the pipe,
-  or once with `hang_up` when the reader is gone: the guest then closes its end.
+  or once with `hang_up` when the reader is gone: the guest then closes its end.  The last that a
+  guest sends before it destroys the context may be more than the window: what stood in its pipe.
+
+The end of a connection (`Feature.LASTING_PIPES`).  A pipe between two Wayland clients outlives
+both connections, so these do too:
+
+- A guest whose client has left sends WRITE of identifier 0 with `hang_up`, after the client's last
+  SEND: the host closes the connection to the compositor when all of it is delivered, says no more
+  of it, and goes on with the pipes until the guest destroys the context.
+- After the hang-up of the compositor (RECEIVE of 0 bytes), which comes once, the pipes go on too.
 
 The host's clocks (`Feature.CLOCK`): GET_CLOCK, whose layout is in `abi.clock`.
 """
@@ -127,6 +136,8 @@ class Feature(IntFlag):
     """GET_CLOCK tells the host's time."""
     SHARE_FILES = 16
     """Local channel: memory files of the launcher's may go to the compositor as they are."""
+    LASTING_PIPES = 32
+    """Pipes outlive the connection to the compositor; see the module's docstring."""
 
 
 EXTENSION: Final = Struct("<IIII")
@@ -134,7 +145,7 @@ EXTENSION: Final = Struct("<IIII")
 EXTENSION_MAGIC: Final = 0x4D4F4458
 """'XDOM'."""
 NO_IDENTIFIER: Final = 0
-"""A WRITE with this identifier and no data asks for PIPE_CREDIT."""
+"""A WRITE with this identifier and no data asks for PIPE_CREDIT; with `hang_up`, the client has left."""
 MAX_SEND: Final = 60000
 """Payload bytes of one SEND to our host: with its 352 bytes it fits `cmd_size`'s 16 bits."""
 MAX_SEND_FOREIGN: Final = RING_SIZE - SEND_RECEIVE_SIZE

@@ -1,6 +1,12 @@
 """What our capset 5 says."""
 
+from typing import Final
+
 from crossdomain.abi.cross_domain import ChannelType, Feature, encode_capset
+
+_FEATURES: Final = (
+    Feature.MAX_SEND | Feature.PIPE_CREDIT | Feature.POLICY | Feature.CLOCK | Feature.LASTING_PIPES
+)
 
 
 def capset(*, shares_files: bool = False) -> bytes:
@@ -11,7 +17,5 @@ def capset(*, shares_files: bool = False) -> bytes:
     `supports_dmabuf` would promise that image requirements give dmabufs, and sommelier then insists
     on a compositor with zwp_linux_dmabuf_v1.
     """
-    features = Feature.MAX_SEND | Feature.PIPE_CREDIT | Feature.POLICY | Feature.CLOCK
-    if shares_files:
-        features |= Feature.SHARE_FILES
+    features = _FEATURES | Feature.SHARE_FILES if shares_files else _FEATURES
     return encode_capset(1 << ChannelType.WAYLAND, features=features)

@@ -81,6 +81,7 @@ class CompositorSocket:
         self._waiting: deque[_Waiting] = deque()
         self._reading = False
         self._writable = True
+        self._finishing = False
         self._retry: asyncio.TimerHandle | None = None
         self._deadline = loop.time() + CONNECT_SECONDS
         self.pending = 0
@@ -114,9 +115,16 @@ class CompositorSocket:
 
     def resume(self) -> None:
         """Reads again."""
-        if not self._reading and self._fd >= 0:
+        if not self._reading and self._fd >= 0 and not self._finishing:
             self._reading = True
             self._loop.add_reader(self._fd, self._guard, self._receive)
+
+    def finish(self) -> None:
+        """Reads no more, and ends the connection when the compositor has taken what waits for it."""
+        self.pause()
+        self._finishing = True
+        if not self._waiting:
+            self.close()
 
     def close(self) -> None:
         """Ends the connection with what waits for it.  May be called again."""
@@ -192,6 +200,8 @@ class CompositorSocket:
             if sent < wanted:
                 return
         self._loop.remove_writer(self._fd)
+        if self._finishing:
+            self.close()
 
     def _next_buffers(self) -> list[bytearray]:
         """The first bytes and what follows without fds of its own."""
@@ -222,6 +232,8 @@ class CompositorSocket:
             # It is gone.  What it said before, an error perhaps, is still to be read.
             self._stop_sending()
             close_all(fds)
+            if self._finishing:
+                self.close()
             return sum(map(len, buffers))
         close_all(fds)
         return sent

@@ -7,7 +7,9 @@ path: device (or the local server) -> here -> policy -> the compositor's socket.
 How a context ends.  When the compositor hangs up, or the guest or the compositor breaks the
 rules, the client is over: its log line says why, the guest gets what was pending, where it is
 to blame a wl_display.error, and one RECEIVE of 0 bytes.  What the client still sends is dropped.
-`close` then frees everything when the guest destroys the context.
+When the guest says that its client has left, the same happens in silence.  Pipes go on in both cases,
+as between two processes that have a pipe without us.  `close` then frees everything when the guest
+destroys the context.
 """
 
 import asyncio
@@ -22,6 +24,7 @@ from crossdomain.abi.clock import encode_clock, parse_get_clock
 from crossdomain.abi.cross_domain import (
     CHANNEL_RING,
     GET_IMAGE_REQUIREMENTS,
+    NO_IDENTIFIER,
     RING_NONE,
     Buffer,
     ChannelType,
@@ -176,7 +179,8 @@ class Context:
         if self.alive:
             _log.info("%s: left", self.name)
         self._over = self._closed = True
-        self._release()
+        self._disconnect()
+        self._give_up_pipes()
         self._blobs.close()
         self._fences.complete_all()
         self._on_close(self)
@@ -227,12 +231,14 @@ class Context:
         write = parse_write(command)
         if self._outbox is None:
             raise GuestFault("WRITE before INIT")
-        if self._over:
+        if write.identifier == NO_IDENTIFIER and write.hang_up:
+            self._leave()
             return
         try:
             self._pipes.handle_write(write)
         except LimitExceeded as fault:
             # The data can't wait, and a reader must not take half a paste for a whole one.
+            self._give_up_pipes()
             self._fail(fault)
             raise
 
@@ -357,7 +363,7 @@ class Context:
 
     def _wake(self, source: Source) -> None:
         outbox = self._outbox
-        if outbox is not None and not self._over:
+        if outbox is not None:
             self._guard(lambda: outbox.wake(source))
 
     def _guard(self, call: Callable[[], None]) -> None:
@@ -392,23 +398,40 @@ class Context:
             return
         self._over = True
         _log.log(level, "%s: %s", self.name, reason)
-        self._release()
+        self._disconnect()
         self._stream.finish()
         if self._outbox is not None:
             try:
                 self._outbox.wake(self._stream)
+                self._outbox.pump()
             except GuestFault:
+                self._give_up_pipes()
                 self._fences.complete_all()
 
-    def _release(self) -> None:
-        if self._outbox is not None:
-            self._outbox.forget()
+    def _leave(self) -> None:
+        """The guest's client has left: what it sent still arrives, and its pipes go on."""
+        if self._over:
+            return
+        self._over = True
+        _log.info("%s: left", self.name)
+        if self._compositor is not None:
+            self._compositor.finish()
+        self._close_unclaimed()
+
+    def _disconnect(self) -> None:
         if self._compositor is not None:
             self._compositor.close()
-        self._pipes.close()
+        self._close_unclaimed()
+
+    def _close_unclaimed(self) -> None:
         for waiting in (self._from_guest, self._from_compositor):
             while waiting:
                 os.close(waiting.popleft())
+
+    def _give_up_pipes(self) -> None:
+        if self._outbox is not None:
+            self._outbox.forget()
+        self._pipes.close()
 
 
 def _take(waiting: deque[int], count: int) -> list[int]:

@@ -97,7 +97,7 @@ class Outbox:
             self._sink.write(event)
 
     def forget(self) -> None:
-        """Drops every source, for good: none may be woken again but through a new `wake`."""
+        """Drops every source; one that has an event later calls `wake`."""
         for source in self._waiting:
             source.queued = False
         self._waiting.clear()

@@ -15,6 +15,7 @@ from crossdomain.abi.cross_domain import (
     NO_IDENTIFIER,
     PIPE_WINDOW,
     READ_WRITE_SIZE,
+    Buffer,
     Identifier,
     IdentifierType,
     ReadWrite,
@@ -126,10 +127,13 @@ class WritePipe:
         if self._fd < 0 or self._ending:
             return
         self._ending = hang_up
-        flushed = not self._queue
-        self._queue += data
-        if flushed:
-            self._flush()
+        if self._queue:
+            self._queue += data
+            return
+        taken = self._put(data)
+        if self._fd >= 0:
+            self._queue += data[taken:]
+            self._took(taken)
 
     def next_event(self, room: int) -> bytes | None:
         """Credit for what left the queue since the last time, or that the reader is gone."""
@@ -162,19 +166,19 @@ class WritePipe:
             self._fd = -1
         self._queue.clear()
 
-    def _flush(self) -> None:
-        written = 0
+    def _put(self, data: Buffer) -> int:
+        """Bytes that the reader takes now; where it is gone, the pipe is closed."""
+        taken = 0
         try:
-            while written < len(self._queue):
-                with memoryview(self._queue) as view, view[written : written + PIPE_WINDOW] as chunk:
-                    written += os.write(self._fd, chunk)
+            with memoryview(data) as view:
+                while taken < len(view):
+                    with view[taken : taken + PIPE_WINDOW] as chunk:
+                        taken += os.write(self._fd, chunk)
         except BlockingIOError:
             self._loop.add_writer(self._fd, self._writable)
         except OSError:
             self._reader_gone()
-            return
-        del self._queue[:written]
-        self._took(written)
+        return taken
 
     def _took(self, written: int) -> None:
         if not self._queue and self._ending:
@@ -187,7 +191,10 @@ class WritePipe:
 
     def _writable(self) -> None:
         self._loop.remove_writer(self._fd)
-        self._flush()
+        taken = self._put(self._queue)
+        if self._fd >= 0:
+            del self._queue[:taken]
+            self._took(taken)
 
     def _reader_gone(self) -> None:
         self._drained = 0

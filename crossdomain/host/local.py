@@ -30,6 +30,8 @@ _log = logging.getLogger("crossdomain.host")
 
 _PACKETS_AT_ONCE: Final = 16
 """Packets that one client is served before the others get their turn."""
+_EVENTS_AT_ONCE: Final = 16
+"""Events that one client gets before the others get their turn: pipes can give more for ever."""
 
 _TRUNCATED: Final = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 _RECEIVE_FLAGS: Final = int(socket.MSG_CMSG_CLOEXEC)
@@ -180,6 +182,7 @@ class LocalConnection:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._replies: deque[tuple[bytes, int]] = deque()
+        self._events_left = _EVENTS_AT_ONCE
         self._closed = False
         self._handlers: dict[int, Callable[[abi.Packet, list[int]], None]] = {
             ToDaemon.SUBMIT: self._handle_submit,
@@ -192,11 +195,14 @@ class LocalConnection:
 
     def room(self) -> int:
         """See `EventSink`."""
-        return 0 if self._replies or self._closed else MAX_EVENT_SIZE
+        return 0 if self._replies or self._closed or not self._events_left else MAX_EVENT_SIZE
 
     def write(self, event: bytes, /) -> None:
         """See `EventSink`."""
         self._reply(abi.encode_packet(ToLauncher.EVENT, event))
+        self._events_left -= 1
+        if not self._events_left:
+            self._loop.call_soon(self._take_turn)
 
     def answer(self, data: bytes, /) -> None:
         """See `EventSink`."""
@@ -218,13 +224,19 @@ class LocalConnection:
         self.resources.close()
         self._on_end(self)
 
+    def _take_turn(self) -> None:
+        self._events_left = _EVENTS_AT_ONCE
+        if self.context is not None and not self._closed:
+            self.context.pump()
+
     def _readable(self) -> None:
         for _ in range(_PACKETS_AT_ONCE):
             try:
                 size, ancillary, flags, _address = self._connection.recvmsg_into(
                     [_scratch], _ANCILLARY_SIZE, _RECEIVE_FLAGS
                 )
-            except BlockingIOError:
+            except (BlockingIOError, ConnectionResetError):
+                # A reset is told once, before what the launcher had sent until then.
                 return
             except OSError:
                 size, ancillary, flags = 0, [], 0

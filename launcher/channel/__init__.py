@@ -80,6 +80,16 @@ class Channel(Protocol):
         ...
 
     @property
+    def has_lasting_pipes(self) -> bool:
+        """Whether pipes outlive the connection to the compositor (`cross_domain.Feature.LASTING_PIPES`)."""
+        ...
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the host itself is gone, where its end can be seen: nothing more comes, pipes included."""
+        ...
+
+    @property
     def has_events(self) -> bool:
         """Whether `receive` has what `fileno` does not tell of: it came while an answer was awaited."""
         ...

@@ -90,6 +90,11 @@ class LocalChannel:
         self.has_policy = bool(capset.features & Feature.POLICY)
         self.has_clock = bool(capset.features & Feature.CLOCK)
         self._shares_files = share_files and bool(capset.features & Feature.SHARE_FILES)
+        self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended
 
     @property
     def has_events(self) -> bool:
@@ -290,10 +295,9 @@ class LocalChannel:
             data, ancillary, flags, _ = self._socket.recvmsg(
                 local.MAX_PACKET, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
             )
-        except BlockingIOError:
+        except (BlockingIOError, ConnectionResetError):
+            # A reset is told once, before what the daemon had sent until then.
             return None, -1
-        except ConnectionResetError:
-            data, ancillary, flags = b"", [], 0
         fd = _take_fd(ancillary)
         if not data:
             _close(fd)

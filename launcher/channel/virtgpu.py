@@ -92,6 +92,7 @@ class VirtgpuChannel:
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
         self.has_policy = bool(capset.features & Feature.POLICY)
         self.has_clock = bool(capset.features & Feature.CLOCK)
+        self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)
         self._images: dict[int, tuple[int, int]] = {}
         self._blobs: list[_Blob] = []
         self._fd = drm.open_node(node)
@@ -109,6 +110,10 @@ class VirtgpuChannel:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def has_ended(self) -> bool:
+        return False
 
     @property
     def has_events(self) -> bool:
@@ -137,7 +142,9 @@ class VirtgpuChannel:
         event = cross_domain.parse_event(memoryview(self._channel_ring.buffer))
         event = event._replace(data=memoryview(bytes(event.data)))
         # The host writes into the ring again as soon as it is polled, so the data had to be copied before.
-        if not (isinstance(event, SendReceive) and not event.data and not event.identifiers):
+        hung_up = isinstance(event, SendReceive) and not event.data and not event.identifiers
+        # Other hosts answer each POLL after a hang-up with the hang-up.
+        if self.has_lasting_pipes or not hung_up:
             self._poll()
         return (event,)
 

@@ -6,14 +6,18 @@ that a part of the relay wants to see are found by the walker and handled one by
 Back-pressure: a client that sends faster than the compositor handles is read until a bounded
 backlog is full, and waits then; a client that does not read its events is not sent more, so its
 channel is not received from, and it is not listened to either.  Nobody else notices.
+
+Pipes outlive both ends, as between two processes that have a pipe without us: where the host
+knows how (`Feature.LASTING_PIPES`), the channel stays open for them alone.
 """
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from typing import Final
 
-from crossdomain.abi.cross_domain import Identifier, SendReceive
+from crossdomain.abi.cross_domain import NO_IDENTIFIER, Identifier, IdentifierType, SendReceive
 from crossdomain.errors import CrossDomainError, HostFault
 from crossdomain.limits import MAX_CLIENT_BACKLOG, MAX_CLIENT_FDS, MAX_UNREAD_EVENTS
 from crossdomain.wire import Flag, Record, Walker, WireFault
@@ -83,6 +87,7 @@ class Connection:
         self._to_host: Outgoing[Identifier] = Outgoing()
         self._when_sent: list[Callable[[], None]] = []
         self._channel_full = False
+        self._lingers = False
         self._identifiers: deque[Identifier] = deque()
         self._partial_event = b""
         self._own: dict[int, deque[Callable[[], None]]] = {}
@@ -95,8 +100,8 @@ class Connection:
 
     @property
     def is_draining(self) -> bool:
-        """Whether the client has left, and its last requests are still on their way."""
-        return self._state is _State.DRAINING
+        """Whether the client has left, and its last requests or its pipes' data are still on their way."""
+        return self._state is _State.DRAINING or self._lingers
 
     # What the parts may do (`messages.Host`).
 
@@ -143,6 +148,17 @@ class Connection:
         log.info("disconnected", client=self.name)
         self._closed()
 
+    @property
+    def moved(self) -> int:
+        """Bytes that went through pipes so far."""
+        return self._pipes.moved
+
+    def finish(self) -> None:
+        """Ends the connection now, with the launcher: what is in its pipes already still goes out."""
+        with suppress(CrossDomainError, OSError):
+            self._pipes.send_rest()
+        self.close()
+
     # The loop's handlers.
 
     def _handle_client(self, events: int) -> None:
@@ -157,8 +173,11 @@ class Connection:
             serve(events)
             while self._channel.has_events and self._may_receive:
                 self._receive_events()
+            if self._state is _State.DRAINING and not (self._lingers or self._has_last_requests):
+                self._end_draining()
         except WireFault as fault:
-            self._throw_out(fault.object_id, fault.code, fault.text)
+            self._tell_why(fault.object_id, fault.code, fault.text)
+            self._leave_host(tell=True)
         except CrossDomainError as fault:
             self._throw_out(encode.DISPLAY_ID, DisplayError.IMPLEMENTATION, str(fault))
         except OSError as error:
@@ -286,10 +305,13 @@ class Connection:
         for event in self._channel.receive():
             if not isinstance(event, SendReceive):
                 self._pipes.handle_read(event)
+            elif self._lingers:
+                self._refuse_late(event)
             elif event.data or event.identifiers:
                 self._relay_events(event)
             else:
                 self._lose_host()
+            if self._channel_events < 0:
                 return
 
     def _relay_events(self, received: SendReceive) -> None:
@@ -359,34 +381,74 @@ class Connection:
         self._leave_client()
         self._client.mute()
 
+    def _end_draining(self) -> None:
+        """All that the client asked for has been sent; its pipes may not be done."""
+        if self._channel.has_lasting_pipes or not self._pipes.is_active:
+            self._leave_host(tell=True)
+        elif self.parts.shows_anything:
+            # Another host ends the pipes with the connection, which waits for them: its windows don't.
+            self._to_host.append(self.parts.hide_everything())
+            self._flush_to_host()
+
     def _lose_host(self) -> None:
         log.info("the compositor has closed the connection", client=self.name)
         self._state = _State.CLOSING
-        self._close_channel()
+        self._leave_host(tell=False)
 
     def _throw_out(self, object_id: int, code: int, text: str) -> None:
-        """Tells the client why, as a compositor would, and ends it."""
+        """Ends the client, and its channel with it, which may be what is broken."""
         if self._state in (_State.CLOSING, _State.CLOSED):
             self.close()
             return
+        self._tell_why(object_id, code, text)
+        self._close_channel()
+
+    def _tell_why(self, object_id: int, code: int, text: str) -> None:
+        """Tells the client why it ends, as a compositor would."""
         log.warning(f"thrown out: {text!r:.300}", client=self.name)
         if self._state is _State.OPEN:
             self._client.append(encode.display_error(object_id, code, text))
             self._client.flush()
         self._state = _State.CLOSING
-        self._close_channel()
+
+    def _leave_host(self, *, tell: bool) -> None:
+        """The connection to the compositor is over: the channel stays for the pipes that are not done.
+
+        `tell` where the host does not know it yet.
+        """
+        self._forget_requests()
+        channel = self._channel
+        if not (channel.has_lasting_pipes and self._pipes.is_active) or channel.has_ended:
+            self._close_channel()
+            return
+        self._lingers = True
+        if tell:
+            self._pipes.write(NO_IDENTIFIER, b"", hang_up=True)
+
+    def _refuse_late(self, received: SendReceive) -> None:
+        """Handles a RECEIVE that has crossed our word of the end: nobody is left to write into its pipes."""
+        for identifier in received.identifiers:
+            if identifier.type == IdentifierType.WRITE_PIPE:
+                self._pipes.write(identifier.identifier, b"", hang_up=True)
+        if self._channel.has_ended:
+            self._close_channel()
+
+    def _forget_requests(self) -> None:
+        self.parts.close()
+        self._act()
+        self._channel_full = False
+        self._to_host.clear()
+        # Not cleared: the frames of an exception may still hold views of it.
+        self._backlog = bytearray()
 
     def _close_channel(self) -> None:
         if self._channel_events >= 0:
             self._loop.remove(self._channel_fd)
             self._channel_events = -1
-        self.parts.close()
-        self._act()
+        self._lingers = False
+        self._forget_requests()
         self._pipes.close()
         self._channel.close()
-        self._to_host.clear()
-        # Not cleared: the frames of an exception may still hold views of it.
-        self._backlog = bytearray()
 
     def _leave_client(self) -> None:
         if self._client_events >= 0:
@@ -397,9 +459,12 @@ class Connection:
         """Waits for what can be handled now, and closes what is done."""
         if self._state is _State.CLOSED:
             return
-        done_draining = self._state is _State.DRAINING and not self._has_last_requests
-        done_closing = self._state is _State.CLOSING and not self._client.pending
-        if done_draining or done_closing:
+        if self._lingers and not self._pipes.is_active:
+            self._close_channel()
+        if self._state is _State.CLOSING and not self._client.pending:
+            self._leave_client()
+            self._client.close()
+        if self._channel_events < 0 and not self._client.pending:
             self.close()
             return
         if self._client_events >= 0:
@@ -411,9 +476,7 @@ class Connection:
     def _has_last_requests(self) -> bool:
         # What the open window leaves behind is no whole message.
         held_back = not self._window.is_open or self._channel_full
-        # Data that others still read or write outlives its client, as without us, but no window does.
-        pipes = self._pipes.is_active and not self.parts.shows_anything
-        return bool(self._to_host or pipes or (self._backlog and held_back))
+        return bool(self._to_host or (self._backlog and held_back))
 
     def _wanted_client_events(self) -> int:
         events = WRITABLE if self._client.pending else 0
@@ -426,7 +489,8 @@ class Connection:
 
     @property
     def _may_receive(self) -> bool:
-        return self._client.pending < MAX_UNREAD_EVENTS and not self._pipes.is_congested
+        keeps_up = self._lingers or self._client.pending < MAX_UNREAD_EVENTS
+        return keeps_up and not self._pipes.is_congested
 
     def _change_client(self, events: int) -> None:
         if events != self._client_events:

@@ -14,6 +14,7 @@ _DELETE_ID: Final = Struct("<IHHI")
 _CREATE_POOL: Final = Struct("<IHHIi")
 _CREATE_BUFFER: Final = Struct("<IHHIiiiiI")
 _NO_ARGUMENTS: Final = Struct("<IHH")
+_ATTACH: Final = Struct("<IHHIii")
 
 
 def sync(callback_id: int) -> bytes:
@@ -50,6 +51,12 @@ def destroy_buffer(buffer_id: int) -> bytes:
 def release_shm(shm_id: int) -> bytes:
     """wl_shm.release (since 2)."""
     return _NO_ARGUMENTS.pack(shm_id, 1, _NO_ARGUMENTS.size)
+
+
+def show_nothing(surface_id: int) -> bytes:
+    """wl_surface.attach of no buffer, and wl_surface.commit."""
+    attach = _ATTACH.pack(surface_id, 1, _ATTACH.size, 0, 0, 0)
+    return attach + _NO_ARGUMENTS.pack(surface_id, 6, _NO_ARGUMENTS.size)
 
 
 def display_error(object_id: int, code: int, text: str) -> bytes:

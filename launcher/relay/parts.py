@@ -82,6 +82,10 @@ class Parts:
         for route, handle_event in routes.items():
             self.event_handlers[self._key(route, EVENT, self.event_handlers)] = handle_event
 
+    def hide_everything(self) -> bytes:
+        """Returns the requests after which `shows_anything` is false."""
+        return self._surfaces.hide_everything()
+
     def refuse_request(self, record: Record, _data: memoryview, fds: list[int]) -> ToHost | None:
         """Handles a request that nobody else does: it has fds, for which there is no way."""
         for fd in fds:

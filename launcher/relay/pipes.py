@@ -6,6 +6,7 @@ because the host reads); a *source* is our end of a pipe whose other end a clien
 (`Feature.PIPE_CREDIT`) or, where the host has none, by not receiving from it.
 """
 
+import fcntl
 import os
 import stat
 from collections import deque
@@ -13,7 +14,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from crossdomain.abi.cross_domain import FIRST_READ_PIPE, PIPE_WINDOW, Identifier, IdentifierType, ReadWrite
+from crossdomain.abi.cross_domain import (
+    FIRST_READ_PIPE,
+    PIPE_WINDOW,
+    Buffer,
+    Identifier,
+    IdentifierType,
+    ReadWrite,
+)
 from crossdomain.errors import GuestFault
 from crossdomain.limits import MAX_PIPES
 from launcher.channel import Channel
@@ -46,11 +54,13 @@ class Pipes:
         self._sinks: dict[int, _Sink] = {}
         self._sources: dict[int, _Source] = {}
         self._unsent: deque[_Command] = deque()
+        self.moved = 0
+        """Bytes that were handed on, in both directions."""
 
     @property
     def is_active(self) -> bool:
         """Whether data is or may be on its way."""
-        return bool(self._unsent or self._sources or self._sinks)
+        return bool(self._unsent or self._sources or any(sink.is_open for sink in self._sinks.values()))
 
     @property
     def is_congested(self) -> bool:
@@ -112,6 +122,15 @@ class Pipes:
         for source in tuple(self._sources.values()):
             source.update()
 
+    def send_rest(self) -> None:
+        """Sends what writers have left in their pipes, credit or not, as far as the channel takes it.
+
+        For a launcher that ends: a writer that has gone has said all of it, and nobody else keeps it.
+        """
+        self.flush()
+        for source in tuple(self._sources.values()):
+            source.send_rest()
+
     def forget_sink(self, identifier: int) -> None:
         """The sink is done, and the host sends nothing more for it."""
         del self._sinks[identifier]
@@ -152,6 +171,11 @@ class _Sink:
             self._events = -1
 
     @property
+    def is_open(self) -> bool:
+        """Whether there may be a reader."""
+        return self._fd >= 0
+
+    @property
     def waiting(self) -> int:
         """Bytes that the reader did not take yet."""
         return len(self._data)
@@ -159,8 +183,9 @@ class _Sink:
     def handle(self, event: ReadWrite) -> None:
         """Takes data, or the news that there is no more."""
         if self._fd >= 0 and event.data:
-            self._data += event.data
-            self._write()
+            taken = 0 if self._data else self._put(event.data)
+            self._data += event.data[taken:]
+            self._grant(taken)
         if event.hang_up:
             self._hung_up = True
         self._finish_or_wait()
@@ -180,28 +205,37 @@ class _Sink:
 
     def _serve(self, events: int) -> None:
         if events & WRITABLE:
-            self._write()
+            del self._data[: (taken := self._put(self._data))]
+            self._grant(taken)
         elif events & GONE:
             self._abandon()
         self._finish_or_wait()
 
-    def _write(self) -> None:
-        while self._data:
-            try:
-                written = os.write(self._fd, self._data)
-            except BlockingIOError:
-                return
-            except OSError:
-                # The reader is gone, or its disk is full: nobody here can tell more than that.
-                self._abandon()
-                return
-            del self._data[:written]
-            self._grant(written)
+    def _put(self, data: Buffer) -> int:
+        """Returns how many bytes the reader takes now; a reader that is gone is given up."""
+        taken = 0
+        try:
+            with memoryview(data) as view:
+                while taken < len(view):
+                    with view[taken:] as rest:
+                        taken += os.write(self._fd, rest)
+        except BlockingIOError:
+            pass
+        except OSError:
+            # The reader is gone, or its disk is full: nobody here can tell more than that.
+            self._abandon()
+            return 0
+        self._pipes.moved += taken
+        return taken
 
     def _grant(self, size: int) -> None:
         """Lets the host send as much as the reader took."""
+        if self._fd < 0:
+            self._data.clear()
+            return
         self._credit += size
-        if self._pipes.channel.has_pipe_credit and (self._credit >= _CREDIT_STEP or not self._data):
+        due = self._credit >= _CREDIT_STEP or not self._data
+        if self._credit and due and self._pipes.channel.has_pipe_credit:
             self._pipes.write(self._identifier, b"", credit=self._credit)
             self._credit = 0
 
@@ -258,6 +292,14 @@ class _Source:
         else:
             self._pipes.loop.remove(self._fd)
 
+    def send_rest(self) -> None:
+        """Sends what is in the pipe now: its size at most, however much is written meanwhile."""
+        left = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
+        with suppress(BlockingIOError):
+            while left > 0 and (data := os.read(self._fd, min(left, self._pipes.channel.max_send))):
+                self._pipes.write(self._identifier, data)
+                left -= len(data)
+
     def close(self) -> None:
         """Lets the client see that nobody reads any more."""
         if self._waiting:
@@ -279,6 +321,7 @@ class _Source:
             self._pipes.forget_source(self._identifier)
             return
         self._pipes.write(self._identifier, data)
+        self._pipes.moved += len(data)
         if self._pipes.channel.has_pipe_credit:
             self._room -= len(data)
         self.update()

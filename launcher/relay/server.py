@@ -38,15 +38,20 @@ class Server:
 
     @property
     def is_draining(self) -> bool:
-        """Whether last requests of clients that have ended are still on their way."""
+        """Whether something of clients that have ended is still on its way."""
         return any(connection.is_draining for connection in self._connections)
+
+    @property
+    def drained(self) -> int:
+        """Bytes that went through pipes of clients that have ended; also changes when one of them is done."""
+        return sum(connection.moved for connection in self._connections if connection.is_draining)
 
     def close(self) -> None:
         """Takes in nobody any more, and disconnects everybody."""
         self._stop_listening()
         self._emptied = _nothing
         for connection in tuple(self._connections):
-            connection.close()
+            connection.finish()
 
     def _listen(self) -> None:
         if not self._listening:

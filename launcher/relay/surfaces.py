@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from crossdomain.bridge.damage import Rectangle, Region, SurfaceMapping, Viewport
 from crossdomain.wire import Record
+from launcher.relay import encode
 from launcher.relay.buffers import Buffer
 from launcher.relay.messages import EventHandler, RequestHandler, Route, ToHost, before
 from launcher.relay.mirrors import Mirror
@@ -132,6 +133,13 @@ class Surfaces:
     def shows_anything(self) -> bool:
         """Whether the compositor shows a buffer of this client."""
         return any(surface.is_shown for surface in self._surfaces.values())
+
+    def hide_everything(self) -> bytes:
+        """Returns the requests after which `shows_anything` is false: windows vanish with their contents."""
+        shown = [surface_id for surface_id, surface in self._surfaces.items() if surface.buffer is not None]
+        for surface_id in shown:
+            self._surfaces[surface_id].buffer = None
+        return b"".join(map(encode.show_nothing, shown))
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""

@@ -242,7 +242,6 @@ async def test_what_a_client_sends_after_its_end_is_dropped(client: World) -> No
     client.host.close()
     assert await client.receive_data() == b""
     client.send(sync(2))
-    client.context.submit(encode_write(77, b"x"))
 
 
 async def test_fences_that_are_no_polls_complete_at_once(client: World) -> None:

@@ -34,12 +34,13 @@ class Launcher:
         self.ended: list[LocalConnection] = []
         self.connection = LocalConnection(theirs, self._new_context, self.ended.append)
 
-    def fill(self) -> int:
-        """Delivers events until there is no room; how many."""
+    async def fill(self) -> int:
+        """Delivers events, over many turns, until there is no room; how many."""
         count = 0
         while self.connection.room():
             self.connection.write(EVENT)
             count += 1
+            await asyncio.sleep(0)
         return count
 
     def drain(self) -> list[bytes]:
@@ -70,13 +71,13 @@ async def launcher() -> AsyncGenerator[Launcher]:
 
 
 async def test_there_is_no_room_while_something_waits(launcher: Launcher) -> None:
-    count = launcher.fill()
+    count = await launcher.fill()
     assert count > 10
     assert launcher.connection.room() == 0
 
 
 async def test_what_waited_arrives_and_there_is_room_again(launcher: Launcher) -> None:
-    count = launcher.fill()
+    count = await launcher.fill()
     packets = launcher.drain()
     await until(lambda: launcher.connection.room() > 0)
     packets += launcher.drain()
@@ -85,13 +86,30 @@ async def test_what_waited_arrives_and_there_is_room_again(launcher: Launcher) -
 
 
 async def test_nothing_is_read_from_a_launcher_that_does_not_read(launcher: Launcher) -> None:
-    launcher.fill()
+    await launcher.fill()
     launcher.socket.send(local.encode_packet(ToDaemon.HELLO, local.HELLO.pack(1)))
     for _ in range(20):
         await asyncio.sleep(0)
     assert launcher.connection.context is None
     launcher.drain()
     await until(lambda: launcher.connection.context is not None)
+
+
+async def test_events_without_end_leave_others_their_turn(launcher: Launcher) -> None:
+    packets: list[bytes] = []
+    while launcher.connection.room():
+        launcher.connection.write(EVENT)
+        packets += launcher.drain()
+    assert launcher.drain() == []  # it is not the socket that is full
+    await until(lambda: launcher.connection.room() > 0)
+
+
+async def test_what_a_launcher_sent_counts_though_it_ended_with_events_unread(launcher: Launcher) -> None:
+    launcher.connection.write(EVENT)
+    launcher.socket.send(local.encode_packet(ToDaemon.HELLO, local.HELLO.pack(1)))
+    launcher.socket.close()
+    await until(lambda: launcher.ended == [launcher.connection])
+    assert launcher.connection.context is not None
 
 
 async def test_a_compositor_that_is_not_there_is_an_error_and_the_hang_up(launcher: Launcher) -> None:

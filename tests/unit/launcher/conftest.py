@@ -4,7 +4,8 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.unit.launcher.fake_channel import RelayedClient
+from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient
+from tests.unit.launcher.pasting import Pasting
 
 
 @pytest.fixture
@@ -13,3 +14,16 @@ def client() -> Generator[RelayedClient]:
     made = RelayedClient()
     yield made
     made.close()
+
+
+@pytest.fixture
+def pasting(client: RelayedClient) -> Pasting:
+    return Pasting(client)
+
+
+@pytest.fixture
+def foreign() -> Generator[Pasting]:
+    """On a host that knows nothing of credit."""
+    client = RelayedClient(FakeChannel(has_pipe_credit=False))
+    yield Pasting(client)
+    client.close()

@@ -93,7 +93,8 @@ class FakeChannel:
     ) -> None:
         self.max_send = max_send
         self.has_policy = has_policy
-        self.has_pipe_credit = has_pipe_credit
+        self.has_pipe_credit = self.has_lasting_pipes = has_pipe_credit
+        self.has_ended = False
         self.has_clock = has_clock
         self.clock_ahead = 0
         """Nanoseconds that the host's clocks are ahead of ours."""

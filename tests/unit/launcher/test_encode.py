@@ -12,6 +12,8 @@ def test_requests_are_those_of_the_tables() -> None:
     )
     assert encode.destroy_pool(9) == request("wl_shm_pool", "destroy", 9)
     assert encode.release_shm(3) == request("wl_shm", "release", 3)
+    hidden = request("wl_surface", "attach", 3, 0, 0, 0) + request("wl_surface", "commit", 3)
+    assert encode.show_nothing(3) == hidden
 
 
 def test_events_are_those_of_the_tables() -> None:

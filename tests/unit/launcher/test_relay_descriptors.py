@@ -2,84 +2,13 @@
 
 import fcntl
 import os
-from collections.abc import Generator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from crossdomain.abi.cross_domain import FIRST_READ_PIPE, PIPE_WINDOW, Identifier, IdentifierType
-from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient, event, request
-
-OFFER: Final = 0xFF000000
-
-
-class Pasting:
-    """A client that was offered data, and offers some itself."""
-
-    def __init__(self, client: RelayedClient) -> None:
-        self.client = client
-        manager = client.bind("wl_data_device_manager", 3)
-        seat = client.bind("wl_seat", 8)
-        self.device = client.new_id()
-        self.source = client.new_id()
-        client.say(
-            request("wl_data_device_manager", "get_data_device", manager, self.device, seat),
-            request("wl_data_device_manager", "create_data_source", manager, self.source),
-        )
-        client.channel.deliver(event("wl_data_device", "data_offer", self.device, OFFER))
-        client.hear()
-        client.channel.sends.clear()
-
-    def paste(self) -> int:
-        """Ask for the offered data; the end to read from."""
-        reading, writing = os.pipe()
-        self.client.say(request("wl_data_offer", "receive", OFFER, "text/plain", None), fds=[writing])
-        os.set_blocking(reading, False)
-        return reading
-
-    def ask(self, identifier: int = 5) -> int:
-        """Let the host ask for our data; the end that the client writes into."""
-        data = event("wl_data_source", "send", self.source, "text/plain", None)
-        self.client.channel.deliver(data, (Identifier(identifier, IdentifierType.WRITE_PIPE, 0),))
-        heard, fds = self.client.hear_fds()
-        assert heard == data
-        (writing,) = fds
-        return writing
-
-    @property
-    def written(self) -> bytes:
-        """What the host got in WRITEs."""
-        return b"".join(bytes(write.data) for write in self.client.channel.writes)
-
-    @property
-    def hang_ups(self) -> list[int]:
-        """The identifiers that the host was told the end of."""
-        return [write.identifier for write in self.client.channel.writes if write.hang_up]
-
-
-@pytest.fixture
-def pasting(client: RelayedClient) -> Pasting:
-    return Pasting(client)
-
-
-@pytest.fixture
-def foreign() -> Generator[Pasting]:
-    """On a host that knows nothing of credit."""
-    client = RelayedClient(FakeChannel(has_pipe_credit=False))
-    yield Pasting(client)
-    client.close()
-
-
-def drain(fd: int) -> bytes:
-    """All that can be read now."""
-    found = bytearray()
-    try:
-        while data := os.read(fd, 1 << 20):
-            found += data
-    except BlockingIOError:
-        pass
-    return bytes(found)
+from tests.unit.launcher.fake_channel import RelayedClient, event, request
+from tests.unit.launcher.pasting import OFFER, Pasting, drain
 
 
 def test_a_keymap_reaches_the_client_as_a_file_of_its_own(client: RelayedClient) -> None:
@@ -270,19 +199,6 @@ def test_data_waits_while_the_channel_is_full(pasting: Pasting) -> None:
     assert pasting.hang_ups == [5]
 
 
-def test_offered_data_is_sent_to_its_end_after_the_client_left(pasting: Pasting) -> None:
-    writing = pasting.ask()
-    os.write(writing, b"last words")
-    pasting.client.socket.close()
-    pasting.client.serve()
-    assert pasting.written == b"last words"
-    assert not pasting.client.closed
-    os.close(writing)
-    pasting.client.serve()
-    assert pasting.hang_ups == [5]
-    assert pasting.client.closed
-
-
 def test_several_pipes_in_one_event_burst_keep_their_order(pasting: Pasting) -> None:
     data = event("wl_data_source", "send", pasting.source, "text/plain", None)
     pasting.client.channel.deliver(
@@ -305,26 +221,4 @@ def test_all_ends_are_closed_with_the_client(pasting: Pasting) -> None:
     with pytest.raises(BrokenPipeError):
         os.write(writing, b"x")
     os.close(reading)
-    os.close(writing)
-
-
-def test_a_client_with_a_window_is_gone_at_once_whatever_is_pasted(pasting: Pasting) -> None:
-    client = pasting.client
-    shm, compositor = client.bind("wl_shm", 1), client.bind("wl_compositor", 5)
-    surface, pool, buffer = client.new_id(), client.new_id(), client.new_id()
-    fd = os.memfd_create("pool")
-    os.ftruncate(fd, 4096)
-    client.say(
-        request("wl_compositor", "create_surface", compositor, surface),
-        request("wl_shm", "create_pool", shm, pool, None, 4096),
-        request("wl_shm_pool", "create_buffer", pool, buffer, 0, 8, 8, 32, 0),
-        request("wl_surface", "attach", surface, buffer, 0, 0),
-        request("wl_surface", "commit", surface),
-        fds=[fd],
-    )
-    client.hear()
-    writing = pasting.ask()
-    client.socket.close()
-    client.serve()
-    assert client.closed
     os.close(writing)

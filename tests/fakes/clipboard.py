@@ -1,0 +1,111 @@
+"""Two ends of a clipboard, as clients of any display: who copies, and who pastes."""
+
+import os
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+from tests.fakes.client import FakeClient, Proxy, Value, integer
+from tests.fakes.painting import solid_buffer
+from tests.fakes.windows import Window
+
+MIME: Final = "text/plain;charset=utf-8"
+
+_SERIALS: Final = count(1_000_000)
+"""Weston takes a selection whose serial is newer than the last one's."""
+_KEPT: Final = "application/x-kept-by-the-compositor"
+"""Weston asks for the first type itself, and keeps what it gets for when its owner has gone."""
+
+
+class Copier:
+    """A client that owns the selection.
+
+    Each fd that somebody wants the data in goes to `on_send`, which owns it, or waits in `asked`.
+    """
+
+    def __init__(self, display: str) -> None:
+        self.client = FakeClient(display)
+        self._manager = self.client.bind("wl_data_device_manager")
+        self._device = self._manager.create("get_data_device", self.client.bind("wl_seat"))
+        self._device.handlers["data_offer"] = lambda _values: None
+        self.asked: list[int] = []
+        self.on_send: Callable[[int], None] = self.asked.append
+        self._source: Proxy | None = None
+
+    def copy(self) -> None:
+        """Set the selection (again)."""
+        if self._source is not None and self._source.alive:
+            self._source.send("destroy")
+        source = self._source = self._manager.create("create_data_source")
+        source.handlers["send"] = self._handle_send
+        source.send("offer", _KEPT)
+        source.send("offer", MIME)
+        self._device.send("set_selection", source, next(_SERIALS))
+        self.client.round_trip()
+
+    def wait_asked(self, count: int = 1) -> list[int]:
+        """The next fds to write into, which are the caller's."""
+        self.client.wait(lambda: len(self.asked) >= count, what="wl_data_source.send")
+        taken, self.asked[:] = self.asked[:count], self.asked[count:]
+        return taken
+
+    def close(self) -> None:
+        """Leave without a word."""
+        self.client.close()
+        for fd in self.asked:
+            os.close(fd)
+
+    def _handle_send(self, values: tuple[Value, ...]) -> None:
+        mime, fd = values
+        if mime == _KEPT:
+            os.close(integer(fd))
+        else:
+            self.on_send(integer(fd))
+
+
+class Paster:
+    """A client with a window, which has the keyboard and is offered the selection."""
+
+    def __init__(self, display: str) -> None:
+        self.client = FakeClient(display)
+        self._offer: Proxy | None = None
+        self.offers = 0
+        """Selections that were offered so far."""
+        manager, seat = self.client.bind("wl_data_device_manager"), self.client.bind("wl_seat")
+        self._device = manager.create("get_data_device", seat)
+        self._device.handlers = {"data_offer": lambda _values: None, "selection": self._handle_selection}
+        self._buffer = solid_buffer(self.client, 64, 64, "208020")
+        Window(self.client, title="paster").show(self._buffer)
+
+    def wait_offer(self) -> None:
+        """Return when a copier's selection is offered."""
+        self.client.wait(self._is_offered, what="wl_data_device.selection")
+
+    def paste(self) -> int:
+        """Ask for the selection; the end to read it from, which is the caller's."""
+        reading, writing = os.pipe()
+        self.paste_into(writing)
+        os.close(writing)
+        return reading
+
+    def paste_into(self, fd: int) -> None:
+        """Ask for the selection in any fd, which stays the caller's."""
+        assert self._offer is not None
+        self._offer.send("receive", MIME, fd)
+        self.client.flush()
+
+    def close(self) -> None:
+        """Leave without a word."""
+        self.client.close()
+        self._buffer.pool.close()
+
+    def _is_offered(self) -> bool:
+        return self._offer is not None and (MIME,) in self._offer.received("offer")
+
+    def _handle_selection(self, values: tuple[Value, ...]) -> None:
+        if self._offer is not None:
+            self._offer.send("destroy")
+        (offer,) = values
+        assert offer is None or isinstance(offer, Proxy)
+        self._offer = offer
+        self.offers += offer is not None
