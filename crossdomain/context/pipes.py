@@ -8,6 +8,7 @@ blocks, and each pipe waits for itself alone.
 
 import asyncio
 import os
+import stat
 from collections.abc import Callable
 
 from crossdomain.abi.cross_domain import (
@@ -95,7 +96,7 @@ class ReadPipe:
 class WritePipe:
     """An fd that the guest writes to; a source of credits where the guest counts them."""
 
-    __slots__ = ("_counts", "_drained", "_ending", "_fd", "_loop", "_on_end", "_queue", "_wake",
+    __slots__ = ("_drained", "_ending", "_fd", "_loop", "_on_end", "_queue", "_wake", "_watched",
                  "identifier", "queued")  # fmt: skip
 
     def __init__(
@@ -116,6 +117,10 @@ class WritePipe:
         self._queue = bytearray()
         self._drained = 0
         self._ending = False
+        self._watched = stat.S_ISFIFO(os.fstat(fd).st_mode)
+        if self._watched:
+            # The write end of a pipe is never readable, but told to be when its last reader has gone.
+            loop.add_reader(fd, self._reader_gone)
 
     @property
     def pending(self) -> int:
@@ -162,6 +167,8 @@ class WritePipe:
         """Gives the pipe up with everything that waits in it.  May be called again."""
         if self._fd >= 0:
             self._loop.remove_writer(self._fd)
+            if self._watched:
+                self._loop.remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
         self._queue.clear()

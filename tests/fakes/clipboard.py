@@ -1,24 +1,38 @@
-"""Two ends of a clipboard, as clients of any display: who copies, and who pastes."""
+"""Two ends of a clipboard, as clients of any display: who copies, and who pastes.
+
+`python3 -m tests.fakes.clipboard SIZE` copies, says `copied`, writes the first SIZE bytes of
+`tests.fakes.stream` for the first one who asks, and ends.
+"""
 
 import os
+import sys
+import time
 from collections.abc import Callable
 from itertools import count
 from typing import Final
 
 from tests.fakes.client import FakeClient, Proxy, Value, integer
 from tests.fakes.painting import solid_buffer
-from tests.fakes.windows import Window
+from tests.fakes.stream import write
+from tests.fakes.windows import Buffer, Window
 
 MIME: Final = "text/plain;charset=utf-8"
 
-_SERIALS: Final = count(1_000_000)
-"""Weston takes a selection whose serial is newer than the last one's."""
+_SERIALS: Final = count(int(time.monotonic() * 1000))
+"""Weston takes a selection whose serial is newer than the last one's, which may be another process's."""
 _KEPT: Final = "application/x-kept-by-the-compositor"
 """Weston asks for the first type itself, and keeps what it gets for when its owner has gone."""
 
 
+def show_window(client: FakeClient, title: str) -> Buffer:
+    """Show a window, which gets the keyboard; its only buffer."""
+    buffer = solid_buffer(client, 64, 64, "208020")
+    Window(client, title=title).show(buffer)
+    return buffer
+
+
 class Copier:
-    """A client that owns the selection.
+    """A client with a window that owns the selection.
 
     Each fd that somebody wants the data in goes to `on_send`, which owns it, or waits in `asked`.
     """
@@ -31,6 +45,7 @@ class Copier:
         self.asked: list[int] = []
         self.on_send: Callable[[int], None] = self.asked.append
         self._source: Proxy | None = None
+        self._buffer = show_window(self.client, "copier")
 
     def copy(self) -> None:
         """Set the selection (again)."""
@@ -52,6 +67,7 @@ class Copier:
     def close(self) -> None:
         """Leave without a word."""
         self.client.close()
+        self._buffer.pool.close()
         for fd in self.asked:
             os.close(fd)
 
@@ -74,8 +90,7 @@ class Paster:
         manager, seat = self.client.bind("wl_data_device_manager"), self.client.bind("wl_seat")
         self._device = manager.create("get_data_device", seat)
         self._device.handlers = {"data_offer": lambda _values: None, "selection": self._handle_selection}
-        self._buffer = solid_buffer(self.client, 64, 64, "208020")
-        Window(self.client, title="paster").show(self._buffer)
+        self._buffer = show_window(self.client, "paster")
 
     def wait_offer(self) -> None:
         """Return when a copier's selection is offered."""
@@ -109,3 +124,17 @@ class Paster:
         assert offer is None or isinstance(offer, Proxy)
         self._offer = offer
         self.offers += offer is not None
+
+
+def main(arguments: list[str]) -> int:
+    """See the module's docstring."""
+    copier = Copier(os.environ["WAYLAND_DISPLAY"])
+    copier.copy()
+    print("copied", flush=True)
+    (fd,) = copier.wait_asked()
+    write(fd, int(arguments[0]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,13 +1,16 @@
-"""A stream of any length whose every byte is known: `python3 -m tests.fakes.stream write|read SIZE`.
+"""A stream of any length whose every byte is known: `python3 -m tests.fakes.stream write|read SIZE [FD...]`.
 
 `write` writes it to its standard output, `read` compares its standard input with it until the end, says
-`SIZE bytes in SECONDS s` and ends with status 1 where a byte is lost, added or changed.
+`BYTES bytes in SECONDS s` and ends with status 1 where a byte is lost, added or changed.  Where fds are
+given, each of them carries such a stream, all at once.
 """
 
 import os
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 _PERIOD: Final = 1_048_573
@@ -52,14 +55,16 @@ def read(fd: int) -> int:
 
 def main(arguments: list[str]) -> int:
     """See the module's docstring."""
-    direction, size = arguments[0], int(arguments[1])
+    direction, size, *numbers = arguments[0], int(arguments[1]), *map(int, arguments[2:])
     if direction == "write":
-        write(sys.stdout.fileno(), size)
+        with ThreadPoolExecutor(len(numbers) or 1) as threads:
+            list(threads.map(partial(write, size=size), numbers or [sys.stdout.fileno()]))
         return 0
     began = time.monotonic()
-    arrived = read(sys.stdin.fileno())
-    print(f"{arrived} bytes in {time.monotonic() - began:.2f} s", flush=True)
-    return 0 if arrived == size else 1
+    with ThreadPoolExecutor(len(numbers) or 1) as threads:
+        arrived = list(threads.map(read, numbers or [sys.stdin.fileno()]))
+    print(f"{sum(arrived)} bytes in {time.monotonic() - began:.2f} s", flush=True)
+    return 0 if all(count == size for count in arrived) else 1
 
 
 if __name__ == "__main__":

@@ -393,6 +393,13 @@ class TestFromGuestToHost:
         write(offered, identifier, b"on its way", hang_up=True)
         assert not silent.done()
 
+    async def test_a_guest_that_counts_is_told_though_it_writes_nothing(self, offered: World) -> None:
+        offered.context.submit(encode_write(NO_IDENTIFIER, b""))
+        identifier, fd = await copy(offered)
+        os.close(fd)
+        assert await offered.read() == ReadWrite(identifier, True, memoryview(b""), 0)
+        assert offered.context.pipes == 0
+
     async def test_a_guest_that_hangs_up_hears_no_more_of_the_pipe(self, offered: World) -> None:
         offered.context.submit(encode_write(NO_IDENTIFIER, b""))
         identifier, fd = await copy(offered)

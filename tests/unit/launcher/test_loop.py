@@ -1,7 +1,9 @@
 """The event loop."""
 
 import os
+import time
 from collections.abc import Generator
+from itertools import count
 
 import pytest
 
@@ -68,3 +70,25 @@ def test_drain_waits_while_somebody_is_busy(loop: Loop, pipe: tuple[int, int]) -
     os.write(pipe[1], b"x")
     loop.drain(lambda: not seen, 1000)
     assert seen == [b"x"]
+
+
+def test_drain_gives_up_where_nothing_progresses(loop: Loop, pipe: tuple[int, int]) -> None:
+    os.write(pipe[1], b"x")
+    loop.add(pipe[0], READABLE, lambda _events: None)
+    loop.drain(lambda: True, 0.05)
+
+
+def test_drain_goes_on_while_there_is_progress_and_until_it_is_stopped(
+    loop: Loop, pipe: tuple[int, int]
+) -> None:
+    limit = 0.05
+    began = time.monotonic()
+
+    def handle(_events: int) -> None:
+        if time.monotonic() - began > 4 * limit:
+            loop.stop()
+
+    os.write(pipe[1], b"x")
+    loop.add(pipe[0], READABLE, handle)
+    loop.drain(lambda: True, limit, count().__next__)
+    assert time.monotonic() - began > 4 * limit
