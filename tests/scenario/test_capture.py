@@ -23,24 +23,26 @@ from tests.fakes.windows import Buffer, Layout, Pool, Rectangle
 from tests.fakes.wlroots import screencopy
 from tests.scenario.test_sway import filling_window
 
+BUFFERS: Final = ("auto", "copy")
+"""Whether the compositor writes into the client's own memory, where that can be, or into a mirror."""
 CORNER: Final = Rectangle(8, 8, 24, 16)
 
 
 @contextmanager
-def guest_of(compositor: Path) -> Generator[RunningLauncher]:
-    """A launcher whose host lets it copy the screen."""
+def guest_of(compositor: Path, buffers: str) -> Generator[RunningLauncher]:
+    """A launcher whose host lets it copy the screen; `buffers` is its option of that name."""
     folder = Path(tempfile.mkdtemp(prefix="xd-"))
     with (
         running_daemon(folder, compositor, "--allow=screencopy") as daemon,
-        running_launcher(folder, daemon.local_socket) as launcher,
+        running_launcher(folder, daemon.local_socket, f"--buffers={buffers}") as launcher,
     ):
         yield launcher
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module")
-def on_sway(sway: Sway) -> Generator[RunningLauncher]:
-    with guest_of(sway.socket_path) as launcher:
+@pytest.fixture(scope="module", params=BUFFERS)
+def on_sway(sway: Sway, request: pytest.FixtureRequest) -> Generator[RunningLauncher]:
+    with guest_of(sway.socket_path, request.param) as launcher:
         yield launcher
 
 
@@ -99,6 +101,10 @@ def test_a_recording_on_sway_sees_each_change(on_sway: RunningLauncher, sway: Sw
         changed.pool.close()
 
 
-def test_a_screenshot_on_weston(debian: Image) -> None:
-    with HeadlessWeston(debian, width=640, height=480) as weston, guest_of(weston.socket_path) as launcher:
+@pytest.mark.parametrize("buffers", BUFFERS)
+def test_a_screenshot_on_weston(debian: Image, buffers: str) -> None:
+    with (
+        HeadlessWeston(debian, width=640, height=480) as weston,
+        guest_of(weston.socket_path, buffers) as launcher,
+    ):
         assert np.array_equal(capture(Path(launcher.socket)), capture(weston.socket_path))

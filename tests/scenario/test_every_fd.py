@@ -258,7 +258,7 @@ def test_what_the_client_writes_reaches_the_compositor(interface: str, name: str
     assert read_all(reading) == CONTENTS
 
 
-def test_a_pool_of_the_client_reaches_the_compositor_as_a_mirror(objects: Objects, file: int) -> None:
+def test_a_pool_of_the_client_reaches_the_compositor(objects: Objects, file: int) -> None:
     pool = objects.get("wl_shm").proxy.create("create_pool", file, len(CONTENTS))
     pool.create("create_buffer", 0, 4, 4, 16, 0)
     objects.round_trip()
