@@ -69,6 +69,22 @@ compositor or a task bar with libwayland before 1.23 takes."""
 MAX_VIEWPORTS: Final = 16384
 """wp_viewports of one client, which the host keeps in mind: one a surface, and browsers have some hundred."""
 
+MAX_TRANSFER_OBJECTS: Final = 4096
+"""Sources and offers of selections that the host knows of one client: a few are in use at a time.  Beyond,
+the oldest offer is forgotten, which is judged as strictly as the settings allow."""
+
+MAX_OFFERED_TYPES: Final = 256
+"""MIME types of an offer that wait until it is known what the offer is for: office suites have some 50."""
+
+MAX_HELD_TRANSFERS: Final = 64
+"""Messages with fds of one client that wait while a person is asked; further ones are refused."""
+
+MAX_HELD_MESSAGES: Final = 4096
+"""Requests of one client that wait behind those: a minute of a drag's motion has some thousand."""
+
+MAX_OWN_PIPES: Final = 4096
+"""Pipes between the clients of one VM whose other end has not come yet."""
+
 # The virtio-gpu device.
 
 MAX_VHOST_USER_PAYLOAD: Final = 4096
@@ -115,6 +131,9 @@ MAX_LOCAL_CLIENTS: Final = 1024
 
 MAX_VMS: Final = 64
 """VMs of one daemon."""
+
+MAX_QUESTIONS: Final = 16
+"""Questions of one VM that wait for an answer: a person answers one at a time."""
 
 # The launcher's relay, per client.
 

@@ -51,6 +51,7 @@ from crossdomain.context.stream import EventStream
 from crossdomain.errors import CrossDomainError, GuestFault, HostFault, LimitExceeded
 from crossdomain.limits import MAX_PENDING_EVENTS, MAX_UNCLAIMED_FDS
 from crossdomain.wire.codec import DISPLAY_ID
+from crossdomain.wire.engine import Direction
 from crossdomain.wire.faults import DisplayError, WireFault
 
 _log = logging.getLogger("crossdomain.context")
@@ -86,6 +87,8 @@ class Context:
         self._resources = resources
         self._connect = connect
         self._policy = policy
+        policy.transfers.deliver = self._deliver
+        policy.transfers.deliver = self._deliver
         self._on_close = on_close
         self._local_sink = sink
         self._loop = asyncio.get_running_loop()
@@ -263,21 +266,24 @@ class Context:
             self._from_guest += self._resolve(send.identifiers)
             if len(self._from_guest) > MAX_UNCLAIMED_FDS:
                 raise LimitExceeded(f"{len(self._from_guest)} fds that no request takes")
-        batch = self._policy.to_host(send.data)
+        batch = self._policy.to_host(send.data, self._from_guest)
         self.counters.sends += 1
         self.counters.bytes_to_host += len(send.data)
         self._forward(batch)
 
     def _forward(self, batch: Batch) -> None:
         compositor = self._compositor
-        if compositor is None or not batch.data:
+        if compositor is None:
+            return
+        batch = self._withhold(batch, self._from_guest, _request_lacks_fd)
+        if not batch.data:
             return
         if not batch.marks:
             compositor.send(batch.data, [])
             return
         for part in split(batch):
             if len(self._from_guest) < part.fds:
-                raise WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, "file descriptor expected")
+                raise _request_lacks_fd()
             self.counters.fds_to_host += part.fds
             compositor.send(part.data, _take(self._from_guest, part.fds))
 
@@ -303,7 +309,8 @@ class Context:
         self._from_compositor += fds
         if len(self._from_compositor) > MAX_UNCLAIMED_FDS:
             raise HostFault(f"{len(self._from_compositor)} fds that no event takes")
-        batch = self._policy.to_guest(data)
+        batch = self._policy.to_guest(data, self._from_compositor)
+        batch = self._withhold(batch, self._from_compositor, _event_lacks_fd)
         if batch.marks:
             self._append_with_fds(batch)
         else:
@@ -311,10 +318,45 @@ class Context:
         self.counters.bytes_to_guest += len(batch.data)
         self._pump_stream()
 
+    def _withhold(self, batch: Batch, waiting: deque[int], lacks: Callable[[], Exception]) -> Batch:
+        """Gives the fds of messages that do not pass to who takes them; returns the rest of the batch.
+
+        Raises what `lacks` says where fds are missing.
+        """
+        if all(mark.take is None for mark in batch.marks):
+            return batch
+        if sum(mark.fds for mark in batch.marks) > len(waiting):
+            raise lacks()
+        kept: list[int] = []
+        for mark in batch.marks:
+            fds = _take(waiting, mark.fds)
+            if mark.take is None:
+                kept += fds
+            else:
+                mark.take(fds)
+        waiting.extendleft(reversed(kept))
+        return Batch(batch.data, [mark for mark in batch.marks if mark.take is None])
+
+    def _deliver(self, direction: Direction, data: bytes, fds: list[int]) -> None:
+        """A message that waited for an answer passes now; the fds are ours."""
+        if self._over or self._compositor is None:
+            close_all(fds)
+        elif direction is Direction.REQUEST:
+            compositor = self._compositor
+            self.counters.fds_to_host += len(fds)
+            self._guard(lambda: compositor.send(memoryview(data), fds))
+        else:
+            self.counters.fds_to_guest += len(fds)
+            self._guard(lambda: self._append_one(data, fds))
+
+    def _append_one(self, event: bytes, fds: list[int]) -> None:
+        self._stream.append(memoryview(event), self._announce(fds, [True] * len(fds)))
+        self._pump_stream()
+
     def _append_with_fds(self, batch: Batch) -> None:
         to_be_written = [mark.to_be_written for mark in batch.marks for _ in range(mark.fds)]
         if len(to_be_written) > len(self._from_compositor):
-            raise HostFault("an event came without its fd")
+            raise _event_lacks_fd()
         position = 0
         for part in split(batch):
             kinds = to_be_written[position : position + part.fds]
@@ -424,6 +466,7 @@ class Context:
         self._close_unclaimed()
 
     def _close_unclaimed(self) -> None:
+        self._policy.transfers.close()
         for waiting in (self._from_guest, self._from_compositor):
             while waiting:
                 os.close(waiting.popleft())
@@ -432,6 +475,14 @@ class Context:
         if self._outbox is not None:
             self._outbox.forget()
         self._pipes.close()
+
+
+def _request_lacks_fd() -> WireFault:
+    return WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, "file descriptor expected")
+
+
+def _event_lacks_fd() -> HostFault:
+    return HostFault("an event came without its fd")
 
 
 def _take(waiting: deque[int], count: int) -> list[int]:

@@ -5,7 +5,7 @@ stream; all that no handler asked for passes untouched and costs nothing.  `poli
 messages to their handlers and what is left into one batch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from crossdomain.wire import load
@@ -22,6 +22,8 @@ class Passing(NamedTuple):
     object_id: int
     data: memoryview
     """The whole message, header included."""
+    fds: Sequence[int] = ()
+    """The fds that travel with it, if they have come; still the context's, only to be looked at."""
 
 
 class Edit(NamedTuple):
@@ -29,6 +31,8 @@ class Edit(NamedTuple):
 
     data: bytes = b""
     """Nothing, or whole messages."""
+    take: Callable[[list[int]], None] | None = None
+    """Who gets the message's fds, which do not travel on: they are the callee's."""
 
 
 Handler: TypeAlias = Callable[[Passing], Edit | None]

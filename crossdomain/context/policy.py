@@ -2,7 +2,8 @@
 
 The guest can replace its launcher, so the host looks for itself: globals that the policy
 hides are not announced, versions are capped, and a bind of anything else ends the client.
-Windows get their VM's name (`labels`), and what would end a compositor is set right (`viewports`).
+Windows get their VM's name (`labels`), what is copied and dragged stays where it may (`transfers`),
+and what would end a compositor is set right (`viewports`).
 On the way the walk finds which message owns which fd.  Bytes in, bytes out.
 """
 
@@ -13,6 +14,7 @@ from crossdomain.abi.cross_domain import Buffer
 from crossdomain.context.edits import EVENT, REQUEST, Edit, Handlers, Passing, find
 from crossdomain.context.labels import Labels
 from crossdomain.context.rules import Guest
+from crossdomain.context.transfers import Transfers
 from crossdomain.context.viewports import Viewports
 from crossdomain.errors import HostFault
 from crossdomain.limits import MAX_IDENTIFIERS
@@ -34,6 +36,8 @@ class Mark(NamedTuple):
     fds: int
     to_be_written: bool
     """The client writes to them: `wl_data_source.send` and its kin."""
+    take: Callable[[list[int]], None] | None = None
+    """Who gets the fds instead, see `Edit`."""
 
 
 class Batch(NamedTuple):
@@ -58,6 +62,8 @@ class ClientPolicy:
         self._tables = tables
         self._policy = policy
         self._registry = registry = RegistryFilter(policy)
+        self.transfers = Transfers(guest)
+        """What is copied and dragged."""
         self.compositor_error: str | None = None
         """What the compositor said in a wl_display.error, cut: for the log."""
         handlers: Handlers = {
@@ -66,30 +72,33 @@ class ClientPolicy:
             ("wl_registry", EVENT, "global_remove"): lambda p: _shown(registry.handle_global_remove, p),
             ("wl_registry", REQUEST, "bind"): self._handle_bind,
             **Labels(guest).handlers,
+            **self.transfers.handlers,
             **Viewports().handlers,
         }
         self._walker = Walker(tables, handlers, strict=False)
         self._handlers = {_key(tables, message): handler for message, handler in handlers.items()}
         self._partial = {Direction.REQUEST: b"", Direction.EVENT: b""}
 
-    def to_host(self, data: Buffer) -> Batch:
+    def to_host(self, data: Buffer, fds: Sequence[int] = ()) -> Batch:
         """The requests that are whole by now; what is incomplete is kept for the next call.
+
+        `fds` are those that came and belong to no request yet; they are only looked at.
 
         Raises:
             WireFault: a request that is malformed, or that the policy refuses.  The client is over.
         """
         view, records = self._walk(Direction.REQUEST, data)
-        return self._edit(Direction.REQUEST, view, records) if records else Batch(view, ())
+        return self._edit(Direction.REQUEST, view, records, fds) if records else Batch(view, ())
 
-    def to_guest(self, data: Buffer) -> Batch:
-        """The events that are whole by now, as the guest may see them.
+    def to_guest(self, data: Buffer, fds: Sequence[int] = ()) -> Batch:
+        """The events that are whole by now, as the guest may see them; `fds` as for `to_host`.
 
         Raises:
             HostFault: the compositor sent what is no Wayland.
         """
         try:
             view, records = self._walk(Direction.EVENT, data)
-            return self._edit(Direction.EVENT, view, records) if records else Batch(view, ())
+            return self._edit(Direction.EVENT, view, records, fds) if records else Batch(view, ())
         except WireFault as fault:
             raise HostFault(f"the compositor's events: {fault}") from fault
 
@@ -113,16 +122,22 @@ class ClientPolicy:
         self._partial[direction] = bytes(view[consumed:])
         return view[:consumed], records
 
-    def _edit(self, direction: Direction, view: memoryview, records: list[Record]) -> Batch:
+    def _edit(
+        self, direction: Direction, view: memoryview, records: list[Record], fds: Sequence[int]
+    ) -> Batch:
         pieces: list[Buffer] = []
         marks: list[Mark] = []
-        kept = shift = 0
+        kept = shift = taken = 0
         for record in records:
             end = record.offset + record.size
-            if record.fds:
-                marks.append(Mark(record.offset + shift, record.fds, self._is_written(direction, record)))
             handler = self._handlers.get((record.interface, direction, record.opcode))
-            edit = handler(Passing(record.object_id, view[record.offset : end])) if handler else None
+            own = _slice(fds, taken, record.fds) if record.fds else ()
+            edit = handler(Passing(record.object_id, view[record.offset : end], own)) if handler else None
+            if record.fds:
+                taken += record.fds
+                written = self._is_written(direction, record)
+                take = None if edit is None else edit.take
+                marks.append(Mark(record.offset + shift, record.fds, written, take))
             if edit is None:
                 continue
             pieces += (view[kept : record.offset], edit.data)
@@ -151,6 +166,11 @@ def _shown(filtered: Callable[[Buffer], bytes | None], event: Passing) -> Edit |
     """What a filter of the registry's leaves of an event."""
     shown = filtered(event.data)
     return None if shown == bytes(event.data) else Edit(shown or b"")
+
+
+def _slice(fds: Sequence[int], start: int, count: int) -> Sequence[int]:
+    """`count` fds from `start` on (of a deque too, which has no slices); none where they have not come."""
+    return [fds[index] for index in range(start, start + count)] if start + count <= len(fds) else ()
 
 
 def _key(tables: Tables, message: tuple[str, Direction, str]) -> tuple[int, Direction, int]:

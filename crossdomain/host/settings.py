@@ -14,13 +14,17 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar, cast
 
-from crossdomain.context.rules import UNCHANGED_APP_ID, UNCHANGED_TITLE, Rules
+from crossdomain.context.rules import UNCHANGED_APP_ID, UNCHANGED_TITLE, Flow, Rules
 from crossdomain.errors import EnvironmentFault, LocalError
+from crossdomain.host.asking import Command
 from crossdomain.host.enclosure import Enclosing
 from crossdomain.wire import policy as wire_policy
 
 MAX_TEMPLATE: Final = 256
 """Characters of a title's or an app id's template: what is around the guest's own text stays whole."""
+
+MAX_ASK_SECONDS: Final = 3600
+"""A transfer that waits holds descriptors of the daemon's."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME_RULE: Final = "up to 64 letters, digits, '.', '_' and '-', the first a letter or digit"
@@ -38,14 +42,23 @@ class Settings:
     title: str = "[{vm}] {title}"
     app_id: str = "{vm}.{app_id}"
     security_context: Enclosing = Enclosing.AUTO
+    clipboard: Flow = Flow.ALLOW
+    drag_and_drop: Flow = Flow.ALLOW
+    ask_command: tuple[str, ...] = ()
+    ask_seconds: float = 30.0
     allow: frozenset[str] = frozenset()
     """Groups of globals besides those that everybody may use."""
     deny: frozenset[str] = frozenset()
 
     @property
+    def ask(self) -> Command:
+        """What asks a person."""
+        return Command(self.ask_command, self.ask_seconds)
+
+    @property
     def rules(self) -> Rules:
         """What concerns the messages of its clients."""
-        return Rules(title=self.title, app_id=self.app_id)
+        return Rules(self.title, self.app_id, self.clipboard, self.drag_and_drop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +183,8 @@ def _settings(where: str, table: _Table, base: Settings, others: Iterable[str] =
             base = _KEYS[key](base, value)
         except _Mistake as mistake:
             raise _Mistake(f"{where}.{key}: {mistake}", mistake.hint) from mistake
+    if Flow.ASK in (base.clipboard, base.drag_and_drop) and not base.ask_command:
+        raise _Mistake(f"{where}: nothing asks", f"add {where}.ask_command, or take another choice than ask")
     return base
 
 
@@ -254,6 +269,30 @@ def _set_security_context(settings: Settings, value: object) -> Settings:
     return replace(settings, security_context=_choice(Enclosing, value))
 
 
+def _set_clipboard(settings: Settings, value: object) -> Settings:
+    return replace(settings, clipboard=_choice(Flow, value))
+
+
+def _set_drag_and_drop(settings: Settings, value: object) -> Settings:
+    return replace(settings, drag_and_drop=_choice(Flow, value))
+
+
+def _set_ask_command(settings: Settings, value: object) -> Settings:
+    entries = cast("list[object]", value) if isinstance(value, list) else [None]
+    words = tuple(entry for entry in entries if isinstance(entry, str) and "\0" not in entry)
+    if len(words) != len(entries) or (words and not words[0]):
+        raise _Mistake(
+            f"{value!r:.80} is no command", 'write it as ["program", "{vm}", "{direction}", "{type}"]'
+        )
+    return replace(settings, ask_command=words)
+
+
+def _set_ask_seconds(settings: Settings, value: object) -> Settings:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_ASK_SECONDS:
+        raise _Mistake(f"{value!r:.80} is no time", f"write a number up to {MAX_ASK_SECONDS}")
+    return replace(settings, ask_seconds=float(value))
+
+
 def _set_allow(settings: Settings, value: object) -> Settings:
     groups = _groups(value)
     try:
@@ -271,6 +310,10 @@ _KEYS: Final[Mapping[str, Callable[[Settings, object], Settings]]] = {
     "title": _set_title,
     "app_id": _set_app_id,
     "security_context": _set_security_context,
+    "clipboard": _set_clipboard,
+    "drag_and_drop": _set_drag_and_drop,
+    "ask_command": _set_ask_command,
+    "ask_seconds": _set_ask_seconds,
     "allow": _set_allow,
     "deny": _set_deny,
 }

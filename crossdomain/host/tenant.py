@@ -8,6 +8,7 @@ from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
 from crossdomain.context.rules import Guest
+from crossdomain.host.asking import Asker
 from crossdomain.host.compositor import Compositor
 from crossdomain.host.enclosure import Enclosure
 from crossdomain.host.security_context import Identity
@@ -44,13 +45,15 @@ class Tenant:
         identity = Identity(app_id=names.section, instance_id=names.vm)
         self._enclosure = Enclosure(compositor, identity, settings.security_context)
         self._base_policy = policy
-        self._guest = Guest(names.vm, settings.rules)
+        self._asker = Asker(names.vm, settings.ask)
+        self._guest = Guest(names.vm, settings.rules, self._asker)
         self._policy = policy
         self.apply(settings)
 
     def apply(self, settings: Settings) -> None:
         """New settings: they hold for what is decided from now on, globals and the way in for new clients."""
         self._enclosure.mode = settings.security_context
+        self._asker.command = settings.ask
         self._guest.rules = settings.rules
         self._policy = self._base_policy.with_groups(settings.allow, settings.deny)
 
@@ -86,6 +89,7 @@ class Tenant:
         for context in list(self.contexts):
             context.close()
         self.orphans.close()
+        self._asker.close()
         self._enclosure.close()
 
     def _forget(self, context: Context) -> None:

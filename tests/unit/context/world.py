@@ -162,8 +162,12 @@ class CompositorEnd:
 class World:
     """One context, with its guest's side as methods."""
 
-    def __init__(self, ring_size: int = RING_SIZE) -> None:
-        self.guest = Guest("test", Rules())
+    def __init__(
+        self, ring_size: int = RING_SIZE, guest: Guest | None = None, allow: Sequence[str] = ()
+    ) -> None:
+        """`guest` is the VM, where it has another client; `allow` are groups that it may use besides."""
+        self.guest = Guest("test", Rules()) if guest is None else guest
+        self.policy = policy.load().with_groups(allow)
         self.resources = FakeResources()
         self.query_ring = GuestPages()
         self.channel_ring = GuestPages(ring_size)
@@ -177,7 +181,7 @@ class World:
             name="vm test, ctx 1, 'client'",
             resources=self.resources,
             connect=self._dial,
-            policy=ClientPolicy(load(), policy.load(), self.guest),
+            policy=ClientPolicy(load(), self.policy, self.guest),
             on_close=self.closed.append,
             orphans=self.orphans,
         )

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from crossdomain.context.rules import Rules
+from crossdomain.context.rules import Flow, Rules
 from crossdomain.errors import EnvironmentFault
+from crossdomain.host.asking import Command
 from crossdomain.host.settings import HostFile, Settings, VmSection, check_name, default_path, parse, read
 
 PLACE = Path("host.toml")
@@ -52,6 +53,17 @@ def test_sockets_are_below_the_runtime_folder_or_absolute() -> None:
     }
 
 
+def test_flows_and_who_asks() -> None:
+    file = parsed(
+        '[default]\nask_command = ["ask", "{vm}"]\nask_seconds = 1.5\n[vm.a]\nclipboard = "ask"\n'
+        '[vm.b]\ndrag_and_drop = "to-host"\n'
+    )
+    assert file.of_vm("a").rules.clipboard is Flow.ASK
+    assert file.of_vm("a").ask == Command(("ask", "{vm}"), 1.5)
+    assert file.of_vm("b").rules.drag_and_drop is Flow.TO_HOST
+    assert file.default.rules.all_flows_free
+
+
 def test_groups_are_those_of_the_policy() -> None:
     file = parsed('[vm.a]\nallow = ["screencopy", "data-control"]\n')
     assert file.of_vm("a").allow == {"screencopy", "data-control"}
@@ -79,6 +91,16 @@ MISTAKES = (
     ("[vm.a]\nallow = [1]", "vm.a.allow: 1 is no group", "screencopy"),
     ("[default]\nallow = ['drm-lease']", "the group 'drm-lease' can't be allowed", "leave it out"),
     ("[vm.a]\nsecurity_context = true", "security_context: True is no choice", '"auto", "require"'),
+    ("[vm.a]\nclipboard = 'maybe'", "vm.a.clipboard: 'maybe' is no choice", '"to-host", "to-guest", "ask"'),
+    ("[local]\ndrag_and_drop = 1", "local.drag_and_drop: 1 is no choice", '"allow"'),
+    ("[vm.a]\nclipboard = 'ask'", "vm.a: nothing asks", "vm.a.ask_command"),
+    ("[default]\ndrag_and_drop = 'ask'", "default: nothing asks", "default.ask_command"),
+    ("[vm.a]\nask_command = 'zenity'", "vm.a.ask_command: 'zenity' is no command", '["program"'),
+    ("[vm.a]\nask_command = ['a', 1]", "is no command", '["program"'),
+    ("[vm.a]\nask_command = ['']", "is no command", '["program"'),
+    ("[vm.a]\nask_seconds = 0", "vm.a.ask_seconds: 0 is no time", "up to 3600"),
+    ("[vm.a]\nask_seconds = true", "vm.a.ask_seconds: True is no time", "up to 3600"),
+    ("[vm.a]\nask_seconds = 3601", "vm.a.ask_seconds: 3601 is no time", "up to 3600"),
     ("[default]\nsocket = 'a'", "there is no key default.socket", "known are"),
     ("[vm.a]\nsocket = 1", "vm.a.socket: 1 is no path", "work.sock"),
     ("[vm.a]\nsocket = ''", "vm.a.socket: '' is no path", "work.sock"),

@@ -1,0 +1,312 @@
+"""Clipboard and drag and drop between a VM and the rest of the desktop: `allow`, `deny`, one way, or `ask`.
+
+What a client copies passes the compositor as a *source* with its MIME types, and comes to the one that
+pastes as an *offer*.  The data goes through a pipe at the end: `receive` brings its write end to the
+compositor, `send` to the source's client.  So everything is decided on two messages:
+
+- a guest's `receive` is data to the guest, unless the offer is of this VM's own source.  Those are
+  known by a MIME type with a secret, which is added to sources here and shown to no guest;
+- a `send` to a guest is data to the host, unless the pipe is one that a client of this VM pastes from.
+
+A pipe that is denied is closed, so the reader finds the end at once.  Where data to the guest is denied,
+offers from elsewhere come without their MIME types.  While a person is asked, the message waits with
+its fd, and with it what else the client says about that offer; the question is asked once for each thing
+that is copied or dragged.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+from crossdomain.context.compositor import close_all
+from crossdomain.context.edits import EVENT, REQUEST, Edit, Handler, Handlers, Passing, find
+from crossdomain.context.rules import MARK_PREFIX, Guest, Question, Side, Verdict
+from crossdomain.errors import LimitExceeded
+from crossdomain.limits import (
+    MAX_HELD_MESSAGES,
+    MAX_HELD_TRANSFERS,
+    MAX_OFFERED_TYPES,
+    MAX_TRANSFER_OBJECTS,
+)
+from crossdomain.wire.codec import decode_arguments, encode_message, integer, text
+from crossdomain.wire.engine import Direction
+from crossdomain.wire.tables import Message
+
+_START_DRAG: Final = find("wl_data_device", REQUEST, "start_drag")
+_ENTER: Final = find("wl_data_device", EVENT, "enter")
+
+Deliver = Callable[[Direction, bytes, list[int]], None]
+"""Sends a message that waited; its fds are the callee's."""
+
+
+class _Family(NamedTuple):
+    """The interfaces of one protocol for selections."""
+
+    manager: str
+    create: str
+    device: str
+    source: str
+    offer: str
+    selections: tuple[str, ...] = ("selection",)
+
+
+_FAMILIES: Final = (
+    _Family(
+        "wl_data_device_manager", "create_data_source", "wl_data_device", "wl_data_source", "wl_data_offer"
+    ),
+    _Family(
+        "zwp_primary_selection_device_manager_v1",
+        "create_source",
+        "zwp_primary_selection_device_v1",
+        "zwp_primary_selection_source_v1",
+        "zwp_primary_selection_offer_v1",
+    ),
+    *(
+        _Family(
+            f"{prefix}_data_control_manager_v1",
+            "create_data_source",
+            f"{prefix}_data_control_device_v1",
+            f"{prefix}_data_control_source_v1",
+            f"{prefix}_data_control_offer_v1",
+            ("selection", "primary_selection"),
+        )
+        for prefix in ("ext", "zwlr")
+    ),
+)
+
+
+class _Held(NamedTuple):
+    """A message that waits, and its fd once it has been taken."""
+
+    data: bytes
+    fds: list[int]
+    has_fd: bool
+
+
+class _Subject:
+    """A source or an offer: what is known about it, and what waits for an answer about it."""
+
+    __slots__ = ("answer", "dragged", "held", "own", "types", "withdraw")
+
+    def __init__(self) -> None:
+        self.own = False
+        """An offer of this VM's own source."""
+        self.dragged: bool | None = None
+        """None: nobody has said yet whether it is dragged or selected."""
+        self.types: list[bytes] = []
+        """Events with MIME types that wait for that."""
+        self.answer: bool | None = None
+        self.held: list[_Held] = []
+        self.withdraw: Callable[[], None] | None = None
+        """Takes the question back, while one is asked."""
+
+
+class Transfers:
+    """One client's sources and offers.
+
+    `deliver` is called for what waited and may pass now; whoever owns the connection sets it.
+    """
+
+    def __init__(self, guest: Guest) -> None:
+        self.deliver: Deliver | None = None
+        self._guest = guest
+        self._sources: dict[int, _Subject] = {}
+        """Those that the client has not destroyed."""
+        self._offers: OrderedDict[int, _Subject] = OrderedDict()
+        self._waiting = 0
+        handlers: dict[tuple[str, Direction, str], Handler] = {}
+        for family in _FAMILIES:
+            handlers |= self._handlers_of(family)
+        handlers["wl_data_device", REQUEST, "start_drag"] = self._handle_start_drag
+        handlers["wl_data_device", EVENT, "enter"] = self._handle_enter
+        for request in ("accept", "finish", "set_actions"):
+            handlers["wl_data_offer", REQUEST, request] = self._handle_about_offer
+        self.handlers: Final[Handlers] = handlers
+
+    def close(self) -> None:
+        """Nothing waits any more: what did is closed."""
+        for subject in (*self._sources.values(), *self._offers.values()):
+            self._abandon(subject)
+
+    def _handlers_of(self, family: _Family) -> dict[tuple[str, Direction, str], Handler]:
+        def event(interface: str, name: str, handle: Callable[[Message, Passing], Edit | None]) -> Handler:
+            return partial(handle, find(interface, EVENT, name))
+
+        selections: dict[tuple[str, Direction, str], Handler] = {
+            (family.device, EVENT, name): event(family.device, name, self._handle_selection)
+            for name in family.selections
+        }
+        return {
+            **selections,
+            (family.manager, REQUEST, family.create): partial(self._handle_create, family),
+            (family.source, REQUEST, "offer"): partial(self._handle_source_offer, family),
+            (family.source, REQUEST, "destroy"): self._handle_source_destroy,
+            (family.source, EVENT, "send"): event(family.source, "send", self._handle_send),
+            (family.device, EVENT, "data_offer"): event(family.device, "data_offer", self._handle_data_offer),
+            (family.offer, EVENT, "offer"): event(family.offer, "offer", self._handle_offer),
+            (family.offer, REQUEST, "receive"): partial(self._handle_receive, family),
+            (family.offer, REQUEST, "destroy"): self._handle_offer_destroy,
+        }
+
+    # Sources: what the client copies or drags.
+
+    def _handle_create(self, family: _Family, request: Passing) -> Edit | None:
+        (new_id,) = map(integer, decode_arguments(find(family.manager, REQUEST, family.create), request.data))
+        if len(self._sources) >= MAX_TRANSFER_OBJECTS:
+            raise LimitExceeded(f"more than {MAX_TRANSFER_OBJECTS} sources of selections")
+        self._sources[new_id] = source = _Subject()
+        source.dragged = False
+        if self._guest.rules.all_flows_free:
+            return None
+        mark = encode_message(find(family.source, REQUEST, "offer"), new_id, self._guest.mark)
+        return Edit(bytes(request.data) + mark)
+
+    def _handle_source_offer(self, family: _Family, request: Passing) -> Edit | None:
+        """A guest may mark nothing, with another VM's secret least of all."""
+        (mime_type,) = decode_arguments(find(family.source, REQUEST, "offer"), request.data)
+        return Edit() if text(mime_type).startswith(MARK_PREFIX) else None
+
+    def _handle_start_drag(self, request: Passing) -> None:
+        source = self._sources.get(integer(decode_arguments(_START_DRAG, request.data)[0]))
+        if source is not None:
+            source.dragged = True
+
+    def _handle_source_destroy(self, request: Passing) -> None:
+        source = self._sources.pop(request.object_id, None)
+        if source is not None:
+            self._abandon(source)
+
+    def _handle_send(self, message: Message, event: Passing) -> Edit | None:
+        mime_type = text(decode_arguments(message, event.data)[0])
+        if mime_type.startswith(MARK_PREFIX):
+            return Edit(take=close_all)
+        if event.fds and self._guest.expects(event.fds[0]):
+            return None
+        source = self._sources.get(event.object_id)
+        if source is None:
+            # The client has destroyed it: it will not write.
+            return Edit(take=close_all)
+        return self._decide(source, Question(Side.TO_HOST, mime_type), EVENT, event)
+
+    # Offers: what the client may paste, or is dragged over it.
+
+    def _handle_data_offer(self, message: Message, event: Passing) -> None:
+        (new_id,) = map(integer, decode_arguments(message, event.data))
+        self._remember(new_id)
+
+    def _handle_offer(self, message: Message, event: Passing) -> Edit | None:
+        mime_type = text(decode_arguments(message, event.data)[0])
+        offer = self._offers.get(event.object_id) or _Subject()
+        if mime_type.startswith(MARK_PREFIX):
+            offer.own |= mime_type == self._guest.mark
+            return Edit()
+        if self._judge(offer, Side.TO_GUEST) is not Verdict.DENY:
+            return None
+        if offer.dragged is None and len(offer.types) < MAX_OFFERED_TYPES:
+            offer.types.append(bytes(event.data))
+        return Edit()
+
+    def _handle_selection(self, message: Message, event: Passing) -> Edit | None:
+        (offer,) = map(integer, decode_arguments(message, event.data))
+        return self._announce(offer, event, dragged=False)
+
+    def _handle_enter(self, event: Passing) -> Edit | None:
+        *_, offer = map(integer, decode_arguments(_ENTER, event.data))
+        return self._announce(offer, event, dragged=True)
+
+    def _announce(self, offer_id: int, event: Passing, *, dragged: bool) -> Edit | None:
+        """The client learns what the offer is for: its MIME types come before, if it may have them."""
+        offer = self._offers.get(offer_id)
+        if offer is None:
+            return None
+        offer.dragged = dragged
+        types, offer.types = offer.types, []
+        if not types or self._judge(offer, Side.TO_GUEST) is Verdict.DENY:
+            return None
+        return Edit(b"".join((*types, event.data)))
+
+    def _handle_receive(self, family: _Family, request: Passing) -> Edit | None:
+        mime_type = text(decode_arguments(find(family.offer, REQUEST, "receive"), request.data)[0])
+        offer = self._offers.get(request.object_id) or self._remember(request.object_id)
+        if offer.own:
+            for fd in request.fds:
+                self._guest.expect(fd)
+            return None
+        return self._decide(offer, Question(Side.TO_GUEST, mime_type), REQUEST, request)
+
+    def _handle_about_offer(self, request: Passing) -> Edit | None:
+        """What is said about an offer waits behind what waits already."""
+        offer = self._offers.get(request.object_id)
+        if offer is None or offer.withdraw is None:
+            return None
+        if self._waiting >= MAX_HELD_MESSAGES:
+            raise LimitExceeded(f"more than {MAX_HELD_MESSAGES} requests wait for an answer")
+        self._hold(offer, _Held(bytes(request.data), [], has_fd=False))
+        return Edit()
+
+    def _handle_offer_destroy(self, request: Passing) -> Edit | None:
+        edit = self._handle_about_offer(request)
+        if edit is None:
+            self._offers.pop(request.object_id, None)
+        return edit
+
+    # Decisions.
+
+    def _judge(self, subject: _Subject, side: Side) -> Verdict:
+        if subject.own:
+            return Verdict.ALLOW
+        rules = self._guest.rules
+        selected, dragged = rules.clipboard.judge(side), rules.drag_and_drop.judge(side)
+        if subject.dragged is None:
+            return max(selected, dragged, key=lambda verdict: verdict.value)
+        return dragged if subject.dragged else selected
+
+    def _decide(
+        self, subject: _Subject, question: Question, direction: Direction, passing: Passing
+    ) -> Edit | None:
+        """What becomes of a `receive` or a `send`."""
+        verdict = self._judge(subject, question.side)
+        if verdict is Verdict.ASK and subject.answer is not None:
+            verdict = Verdict.ALLOW if subject.answer else Verdict.DENY
+        if subject.withdraw is None and verdict is not Verdict.ASK:
+            return None if verdict is Verdict.ALLOW else Edit(take=close_all)
+        if self._waiting >= MAX_HELD_TRANSFERS:
+            return Edit(take=close_all)
+        held = _Held(bytes(passing.data), [], has_fd=True)
+        self._hold(subject, held)
+        if subject.withdraw is None:
+            subject.withdraw = self._guest.ask(question, partial(self._settle, subject, direction))
+        return Edit(take=held.fds.extend)
+
+    def _hold(self, subject: _Subject, held: _Held) -> None:
+        subject.held.append(held)
+        self._waiting += 1
+
+    def _settle(self, subject: _Subject, direction: Direction, answer: bool) -> None:
+        """The answer has come: what waited goes on in its order, or ends."""
+        subject.answer = answer
+        subject.withdraw = None
+        held, subject.held = subject.held, []
+        self._waiting -= len(held)
+        for data, fds, has_fd in held:
+            if self.deliver is None or (has_fd and not answer):
+                close_all(fds)
+            else:
+                self.deliver(direction, data, fds)
+
+    def _abandon(self, subject: _Subject) -> None:
+        if subject.withdraw is not None:
+            subject.withdraw()
+            subject.withdraw = None
+        self._waiting -= len(subject.held)
+        for held in subject.held:
+            close_all(held.fds)
+        subject.held = []
+
+    def _remember(self, offer_id: int) -> _Subject:
+        self._offers[offer_id] = offer = _Subject()
+        if len(self._offers) > MAX_TRANSFER_OBJECTS:
+            _, oldest = self._offers.popitem(last=False)
+            self._abandon(oldest)
+        return offer
