@@ -26,7 +26,9 @@ _ANSWER_SECONDS: Final = 10.0
 BUTTON_LEFT: Final = 0x110
 BUTTON_RIGHT: Final = 0x111
 KEY_ENTER: Final = 28
+KEY_LEFT_CONTROL: Final = 29
 KEY_LEFT_SHIFT: Final = 42
+KEY_LEFT_ALT: Final = 56
 
 _PLAIN: Final = {
     **dict(zip("1234567890-=", range(2, 14), strict=True)),

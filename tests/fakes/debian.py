@@ -11,8 +11,8 @@ from crossdomain.vm import image
 RECIPE: Final = image.Recipe(
     extra_packages=(
         "sway", "grim", "wtype", "firefox-esr", "chromium", "mpv", "ffmpeg", "kitty", "gtk-3-examples",
-        "featherpad", "qt6-wayland", "libsdl2-tests", "libgl1-mesa-dri", "adwaita-icon-theme",
-        "fonts-noto-core",
+        "zenity", "yad", "featherpad", "qt6-wayland", "libsdl2-tests", "libgl1-mesa-dri",
+        "adwaita-icon-theme", "fonts-noto-core",
     )
 )  # fmt: skip
 

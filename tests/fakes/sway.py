@@ -119,6 +119,16 @@ class Sway:
                 found.append(node)
         return found
 
+    def labels(self) -> list[str]:
+        """Title and application id of every window."""
+        return [f"{window['name']} {window['app_id']}" for window in self.windows()]
+
+    def close_window(self, part: str) -> None:
+        """Ask the window with `part` in its label to close."""
+        for window, label in zip(self.windows(), self.labels(), strict=True):
+            if part in label:
+                self.swaymsg(f"[con_id={window['id']}] kill")
+
     def plug_output(self) -> str:
         """Plug one more output in, of sway's own size, to the right of the others; its name."""
         before = {output["name"] for output in self.query("outputs")}

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from crossdomain.vm.seat import BUTTON_LEFT, KEY_LEFT_SHIFT, keystrokes
+from crossdomain.vm.seat import BUTTON_LEFT, KEY_LEFT_ALT, KEY_LEFT_CONTROL, KEY_LEFT_SHIFT, keystrokes
 from tests.fakes.client import FakeClient, Proxy, integer
 from tests.fakes.weston import Pixels
 from tests.fakes.windows import Buffer, Layout, Pool
@@ -23,9 +23,12 @@ xkb_symbols { include "pc+us+inet(evdev)" };
 """A US keyboard; the compositor reads what it includes."""
 
 _XKB_V1: Final = 1
-_SHIFT_MASK: Final = 1
-_DISCRETE_STEP: Final = 15 * 256
-"""What a wheel's click scrolls, 24.8 fixed."""
+_WHEEL: Final = 0
+_MODIFIERS: Final = {KEY_LEFT_SHIFT: 1, KEY_LEFT_CONTROL: 4, KEY_LEFT_ALT: 8}
+"""Which bit of the XKB modifiers a key is."""
+
+_CLICK: Final = 15.0
+"""What a wheel's click scrolls, px."""
 
 
 class VirtualSeat:
@@ -39,6 +42,7 @@ class VirtualSeat:
 
     def __init__(self, socket_path: Path, width: int, height: int) -> None:
         self._extent = (width, height)
+        self._held = 0
         self._client = FakeClient(str(socket_path))
         seat = self._client.bind("wl_seat")
         keyboards = self._client.bind("zwp_virtual_keyboard_manager_v1")
@@ -55,13 +59,11 @@ class VirtualSeat:
     def key(self, code: int, *, pressed: bool) -> None:
         """Press or release the key of an evdev code."""
         self._keyboard.send("key", _now(), code, int(pressed))
-        if code == KEY_LEFT_SHIFT:
-            self._keyboard.send("modifiers", _SHIFT_MASK if pressed else 0, 0, 0, 0)
-        self._client.round_trip()
-
-    def modifiers(self, mask: int) -> None:
-        """Hold the modifiers of an XKB mask (1 Shift, 4 Control, 8 Alt, 64 Super), and no others."""
-        self._keyboard.send("modifiers", mask, 0, 0, 0)
+        mask = _MODIFIERS.get(code, 0)
+        if mask:
+            # A virtual keyboard's keys change no modifiers by themselves.
+            self._held = self._held | mask if pressed else self._held & ~mask
+            self._keyboard.send("modifiers", self._held, 0, 0, 0)
         self._client.round_trip()
 
     def tap(self, code: int) -> None:
@@ -92,10 +94,10 @@ class VirtualSeat:
         self.button(code, pressed=True)
         self.button(code, pressed=False)
 
-    def scroll(self, clicks: int, *, horizontal: bool = False) -> None:
-        """Turn the wheel, positive towards the user or the right."""
-        self._pointer.send("axis_source", 0)
-        self._point("axis_discrete", int(horizontal), clicks * _DISCRETE_STEP, clicks)
+    def scroll(self, value: float, *, horizontal: bool = False) -> None:
+        """Turn the wheel by `value`, 15 a click, positive towards the user or the right."""
+        self._pointer.send("axis_source", _WHEEL)
+        self._point("axis_discrete", int(horizontal), round(value * 256), round(value / _CLICK))
 
     def _point(self, request: str, *values: int) -> None:
         self._pointer.send(request, _now(), *values)

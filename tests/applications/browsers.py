@@ -1,0 +1,139 @@
+"""Firefox and Chromium with a page of ours, which tells in its title what it has heard and seen."""
+
+import contextlib
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from crossdomain.vm import root
+from crossdomain.vm.image import Image
+from tests.applications.conftest import Scene
+from tests.fakes.applications import RunningApplication, running_application
+from tests.fakes.stage import APPLICATION_SECONDS, Stage, await_window
+from tests.fakes.weston import Pixels, wait_until
+
+_FIREFOX_PREFERENCES: Final = """\
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("browser.shell.checkDefaultBrowser", false);
+user_pref("browser.aboutwelcome.enabled", false);
+user_pref("browser.startup.homepage_override.mstone", "ignore");
+user_pref("browser.warnOnQuitShortcut", false);
+user_pref("browser.sessionstore.resume_from_crash", false);
+user_pref("app.update.enabled", false);
+user_pref("extensions.update.enabled", false);
+user_pref("network.captive-portal-service.enabled", false);
+user_pref("network.connectivity-service.enabled", false);
+user_pref("media.autoplay.default", 0);
+user_pref("widget.gtk.overlay-scrollbars.enabled", false);
+"""
+
+
+_CHROME_ROWS: Final = 100
+_QUIET: Final = 5
+"""Equal screenshots in a row that make a page quiet."""
+
+
+class Browser(NamedTuple):
+    """How to start one with a page; `folder` is its home."""
+
+    name: str
+    command: Callable[[Path, str], list[str]]
+
+
+def _firefox(folder: Path, address: str) -> list[str]:
+    profile = folder / "profile"
+    profile.mkdir()
+    (profile / "user.js").write_text(_FIREFOX_PREFERENCES)
+    return ["firefox-esr", "--no-remote", "--profile", str(profile), address]
+
+
+def _chromium(folder: Path, address: str) -> list[str]:
+    return [
+        "chromium", "--ozone-platform=wayland", "--no-sandbox", "--test-type", "--no-first-run",
+        "--disable-component-update", "--disable-background-networking", "--disable-sync", "--disable-gpu",
+        "--disable-smooth-scrolling", f"--user-data-dir={folder / 'profile'}", "--password-store=basic",
+        address,
+    ]  # fmt: skip
+
+
+FIREFOX: Final = Browser("firefox", _firefox)
+CHROMIUM: Final = Browser("chromium", _chromium)
+
+
+class Page:
+    """The page in a running browser."""
+
+    def __init__(self, stage: Stage, application: RunningApplication) -> None:
+        self.stage = stage
+        self.application = application
+
+    def told(self, name: str) -> str:
+        """What the page tells of `name` now; empty where it tells nothing."""
+        for label in self.stage.labels():
+            found = re.search(rf"\b{name}=([^;]*);", label)
+            if found is not None:
+                return found[1]
+        return ""
+
+    def await_text(self, text: str) -> None:
+        """Return when the page's field holds `text`."""
+        self._await(lambda: self.told("text") == text, what=f"{text!r} in the field")
+
+    def await_count(self, name: str, count: int) -> None:
+        """Return when the page has counted that much of `name`."""
+        self._await(lambda: int(self.told(name)) >= count, what=f"{count} of {name}")
+
+    def _await(self, condition: Callable[[], bool], *, what: str) -> None:
+        def holds() -> bool:
+            self.application.assert_alive()
+            return condition()
+
+        wait_until(holds, seconds=APPLICATION_SECONDS, what=what)
+
+    def picture(self) -> Pixels:
+        """What the browser shows below its own rows, in which the title stands."""
+        return self.stage.screenshot()[_CHROME_ROWS:]
+
+    def settled(self) -> Pixels:
+        """The page's picture once it stays as it is."""
+        shots = [self.picture()]
+
+        def stays() -> bool:
+            shots.append(self.picture())
+            return len(shots) > _QUIET and all((shot == shots[-1]).all() for shot in shots[-_QUIET:])
+
+        wait_until(stays, seconds=APPLICATION_SECONDS, what="a quiet page")
+        return shots[-1]
+
+
+def make_site(debian: Image, folder: Path) -> str:
+    """Put the page and its film into a folder; the page's address."""
+    shutil.copy(Path(__file__).parent / "page.html", folder)
+    film = ["-f", "lavfi", "-i", "testsrc=duration=4:size=320x180:rate=15", "-c:v", "libvpx", "-b:v", "500k"]
+    subprocess.run(
+        debian.command(["ffmpeg", "-loglevel", "error", *film, str(folder / "film.webm")]),
+        env=root.program_environment(),
+        stdin=subprocess.DEVNULL,
+        check=True,
+        timeout=APPLICATION_SECONDS,
+    )
+    return (folder / "page.html").as_uri()
+
+
+@contextlib.contextmanager
+def running_browser(debian: Image, scene: Scene, browser: Browser) -> Generator[Page]:
+    """Run a browser that shows the page, until the block ends."""
+    folder = Path(tempfile.mkdtemp(prefix="xd-browser-"))
+    argv = browser.command(folder, make_site(debian, folder))
+    try:
+        with running_application(debian, scene.daemon.local_socket, folder, argv) as application:
+            await_window(scene.stage, "scroll=0;")
+            page = Page(scene.stage, application)
+            page.settled()
+            yield page
+    finally:
+        shutil.rmtree(folder)
