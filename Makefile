@@ -13,7 +13,7 @@ demo:
 test: lint
 	$(PYTHON) -m crossdomain.cli vm image
 	$(PYTHON) -m tests.fakes.debian
-	$(PYTHON) -m tests.fakes.weston16
+	$(PYTHON) -m tests.fakes.forky
 	$(PYTHON) -m pytest
 
 lint:

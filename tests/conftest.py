@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from crossdomain.vm.image import Image
 from tests.fakes import debian as debian_root
+from tests.fakes.forky import Forky
 from tests.fakes.sway import Sway, running_sway
 from tests.fakes.weston import Weston, running_weston
 
@@ -102,6 +103,16 @@ def sway(debian: Image) -> Generator[Sway]:
     """A headless sway; shared, so leave no client on it, and its outputs and input as they were."""
     folder = Path(tempfile.mkdtemp(prefix="xd-sway-"))
     with running_sway(debian, folder) as running:
+        yield running
+        assert running.process.poll() is None, f"sway died under the tests:\n{running.log}"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def new_sway() -> Generator[Sway]:
+    """A headless sway 1.12, which has what the other lacks; shared in the same way."""
+    folder = Path(tempfile.mkdtemp(prefix="xd-sway-"))
+    with running_sway(Forky(), folder) as running:
         yield running
         assert running.process.poll() is None, f"sway died under the tests:\n{running.log}"
     shutil.rmtree(folder)

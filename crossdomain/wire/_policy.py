@@ -67,7 +67,7 @@ GLOBALS = (
     ('org_kde_plasma_window_management', 0, 'hide', "for the host's own desktop; icons are pipes of its own kind", 'toplevel-management'),
     ('river_layout_manager_v3', 0, 'hide', "for the host's own desktop", 'toplevel-management'),
     ('text_cursor_position', 0, 'hide', "only Weston's zoom follows it", 'ordinary'),
-    ('weston_capture_v1', 1, 'translate', 'what the host writes into a buffer comes back to the guest before its frame is ready', 'screencopy'),
+    ('weston_capture_v1', 2, 'translate', 'what the host writes into a buffer comes back to the guest before its frame is ready', 'screencopy'),
     ('weston_content_protection', 0, 'hide', "protects outputs of the host's own", 'ordinary'),
     ('weston_debug_v1', 0, 'hide', 'streams what the compositor does with every client', 'screencopy'),
     ('weston_desktop_shell', 0, 'hide', "for the host's own desktop", 'layer-shell'),

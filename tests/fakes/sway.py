@@ -13,10 +13,9 @@ import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from crossdomain.vm import root
-from crossdomain.vm.image import Image
 from tests.fakes.weston import START_SECONDS, Pixels, accepts, stop, wait_until
 from tests.fakes.wlroots import VirtualSeat, screencopy
 
@@ -175,9 +174,17 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     return data
 
 
+class Root(Protocol):
+    """A Debian root with sway in it."""
+
+    def command(self, argv: list[str]) -> list[str]:
+        """The command that runs a program of it on the host."""
+        ...
+
+
 @contextmanager
 def running_sway(
-    debian: Image, runtime_dir: Path, *, width: int = 1024, height: int = 640, configuration: str = ""
+    debian: Root, runtime_dir: Path, *, width: int = 1024, height: int = 640, configuration: str = ""
 ) -> Generator[Sway]:
     """Run a headless sway with pixman until the block ends.
 

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pytest
@@ -13,10 +13,10 @@ import pytest
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.image import Image
 from tests.fakes.capture import capture
-from tests.fakes.client import FakeClient, Proxy, integer
+from tests.fakes.client import FakeClient, Proxy
 from tests.fakes.daemon import running_daemon
 from tests.fakes.launcher import RunningLauncher, running_launcher
-from tests.fakes.painting import solid_buffer
+from tests.fakes.painting import XRGB8888, solid_buffer
 from tests.fakes.sway import Sway
 from tests.fakes.weston import Pixels
 from tests.fakes.windows import Buffer, Layout, Pool, Rectangle
@@ -40,33 +40,19 @@ def guest_of(compositor: Path, buffers: str) -> Generator[RunningLauncher]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module", params=BUFFERS)
-def on_sway(sway: Sway, request: pytest.FixtureRequest) -> Generator[RunningLauncher]:
-    with guest_of(sway.socket_path, request.param) as launcher:
-        yield launcher
-
-
 class Recording:
     """Frames of the only output in one buffer, each as soon as there is something new."""
 
     def __init__(self, client: FakeClient, size: tuple[int, int]) -> None:
         self.client = client
-        self.manager = client.bind("zwlr_screencopy_manager_v1")
         self.output = client.bind("wl_output")
         width, height = size
         self.pool = Pool(client, client.bind("wl_shm"), 4 * width * height)
         self.layout = Layout(0, width, height, 4 * width, 4)
-        self.buffer: Buffer | None = None
 
     def ask(self) -> Proxy:
         """Ask for the next frame."""
-        frame = self.manager.create("capture_output", 0, self.output)
-        self.client.wait(lambda: bool(frame.received("buffer_done")), what="the frame's size")
-        if self.buffer is None:
-            self.buffer = Buffer(self.pool, self.layout, integer(frame.received("buffer")[0][0]))
-        frame.send("copy_with_damage", self.buffer.proxy)
-        self.client.round_trip()
-        return frame
+        raise NotImplementedError
 
     def get(self, frame: Proxy) -> Pixels:
         """The frame that was asked for."""
@@ -77,15 +63,81 @@ class Recording:
         return np.ascontiguousarray(shown[:, :, 2::-1])
 
 
-def test_a_screenshot_on_sway(on_sway: RunningLauncher, sway: Sway) -> None:
-    with FakeClient(on_sway.socket) as client, filling_window(client, sway):
-        expected = sway.screenshot()
-        assert np.array_equal(screencopy(Path(on_sway.socket)), expected)
+class WlrRecording(Recording):
+    """Through zwlr_screencopy_manager_v1."""
+
+    def __init__(self, client: FakeClient, size: tuple[int, int]) -> None:
+        super().__init__(client, size)
+        self._manager = client.bind("zwlr_screencopy_manager_v1")
+        self._buffer = Buffer(self.pool, self.layout, XRGB8888)
+
+    def ask(self) -> Proxy:
+        frame = self._manager.create("capture_output", 0, self.output)
+        self.client.wait(lambda: bool(frame.received("buffer_done")), what="the frame's size")
+        assert frame.received("buffer") == [(XRGB8888, *self.layout[1:4])]
+        frame.send("copy_with_damage", self._buffer.proxy)
+        self.client.round_trip()
+        return frame
 
 
-def test_a_recording_on_sway_sees_each_change(on_sway: RunningLauncher, sway: Sway) -> None:
-    with FakeClient(on_sway.socket) as client, filling_window(client, sway) as window:
-        recording = Recording(client, sway.size)
+class ExtRecording(Recording):
+    """Through ext_image_copy_capture_manager_v1."""
+
+    def __init__(self, client: FakeClient, size: tuple[int, int]) -> None:
+        super().__init__(client, size)
+        sources = client.bind("ext_output_image_capture_source_manager_v1")
+        source = sources.create("create_source", self.output)
+        manager = client.bind("ext_image_copy_capture_manager_v1")
+        self._session = manager.create("create_session", source, 0)
+        client.wait(lambda: bool(self._session.received("done")), what="the session's size")
+        assert self._session.received("buffer_size") == [size]
+        assert (XRGB8888,) in self._session.received("shm_format")
+        self._buffer = Buffer(self.pool, self.layout, XRGB8888)
+        self._old = Rectangle(0, 0, *size)
+
+    def ask(self) -> Proxy:
+        frame = self._session.create("create_frame")
+        frame.send("attach_buffer", self._buffer.proxy)
+        frame.send("damage_buffer", *self._old)
+        frame.send("capture")
+        self._old = Rectangle(0, 0, 1, 1)
+        self.client.round_trip()
+        return frame
+
+
+class Stage(NamedTuple):
+    """A sway, a launcher on it, and a protocol that it has."""
+
+    sway: Sway
+    launcher: RunningLauncher
+    recording: type[Recording]
+
+
+STAGES: Final = [
+    (name, recording, buffers)
+    for name, recording in (("sway", WlrRecording), ("new_sway", ExtRecording))
+    for buffers in BUFFERS
+]
+
+
+@pytest.fixture(scope="module", params=STAGES, ids=lambda param: f"{param[1].__name__}-{param[2]}")
+def stage(request: pytest.FixtureRequest) -> Generator[Stage]:
+    name, recording, buffers = request.param
+    sway: Sway = request.getfixturevalue(name)
+    with guest_of(sway.socket_path, buffers) as launcher:
+        yield Stage(sway, launcher, recording)
+
+
+def test_a_screenshot_on_sway(stage: Stage) -> None:
+    with FakeClient(stage.launcher.socket) as client, filling_window(client, stage.sway):
+        expected = stage.sway.screenshot()
+        assert np.array_equal(screencopy(Path(stage.launcher.socket)), expected)
+
+
+def test_a_recording_on_sway_sees_each_change(stage: Stage) -> None:
+    sway = stage.sway
+    with FakeClient(stage.launcher.socket) as client, filling_window(client, sway) as window:
+        recording = stage.recording(client, sway.size)
         before = recording.get(recording.ask())
         frame = recording.ask()
         changed = solid_buffer(client, *sway.size, "3366cc")

@@ -1,7 +1,9 @@
 """Files that one side has and the other reads, through launcher and daemon: ICC profiles, gamma ramps."""
 
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +14,20 @@ import pytest
 from tests.fakes.client import FakeClient, ProtocolError, integer
 from tests.fakes.compositor import FakeCompositor, Resource, served
 from tests.fakes.daemon import running_daemon
+from tests.fakes.icc import display_profile
 from tests.fakes.launcher import running_launcher
+from tests.fakes.weston16 import running_weston16
 
 PROFILE: Final = os.urandom(1 << 20)
 """As large as a display's profile with tables becomes."""
 RAMPS: Final = os.urandom(6 * 1024)
+
+
+class Managed(NamedTuple):
+    """Where clients of either side connect."""
+
+    guest: str
+    host: str
 
 
 class Pair(NamedTuple):
@@ -144,3 +155,55 @@ def test_an_fd_of_another_kind_ends_its_client_with_an_error_that_says_so(
         os.close(fd)
         with pytest.raises(ProtocolError, match="an fd that can't cross to a guest"):
             both.client.wait(lambda: False, what="an error")
+
+
+@pytest.fixture(scope="module")
+def managed() -> Generator[Managed]:
+    """A Weston 16 that manages colours, with a display of a known profile."""
+    folder = Path(tempfile.mkdtemp(prefix="xd-"))
+    weston_folder = folder / "weston"
+    weston_folder.mkdir()
+    profile = folder / "display.icc"
+    profile.write_bytes(display_profile(2.2))
+    configuration = f"[core]\ncolor-management=true\n[output]\nname=headless\nicc_profile={profile}\n"
+    with (
+        running_weston16(weston_folder, renderer="gl", configuration=configuration) as weston,
+        running_daemon(folder, weston.socket_path) as daemon,
+        running_launcher(folder, daemon.local_socket) as launcher,
+    ):
+        yield Managed(launcher.socket, str(weston.socket_path))
+    shutil.rmtree(folder)
+
+
+def profile_of_output(socket_path: str) -> bytes:
+    """What the compositor says is the profile of its output."""
+    with FakeClient(socket_path) as client:
+        manager = client.bind("wp_color_manager_v1")
+        description = manager.create("get_output", client.bind("wl_output")).create("get_image_description")
+        client.wait(lambda: bool(description.received("ready")), what="the description")
+        information = description.create("get_information")
+        client.wait(lambda: bool(information.received("done")), what="the profile")
+        fd, size = (integer(value) for value in information.received("icc_file")[0])
+        return contents_of(fd, size)
+
+
+def test_the_guest_reads_the_profile_of_a_real_display(managed: Managed) -> None:
+    profile = profile_of_output(managed.guest)
+    assert profile == profile_of_output(managed.host)
+    assert profile[36:40] == b"acsp"
+
+
+@pytest.mark.parametrize(
+    ("before", "profile", "outcome"), [(b"", display_profile(1.8), "ready"), (b"x", bytes(512), "failed")]
+)
+def test_a_real_compositor_reads_the_profile_of_the_guest(
+    before: bytes, profile: bytes, outcome: str, managed: Managed
+) -> None:
+    with FakeClient(managed.guest) as client:
+        creator = client.bind("wp_color_manager_v1").create("create_icc_creator")
+        fd = file_of(before + profile)
+        creator.send("set_icc_file", fd, len(before), len(profile))
+        os.close(fd)
+        description = creator.create("create")
+        client.wait(lambda: bool(description.events), what="the description")
+        assert [event.name for event in description.events] == [outcome]

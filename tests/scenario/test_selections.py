@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +23,9 @@ LARGE: Final = bytes(range(256)) * (64 << 12)
 CONTENTS: Final = {"text/plain;charset=utf-8": "Grüße\n".encode(), "image/png": IMAGE, "video/x-raw": LARGE}
 
 
-@pytest.fixture(scope="module")
-def launcher(sway: Sway) -> Generator[RunningLauncher]:
+@contextmanager
+def guest_of(sway: Sway) -> Generator[RunningLauncher]:
+    """A launcher whose host allows data control."""
     folder = Path(tempfile.mkdtemp(prefix="xd-"))
     with (
         running_daemon(folder, sway.socket_path, "--allow=data-control") as daemon,
@@ -31,6 +33,18 @@ def launcher(sway: Sway) -> Generator[RunningLauncher]:
     ):
         yield running
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def launcher(sway: Sway) -> Generator[RunningLauncher]:
+    with guest_of(sway) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def new_launcher(new_sway: Sway) -> Generator[RunningLauncher]:
+    with guest_of(new_sway) as running:
+        yield running
 
 
 @pytest.fixture
@@ -45,9 +59,22 @@ def host(sway: Sway) -> Generator[FakeClient]:
         yield client
 
 
+@pytest.fixture
+def new_guest(new_launcher: RunningLauncher) -> Generator[FakeClient]:
+    with FakeClient(new_launcher.socket) as client:
+        yield client
+
+
+@pytest.fixture
+def new_host(new_sway: Sway) -> Generator[FakeClient]:
+    with FakeClient(str(new_sway.socket_path)) as client:
+        yield client
+
+
 FOCUSED: Final = [(CLIPBOARD, data_control("zwlr")), (PRIMARY, data_control("zwlr", primary=True))]
 """A protocol for who has the focus, and one that sees the same selection without it."""
 CONTROLS: Final = [control for _, control in FOCUSED]
+NEW_CONTROLS: Final = [data_control("ext"), data_control("ext", primary=True)]
 
 focused = pytest.mark.parametrize(("protocol", "control"), FOCUSED, ids=["clipboard", "primary"])
 
@@ -78,6 +105,7 @@ def test_the_host_pastes_what_the_focused_window_of_the_guest_copied(
 
 
 controls = pytest.mark.parametrize("control", CONTROLS, ids=["clipboard", "primary"])
+new_controls = pytest.mark.parametrize("control", NEW_CONTROLS, ids=["clipboard", "primary"])
 
 
 @controls
@@ -96,5 +124,25 @@ def test_a_clipboard_manager_of_the_guest_writes_without_focus(
 ) -> None:
     offered = Selection(guest, control).set(CONTENTS)
     pasting = Selection(host, control)
+    for mime_type, contents in CONTENTS.items():
+        assert pasting.paste(offered, mime_type) == contents
+
+
+@new_controls
+def test_a_newer_clipboard_manager_of_the_guest_reads_without_focus(
+    control: Protocol, new_guest: FakeClient, new_host: FakeClient
+) -> None:
+    offered = Selection(new_host, control).set(CONTENTS)
+    manager = Selection(new_guest, control)
+    for mime_type, contents in CONTENTS.items():
+        assert manager.paste(offered, mime_type) == contents
+
+
+@new_controls
+def test_a_newer_clipboard_manager_of_the_guest_writes_without_focus(
+    control: Protocol, new_guest: FakeClient, new_host: FakeClient
+) -> None:
+    offered = Selection(new_guest, control).set(CONTENTS)
+    pasting = Selection(new_host, control)
     for mime_type, contents in CONTENTS.items():
         assert pasting.paste(offered, mime_type) == contents
