@@ -6,7 +6,7 @@ messages to their handlers and what is left into one batch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from crossdomain.wire import load
 from crossdomain.wire.engine import Direction
@@ -35,11 +35,16 @@ class Edit(NamedTuple):
     """Who gets the message's fds, which do not travel on: they are the callee's."""
 
 
-Handler: TypeAlias = Callable[[Passing], Edit | None]
-"""Returns None where the message passes as it came.  May raise WireFault, which ends the client."""
+_Part = TypeVar("_Part")
+_Kind = TypeVar("_Kind")
 
-Handlers: TypeAlias = Mapping[tuple[str, Direction, str], Handler]
-"""By interface, direction and name of the message."""
+Messages: TypeAlias = Mapping[tuple[str, Direction, str], Callable[[_Part, Passing], Edit | None]]
+"""Handlers by interface, direction and name of the message.
+
+A handler is a function of some part of one client's policy, and of the message.  It returns None where the
+message passes as it came, and may raise GuestFault, which ends the client.  There is one table for all
+clients, as every client would have to pay for one of its own.
+"""
 
 
 def find(interface: str, direction: Direction, name: str) -> Message:
@@ -47,3 +52,10 @@ def find(interface: str, direction: Direction, name: str) -> Message:
     found = load().interface(interface)
     messages = found.requests if direction is REQUEST else found.events
     return next(message for message in messages if message.name == name)
+
+
+def bound(
+    handle: Callable[[_Part, _Kind, Passing], Edit | None], kind: _Kind
+) -> Callable[[_Part, Passing], Edit | None]:
+    """A handler that is told which of several kinds of message it handles."""
+    return lambda part, passing: handle(part, kind, passing)

@@ -6,13 +6,15 @@ A window has its label from its first moment, whether the guest ever names it or
 """
 
 import unicodedata
-from functools import partial
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from crossdomain.context.edits import REQUEST, Edit, Handlers, Passing, find
+from crossdomain.context.edits import REQUEST, Edit, Messages, Passing, bound, find
 from crossdomain.context.rules import UNCHANGED_APP_ID, UNCHANGED_TITLE, Guest
 from crossdomain.limits import MAX_TEXT
 from crossdomain.wire.codec import decode_arguments, encode_message, integer, text
+from crossdomain.wire.engine import Direction
+from crossdomain.wire.tables import Message
 
 _TITLES: Final = (
     ("xdg_toplevel", "set_title"),
@@ -27,20 +29,21 @@ _APP_IDS: Final = (
 )
 
 
+_WINDOWS: Final = {
+    ("xdg_surface", "get_toplevel"): ("xdg_toplevel", "set_app_id"),
+    ("zxdg_surface_v6", "get_toplevel"): ("zxdg_toplevel_v6", "set_app_id"),
+    ("wl_shell", "get_shell_surface"): ("wl_shell_surface", "set_class"),
+}
+"""Requests that make a window: its interface, and what sets its app id; set_title has one name everywhere."""
+
+
 class _Window(NamedTuple):
-    """A request that makes a window, and how the window is named."""
+    """How a window is made and named."""
 
-    interface: str
-    request: str
-    made: str
-    app_id: str
+    make: Message
+    set_title: Message
+    set_app_id: Message
 
-
-_WINDOWS: Final = (
-    _Window("xdg_surface", "get_toplevel", "xdg_toplevel", "set_app_id"),
-    _Window("zxdg_surface_v6", "get_toplevel", "zxdg_toplevel_v6", "set_app_id"),
-    _Window("wl_shell", "get_shell_surface", "wl_shell_surface", "set_class"),
-)
 
 _JOINERS: Final = "\u200c\u200d"
 """Of category Cf, but scripts and emoji need them, and they move nothing."""
@@ -54,12 +57,6 @@ class Labels:
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
-        titles = {(name, REQUEST, request): partial(self._title, name, request) for name, request in _TITLES}
-        ids = {(name, REQUEST, request): partial(self._app_id, name, request) for name, request in _APP_IDS}
-        windows = {
-            (window.interface, REQUEST, window.request): partial(self._window, window) for window in _WINDOWS
-        }
-        self.handlers: Final[Handlers] = {**titles, **ids, **windows}
 
     def title(self, said: str) -> str:
         """The title that stands for what the guest said."""
@@ -69,25 +66,28 @@ class Labels:
         """The app id that stands for what the guest said."""
         return fill(self._guest.rules.app_id, self._guest.name, "{app_id}", said)
 
-    def _title(self, interface: str, request: str, passing: Passing) -> Edit | None:
+    def handle_title(self, message: Message, passing: Passing) -> Edit | None:
+        """A request that sets a window's title."""
         if self._guest.rules.title == UNCHANGED_TITLE:
             return None
-        return _say(interface, request, passing.object_id, self.title(_said(interface, request, passing)))
+        return Edit(encode_message(message, passing.object_id, self.title(_said(message, passing))))
 
-    def _app_id(self, interface: str, request: str, passing: Passing) -> Edit | None:
+    def handle_app_id(self, message: Message, passing: Passing) -> Edit | None:
+        """A request that sets an app id."""
         if self._guest.rules.app_id == UNCHANGED_APP_ID:
             return None
-        return _say(interface, request, passing.object_id, self.app_id(_said(interface, request, passing)))
+        return Edit(encode_message(message, passing.object_id, self.app_id(_said(message, passing))))
 
-    def _window(self, window: _Window, passing: Passing) -> Edit | None:
+    def handle_window(self, window: _Window, passing: Passing) -> Edit | None:
+        """A request that makes a window."""
         rules = self._guest.rules
         # Its new_id is the first argument everywhere.
-        values = decode_arguments(find(window.interface, REQUEST, window.request), passing.data)
+        new_id = integer(decode_arguments(window.make, passing.data)[0])
         named = bytes(passing.data)
         if rules.title != UNCHANGED_TITLE:
-            named += _say(window.made, "set_title", integer(values[0]), self.title("")).data
+            named += encode_message(window.set_title, new_id, self.title(""))
         if rules.app_id != UNCHANGED_APP_ID:
-            named += _say(window.made, window.app_id, integer(values[0]), self.app_id("")).data
+            named += encode_message(window.set_app_id, new_id, self.app_id(""))
         return Edit(named) if len(named) > len(passing.data) else None
 
 
@@ -116,10 +116,22 @@ def _clear(character: str) -> str:
     return "" if category == _GONE and character not in _JOINERS else character
 
 
-def _said(interface: str, request: str, passing: Passing) -> str:
-    (said,) = decode_arguments(find(interface, REQUEST, request), passing.data)
+def _said(message: Message, passing: Passing) -> str:
+    (said,) = decode_arguments(message, passing.data)
     return text(said)
 
 
-def _say(interface: str, request: str, object_id: int, value: str) -> Edit:
-    return Edit(encode_message(find(interface, REQUEST, request), object_id, value))
+def _messages() -> Messages[Labels]:
+    found: dict[tuple[str, Direction, str], Callable[[Labels, Passing], Edit | None]] = {}
+    for interface, name in _TITLES:
+        found[interface, REQUEST, name] = bound(Labels.handle_title, find(interface, REQUEST, name))
+    for interface, name in _APP_IDS:
+        found[interface, REQUEST, name] = bound(Labels.handle_app_id, find(interface, REQUEST, name))
+    for (interface, name), (made, set_app_id) in _WINDOWS.items():
+        make = find(interface, REQUEST, name)
+        window = _Window(make, find(made, REQUEST, "set_title"), find(made, REQUEST, set_app_id))
+        found[interface, REQUEST, name] = bound(Labels.handle_window, window)
+    return found
+
+
+HANDLERS: Final[Messages[Labels]] = _messages()

@@ -8,10 +8,11 @@ On the way the walk finds which message owns which fd.  Bytes in, bytes out.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from crossdomain.abi.cross_domain import Buffer
-from crossdomain.context.edits import EVENT, REQUEST, Edit, Handlers, Passing, find
+from crossdomain.context import labels, transfers, viewports
+from crossdomain.context.edits import EVENT, REQUEST, Edit, Messages, Passing, find
 from crossdomain.context.labels import Labels
 from crossdomain.context.rules import Guest
 from crossdomain.context.transfers import Transfers
@@ -19,6 +20,7 @@ from crossdomain.context.viewports import Viewports
 from crossdomain.errors import HostFault
 from crossdomain.limits import MAX_IDENTIFIERS
 from crossdomain.wire import Walker
+from crossdomain.wire import load as load_tables
 from crossdomain.wire.codec import DISPLAY_ID, decode_arguments, encode_message
 from crossdomain.wire.engine import Direction, Record
 from crossdomain.wire.faults import DisplayError, WireFault
@@ -61,22 +63,13 @@ class ClientPolicy:
         """`guest` is the VM's, shared by its clients."""
         self._tables = tables
         self._policy = policy
-        self._registry = registry = RegistryFilter(policy)
+        self._registry = RegistryFilter(policy)
+        self.labels = Labels(guest)
         self.transfers = Transfers(guest)
-        """What is copied and dragged."""
+        self.viewports = Viewports()
         self.compositor_error: str | None = None
         """What the compositor said in a wl_display.error, cut: for the log."""
-        handlers: Handlers = {
-            ("wl_display", EVENT, "error"): self._handle_error,
-            ("wl_registry", EVENT, "global"): lambda passing: _shown(registry.handle_global, passing),
-            ("wl_registry", EVENT, "global_remove"): lambda p: _shown(registry.handle_global_remove, p),
-            ("wl_registry", REQUEST, "bind"): self._handle_bind,
-            **Labels(guest).handlers,
-            **self.transfers.handlers,
-            **Viewports().handlers,
-        }
-        self._walker = Walker(tables, handlers, strict=False)
-        self._handlers = {_key(tables, message): handler for message, handler in handlers.items()}
+        self._walker = Walker(tables, _INTEREST, strict=False)
         self._partial = {Direction.REQUEST: b"", Direction.EVENT: b""}
 
     def to_host(self, data: Buffer, fds: Sequence[int] = ()) -> Batch:
@@ -130,9 +123,10 @@ class ClientPolicy:
         kept = shift = taken = 0
         for record in records:
             end = record.offset + record.size
-            handler = self._handlers.get((record.interface, direction, record.opcode))
+            handler = _HANDLERS.get((record.interface, direction, record.opcode))
             own = _slice(fds, taken, record.fds) if record.fds else ()
-            edit = handler(Passing(record.object_id, view[record.offset : end], own)) if handler else None
+            passing = Passing(record.object_id, view[record.offset : end], own)
+            edit = handler(self, passing) if handler is not None else None
             if record.fds:
                 taken += record.fds
                 written = self._is_written(direction, record)
@@ -147,11 +141,21 @@ class ClientPolicy:
             return Batch(view, marks)
         return Batch(memoryview(b"".join((*pieces, view[kept:]))), marks)
 
-    def _handle_error(self, event: Passing) -> None:
+    def handle_error(self, event: Passing) -> None:
+        """wl_display.error."""
         _object_id, _code, text = decode_arguments(_DISPLAY_ERROR, event.data)
         self.compositor_error = str(text)[:200]
 
-    def _handle_bind(self, request: Passing) -> None:
+    def handle_global(self, event: Passing) -> Edit | None:
+        """wl_registry.global."""
+        return _shown(self._registry.handle_global(event.data), event)
+
+    def handle_global_remove(self, event: Passing) -> Edit | None:
+        """wl_registry.global_remove."""
+        return _shown(self._registry.handle_global_remove(event.data), event)
+
+    def handle_bind(self, request: Passing) -> None:
+        """wl_registry.bind."""
         self._registry.check_bind(request.data)
 
     def _is_written(self, direction: Direction, record: Record) -> bool:
@@ -162,21 +166,14 @@ class ClientPolicy:
         return self._policy.descriptors.get((interface.name, message)) is Carriage.PIPE
 
 
-def _shown(filtered: Callable[[Buffer], bytes | None], event: Passing) -> Edit | None:
+def _shown(filtered: bytes | None, event: Passing) -> Edit | None:
     """What a filter of the registry's leaves of an event."""
-    shown = filtered(event.data)
-    return None if shown == bytes(event.data) else Edit(shown or b"")
+    return None if filtered == bytes(event.data) else Edit(filtered or b"")
 
 
 def _slice(fds: Sequence[int], start: int, count: int) -> Sequence[int]:
     """`count` fds from `start` on (of a deque too, which has no slices); none where they have not come."""
     return [fds[index] for index in range(start, start + count)] if start + count <= len(fds) else ()
-
-
-def _key(tables: Tables, message: tuple[str, Direction, str]) -> tuple[int, Direction, int]:
-    """A message as records name it."""
-    interface, direction, _name = message
-    return tables.index(interface), direction, find(*message).opcode
 
 
 def split(batch: Batch) -> list[Part]:
@@ -199,3 +196,37 @@ def split(batch: Batch) -> list[Part]:
 def refusal(text: str) -> WireFault:
     """A fault of the whole connection, for an error that names no object of the client's."""
     return WireFault(DISPLAY_ID, DisplayError.IMPLEMENTATION, text)
+
+
+_Part = TypeVar("_Part")
+_Handler: TypeAlias = Callable[[ClientPolicy, Passing], Edit | None]
+
+
+def _of(part: Callable[[ClientPolicy], _Part], handlers: Messages[_Part]) -> Messages[ClientPolicy]:
+    """The handlers of a part, as those of the whole."""
+
+    def of_whole(handle: Callable[[_Part, Passing], Edit | None]) -> _Handler:
+        return lambda policy, passing: handle(part(policy), passing)
+
+    return {message: of_whole(handle) for message, handle in handlers.items()}
+
+
+def _key(message: tuple[str, Direction, str]) -> tuple[int, Direction, int]:
+    """A message as records name it."""
+    interface, direction, _name = message
+    return load_tables().index(interface), direction, find(*message).opcode
+
+
+_MESSAGES: Final[Messages[ClientPolicy]] = {
+    ("wl_display", EVENT, "error"): ClientPolicy.handle_error,
+    ("wl_registry", EVENT, "global"): ClientPolicy.handle_global,
+    ("wl_registry", EVENT, "global_remove"): ClientPolicy.handle_global_remove,
+    ("wl_registry", REQUEST, "bind"): ClientPolicy.handle_bind,
+    **_of(lambda policy: policy.labels, labels.HANDLERS),
+    **_of(lambda policy: policy.transfers, transfers.HANDLERS),
+    **_of(lambda policy: policy.viewports, viewports.HANDLERS),
+}
+_INTEREST: Final = tuple(_MESSAGES)
+_HANDLERS: Final[dict[tuple[int, Direction, int], _Handler]] = {
+    _key(message): handle for message, handle in _MESSAGES.items()
+}

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from crossdomain.context.compositor import close_all
-from crossdomain.context.edits import EVENT, REQUEST, Edit, Handler, Handlers, Passing, find
+from crossdomain.context.edits import EVENT, REQUEST, Edit, Messages, Passing, bound, find
 from crossdomain.context.rules import MARK_PREFIX, Guest, Question, Side, Verdict
 from crossdomain.errors import LimitExceeded
 from crossdomain.limits import (
@@ -76,6 +76,13 @@ _FAMILIES: Final = (
 )
 
 
+class _Create(NamedTuple):
+    """The request that makes a source, and the one that gives it a type."""
+
+    message: Message
+    offer: Message
+
+
 class _Held(NamedTuple):
     """A message that waits, and its fd once it has been taken."""
 
@@ -115,69 +122,44 @@ class Transfers:
         """Those that the client has not destroyed."""
         self._offers: OrderedDict[int, _Subject] = OrderedDict()
         self._waiting = 0
-        handlers: dict[tuple[str, Direction, str], Handler] = {}
-        for family in _FAMILIES:
-            handlers |= self._handlers_of(family)
-        handlers["wl_data_device", REQUEST, "start_drag"] = self._handle_start_drag
-        handlers["wl_data_device", EVENT, "enter"] = self._handle_enter
-        for request in ("accept", "finish", "set_actions"):
-            handlers["wl_data_offer", REQUEST, request] = self._handle_about_offer
-        self.handlers: Final[Handlers] = handlers
 
     def close(self) -> None:
         """Nothing waits any more: what did is closed."""
         for subject in (*self._sources.values(), *self._offers.values()):
             self._abandon(subject)
 
-    def _handlers_of(self, family: _Family) -> dict[tuple[str, Direction, str], Handler]:
-        def event(interface: str, name: str, handle: Callable[[Message, Passing], Edit | None]) -> Handler:
-            return partial(handle, find(interface, EVENT, name))
-
-        selections: dict[tuple[str, Direction, str], Handler] = {
-            (family.device, EVENT, name): event(family.device, name, self._handle_selection)
-            for name in family.selections
-        }
-        return {
-            **selections,
-            (family.manager, REQUEST, family.create): partial(self._handle_create, family),
-            (family.source, REQUEST, "offer"): partial(self._handle_source_offer, family),
-            (family.source, REQUEST, "destroy"): self._handle_source_destroy,
-            (family.source, EVENT, "send"): event(family.source, "send", self._handle_send),
-            (family.device, EVENT, "data_offer"): event(family.device, "data_offer", self._handle_data_offer),
-            (family.offer, EVENT, "offer"): event(family.offer, "offer", self._handle_offer),
-            (family.offer, REQUEST, "receive"): partial(self._handle_receive, family),
-            (family.offer, REQUEST, "destroy"): self._handle_offer_destroy,
-        }
-
     # Sources: what the client copies or drags.
 
-    def _handle_create(self, family: _Family, request: Passing) -> Edit | None:
-        (new_id,) = map(integer, decode_arguments(find(family.manager, REQUEST, family.create), request.data))
+    def handle_create(self, create: _Create, request: Passing) -> Edit | None:
+        """A request that makes a source."""
+        (new_id,) = map(integer, decode_arguments(create.message, request.data))
         if len(self._sources) >= MAX_TRANSFER_OBJECTS:
             raise LimitExceeded(f"more than {MAX_TRANSFER_OBJECTS} sources of selections")
         self._sources[new_id] = source = _Subject()
         source.dragged = False
         if self._guest.rules.all_flows_free:
             return None
-        mark = encode_message(find(family.source, REQUEST, "offer"), new_id, self._guest.mark)
-        return Edit(bytes(request.data) + mark)
+        return Edit(bytes(request.data) + encode_message(create.offer, new_id, self._guest.mark))
 
-    def _handle_source_offer(self, family: _Family, request: Passing) -> Edit | None:
-        """A guest may mark nothing, with another VM's secret least of all."""
-        (mime_type,) = decode_arguments(find(family.source, REQUEST, "offer"), request.data)
+    def handle_source_offer(self, message: Message, request: Passing) -> Edit | None:
+        """`offer` of a source: a guest may mark nothing, with another VM's secret least of all."""
+        (mime_type,) = decode_arguments(message, request.data)
         return Edit() if text(mime_type).startswith(MARK_PREFIX) else None
 
-    def _handle_start_drag(self, request: Passing) -> None:
+    def handle_start_drag(self, request: Passing) -> None:
+        """wl_data_device.start_drag."""
         source = self._sources.get(integer(decode_arguments(_START_DRAG, request.data)[0]))
         if source is not None:
             source.dragged = True
 
-    def _handle_source_destroy(self, request: Passing) -> None:
+    def handle_source_destroy(self, request: Passing) -> None:
+        """`destroy` of a source."""
         source = self._sources.pop(request.object_id, None)
         if source is not None:
             self._abandon(source)
 
-    def _handle_send(self, message: Message, event: Passing) -> Edit | None:
+    def handle_send(self, message: Message, event: Passing) -> Edit | None:
+        """`send` of a source."""
         mime_type = text(decode_arguments(message, event.data)[0])
         if mime_type.startswith(MARK_PREFIX):
             return Edit(take=close_all)
@@ -191,11 +173,13 @@ class Transfers:
 
     # Offers: what the client may paste, or is dragged over it.
 
-    def _handle_data_offer(self, message: Message, event: Passing) -> None:
+    def handle_data_offer(self, message: Message, event: Passing) -> None:
+        """`data_offer` of a device."""
         (new_id,) = map(integer, decode_arguments(message, event.data))
         self._remember(new_id)
 
-    def _handle_offer(self, message: Message, event: Passing) -> Edit | None:
+    def handle_offer(self, message: Message, event: Passing) -> Edit | None:
+        """`offer` of an offer: one of its types."""
         mime_type = text(decode_arguments(message, event.data)[0])
         offer = self._offers.get(event.object_id) or _Subject()
         if mime_type.startswith(MARK_PREFIX):
@@ -207,11 +191,13 @@ class Transfers:
             offer.types.append(bytes(event.data))
         return Edit()
 
-    def _handle_selection(self, message: Message, event: Passing) -> Edit | None:
+    def handle_selection(self, message: Message, event: Passing) -> Edit | None:
+        """`selection` or `primary_selection` of a device."""
         (offer,) = map(integer, decode_arguments(message, event.data))
         return self._announce(offer, event, dragged=False)
 
-    def _handle_enter(self, event: Passing) -> Edit | None:
+    def handle_enter(self, event: Passing) -> Edit | None:
+        """wl_data_device.enter."""
         *_, offer = map(integer, decode_arguments(_ENTER, event.data))
         return self._announce(offer, event, dragged=True)
 
@@ -226,8 +212,9 @@ class Transfers:
             return None
         return Edit(b"".join((*types, event.data)))
 
-    def _handle_receive(self, family: _Family, request: Passing) -> Edit | None:
-        mime_type = text(decode_arguments(find(family.offer, REQUEST, "receive"), request.data)[0])
+    def handle_receive(self, message: Message, request: Passing) -> Edit | None:
+        """`receive` of an offer."""
+        mime_type = text(decode_arguments(message, request.data)[0])
         offer = self._offers.get(request.object_id) or self._remember(request.object_id)
         if offer.own:
             for fd in request.fds:
@@ -235,7 +222,7 @@ class Transfers:
             return None
         return self._decide(offer, Question(Side.TO_GUEST, mime_type), REQUEST, request)
 
-    def _handle_about_offer(self, request: Passing) -> Edit | None:
+    def handle_about_offer(self, request: Passing) -> Edit | None:
         """What is said about an offer waits behind what waits already."""
         offer = self._offers.get(request.object_id)
         if offer is None or offer.withdraw is None:
@@ -245,8 +232,9 @@ class Transfers:
         self._hold(offer, _Held(bytes(request.data), [], has_fd=False))
         return Edit()
 
-    def _handle_offer_destroy(self, request: Passing) -> Edit | None:
-        edit = self._handle_about_offer(request)
+    def handle_offer_destroy(self, request: Passing) -> Edit | None:
+        """`destroy` of an offer."""
+        edit = self.handle_about_offer(request)
         if edit is None:
             self._offers.pop(request.object_id, None)
         return edit
@@ -310,3 +298,39 @@ class Transfers:
             _, oldest = self._offers.popitem(last=False)
             self._abandon(oldest)
         return offer
+
+
+def _of_family(family: _Family) -> Messages[Transfers]:
+    def request(interface: str, name: str) -> Message:
+        return find(interface, REQUEST, name)
+
+    def event(interface: str, name: str) -> Message:
+        return find(interface, EVENT, name)
+
+    device, source, offer = family.device, family.source, family.offer
+    create = _Create(request(family.manager, family.create), request(source, "offer"))
+    selections = {
+        (device, EVENT, name): bound(Transfers.handle_selection, event(device, name))
+        for name in family.selections
+    }
+    return {
+        **selections,
+        (family.manager, REQUEST, family.create): bound(Transfers.handle_create, create),
+        (source, REQUEST, "offer"): bound(Transfers.handle_source_offer, create.offer),
+        (source, REQUEST, "destroy"): Transfers.handle_source_destroy,
+        (source, EVENT, "send"): bound(Transfers.handle_send, event(source, "send")),
+        (device, EVENT, "data_offer"): bound(Transfers.handle_data_offer, event(device, "data_offer")),
+        (offer, EVENT, "offer"): bound(Transfers.handle_offer, event(offer, "offer")),
+        (offer, REQUEST, "receive"): bound(Transfers.handle_receive, request(offer, "receive")),
+        (offer, REQUEST, "destroy"): Transfers.handle_offer_destroy,
+    }
+
+
+HANDLERS: Final[Messages[Transfers]] = {
+    **{message: handle for family in _FAMILIES for message, handle in _of_family(family).items()},
+    ("wl_data_device", REQUEST, "start_drag"): Transfers.handle_start_drag,
+    ("wl_data_device", EVENT, "enter"): Transfers.handle_enter,
+    ("wl_data_offer", REQUEST, "accept"): Transfers.handle_about_offer,
+    ("wl_data_offer", REQUEST, "finish"): Transfers.handle_about_offer,
+    ("wl_data_offer", REQUEST, "set_actions"): Transfers.handle_about_offer,
+}

@@ -9,7 +9,7 @@ two; both replace it in the same pending state, and no commit sees it.
 
 from typing import Final
 
-from crossdomain.context.edits import REQUEST, Edit, Handlers, Passing, find
+from crossdomain.context.edits import REQUEST, Edit, Messages, Passing, find
 from crossdomain.errors import LimitExceeded
 from crossdomain.limits import MAX_VIEWPORTS
 from crossdomain.wire.codec import decode_arguments, encode_message, integer
@@ -27,20 +27,16 @@ class Viewports:
         self._surface_of: dict[int, int] = {}
         self._fractional: dict[int, int] = {}
         """Viewport of each living surface whose source rectangle has a fraction."""
-        self.handlers: Final[Handlers] = {
-            ("wp_viewporter", REQUEST, "get_viewport"): self._handle_get_viewport,
-            ("wp_viewport", REQUEST, "set_source"): self._handle_set_source,
-            ("wp_viewport", REQUEST, "destroy"): self._handle_destroy,
-            ("wl_surface", REQUEST, "destroy"): self._handle_surface_destroy,
-        }
 
-    def _handle_get_viewport(self, passing: Passing) -> None:
+    def handle_get_viewport(self, passing: Passing) -> None:
+        """wp_viewporter.get_viewport."""
         viewport, surface = map(integer, decode_arguments(_GET_VIEWPORT, passing.data))
         if len(self._surface_of) >= MAX_VIEWPORTS:
             raise LimitExceeded(f"more than {MAX_VIEWPORTS} viewports")
         self._surface_of[viewport] = surface
 
-    def _handle_set_source(self, passing: Passing) -> Edit | None:
+    def handle_set_source(self, passing: Passing) -> Edit | None:
+        """wp_viewport.set_source."""
         source = tuple(map(integer, decode_arguments(_SET_SOURCE, passing.data)))
         viewport = passing.object_id
         if source == (-_ONE, -_ONE, -_ONE, -_ONE):
@@ -52,13 +48,14 @@ class Viewports:
             self._fractional.pop(surface, None)
         return None
 
-    def _handle_destroy(self, passing: Passing) -> Edit | None:
+    def handle_destroy(self, passing: Passing) -> Edit | None:
+        """wp_viewport.destroy."""
         edit = self._before(passing)
         self._surface_of.pop(passing.object_id, None)
         return edit
 
-    def _handle_surface_destroy(self, passing: Passing) -> None:
-        # From now on the viewport takes no request but destroy.
+    def handle_surface_destroy(self, passing: Passing) -> None:
+        """wl_surface.destroy: from now on its viewport takes no request but destroy."""
         viewport = self._fractional.pop(passing.object_id, None)
         if viewport is not None:
             del self._surface_of[viewport]
@@ -72,3 +69,11 @@ class Viewports:
         del self._fractional[surface]
         whole = encode_message(_SET_SOURCE, viewport, 0, 0, _ONE, _ONE)
         return Edit(whole + bytes(passing.data))
+
+
+HANDLERS: Final[Messages[Viewports]] = {
+    ("wp_viewporter", REQUEST, "get_viewport"): Viewports.handle_get_viewport,
+    ("wp_viewport", REQUEST, "set_source"): Viewports.handle_set_source,
+    ("wp_viewport", REQUEST, "destroy"): Viewports.handle_destroy,
+    ("wl_surface", REQUEST, "destroy"): Viewports.handle_surface_destroy,
+}

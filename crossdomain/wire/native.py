@@ -43,6 +43,14 @@ def _load(tables: Tables) -> "TablesPointer":
     return ffi.gc(pointer, lib.xd_tables_free)
 
 
+@cache
+def _resolve(
+    tables: Tables, interest: tuple[tuple[str, Direction, str], ...]
+) -> frozenset[tuple[int, Direction, int]]:
+    """`resolve_interest`, once for all connections that ask for the same."""
+    return frozenset(resolve_interest(tables, interest))
+
+
 class NativeWalker:
     """`crossdomain.wire.engine.Walker` in C."""
 
@@ -94,7 +102,7 @@ class NativeWalker:
         return None if found < 0 else found & 0xFFFF
 
     def _add_interest(self, interest: Interest) -> None:
-        for interface, direction, opcode in resolve_interest(self._tables, interest):
+        for interface, direction, opcode in _resolve(self._tables, tuple(interest)):
             lib.xd_walker_interest(self._walker, interface, direction, opcode)
 
     def _fault(self, direction: Direction) -> WireFault:
