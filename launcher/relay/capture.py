@@ -16,7 +16,16 @@ from crossdomain.wire import Record
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer
 from launcher.relay.host_clock import HostClocks
-from launcher.relay.messages import EventHandler, Host, RequestHandler, Route, ToClient, ToHost, before
+from launcher.relay.messages import (
+    DROP_EVENT,
+    EventHandler,
+    Host,
+    RequestHandler,
+    Route,
+    ToClient,
+    ToHost,
+    before,
+)
 from launcher.relay.mirrors import Mirror
 from launcher.relay.shm import Shm
 from launcher.relay.times import translate_event
@@ -159,10 +168,13 @@ class Capture:
     def event_routes(self) -> dict[Route, EventHandler]:
         """See `messages.Part`."""
         return {
+            ("zwlr_screencopy_frame_v1", "linux_dmabuf"): _drop,
             ("zwlr_screencopy_frame_v1", "flags"): self._handle_flags,
             ("zwlr_screencopy_frame_v1", "damage"): self._handle_damage,
             ("zwlr_screencopy_frame_v1", "ready"): self._handle_ready_at,
             ("zwlr_screencopy_frame_v1", "failed"): self._handle_failed,
+            ("ext_image_copy_capture_session_v1", "dmabuf_device"): _drop,
+            ("ext_image_copy_capture_session_v1", "dmabuf_format"): _drop,
             ("ext_image_copy_capture_frame_v1", "damage"): self._handle_damage,
             ("ext_image_copy_capture_frame_v1", "ready"): self._handle_ready,
             ("ext_image_copy_capture_frame_v1", "failed"): self._handle_failed,
@@ -268,6 +280,11 @@ class Capture:
         buffer.committed()
         frame.buffer = buffer
         return None if moved is None else before(moved, record, data)
+
+
+def _drop(_record: Record, _data: memoryview, _identifiers: list[Identifier]) -> ToClient:
+    """Keeps a kind of buffer from the client that it can't make: zwp_linux_dmabuf_v1 is hidden from it."""
+    return DROP_EVENT
 
 
 def _uint(record: Record, data: memoryview) -> int:

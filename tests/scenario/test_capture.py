@@ -33,7 +33,7 @@ def guest_of(compositor: Path, buffers: str) -> Generator[RunningLauncher]:
     """A launcher whose host lets it copy the screen; `buffers` is its option of that name."""
     folder = Path(tempfile.mkdtemp(prefix="xd-"))
     with (
-        running_daemon(folder, compositor, "--allow=screencopy") as daemon,
+        running_daemon(folder, compositor, "--allow=screencopy", "--allow=toplevel-management") as daemon,
         running_launcher(folder, daemon.local_socket, f"--buffers={buffers}") as launcher,
     ):
         yield launcher
@@ -83,10 +83,12 @@ class WlrRecording(Recording):
 class ExtRecording(Recording):
     """Through ext_image_copy_capture_manager_v1."""
 
-    def __init__(self, client: FakeClient, size: tuple[int, int]) -> None:
+    def __init__(self, client: FakeClient, size: tuple[int, int], source: Proxy | None = None) -> None:
+        """`source` is what is recorded; the output where None."""
         super().__init__(client, size)
-        sources = client.bind("ext_output_image_capture_source_manager_v1")
-        source = sources.create("create_source", self.output)
+        if source is None:
+            sources = client.bind("ext_output_image_capture_source_manager_v1")
+            source = sources.create("create_source", self.output)
         manager = client.bind("ext_image_copy_capture_manager_v1")
         self._session = manager.create("create_session", source, 0)
         client.wait(lambda: bool(self._session.received("done")), what="the session's size")
@@ -151,6 +153,24 @@ def test_a_recording_on_sway_sees_each_change(stage: Stage) -> None:
         assert (before != after).any(axis=2).sum() == CORNER.width * CORNER.height
         recording.pool.close()
         changed.pool.close()
+
+
+@pytest.mark.parametrize("buffers", BUFFERS)
+def test_a_window_of_the_host_can_be_recorded_alone(new_sway: Sway, buffers: str) -> None:
+    with (
+        guest_of(new_sway.socket_path, buffers) as launcher,
+        FakeClient(launcher.socket) as client,
+        FakeClient(str(new_sway.socket_path)) as host,
+        filling_window(host, new_sway),
+    ):
+        windows = client.bind("ext_foreign_toplevel_list_v1")
+        client.wait(lambda: bool(windows.received("toplevel")), what="a window")
+        sources = client.bind("ext_foreign_toplevel_image_capture_source_manager_v1")
+        source = sources.create("create_source", windows.received("toplevel")[0][0])
+        recording = ExtRecording(client, new_sway.size, source)
+        shown = recording.get(recording.ask())
+        recording.pool.close()
+        assert (shown == (0x33, 0x66, 0xCC)).all()
 
 
 @pytest.mark.parametrize("buffers", BUFFERS)

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -32,15 +32,29 @@ SERVER_SIDE: Final = 2
 FIXED_ONE: Final = 256
 
 
-@pytest.fixture(scope="module")
-def launcher(sway: Sway) -> Generator[RunningLauncher]:
+@contextmanager
+def guest_of(sway: Sway) -> Generator[RunningLauncher]:
     """A launcher whose host allows everything that can be allowed."""
     folder = Path(tempfile.mkdtemp(prefix="xd-"))
     allowed = [f"--allow={group}" for group in policy.load().grantable]
-    with ExitStack() as stack:
-        daemon = stack.enter_context(running_daemon(folder, sway.socket_path, *allowed))
-        yield stack.enter_context(running_launcher(folder, daemon.local_socket))
+    with (
+        running_daemon(folder, sway.socket_path, *allowed) as daemon,
+        running_launcher(folder, daemon.local_socket) as running,
+    ):
+        yield running
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def launcher(sway: Sway) -> Generator[RunningLauncher]:
+    with guest_of(sway) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def new_launcher(new_sway: Sway) -> Generator[RunningLauncher]:
+    with guest_of(new_sway) as running:
+        yield running
 
 
 @pytest.fixture
@@ -173,3 +187,64 @@ def test_frames_are_negotiated_with_the_older_protocol_too(client: FakeClient) -
     decoration.send("request_mode", SERVER_SIDE)
     client.wait(lambda: bool(decoration.received("mode")), what="the mode")
     assert decoration.received("mode")[-1] == (SERVER_SIDE,)
+
+
+@pytest.fixture
+def new_client(new_launcher: RunningLauncher) -> Generator[FakeClient]:
+    """A client in a guest of the newer sway."""
+    with FakeClient(new_launcher.socket) as made:
+        yield made
+
+
+def test_a_pager_of_the_guest_switches_workspaces(new_client: FakeClient, new_sway: Sway) -> None:
+    new_sway.swaymsg("workspace first")
+    with FakeClient(str(new_sway.socket_path)) as host, filling_window(host, new_sway):
+        new_sway.swaymsg("workspace second")
+        manager = new_client.bind("ext_workspace_manager_v1")
+        new_client.wait(lambda: bool(manager.received("done")), what="the workspaces")
+        handles = {handle.received("name")[-1][0]: handle for handle in created(manager, "workspace")}
+        handles["first"].send("activate")
+        manager.send("commit")
+        new_client.round_trip()
+        focused = [entry["name"] for entry in new_sway.query("workspaces") if entry["focused"]]
+        assert (set(handles), focused) == ({"first", "second"}, ["first"])
+
+
+def test_a_remote_desktop_of_the_guest_gets_a_seat_of_its_own(new_client: FakeClient, new_sway: Sway) -> None:
+    seat = new_client.bind("ext_transient_seat_manager_v1").create("create")
+    new_client.wait(lambda: bool(seat.received("ready")), what="the seat")
+    name = integer(seat.received("ready")[0][0])
+    new_client.wait(lambda: name in {entry.name for entry in new_client.globals}, what="its global")
+    assert len(new_sway.query("seats")) == 2
+    seat.send("destroy")
+    new_client.wait(lambda: name not in {entry.name for entry in new_client.globals}, what="its end")
+
+
+def created(proxy: Proxy, event: str) -> list[Proxy]:
+    """The objects that came with events."""
+    return [values[0] for values in proxy.received(event) if isinstance(values[0], Proxy)]
+
+
+def test_a_screen_locker_of_the_guest_locks_and_unlocks_the_host(own_sway: Sway) -> None:
+    with (
+        guest_of(own_sway) as launcher,
+        FakeClient(str(own_sway.socket_path)) as host,
+        filling_window(host, own_sway),
+        FakeClient(launcher.socket) as client,
+    ):
+        lock = client.bind("ext_session_lock_manager_v1").create("lock")
+        surface = Surface(client, client.bind("wl_compositor"))
+        cover = lock.create("get_lock_surface", surface.proxy, client.bind("wl_output"))
+        client.wait(lambda: bool(cover.received("configure")), what="the cover's size")
+        serial, width, height = (integer(value) for value in cover.received("configure")[0])
+        cover.send("ack_configure", serial)
+        buffer = solid_buffer(client, width, height, "336633")
+        surface.attach(buffer)
+        surface.damage_all()
+        surface.commit_and_show()
+        client.wait(lambda: bool(lock.received("locked")), what="the lock")
+        assert (own_sway.screenshot() == (0x33, 0x66, 0x33)).all()
+        lock.send("unlock_and_destroy")
+        client.round_trip()
+        assert (own_sway.screenshot() == (0x33, 0x66, 0xCC)).all()
+        buffer.pool.close()

@@ -346,6 +346,13 @@ def test_a_file_that_was_cut_ends_its_client(wlr: Wlr) -> None:
     )
 
 
+def test_a_screenshot_is_not_offered_in_a_buffer_that_the_client_can_not_make(wlr: Wlr) -> None:
+    frame = wlr.ask(0)
+    kept = event("zwlr_screencopy_frame_v1", "buffer_done", frame)
+    dropped = event("zwlr_screencopy_frame_v1", "linux_dmabuf", frame, 1, WIDTH, HEIGHT)
+    assert wlr.tell(dropped, kept) == kept
+
+
 def test_the_time_of_a_frame_is_the_guests() -> None:
     channel = FakeChannel()
     channel.clock_ahead = 1000 * 1_000_000_000
@@ -384,6 +391,13 @@ def test_what_the_compositor_leaves_alone_stays_as_the_client_has_it(ext: Ext) -
         event("ext_image_copy_capture_frame_v1", "ready", frame),
     )
     assert ext.shown(0) == painted((WHOLE, 7), (TOP, 1))
+
+
+def test_a_client_is_not_offered_buffers_that_it_can_not_make(ext: Ext) -> None:
+    name = "ext_image_copy_capture_session_v1"
+    kept = event(name, "shm_format", ext.session, 1)
+    device = event(name, "dmabuf_device", ext.session, bytes(8))
+    assert ext.tell(device, kept, event(name, "dmabuf_format", ext.session, 1, bytes(8))) == kept
 
 
 def test_another_buffer_may_be_attached_instead(ext: Ext) -> None:
