@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from tests.fakes.client import FakeClient, Proxy, Value, integer
 from tests.fakes.painting import solid_buffer
-from tests.fakes.windows import Window
+from tests.fakes.windows import Buffer, Window
 
 SECOND: Final = 1_000_000_000
 MS: Final = 1_000_000
@@ -46,24 +46,24 @@ class PacedWindow:
         ((clock_id,),) = self.presentation.received("clock_id")
         self.clock_id = integer(clock_id)
         self.window = Window(client, title="paced")
-        self._buffers = [solid_buffer(client, 64, 64, colour) for colour in ("202020", "d0d0d0")]
-        self._turn = 0
+        self._buffers: dict[str, Buffer] = {}
 
     def close(self) -> None:
         """Give the memory of its frames back."""
-        for buffer in self._buffers:
+        for buffer in self._buffers.values():
             buffer.pool.close()
 
     def now(self) -> int:
         """The client's presentation clock, ns."""
         return time.clock_gettime_ns(self.clock_id) + self._ahead
 
-    def commit(self) -> Proxy:
-        """Commit a frame; its wp_presentation_feedback."""
+    def commit(self, colour: str = "d0d0d0") -> Proxy:
+        """Commit a frame of one colour, RRGGBB; its wp_presentation_feedback."""
         surface = self.window.surface
         feedback = self.presentation.create("feedback", surface.proxy)
-        self._turn += 1
-        surface.attach(self._buffers[self._turn % 2])
+        if colour not in self._buffers:
+            self._buffers[colour] = solid_buffer(self.client, 64, 64, colour)
+        surface.attach(self._buffers[colour])
         surface.damage_all()
         surface.commit()
         return feedback

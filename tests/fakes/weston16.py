@@ -25,6 +25,7 @@ def running_weston16(folder: Path, *, renderer: str = "pixman", configuration: s
     command = [
         "weston", "--socket=weston16", f"--config={file}", "--idle-time=0", "--backend=headless",
         f"--renderer={renderer}", "--width=640", "--height=480",
+        "--debug",  # lets any client take screenshots
     ]  # fmt: skip
     with (folder / "weston.log").open("wb") as log:
         process = subprocess.Popen(

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from tests.fakes.capture import capture
 from tests.fakes.client import FakeClient, Proxy
 from tests.fakes.compositor import FakeCompositor, Peer, Request, Resource, served
 from tests.fakes.daemon import running_daemon
@@ -146,14 +147,16 @@ class Ways(NamedTuple):
     proxied: str
 
 
-@pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> Generator[Ways]:
+@pytest.fixture(scope="module", params=["pixman", "gl"])
+def ways(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Ways]:
+    """With pixman, which reads a buffer while it is shown, and GL, which gives it back once uploaded."""
     folder = tmp_path_factory.mktemp("w16")
     (folder / "weston").mkdir()
     with (
-        running_weston16(folder / "weston") as weston,
+        running_weston16(folder / "weston", renderer=request.param) as weston,
         running_daemon(folder, weston.socket_path) as daemon,
-        running_launcher(folder, daemon.local_socket, wrapper=WRAPPER) as launcher,
+        # Buffers are copied, as from a virtual machine: a copy has to last as long as its frame waits.
+        running_launcher(folder, daemon.local_socket, "--buffers=copy", wrapper=WRAPPER) as launcher,
     ):
         yield Ways(str(weston.socket_path), launcher.socket)
         launcher.assert_alive()
@@ -209,6 +212,26 @@ def test_a_frame_is_not_shown_before_its_target(ways: Ways) -> None:
                 frame = window.show()
                 # A target of another day would be shown at once, or never.
                 assert target - MAX_ERROR <= frame.shown < target + 10 * SECOND
+
+
+def test_frames_that_wait_are_shown_as_they_were_committed(ways: Ways) -> None:
+    """Two frames wait at once: what the second one is drawn with must not show in the first."""
+    with paced_window(ways.proxied, DAY) as window:
+        timer = window.client.bind("wp_commit_timing_manager_v1").create(
+            "get_timer", window.window.surface.proxy
+        )
+        colours = ("c81414", "14c814", "1414c8")
+        start = window.now()
+        waiting: list[Proxy] = []
+        for number, colour in enumerate(colours, start=1):
+            timer.send("set_timestamp", *triple(start + number * SECOND))
+            waiting.append(window.commit(colour))
+        seen: list[list[str]] = []
+        for feedback in waiting:
+            assert window.fate(feedback) == "presented"
+            shown = {bytes(pixel).hex() for row in capture(Path(ways.direct)) for pixel in row}
+            seen.append([colour for colour in colours if colour in shown])
+    assert seen == [[colour] for colour in colours]
 
 
 def test_weston_10_presents_too(weston: Weston, runtime_dir: Path) -> None:
