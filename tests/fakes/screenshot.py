@@ -8,15 +8,19 @@ import sys
 from typing import Final, NamedTuple
 
 from tests.fakes.client import FakeClient, integer
-from tests.fakes.painting import XRGB8888, layout_for
+from tests.fakes.painting import ARGB8888, XRGB8888, fourcc, layout_for
 from tests.fakes.windows import Buffer, Pool
 
 _FRAMEBUFFER: Final = 1
 """weston_capture_v1.source: what is shown, without borders."""
 
 
+_SHM_CODES: Final = {fourcc("XR24"): XRGB8888, fourcc("AR24"): ARGB8888}
+"""pixman's format and GL's: DRM's number, and wl_shm's."""
+
+
 class Screenshot(NamedTuple):
-    """What an output shows: XRGB8888, tight rows."""
+    """What an output shows: four bytes for each pixel, blue first, in tight rows."""
 
     width: int
     height: int
@@ -32,7 +36,7 @@ class Screenshot(NamedTuple):
 
 
 def take(display: str | None = None, *, seconds: float = 20.0) -> Screenshot:
-    """What the only output of a Weston 14 shows; `display` as for `FakeClient`.
+    """What the only output of a Weston 14 or 16 shows; `display` as for `FakeClient`.
 
     Raises:
         AssertionError: it was changing its size just then.
@@ -42,10 +46,11 @@ def take(display: str | None = None, *, seconds: float = 20.0) -> Screenshot:
         source = manager.create("create", client.bind("wl_output"), _FRAMEBUFFER)
         client.round_trip(seconds=seconds)
         width, height = (integer(value) for value in source.received("size")[-1])
-        layout = layout_for(width, height, XRGB8888)
+        code = _SHM_CODES[integer(source.received("format")[-1][0])]
+        layout = layout_for(width, height, code)
         pool = Pool(client, client.bind("wl_shm"), layout.end)
         source.events.clear()
-        source.send("capture", Buffer(pool, layout, XRGB8888).proxy)
+        source.send("capture", Buffer(pool, layout, code).proxy)
         client.wait(lambda: bool(source.events), what="screenshot", seconds=seconds)
         assert source.received("complete"), source.events
         pixels = bytes(pool.memory)
