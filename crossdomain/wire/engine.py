@@ -198,7 +198,9 @@ def describe_fault(tables: Tables, direction: Direction, site: FaultSite) -> Wir
         case FaultKind.GLOBAL:
             return WireFault(site.object_id, DisplayError.INVALID_OBJECT, "invalid global")
         case FaultKind.OBJECTS:
-            return WireFault(DISPLAY_ID, DisplayError.NO_MEMORY, "too many objects")
+            # The code is libwayland's, whose map is larger; its text does not tell this from a wrong id.
+            text = f"too many objects for {name}#{site.object_id}.{_message_name(tables, direction, site)}"
+            return WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, text)
         case FaultKind.NONE:
             raise LocalError("nothing to describe")
 

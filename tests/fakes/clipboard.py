@@ -87,6 +87,8 @@ class Paster:
         self._offer: Proxy | None = None
         self.offers = 0
         """Selections that were offered so far."""
+        self.offer_ids: set[int] = set()
+        """The object ids of all of them."""
         manager, seat = self.client.bind("wl_data_device_manager"), self.client.bind("wl_seat")
         self._device = manager.create("get_data_device", seat)
         self._device.handlers = {"data_offer": lambda _values: None, "selection": self._handle_selection}
@@ -123,7 +125,9 @@ class Paster:
         (offer,) = values
         assert offer is None or isinstance(offer, Proxy)
         self._offer = offer
-        self.offers += offer is not None
+        if offer is not None:
+            self.offers += 1
+            self.offer_ids.add(offer.object_id)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import struct
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import NamedTuple
@@ -127,6 +128,69 @@ def id_with_a_hole(client: FakeClient) -> None:
     client.send_raw(b"\x01\0\0\0\0\0\x0c\0\x00\x10\0\0")
 
 
+def id_above_a_small_hole(client: FakeClient) -> None:
+    new_id(client, client.display.create("sync").object_id + 2)
+
+
+def id_of_nothing(client: FakeClient) -> None:
+    new_id(client, 0)
+
+
+def id_of_the_display(client: FakeClient) -> None:
+    new_id(client, 1)
+
+
+def id_of_a_surface(client: FakeClient) -> None:
+    new_id(client, client.bind("wl_compositor").create("create_surface").object_id)
+
+
+def first_id_of_the_compositors(client: FakeClient) -> None:
+    new_id(client, 0xFF000000)
+
+
+def last_id_of_all(client: FakeClient) -> None:
+    new_id(client, 0xFFFFFFFF)
+
+
+def new_id(client: FakeClient, object_id: int) -> None:
+    """wl_display.sync whose callback gets that id."""
+    client.send_raw(struct.pack("<IHHI", 1, 0, 12, object_id))
+
+
+def bind_at_an_id_in_use(client: FakeClient) -> None:
+    entry = next(entry for entry in client.globals if entry.interface == "wl_output")
+    bound = client.allocate("wl_output", 1)
+    bound.object_id = 2
+    client.send(client.registry, "bind", (entry.name, "wl_output", 1), bound)
+
+
+def request_to_an_object_of_the_compositors(client: FakeClient) -> None:
+    client.send_raw(struct.pack("<IHH", 0xFF000000, 0, 8))
+
+
+def request_to_nothing(client: FakeClient) -> None:
+    client.send_raw(struct.pack("<IHH", 0, 0, 8))
+
+
+def argument_of_the_compositors(client: FakeClient) -> None:
+    surface = client.bind("wl_compositor").create("create_surface")
+    client.flush()
+    client.send_raw(struct.pack("<IHHIii", surface.object_id, 1, 20, 0xFF000000, 0, 0))
+
+
+def argument_that_is_nothing(client: FakeClient) -> None:
+    base, xdg_surface = client.bind("xdg_wm_base"), client.allocate("xdg_surface", 1)
+    client.flush()
+    client.send_raw(struct.pack("<IHHII", base.object_id, 2, 16, xdg_surface.object_id, 0))
+
+
+def destroyed_argument(client: FakeClient) -> None:
+    compositor = client.bind("wl_compositor")
+    surface, region = compositor.create("create_surface"), compositor.create("create_region")
+    region.send("destroy")
+    surface.send("set_input_region", region)
+
+
 def bind_newer(client: FakeClient) -> None:
     entry = next(entry for entry in client.globals if entry.interface == "wl_output")
     client.bind_name(entry.name, "wl_output", entry.version + 1)
@@ -175,6 +239,18 @@ def commit_without_role(client: FakeClient) -> None:
         short_message,
         id_in_use,
         id_with_a_hole,
+        id_above_a_small_hole,
+        id_of_nothing,
+        id_of_the_display,
+        id_of_a_surface,
+        first_id_of_the_compositors,
+        last_id_of_all,
+        bind_at_an_id_in_use,
+        request_to_an_object_of_the_compositors,
+        request_to_nothing,
+        argument_of_the_compositors,
+        argument_that_is_nothing,
+        destroyed_argument,
         bind_newer,
         bind_other,
         wrong_interface,
