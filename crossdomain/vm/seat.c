@@ -11,6 +11,7 @@
  *   motion X Y              pointer to this place, in global coordinates
  *   button CODE 0|1         evdev code
  *   axis 0|1 VALUE          scroll vertically or horizontally
+ *   touch ID 0|1|2 X Y      finger down, up or moved; the first one plugs a touch screen in
  *   views                   one line each: ID X Y WIDTH HEIGHT LABEL
  *   move ID X Y             put the view of a window there
  *   colours ID              how many colours its content has, counted up to 64
@@ -46,10 +47,20 @@ void notify_axis(struct weston_seat *seat, const struct timespec *time,
                  struct weston_pointer_axis_event *event);
 void notify_axis_source(struct weston_seat *seat, uint32_t source);
 void notify_pointer_frame(struct weston_seat *seat);
+int weston_seat_init_touch(struct weston_seat *seat);
+struct weston_touch_device *weston_touch_create_touch_device(struct weston_touch *touch, const char *syspath,
+                                                             void *backend_data,
+                                                             const struct weston_touch_device_ops *ops);
+void weston_touch_device_destroy(struct weston_touch_device *device);
+void notify_touch_normalized(struct weston_touch_device *device, const struct timespec *time, int touch_id,
+                             const struct weston_coord_global *position,
+                             const struct weston_point2d_device_normalized *normalized, int touch_type);
+void notify_touch_frame(struct weston_touch_device *device);
 
 struct control {
     struct weston_compositor *compositor;
     struct weston_seat seat;
+    struct weston_touch_device *touch_screen; /* NULL until the first touch */
     struct wl_event_source *source;
     struct wl_listener destroyed;
     int fd;
@@ -126,6 +137,31 @@ static void scroll(struct control *control, unsigned axis, double value)
     notify_axis_source(&control->seat, WL_POINTER_AXIS_SOURCE_CONTINUOUS);
     notify_axis(&control->seat, &time, &event);
     notify_pointer_frame(&control->seat);
+}
+
+static struct weston_touch_device *plug_touch_screen(struct control *control)
+{
+    struct weston_touch *touch;
+
+    if (!control->touch_screen && weston_seat_init_touch(&control->seat) == 0) {
+        touch = weston_seat_get_touch(&control->seat);
+        control->touch_screen = weston_touch_create_touch_device(touch, "crossdomain", NULL, NULL);
+    }
+    return control->touch_screen;
+}
+
+static void touch(struct control *control, unsigned id, unsigned type, double x, double y)
+{
+    struct timespec time = now();
+    struct weston_coord_global position = {.c = weston_coord(x, y)};
+    struct weston_touch_device *device = plug_touch_screen(control);
+
+    if (!device || type > WL_TOUCH_MOTION) {
+        fail("no touch screen, or no such type");
+        return;
+    }
+    notify_touch_normalized(device, &time, (int)id, type == WL_TOUCH_UP ? NULL : &position, NULL, (int)type);
+    notify_touch_frame(device);
 }
 
 static void list_views(struct control *control)
@@ -234,6 +270,8 @@ static void obey(struct control *control, const char *command)
         move_pointer(control, x, y);
     else if (sscanf(command, "axis %u %lf", &code, &x) == 2)
         scroll(control, code, x);
+    else if (sscanf(command, "touch %u %u %lf %lf", &code, &state, &x, &y) == 4)
+        touch(control, code, state, x, y);
     else if (strcmp(command, "views") == 0)
         list_views(control);
     else if (sscanf(command, "move %p %lf %lf", &id, &x, &y) == 3)
@@ -279,6 +317,8 @@ static void handle_destroyed(struct wl_listener *listener, void *data)
     (void)data;
     stop_listening(control);
     wl_list_remove(&control->destroyed.link);
+    if (control->touch_screen)
+        weston_touch_device_destroy(control->touch_screen);
     weston_seat_release(&control->seat);
     free(control);
 }

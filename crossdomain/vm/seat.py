@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from enum import IntEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,6 +39,14 @@ _PLAIN: Final = {
     "\n": KEY_ENTER, "\t": 15, " ": 57,
 }  # fmt: skip
 _SHIFTED: Final = dict(zip('!@#$%^&*()_+{}:"~|<>?', "1234567890-=[];'`\\,./", strict=True))
+
+
+class Touch(IntEnum):
+    """What a finger does; the opcodes of wl_touch's events."""
+
+    DOWN = 0
+    UP = 1
+    MOTION = 2
 
 
 class View(NamedTuple):
@@ -165,6 +174,13 @@ class Seat:
     def scroll(self, value: float, *, horizontal: bool = False) -> None:
         """Turn the wheel by `value`, positive towards the user or the right."""
         self._ask(f"axis {int(horizontal)} {value}")
+
+    def touch(self, finger: int, kind: Touch, x: float = 0, y: float = 0) -> None:
+        """Put a finger down, lift or move it, in the compositor's coordinates (px).
+
+        The first time plugs a touch screen in: an application that listens then may miss that touch.
+        """
+        self._ask(f"touch {finger} {kind} {x} {y}")
 
     def views(self) -> list[View]:
         """Return what is on the screen, topmost first."""

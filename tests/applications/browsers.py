@@ -7,16 +7,20 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from crossdomain.vm import root
 from crossdomain.vm.image import Image
 from tests.applications.conftest import Scene
-from tests.fakes.applications import RunningApplication, running_application
-from tests.fakes.stage import APPLICATION_SECONDS, Stage, await_window
+from tests.fakes.applications import RunningApplication
+from tests.fakes.client import FakeClient
+from tests.fakes.painting import solid_buffer
+from tests.fakes.stage import APPLICATION_SECONDS, Stage, await_no_window, await_window
+from tests.fakes.sway import Sway
 from tests.fakes.weston import Pixels, wait_until
+from tests.fakes.windows import Window
 
-_FIREFOX_PREFERENCES: Final = """\
+FIREFOX_PREFERENCES: Final = """\
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("browser.shell.checkDefaultBrowser", false);
 user_pref("browser.aboutwelcome.enabled", false);
@@ -30,11 +34,18 @@ user_pref("network.connectivity-service.enabled", false);
 user_pref("media.autoplay.default", 0);
 user_pref("widget.gtk.overlay-scrollbars.enabled", false);
 """
+"""No question and no tab but the page's, no tries to reach the network."""
 
 
 _CHROME_ROWS: Final = 100
 _QUIET: Final = 5
 """Equal screenshots in a row that make a page quiet."""
+
+
+Area: TypeAlias = tuple[slice, slice]
+"""A part of a picture: rows, columns."""
+
+WHOLE: Final = (slice(None), slice(None))
 
 
 class Browser(NamedTuple):
@@ -47,7 +58,7 @@ class Browser(NamedTuple):
 def _firefox(folder: Path, address: str) -> list[str]:
     profile = folder / "profile"
     profile.mkdir()
-    (profile / "user.js").write_text(_FIREFOX_PREFERENCES)
+    (profile / "user.js").write_text(FIREFOX_PREFERENCES)
     return ["firefox-esr", "--no-remote", "--profile", str(profile), address]
 
 
@@ -65,11 +76,20 @@ CHROMIUM: Final = Browser("chromium", _chromium)
 
 
 class Page:
-    """The page in a running browser."""
+    """The page in a running browser.
 
-    def __init__(self, stage: Stage, application: RunningApplication) -> None:
+    Args:
+        stage: where it is shown.
+        assert_alive: fails where the browser has ended.
+        seconds: how long the browser may take for what it is asked to do.
+    """
+
+    def __init__(
+        self, stage: Stage, assert_alive: Callable[[], None], *, seconds: float = APPLICATION_SECONDS
+    ) -> None:
         self.stage = stage
-        self.application = application
+        self._assert_alive = assert_alive
+        self._seconds = seconds
 
     def told(self, name: str) -> str:
         """What the page tells of `name` now; empty where it tells nothing."""
@@ -81,22 +101,32 @@ class Page:
 
     def await_text(self, text: str) -> None:
         """Return when the page's field holds `text`."""
-        self._await(lambda: self.told("text") == text, what=f"{text!r} in the field")
+        self.wait(lambda: self.told("text") == text, what=f"{text!r} in the field")
 
     def await_count(self, name: str, count: int) -> None:
         """Return when the page has counted that much of `name`."""
-        self._await(lambda: int(self.told(name)) >= count, what=f"{count} of {name}")
+        self.wait(lambda: int(self.told(name)) >= count, what=f"{count} of {name}")
 
-    def _await(self, condition: Callable[[], bool], *, what: str) -> None:
+    def wait(self, condition: Callable[[], bool], *, what: str) -> None:
+        """Return as soon as `condition` holds."""
+
         def holds() -> bool:
-            self.application.assert_alive()
+            self._assert_alive()
             return condition()
 
-        wait_until(holds, seconds=APPLICATION_SECONDS, what=what)
+        wait_until(holds, seconds=self._seconds, what=what)
 
     def picture(self) -> Pixels:
         """What the browser shows below its own rows, in which the title stands."""
         return self.stage.screenshot()[_CHROME_ROWS:]
+
+    def await_same(self, picture: Pixels, area: Area = WHOLE, *, what: str) -> None:
+        """Return when that area of the page looks as it did."""
+        self.wait(lambda: bool((self.picture()[area] == picture[area]).all()), what=what)
+
+    def await_other(self, picture: Pixels, area: Area = WHOLE, *, what: str) -> None:
+        """Return when that area of the page does not look as it did."""
+        self.wait(lambda: bool((self.picture()[area] != picture[area]).any()), what=what)
 
     def settled(self) -> Pixels:
         """The page's picture once it stays as it is."""
@@ -106,7 +136,7 @@ class Page:
             shots.append(self.picture())
             return len(shots) > _QUIET and all((shot == shots[-1]).all() for shot in shots[-_QUIET:])
 
-        wait_until(stays, seconds=APPLICATION_SECONDS, what="a quiet page")
+        self.wait(stays, what="a quiet page")
         return shots[-1]
 
 
@@ -125,15 +155,31 @@ def make_site(debian: Image, folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def running_browser(debian: Image, scene: Scene, browser: Browser) -> Generator[Page]:
+def running_browser(
+    debian: Image, scene: Scene, browser: Browser
+) -> Generator[tuple[Page, RunningApplication]]:
     """Run a browser that shows the page, until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="xd-browser-"))
     argv = browser.command(folder, make_site(debian, folder))
     try:
-        with running_application(debian, scene.daemon.local_socket, folder, argv) as application:
+        with scene.running(debian, folder, argv) as application:
             await_window(scene.stage, "scroll=0;")
-            page = Page(scene.stage, application)
+            page = Page(scene.stage, application.assert_alive)
             page.settled()
-            yield page
+            yield page, application
     finally:
         shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def other_window(sway: Sway) -> Generator[int]:
+    """A small window of the host's beside the browser; its identity in sway."""
+    with FakeClient(str(sway.socket_path)) as client:
+        window = Window(client, title="another program")
+        buffer = solid_buffer(client, 100, 100, "ffffff")
+        window.show(buffer)
+        sway.swaymsg('[title="another program"] floating enable')
+        (identity,) = [node["id"] for node in sway.windows() if node["name"] == "another program"]
+        yield int(identity)
+        buffer.pool.close()
+    await_no_window(sway, "another program")

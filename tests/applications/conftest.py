@@ -2,13 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from crossdomain.vm.image import Image
+from tests.fakes.applications import RunningApplication, running_application
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.stage import Stage, WestonStage, weston_stage
 from tests.fakes.sway import Sway, running_sway
@@ -17,11 +19,18 @@ SIZE = (1280, 800)
 
 
 class Scene(NamedTuple):
-    """A compositor, and the daemon that leads to it."""
+    """A compositor, the daemon that leads to it, and how crossdomain-run brings buffers there."""
 
     name: str
     stage: Stage
     daemon: RunningDaemon
+    buffers: str
+
+    def running(
+        self, debian: Image, folder: Path, argv: Sequence[str]
+    ) -> AbstractContextManager[RunningApplication]:
+        """Run an application of the Debian root here; `folder` becomes its home."""
+        return running_application(debian, self.daemon.local_socket, folder, argv, options=[self.buffers])
 
 
 @pytest.fixture(scope="session")
@@ -62,14 +71,14 @@ def weston_daemon(wide_weston: WestonStage) -> Generator[RunningDaemon]:
 
 @pytest.fixture(scope="session")
 def sway_scene(wide_sway: Sway, sway_daemon: RunningDaemon) -> Scene:
-    """A story on sway."""
-    return Scene("sway", wide_sway, sway_daemon)
+    """A story on sway, with pixels copied as from a virtual machine."""
+    return Scene("sway", wide_sway, sway_daemon, "--buffers=copy")
 
 
 @pytest.fixture(scope="session")
 def weston_scene(wide_weston: WestonStage, weston_daemon: RunningDaemon) -> Scene:
-    """A story on Weston 14."""
-    return Scene("weston", wide_weston, weston_daemon)
+    """A story on Weston 14, which gets the application's own buffers."""
+    return Scene("weston", wide_weston, weston_daemon, "--buffers=auto")
 
 
 @pytest.fixture(params=(0, 1), ids=("sway", "weston"))

@@ -10,14 +10,11 @@ import pytest
 from crossdomain.vm import root
 from crossdomain.vm.image import Image
 from crossdomain.vm.seat import BUTTON_RIGHT, KEY_LEFT_CONTROL
-from tests.applications.browsers import CHROMIUM, FIREFOX, Page, running_browser
+from tests.applications.browsers import CHROMIUM, FIREFOX, Page, other_window, running_browser
 from tests.applications.conftest import Scene
-from tests.fakes.client import FakeClient
-from tests.fakes.painting import solid_buffer
 from tests.fakes.stage import APPLICATION_SECONDS, await_no_window, keep, press
 from tests.fakes.sway import Sway
-from tests.fakes.weston import Pixels, stop, wait_until
-from tests.fakes.windows import Window
+from tests.fakes.weston import stop, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -46,12 +43,12 @@ def page(
     request: pytest.FixtureRequest, debian: Image, sway_scene: Scene, wide_sway: Sway
 ) -> Generator[Page]:
     """The page in each browser; in the end the browser is closed as a person closes it."""
-    with running_browser(debian, sway_scene, request.param) as running:
-        keep(running.stage, f"{request.param.name}-page")
-        yield running
+    with running_browser(debian, sway_scene, request.param) as (shown, application):
+        keep(wide_sway, f"{request.param.name}-page")
+        yield shown
         wide_sway.close_window("frames=")
-        assert running.application.wait() == 0, running.application.log
-        await_no_window(running.stage, "frames=")
+        assert application.wait() == 0, application.log
+        await_no_window(wide_sway, "frames=")
 
 
 @contextlib.contextmanager
@@ -98,23 +95,6 @@ def clear_text(page: Page) -> None:
     press(page.stage.seat, KEY_LEFT_CONTROL, KEY_A)
 
 
-WHOLE = (slice(None), slice(None))
-
-
-def await_same(page: Page, picture: Pixels, area: tuple[slice, slice] = WHOLE, *, what: str) -> None:
-    """Return when that area of the page looks as it did."""
-    wait_until(
-        lambda: bool((page.picture()[area] == picture[area]).all()), seconds=APPLICATION_SECONDS, what=what
-    )
-
-
-def await_other(page: Page, picture: Pixels, area: tuple[slice, slice] = WHOLE, *, what: str) -> None:
-    """Return when that area of the page does not look as it did."""
-    wait_until(
-        lambda: bool((page.picture()[area] != picture[area]).any()), seconds=APPLICATION_SECONDS, what=what
-    )
-
-
 def test_what_is_typed_arrives_letter_by_letter(page: Page) -> None:
     clear_text(page)
     page.stage.seat.type("Typed by hand, 100% (all of it)")
@@ -127,9 +107,9 @@ def test_the_wheel_scrolls_the_page_and_back(page: Page) -> None:
     top = page.picture()
     page.stage.seat.scroll(150)
     page.await_count("scroll", 200)
-    await_other(page, top, what="another part of the page")
+    page.await_other(top, what="another part of the page")
     page.stage.seat.scroll(-1500)
-    await_same(page, top, what="the page's top")
+    page.await_same(top, what="the page's top")
 
 
 def test_menus_open_and_close_two_hundred_times(page: Page) -> None:
@@ -139,16 +119,16 @@ def test_menus_open_and_close_two_hundred_times(page: Page) -> None:
     for count in range(1, MENUS + 1):
         page.stage.seat.click(*NOWHERE, BUTTON_RIGHT)
         page.await_count("menus", menus + count)
-        await_other(page, closed, what=f"menu {count}")
+        page.await_other(closed, what=f"menu {count}")
         page.stage.seat.tap(KEY_ESCAPE)
-        await_same(page, closed, what=f"menu {count} closed")
+        page.await_same(closed, what=f"menu {count} closed")
     for count in range(1, LISTS + 1):
         page.stage.seat.click(*CHOICE)
-        await_other(page, closed, LIST, what=f"list {count}")
+        page.await_other(closed, LIST, what=f"list {count}")
         page.stage.seat.tap(KEY_ESCAPE)
-        await_same(page, closed, LIST, what=f"list {count} closing")
+        page.await_same(closed, LIST, what=f"list {count} closing")
         page.stage.seat.click(*NOWHERE)
-        await_same(page, closed, what=f"list {count} closed")
+        page.await_same(closed, what=f"list {count} closed")
     keep(page.stage, "menus-closed")
 
 
@@ -163,20 +143,6 @@ def test_the_focus_changes_two_hundred_times(page: Page, debian: Image, wide_swa
         clear_text(page)
         press(page.stage.seat, KEY_LEFT_CONTROL, KEY_V)
         page.await_text("offered anew with each focus")
-
-
-@contextlib.contextmanager
-def other_window(sway: Sway) -> Generator[int]:
-    """A small window of the host's beside the browser; its identity in sway."""
-    with FakeClient(str(sway.socket_path)) as client:
-        window = Window(client, title="another program")
-        buffer = solid_buffer(client, 100, 100, "ffffff")
-        window.show(buffer)
-        sway.swaymsg('[title="another program"] floating enable')
-        (identity,) = [node["id"] for node in sway.windows() if node["name"] == "another program"]
-        yield int(identity)
-        buffer.pool.close()
-    await_no_window(sway, "another program")
 
 
 def test_text_is_copied_and_pasted_both_ways(page: Page, debian: Image, wide_sway: Sway) -> None:
@@ -199,7 +165,7 @@ def test_a_film_plays(page: Page) -> None:
     page.stage.seat.click(*NOWHERE)
     page.stage.seat.tap(KEY_F8)
     page.await_count("frames", 30)
-    await_other(page, page.picture(), what="the next frame")
+    page.await_other(page.picture(), what="the next frame")
     shown = page.stage.screenshot()[FILM]
     keep(page.stage, "film")
     page.stage.seat.tap(KEY_F8)

@@ -8,7 +8,7 @@ import pytest
 from crossdomain.vm.image import Image
 from crossdomain.vm.seat import KEY_LEFT_CONTROL
 from tests.applications.conftest import Scene
-from tests.fakes.applications import RunningApplication, running_application
+from tests.fakes.applications import RunningApplication
 from tests.fakes.stage import APPLICATION_SECONDS, await_no_window, await_picture, await_window, keep, press
 from tests.fakes.weston import Pixels, wait_until
 
@@ -52,7 +52,7 @@ def assert_ended(app: RunningApplication, scene: Scene, label: str, *, status: i
 
 def test_foot_passes_a_line_and_an_exit_status(scene: Scene, debian: Image, runtime_dir: Path) -> None:
     argv = ["foot", "--title=terminal of foot", f"--working-directory={runtime_dir}", "sh", "-c", SHELL]
-    with running_application(debian, scene.daemon.local_socket, runtime_dir, argv) as app:
+    with scene.running(debian, runtime_dir, argv) as app:
         await_drawn(scene, "terminal of foot", colours=10)
         scene.stage.seat.type("Typed in foot.\n")
         assert_ended(app, scene, "terminal of foot", status=7)
@@ -61,7 +61,7 @@ def test_foot_passes_a_line_and_an_exit_status(scene: Scene, debian: Image, runt
 
 def test_kitty_draws_with_opengl_and_passes_a_line(scene: Scene, debian: Image, runtime_dir: Path) -> None:
     argv = ["kitty", "--title=terminal of kitty", f"--directory={runtime_dir}", "sh", "-c", SHELL]
-    with running_application(debian, scene.daemon.local_socket, runtime_dir, argv) as app:
+    with scene.running(debian, runtime_dir, argv) as app:
         await_drawn(scene, "terminal of kitty", colours=10)
         scene.stage.seat.type("Typed in kitty.\n")
         assert_ended(app, scene, "terminal of kitty")
@@ -70,7 +70,7 @@ def test_kitty_draws_with_opengl_and_passes_a_line(scene: Scene, debian: Image, 
 
 def test_a_gtk_3_program_shows_its_widgets(scene: Scene, debian: Image, runtime_dir: Path) -> None:
     argv = ["gtk3-widget-factory"]
-    with running_application(debian, scene.daemon.local_socket, runtime_dir, argv) as app:
+    with scene.running(debian, runtime_dir, argv) as app:
         await_drawn(scene, "gtk3-widget-factory", colours=200)
         press(scene.stage.seat, KEY_LEFT_CONTROL, KEY_Q)
         assert_ended(app, scene, "gtk3-widget-factory")
@@ -78,7 +78,7 @@ def test_a_gtk_3_program_shows_its_widgets(scene: Scene, debian: Image, runtime_
 
 def test_a_gtk_4_program_shows_its_widgets(scene: Scene, debian: Image, runtime_dir: Path) -> None:
     argv = ["gtk4-widget-factory"]
-    with running_application(debian, scene.daemon.local_socket, runtime_dir, argv) as app:
+    with scene.running(debian, runtime_dir, argv) as app:
         await_drawn(scene, "GTK Widget Factory", colours=200)
         press(scene.stage.seat, KEY_LEFT_CONTROL, KEY_Q)
         assert_ended(app, scene, "GTK Widget Factory")
@@ -88,7 +88,7 @@ def test_a_gtk_4_program_shows_its_widgets(scene: Scene, debian: Image, runtime_
 def test_a_gtk_form_takes_what_is_typed(scene: Scene, debian: Image, runtime_dir: Path, program: str) -> None:
     """Of GTK 3 and of GTK 4."""
     argv = [program, "--entry", f"--title=a form of {program}"]
-    with running_application(debian, scene.daemon.local_socket, runtime_dir, argv) as app:
+    with scene.running(debian, runtime_dir, argv) as app:
         await_drawn(scene, f"a form of {program}", colours=20)
         scene.stage.seat.type("Filled in (all of it)\n")
         assert_ended(app, scene, f"a form of {program}")
@@ -97,7 +97,7 @@ def test_a_gtk_form_takes_what_is_typed(scene: Scene, debian: Image, runtime_dir
 
 def test_a_cancelled_form_ends_with_its_own_status(scene: Scene, debian: Image, runtime_dir: Path) -> None:
     argv = ["zenity", "--entry", "--title=a form"]
-    with running_application(debian, scene.daemon.local_socket, runtime_dir, argv) as app:
+    with scene.running(debian, runtime_dir, argv) as app:
         await_drawn(scene, "a form", colours=20)
         scene.stage.seat.tap(KEY_ESCAPE)
         assert_ended(app, scene, "a form", status=1)
@@ -107,7 +107,7 @@ def test_a_qt_6_editor_saves_what_is_typed(scene: Scene, debian: Image, runtime_
     text = runtime_dir / "letter.txt"
     text.write_text("")
     argv = ["featherpad", "--standalone", str(text)]
-    with running_application(debian, scene.daemon.local_socket, runtime_dir, argv) as app:
+    with scene.running(debian, runtime_dir, argv) as app:
         await_drawn(scene, "letter.txt", colours=50)
         scene.stage.seat.type("Dear reader, (Qt)")
         press(scene.stage.seat, KEY_LEFT_CONTROL, KEY_S)
@@ -121,7 +121,7 @@ def test_a_qt_6_editor_saves_what_is_typed(scene: Scene, debian: Image, runtime_
 
 def test_an_sdl_2_program_animates_until_escape(scene: Scene, debian: Image, runtime_dir: Path) -> None:
     argv = ["/usr/libexec/installed-tests/SDL2/testdraw2"]
-    with running_application(debian, scene.daemon.local_socket, runtime_dir, argv) as app:
+    with scene.running(debian, runtime_dir, argv) as app:
         await_drawn(scene, "testdraw2", colours=3)
         await_picture(scene.stage, "another frame", other_than=scene.stage.screenshot())
         scene.stage.seat.tap(KEY_ESCAPE)
@@ -130,7 +130,7 @@ def test_an_sdl_2_program_animates_until_escape(scene: Scene, debian: Image, run
 
 def test_mpv_plays_until_it_is_told_to_quit(scene: Scene, debian: Image, runtime_dir: Path) -> None:
     argv = ["mpv", "--vo=wlshm", "--no-audio", "--loop", "--title=a film", "av://lavfi:testsrc=size=640x360"]
-    with running_application(debian, scene.daemon.local_socket, runtime_dir, argv) as app:
+    with scene.running(debian, runtime_dir, argv) as app:
         await_drawn(scene, "a film", colours=8)
         await_picture(scene.stage, "another frame", other_than=scene.stage.screenshot())
         scene.stage.seat.type("q")
