@@ -10,7 +10,10 @@ from launcher.xwayland.model.window import Window
 from launcher.xwayland.shell.objects import Objects
 from launcher.xwayland.shell.shell import Shell
 from launcher.xwayland.timers import TimedLoop
+from launcher.xwayland.transfer.drags import Drags
 from launcher.xwayland.transfer.selections import Selections
+from launcher.xwayland.transfer.stage import Stage
+from launcher.xwayland.transfer.transfers import Transfers
 from launcher.xwayland.wayland.globals import Globals
 from launcher.xwayland.wayland.mediator import Mediator
 from launcher.xwayland.wayland.seats import Seats
@@ -87,10 +90,15 @@ class WindowManager:
         self._keyboard_moved = True
 
     def _start_selections(self, client: XClient, objects: Objects, dispatch: Dispatch, window: int) -> None:
-        selections = Selections(
-            client, self._loop, self._mediator, objects, self._globals, self._seats, window
+        transfers = Transfers(client, self._loop)
+        stage = Stage(
+            transfers, self._mediator, self._seats, self._association.window_of, self.pointer_entered
         )
+        stage.start()
+        drags = Drags(stage, self._surfaces)
+        selections = Selections(stage, drags, objects, self._globals, window)
         dispatch.selection_event = selections.handle
+        dispatch.other_message = drags.handle_message
         dispatch.watches = selections.watches
         selections.start()
         self._selections = selections

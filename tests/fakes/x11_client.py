@@ -8,6 +8,7 @@ from unittest import mock
 
 from Xlib import X
 from Xlib.display import Display
+from Xlib.error import BadWindow
 from Xlib.protocol import event as xevent
 
 _PATIENCE: Final = 30.0
@@ -59,6 +60,14 @@ class XTestClient:
         self.display.sync()
         return int(made.id)
 
+    def create_child(self, parent: int, place: tuple[int, int, int, int]) -> int:
+        """A window in another one, shown; `place` is x, y, width and height, px."""
+        depth = self.display.screen().root_depth
+        made = self.window(parent).create_window(*place, 0, depth, background_pixel=0x993366)
+        made.map()
+        self.display.sync()
+        return int(made.id)
+
     def window(self, window: int) -> XWindow:
         """A window, with python-xlib's methods."""
         return self.display.create_resource_object("window", window)
@@ -85,6 +94,19 @@ class XTestClient:
         """Write a property of format 32."""
         self.window(window).change_property(self.atom(property_), self.atom(type_), 32, words)
         self.display.flush()
+
+    def words(self, window: int, property_: str) -> list[int]:
+        """The words of a property, none where there is none."""
+        try:
+            found = self.window(window).get_full_property(self.atom(property_), X.AnyPropertyType)
+        except BadWindow:
+            return []
+        return [] if found is None else list(found.value)
+
+    def child_at(self, window: int, x: int, y: int) -> int:
+        """The child of a window at a place on the root window, 0 for none."""
+        child = self.window(window).translate_coords(self.root, x, y).child
+        return int(child.id) if child else 0
 
     def poll(self, kind: int) -> XEvent | None:
         """The next event of a kind, None where none has come."""

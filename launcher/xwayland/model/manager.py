@@ -40,6 +40,8 @@ class Manager:
         self._managed: dict[Window, None] = {}
         self._orphans: dict[Window, None] = {}
         self._closing: set[Window] = set()
+        self._pointer: Window | None = None
+        """The window that the pointer was on last."""
         self._lists_changed = False
 
     # What X clients do.
@@ -75,6 +77,7 @@ class Manager:
         if not override_redirect:
             self._managed[window] = None
             self._set_state(window, WmState.NORMAL)
+            self._raise_pointer()
         self._lists_changed = True
         self.assign_role(window)
 
@@ -161,16 +164,17 @@ class Manager:
 
     def enter_pointer(self, window: Window) -> None:
         """The pointer is on a window."""
-        root = root_of(window)
-        self._use(root)
-        self._raise(root)
+        self._pointer = root_of(window)
+        self._use(self._pointer)
+        self._raise_pointer()
 
     def enter_keyboard(self, window: Window | None) -> None:
         """The keyboard is a window's, or nobody's."""
         root = None if window is None else root_of(window)
         if root is not None:
             self._use(root)
-            self._raise(root)
+            self._raise(root, with_dialogs=True)
+            self._raise_pointer()
         before = self.focus.window
         self.focus.set(root)
         for changed in {before, root} - {None}:
@@ -289,6 +293,8 @@ class Manager:
         self.stack.remove(window.window)
         self._managed.pop(window, None)
         self._lists_changed = True
+        if self._pointer is window:
+            self._pointer = None
 
     def _place_children(self, window: Window) -> None:
         if isinstance(window.role, Popup):
@@ -331,15 +337,23 @@ class Manager:
             self._recent[window] = None
             self._recent.move_to_end(window)
 
-    def _raise(self, window: Window) -> None:
-        """Puts a window, its dialogs and what is open on them on top, in this order."""
+    def _raise_pointer(self) -> None:
+        """Puts the window that the pointer is on above all others: X knows by that who gets what is clicked.
+
+        Its dialogs too: they lie elsewhere on the compositor's screen than on X's.
+        """
+        if self._pointer is not None:
+            self._raise(self._pointer, with_dialogs=False)
+
+    def _raise(self, window: Window, *, with_dialogs: bool) -> None:
+        """Puts a window and what is open on it on top, in this order."""
         group = [window.window]
         for number in self.stack:
             other = self.windows.get(number)
             if other is None or other is window:
                 continue
             above = isinstance(other.role, Popup) and root_of(other) is window
-            if above or shown_parent(other, self.windows) is window:
+            if above or (with_dialogs and shown_parent(other, self.windows) is window):
                 group.append(number)
         if self.stack.raise_group(group):
             self._lists_changed = True

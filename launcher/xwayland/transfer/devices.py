@@ -34,7 +34,13 @@ class Offer:
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
         self.mimes: list[str] = []
+        self.source_actions = 0
+        """What the source of a drag lets be done with its data (wl_data_device_manager.dnd_action)."""
+        self.action = 0
+        """What the compositor has chosen to be done."""
         proxy.handlers["offer"] = self._handle_offer
+        proxy.handlers["source_actions"] = self._handle_source_actions
+        proxy.handlers["action"] = self._handle_action
 
     @property
     def is_own(self) -> bool:
@@ -54,6 +60,12 @@ class Offer:
         """Gives it up."""
         if self.proxy.alive:
             self.proxy.send("destroy")
+
+    def _handle_source_actions(self, values: tuple[Value, ...], _fds: list[int]) -> None:
+        self.source_actions = integer(values[0])
+
+    def _handle_action(self, values: tuple[Value, ...], _fds: list[int]) -> None:
+        self.action = integer(values[0])
 
     def _handle_offer(self, values: tuple[Value, ...], _fds: list[int]) -> None:
         if len(self.mimes) <= MAX_KINDS:

@@ -1,43 +1,35 @@
 """All selections of a session, and the seats that they belong to."""
 
 from launcher.xwayland.shell.objects import Objects
-from launcher.xwayland.timers import TimedLoop
 from launcher.xwayland.transfer.devices import CLIPBOARD, PRIMARY, Device
+from launcher.xwayland.transfer.drags import Drags
 from launcher.xwayland.transfer.selection import Selection
-from launcher.xwayland.transfer.transfers import Transfers
+from launcher.xwayland.transfer.stage import Stage
 from launcher.xwayland.wayland.globals import Global, Globals
-from launcher.xwayland.wayland.mediator import Mediator
 from launcher.xwayland.wayland.proxy import Proxy
-from launcher.xwayland.wayland.seats import Seats
 from launcher.xwayland.x11 import events, requests
-from launcher.xwayland.x11.client import XClient
 
 
 class Selections:
-    """CLIPBOARD and PRIMARY."""
+    """CLIPBOARD, PRIMARY, and XdndSelection with drag and drop."""
 
-    def __init__(
-        self,
-        client: XClient,
-        loop: TimedLoop,
-        mediator: Mediator,
-        objects: Objects,
-        globals_: Globals,
-        seats: Seats,
-        window: int,
-    ) -> None:
+    def __init__(self, stage: Stage, drags: Drags, objects: Objects, globals_: Globals, window: int) -> None:
         """`window` is our own X window."""
-        self._client = client
-        self._mediator = mediator
+        self._client = stage.client
+        self._mediator = stage.mediator
         self._objects = objects
         self._globals = globals_
-        self._seats = seats
+        self._seats = stage.seats
         self._window = window
-        self._transfers = Transfers(client, loop)
+        self._transfers = stage.transfers
+        self._drags = drags
         self._seat: tuple[int, Proxy] | None = None
-        self._by_atom = {
-            client.atoms[name]: Selection(self._transfers, client.atoms[name], window, self._serial)
-            for name in ("CLIPBOARD", "PRIMARY")
+        self._clipboard = self._create("CLIPBOARD")
+        self._primary = self._create("PRIMARY")
+        self._by_atom: dict[int, Selection | Drags] = {
+            self._clipboard.atom: self._clipboard,
+            self._primary.atom: self._primary,
+            stage.selection: drags,
         }
 
     def start(self) -> None:
@@ -77,17 +69,22 @@ class Selections:
                     writer.handle_property(event)
             case events.DestroyNotify():
                 self._transfers.forget_window(event.window)
+                self._drags.forget_window(event.window)
             case _:
                 return
 
     def focus_came(self) -> None:
         """An X window has got the keyboard."""
-        for selection in self._by_atom.values():
-            selection.focus_came()
+        self._clipboard.focus_came()
+        self._primary.focus_came()
 
     def close(self) -> None:
         """Ends all transfers."""
+        self._drags.close()
         self._transfers.close()
+
+    def _create(self, name: str) -> Selection:
+        return Selection(self._transfers, self._client.atoms[name], self._window, self._serial)
 
     def _serial(self) -> int:
         return self._seats.last_serial
@@ -101,8 +98,9 @@ class Selections:
     def _remove_global(self, found: Global) -> None:
         if self._seat is not None and self._seat[0] == found.name:
             self._seat = None
-            for selection in self._by_atom.values():
-                selection.set_device(None)
+            self._drags.set_device(None)
+            self._clipboard.set_device(None)
+            self._primary.set_device(None)
             self._find_seat()
 
     def _find_seat(self) -> None:
@@ -111,11 +109,11 @@ class Selections:
         if found is None or seat is None:
             return
         self._seat = (found.name, seat)
-        for name, interface, kind in (
-            ("CLIPBOARD", "wl_data_device_manager", CLIPBOARD),
-            ("PRIMARY", "zwp_primary_selection_device_manager_v1", PRIMARY),
-        ):
-            manager = self._objects.find(interface)
-            if manager is not None:
-                device = Device(self._mediator, manager, seat, kind)
-                self._by_atom[self._client.atoms[name]].set_device(device)
+        manager = self._objects.find("wl_data_device_manager")
+        if manager is not None:
+            device = Device(self._mediator, manager, seat, CLIPBOARD)
+            self._clipboard.set_device(device)
+            self._drags.set_device(device)
+        manager = self._objects.find("zwp_primary_selection_device_manager_v1")
+        if manager is not None:
+            self._primary.set_device(Device(self._mediator, manager, seat, PRIMARY))

@@ -6,13 +6,15 @@ Xwayland's, and is taken out here.
 
 from typing import Final, Protocol
 
-from launcher.xwayland.wayland.entries import Call, Entry, Verdict
+from launcher.xwayland.wayland.entries import Call, Entry, Handler, Verdict
 from launcher.xwayland.wayland.mediator import Mediator
 from launcher.xwayland.wayland.proxy import Proxy
 from launcher.xwayland.wayland.surfaces import Surface, Surfaces
 
 PRESSED: Final = 1
 """wl_pointer.button_state."""
+FRAME_SINCE: Final = 5
+"""The version of wl_pointer from which on events end with wl_pointer.frame."""
 
 
 class Listener(Protocol):
@@ -30,17 +32,33 @@ class Listener(Protocol):
 class Pointer:
     """One wl_pointer of Xwayland's.  Positions are surface-local, 24.8 fixed."""
 
-    __slots__ = ("button_serial", "enter_serial", "entry", "seat", "target", "x", "y")
+    __slots__ = (
+        "button_serial", "buttons", "enter_serial", "entry", "seat", "stand_in", "surface", "target", "x", "y"
+    )  # fmt: skip
 
     def __init__(self, entry: Entry, seat: Entry) -> None:
         self.entry = entry
         self.seat = seat
         self.target: Target | None = None
         """Who has the pointer, where it is on a surface of our own."""
+        self.surface: Surface | None = None
+        """Xwayland's surface that has the pointer."""
+        self.stand_in: StandIn | None = None
+        """Who has Xwayland's pointer in hand, while the compositor drags something with its own."""
+        self.buttons: list[int] = []
+        """Those that are pressed on Xwayland's surface, the first first."""
         self.enter_serial = 0
         self.button_serial = 0
         self.x = 0
         self.y = 0
+
+
+class StandIn(Protocol):
+    """Decides what Xwayland gets of its pointer's events."""
+
+    def handle_pointer(self, call: Call) -> Verdict:
+        """Takes an event of the compositor's."""
+        ...
 
 
 class Target(Protocol):
@@ -83,10 +101,10 @@ class Seats:
         mediator.request_routes["wl_keyboard", "release"] = self._handle_release_keyboard
         mediator.event_routes.update(
             {
-                ("wl_pointer", "enter"): self._handle_enter,
-                ("wl_pointer", "leave"): self._handle_leave,
-                ("wl_pointer", "motion"): self._handle_motion,
-                ("wl_pointer", "button"): self._handle_button,
+                ("wl_pointer", "enter"): self._shown(self._handle_enter),
+                ("wl_pointer", "leave"): self._shown(self._handle_leave),
+                ("wl_pointer", "motion"): self._shown(self._handle_motion),
+                ("wl_pointer", "button"): self._shown(self._handle_button),
                 ("wl_keyboard", "enter"): self._handle_keyboard_enter,
                 ("wl_keyboard", "leave"): self._handle_keyboard_leave,
                 ("wl_keyboard", "key"): self._handle_serial,
@@ -94,7 +112,7 @@ class Seats:
             }
         )
         for name in ("axis", "axis_source", "axis_stop", "axis_discrete", "axis_value120", "frame"):
-            mediator.event_routes["wl_pointer", name] = self._handle_other
+            mediator.event_routes["wl_pointer", name] = self._shown(self._handle_other)
 
     @property
     def last_input(self) -> tuple[Entry, int] | None:
@@ -113,7 +131,36 @@ class Seats:
             if pointer.target is target:
                 pointer.target = None
 
+    def pressed_pointer(self) -> Pointer | None:
+        """Returns the pointer with a button pressed on one of Xwayland's surfaces."""
+        for pointer in self._pointers:
+            if pointer.buttons and pointer.surface is not None and pointer.surface.alive:
+                return pointer
+        return None
+
+    def repeat_enter(self, call: Call) -> None:
+        """Handles a wl_pointer.enter that a stand-in had kept, as if it came now."""
+        surface = self._surfaces.find_host(call.number(1))
+        if self._handle_enter(call) is Verdict.PASS and surface is not None:
+            client_id, (serial, _, x, y) = call.entry.client_id, call.values
+            self._mediator.send_event("wl_pointer", client_id, "enter", serial, surface.entry.client_id, x, y)
+            if call.entry.version >= FRAME_SINCE:
+                self._mediator.send_event("wl_pointer", client_id, "frame")
+
     # Pointers.
+
+    def _shown(self, handler: Handler) -> Handler:
+        """Returns a handler of what no stand-in takes."""
+
+        def handle(call: Call) -> Verdict:
+            pointer = call.entry.state
+            if isinstance(pointer, Pointer) and pointer.stand_in is not None:
+                verdict = pointer.stand_in.handle_pointer(call)
+                if verdict is Verdict.DROP:
+                    return verdict
+            return handler(call)
+
+        return handle
 
     def _handle_get_pointer(self, call: Call) -> Verdict:
         seat = call.entry
@@ -140,7 +187,8 @@ class Seats:
         if not isinstance(pointer, Pointer):
             return Verdict.PASS
         pointer.enter_serial, pointer.x, pointer.y = call.number(0), call.number(2), call.number(3)
-        surface = self._surfaces.find_host(call.number(1))
+        surface = pointer.surface = self._surfaces.find_host(call.number(1))
+        pointer.buttons.clear()
         if surface is not None:
             pointer.target = None
             self._listener.pointer_entered(surface)
@@ -152,7 +200,10 @@ class Seats:
 
     def _handle_leave(self, call: Call) -> Verdict:
         pointer = call.entry.state
-        if not isinstance(pointer, Pointer) or pointer.target is None:
+        if not isinstance(pointer, Pointer):
+            return Verdict.PASS
+        pointer.surface = None
+        if pointer.target is None:
             return Verdict.PASS
         pointer.target.pointer_left(pointer)
         pointer.target = None
@@ -160,9 +211,11 @@ class Seats:
 
     def _handle_motion(self, call: Call) -> Verdict:
         pointer = call.entry.state
-        if not isinstance(pointer, Pointer) or pointer.target is None:
+        if not isinstance(pointer, Pointer):
             return Verdict.PASS
         pointer.x, pointer.y = call.number(1), call.number(2)
+        if pointer.target is None:
+            return Verdict.PASS
         pointer.target.pointer_moved(pointer)
         return Verdict.DROP
 
@@ -176,6 +229,7 @@ class Seats:
             self._seat, self._serial = pointer.seat, call.number(0)
             self.last_serial = self._serial
         if pointer.target is None:
+            _count_button(pointer, call.number(2), pressed=pressed)
             return Verdict.PASS
         pointer.target.pointer_button(pointer, call.number(2), pressed=pressed, time=call.number(1))
         return Verdict.DROP
@@ -225,3 +279,10 @@ class Seats:
             return Verdict.DROP
         self._listener.pointer_entered(surface)
         return Verdict.PASS
+
+
+def _count_button(pointer: Pointer, button: int, *, pressed: bool) -> None:
+    if pressed:
+        pointer.buttons.append(button)
+    elif button in pointer.buttons:
+        pointer.buttons.remove(button)

@@ -76,6 +76,19 @@ _OTHERS: Final = (
     "INCR",
     "TEXT",
     "_CROSSDOMAIN_DATA",
+    "XdndAware",
+    "XdndProxy",
+    "XdndSelection",
+    "XdndTypeList",
+    "XdndActionList",
+    "XdndEnter",
+    "XdndPosition",
+    "XdndStatus",
+    "XdndLeave",
+    "XdndDrop",
+    "XdndFinished",
+    "XdndActionCopy",
+    "XdndActionMove",
 )
 
 SUPPORTED: Final = (

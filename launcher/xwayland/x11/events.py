@@ -404,6 +404,12 @@ def parse_pointer(reply: bytes) -> PointerPosition:
     return PointerPosition(child, root_x, root_y)
 
 
+def parse_translation(reply: bytes) -> int:
+    """Returns the child in TranslateCoordinates' reply, 0 where there is none."""
+    (child,) = unpack_from("<8xI", reply)
+    return int(child)
+
+
 def parse_pid(reply: bytes) -> int:
     """Returns the process id in QueryClientIds' reply, 0 where the server does not know it."""
     (count,) = unpack_from("<8xI", reply)

@@ -58,6 +58,15 @@ def create_window(
     return header + pack("<II", override_redirect, event_mask)
 
 
+def create_input_window(
+    window: int, parent: int, rectangle: tuple[int, int, int, int], *, event_mask: int
+) -> bytes:
+    """CreateWindow: InputOnly and override-redirect, so that nothing is ever drawn for it."""
+    mask = 1 << 9 | 1 << 11
+    header = _CREATE_WINDOW.pack(1, 0, 10, window, parent, *rectangle, 0, 2, 0, mask)
+    return header + pack("<II", 1, event_mask)
+
+
 def select_input(window: int, event_mask: int) -> bytes:
     """ChangeWindowAttributes of the event mask alone."""
     return pack("<BBHIII", 2, 0, 4, window, 1 << 11, event_mask)

@@ -154,6 +154,8 @@ def test_a_list_longer_than_its_reply_is_the_servers_fault() -> None:
 
 
 def test_the_other_replies() -> None:
+    translated = struct.pack("<BBHIIhh16x", 1, 1, 0, 0, W, -1, 2)
+    assert events.parse_translation(translated) == W
     geometry = struct.pack("<BBHIIhhHHH10x", 1, 24, 0, 0, P, -1, 2, 3, 4, 5)
     assert events.parse_geometry(geometry) == events.Geometry(-1, 2, 3, 4, 5)
     attributes = reply(

@@ -41,6 +41,23 @@ CASES: list[tuple[bytes, Callable[[], bytes]]] = [
         ),
     ),
     (
+        requests.create_input_window(W, 5, (0, 0, 32767, 32767), event_mask=7),
+        lambda: expected(
+            xrequest.CreateWindow,
+            depth=0,
+            wid=W,
+            parent=5,
+            x=0,
+            y=0,
+            width=32767,
+            height=32767,
+            border_width=0,
+            window_class=X.InputOnly,
+            visual=0,
+            attrs={"override_redirect": 1, "event_mask": 7},
+        ),
+    ),
+    (
         requests.select_input(W, 0x123),
         lambda: expected(xrequest.ChangeWindowAttributes, window=W, attrs={"event_mask": 0x123}),
     ),

@@ -324,17 +324,31 @@ def test_the_four_ways_to_take_the_keyboard(
     assert State.FOCUSED not in desk.x.net_states[1]
 
 
-def test_the_window_under_the_pointer_is_on_top_of_the_x_screen_with_its_dialogs(desk: Desk) -> None:
+def test_the_window_under_the_pointer_is_on_top_of_the_x_screen(desk: Desk) -> None:
+    """Also above its dialogs: on the compositor's screen they may lie elsewhere."""
     first, second, dialog = desk.open(1), desk.open(2), desk.add(3)
     dialog.transient_for = 1
     desk.map(dialog)
     desk.manager.enter_pointer(second)
     assert list(desk.manager.stack) == [1, 3, 2]
     desk.manager.enter_pointer(first)
-    assert list(desk.manager.stack) == [2, 1, 3]
+    assert list(desk.manager.stack) == [3, 2, 1]
     desk.x.asked.clear()
     desk.manager.enter_pointer(first)
     assert desk.x.asked == []
+
+
+def test_the_window_under_the_pointer_stays_there_when_others_open_or_get_the_keyboard(desk: Desk) -> None:
+    first, second, dialog = desk.open(1), desk.open(2), desk.add(3)
+    desk.manager.enter_pointer(first)
+    dialog.transient_for = 2
+    desk.map(dialog)
+    assert list(desk.manager.stack) == [2, 3, 1]
+    desk.manager.enter_keyboard(second)
+    assert list(desk.manager.stack) == [2, 3, 1]
+    desk.manager.unmap(first)
+    desk.manager.enter_keyboard(second)
+    assert list(desk.manager.stack) == [2, 3]
 
 
 def test_windows_that_are_transient_for_each_other_are_no_circle(desk: Desk) -> None:
