@@ -1,8 +1,10 @@
 """Whatever a client or a compositor says, the relay answers with an error at most."""
 
 import os
+from collections.abc import Callable
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,9 +28,9 @@ def message(object_id: int, opcode: int, words: list[int]) -> bytes:
 
 header = st.builds(
     message,
-    st.one_of(st.integers(1, 12), st.just(0xFF000000)),
+    st.one_of(st.integers(1, 24), st.just(0xFF000000)),
     st.integers(0, 8),
-    st.lists(st.one_of(st.integers(0, 14), st.integers(0, 0xFFFFFFFF)), max_size=8),
+    st.lists(st.one_of(st.integers(0, 26), st.integers(0, 0xFFFFFFFF)), max_size=8),
 )
 stream = st.lists(st.one_of(header, st.binary(max_size=24)), max_size=30)
 identifiers = st.lists(
@@ -55,10 +57,47 @@ def prepared() -> RelayedClient:
     return client
 
 
-@given(stream)
+def prepared_for_capture() -> RelayedClient:
+    """A client with what captures and carried files are about, up to id 24."""
+    client = RelayedClient()
+    output, shm = client.bind("wl_output", 4), client.bind("wl_shm", 1)
+    screencopy = client.bind("zwlr_screencopy_manager_v1", 3)
+    sources = client.bind("ext_output_image_capture_source_manager_v1", 1)
+    sessions, weston = (
+        client.bind("ext_image_copy_capture_manager_v1", 1),
+        client.bind("weston_capture_v1", 1),
+    )
+    gammas, colours = client.bind("zwlr_gamma_control_manager_v1", 1), client.bind("wp_color_manager_v1", 1)
+    frame, source, session, image = (client.new_id() for _ in range(4))
+    capture, gamma, profile, pool, buffer = (client.new_id() for _ in range(5))
+    client.say(
+        request("zwlr_screencopy_manager_v1", "capture_output", screencopy, frame, 0, output),
+        request("ext_output_image_capture_source_manager_v1", "create_source", sources, source, output),
+        request("ext_image_copy_capture_manager_v1", "create_session", sessions, session, source, 0),
+        request("ext_image_copy_capture_session_v1", "create_frame", session, image),
+        request("weston_capture_v1", "create", weston, output, 0, capture),
+        request("zwlr_gamma_control_manager_v1", "get_gamma_control", gammas, gamma, output),
+        request("wp_color_manager_v1", "create_icc_creator", colours, profile),
+    )
+    fd = os.memfd_create("pool")
+    os.ftruncate(fd, 4096)
+    client.say(
+        request("wl_shm", "create_pool", shm, pool, None, 4096),
+        request("wl_shm_pool", "create_buffer", pool, buffer, 0, 8, 8, 32, 0),
+        fds=[fd],
+    )
+    assert not client.closed
+    return client
+
+
+every_client = pytest.mark.parametrize("prepare", [prepared, prepared_for_capture])
+
+
+@every_client
+@given(said=stream)
 @settings(max_examples=200, deadline=None)
-def test_random_requests(said: list[bytes]) -> None:
-    client = prepared()
+def test_random_requests(prepare: Callable[[], RelayedClient], said: list[bytes]) -> None:
+    client = prepare()
     with patch.object(log, "bug", side_effect=AssertionError("a bug")) as bug:
         for data in said:
             if data and not client.closed:
@@ -67,10 +106,13 @@ def test_random_requests(said: list[bytes]) -> None:
     client.close()
 
 
-@given(st.lists(st.tuples(st.one_of(header, st.binary(max_size=24)), identifiers), max_size=30))
+@every_client
+@given(said=st.lists(st.tuples(st.one_of(header, st.binary(max_size=24)), identifiers), max_size=30))
 @settings(max_examples=200, deadline=None)
-def test_random_events(said: list[tuple[bytes, list[Identifier]]]) -> None:
-    client = prepared()
+def test_random_events(
+    prepare: Callable[[], RelayedClient], said: list[tuple[bytes, list[Identifier]]]
+) -> None:
+    client = prepare()
     client.channel.blobs = dict.fromkeys(range(64), b"x" * 16)
     with patch.object(log, "bug", side_effect=AssertionError("a bug")) as bug:
         for data, brought in said:
