@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from crossdomain.errors import EnvironmentFault
+from crossdomain.host import settings
 from crossdomain.host.compositor import Compositor
-from crossdomain.host.paths import compositor_socket, default_gpu_socket, runtime_dir
+from crossdomain.host.paths import compositor_socket, default_gpu_socket, runtime_dir, sockets_folder
 
 QEMU: Final = "qemu-system-x86_64"
 QEMU_NEEDED: Final = (11, 1)
@@ -51,6 +52,7 @@ def examine(display: str | None) -> list[Finding]:
     return [
         _attempt("folder for sockets", lambda: str(runtime_dir())),
         _attempt("compositor", lambda: _compositor(display)),
+        _attempt("settings", _settings),
         _attempt("host daemon", _daemon, needed=False),
         _attempt("QEMU", _qemu, needed=False),
         _device("/dev/kvm", "VMs run slowly without it; add yourself to the group kvm"),
@@ -68,6 +70,12 @@ def _compositor(display: str | None) -> str:
     path = compositor_socket(display)
     Compositor(path).check()
     return str(path)
+
+
+def _settings() -> str:
+    path = settings.default_path()
+    settings.read(None, sockets_folder)
+    return str(path) if path.exists() else f"the defaults, there is no {path}"
 
 
 def _daemon() -> str:

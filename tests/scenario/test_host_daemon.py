@@ -286,6 +286,16 @@ class TestDoctor:
         assert "-> start one" in result.stdout
         assert result.stderr == ""
 
+    def test_it_finds_mistakes_in_the_settings(self, folder: Path, weston: Weston) -> None:
+        file = folder / "crossdomain" / "host.toml"
+        file.parent.mkdir()
+        file.write_text("[default]\ntitel = 1\n")
+        where = {"XDG_RUNTIME_DIR": str(weston.runtime_dir), "WAYLAND_DISPLAY": weston.display}
+        result = run_crossdomain("doctor", environment={**where, "XDG_CONFIG_HOME": str(folder)})
+        assert result.returncode == 1
+        assert f"MISSING settings: {file}: there is no key default.titel" in result.stdout
+        assert "-> did you mean default.title?" in result.stdout
+
 
 def test_the_fake_client_and_the_daemon_agree_on_the_globals(daemon: RunningDaemon, weston: Weston) -> None:
     """What a raw local client is shown is what a direct client sees, less what is hidden or capped."""

@@ -31,14 +31,26 @@ def settings(folder: Path, security_context: str) -> str:
 
 
 @asynccontextmanager
-async def guest(folder: Path) -> AsyncGenerator[WaylandGuest]:
-    """A client in the VM `work`, that has seen the globals."""
+async def booted(folder: Path) -> AsyncGenerator[FakeFrontend]:
+    """The VM `work`."""
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(str(folder / "work.sock"))
     async with FakeFrontend(connection, ram_size=16 << 20) as vm:
-        made = WaylandGuest(await GuestContext.open(vm, 1))
-        await made.list_globals()
-        yield made
+        yield vm
+
+
+async def new_client(vm: FakeFrontend, ctx_id: int = 1) -> WaylandGuest:
+    """A client in a VM, that has seen the globals."""
+    made = WaylandGuest(await GuestContext.open(vm, ctx_id))
+    await made.list_globals()
+    return made
+
+
+@asynccontextmanager
+async def guest(folder: Path) -> AsyncGenerator[WaylandGuest]:
+    """A client in the VM `work`, that has seen the globals."""
+    async with booted(folder) as vm:
+        yield await new_client(vm)
 
 
 @contextmanager
@@ -67,12 +79,18 @@ async def test_without_a_context_sway_hides_nothing(sway: Sway, runtime_dir: Pat
             assert PRIVILEGED in client.globals
 
 
-async def test_new_settings_hold_for_the_next_client(sway: Sway, runtime_dir: Path) -> None:
-    with daemon_on(runtime_dir, sway.socket_path, "off") as daemon:
-        async with guest(runtime_dir):
-            daemon.reload(settings(runtime_dir, "auto"))
-            async with guest(runtime_dir) as later:
-                assert PRIVILEGED not in later.globals
+@pytest.mark.parametrize(("before", "after"), [("off", "auto"), ("auto", "off")])
+async def test_new_settings_hold_for_the_next_client(
+    sway: Sway, runtime_dir: Path, before: str, after: str
+) -> None:
+    with daemon_on(runtime_dir, sway.socket_path, before) as daemon:
+        async with booted(runtime_dir) as vm:
+            first = await new_client(vm, 1)
+            daemon.reload(settings(runtime_dir, after))
+            second = await new_client(vm, 2)
+            await first.round_trip(4)
+            seen = [PRIVILEGED in client.globals for client in (first, second)]
+            assert seen == [before == "off", after == "off"]
 
 
 def test_windows_work_inside_a_context(sway: Sway, runtime_dir: Path) -> None:
