@@ -1,4 +1,4 @@
-"""File descriptors that are no memory of the client's: keymaps and pipes.
+"""File descriptors of the compositor's, such as keymaps and ICC profiles, and pipes in both directions.
 
 Which message's fd is carried how is the policy's; a message that it does not list, or an fd
 of the wrong kind, ends the client with an error that says so.

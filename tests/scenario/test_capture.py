@@ -1,6 +1,7 @@
 """Screenshots and recordings that clients in the guest make of a real host's screen."""
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,12 +11,13 @@ from typing import Final, NamedTuple
 import numpy as np
 import pytest
 
+from crossdomain.vm import root
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.image import Image
 from tests.fakes.capture import capture
 from tests.fakes.client import FakeClient, Proxy
 from tests.fakes.daemon import running_daemon
-from tests.fakes.launcher import RunningLauncher, running_launcher
+from tests.fakes.launcher import PATIENCE, RunningLauncher, running_launcher
 from tests.fakes.painting import XRGB8888, solid_buffer
 from tests.fakes.sway import Sway
 from tests.fakes.weston import Pixels
@@ -153,6 +155,20 @@ def test_a_recording_on_sway_sees_each_change(stage: Stage) -> None:
         assert (before != after).any(axis=2).sum() == CORNER.width * CORNER.height
         recording.pool.close()
         changed.pool.close()
+
+
+def test_grim_in_the_guest_takes_a_picture_of_the_host(stage: Stage, debian: Image, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.ppm"
+    with FakeClient(str(stage.sway.socket_path)) as host, filling_window(host, stage.sway):
+        subprocess.run(
+            debian.command(["grim", "-t", "ppm", str(picture)]),
+            env=root.program_environment({"WAYLAND_DISPLAY": stage.launcher.socket}),
+            check=True,
+            timeout=PATIENCE,
+        )
+        width, height = stage.sway.size
+        header = b"P6\n%d %d\n255\n" % (width, height)
+        assert picture.read_bytes() == header + stage.sway.screenshot().tobytes()
 
 
 @pytest.mark.parametrize("buffers", BUFFERS)

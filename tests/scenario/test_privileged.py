@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,13 +11,16 @@ from typing import Final
 
 import pytest
 
+from crossdomain.vm import root
+from crossdomain.vm.image import Image
 from crossdomain.vm.seat import KEY_LEFT_SHIFT
 from crossdomain.wire import policy
 from tests.fakes.client import FakeClient, Proxy, Value, integer
 from tests.fakes.daemon import running_daemon
-from tests.fakes.launcher import RunningLauncher, running_launcher
+from tests.fakes.launcher import PATIENCE, RunningLauncher, running_launcher
 from tests.fakes.painting import solid_buffer
 from tests.fakes.sway import OUTPUT, Sway
+from tests.fakes.weston import wait_until
 from tests.fakes.windows import Surface
 from tests.fakes.wlroots import VirtualSeat
 from tests.scenario.test_sway import filling_window
@@ -248,3 +252,42 @@ def test_a_screen_locker_of_the_guest_locks_and_unlocks_the_host(own_sway: Sway)
         client.round_trip()
         assert (own_sway.screenshot() == (0x33, 0x66, 0xCC)).all()
         buffer.pool.close()
+
+
+def guest_environment(launcher: RunningLauncher) -> dict[str, str]:
+    """The environment of a program out of the Debian root that is in the guest."""
+    return root.program_environment({"WAYLAND_DISPLAY": launcher.socket})
+
+
+def test_wtype_in_the_guest_types_into_a_window_of_the_host(
+    launcher: RunningLauncher, sway: Sway, debian: Image
+) -> None:
+    with FakeClient(str(sway.socket_path)) as host:
+        keyboard = host.bind("wl_seat").create("get_keyboard")
+        keymaps = watch_keymap(keyboard)
+        with filling_window(host, sway):
+            host.wait(lambda: bool(keyboard.received("enter")), what="the keyboard's focus")
+            known = len(keymaps)
+            subprocess.run(
+                debian.command(["wtype", "-d", "20", "ü!"]),
+                env=guest_environment(launcher),
+                check=True,
+                timeout=PATIENCE,
+            )
+            host.wait(lambda: len(keyboard.received("key")) >= 4, what="two keys")
+        assert any(b"udiaeresis" in keymap or b"U00fc" in keymap for keymap in keymaps[known:])
+
+
+def test_swaybg_in_the_guest_paints_the_background_of_the_host(
+    launcher: RunningLauncher, sway: Sway, debian: Image
+) -> None:
+    painter = subprocess.Popen(
+        debian.command(["swaybg", "--color", "#cc8844"]),
+        env=guest_environment(launcher),
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(
+        lambda: bool((sway.screenshot() == (0xCC, 0x88, 0x44)).all()), seconds=PATIENCE, what="the colour"
+    )
+    painter.terminate()
+    painter.wait(PATIENCE)
