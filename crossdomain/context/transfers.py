@@ -33,7 +33,6 @@ from crossdomain.wire.codec import decode_arguments, encode_message, integer, te
 from crossdomain.wire.engine import Direction
 from crossdomain.wire.tables import Message
 
-_START_DRAG: Final = find("wl_data_device", REQUEST, "start_drag")
 _ENTER: Final = find("wl_data_device", EVENT, "enter")
 
 Deliver = Callable[[Direction, bytes, list[int]], None]
@@ -76,8 +75,8 @@ _FAMILIES: Final = (
 )
 
 
-class _Create(NamedTuple):
-    """The request that makes a source, and the one that gives it a type."""
+class _Use(NamedTuple):
+    """A request that begins to offer a source, and the one that gives a source a type."""
 
     message: Message
     offer: Message
@@ -98,7 +97,7 @@ class _Subject:
 
     def __init__(self) -> None:
         self.own = False
-        """An offer of this VM's own source."""
+        """A source that is marked, or an offer of one."""
         self.dragged: bool | None = None
         """None: nobody has said yet whether it is dragged or selected."""
         self.types: list[bytes] = []
@@ -130,27 +129,38 @@ class Transfers:
 
     # Sources: what the client copies or drags.
 
-    def handle_create(self, create: _Create, request: Passing) -> Edit | None:
+    def handle_create(self, message: Message, request: Passing) -> None:
         """A request that makes a source."""
-        (new_id,) = map(integer, decode_arguments(create.message, request.data))
+        (new_id,) = map(integer, decode_arguments(message, request.data))
         if len(self._sources) >= MAX_TRANSFER_OBJECTS:
             raise LimitExceeded(f"more than {MAX_TRANSFER_OBJECTS} sources of selections")
         self._sources[new_id] = source = _Subject()
         source.dragged = False
-        if self._guest.rules.all_flows_free:
-            return None
-        return Edit(bytes(request.data) + encode_message(create.offer, new_id, self._guest.mark))
 
     def handle_source_offer(self, message: Message, request: Passing) -> Edit | None:
         """`offer` of a source: a guest may mark nothing, with another VM's secret least of all."""
         (mime_type,) = decode_arguments(message, request.data)
         return Edit() if text(mime_type).startswith(MARK_PREFIX) else None
 
-    def handle_start_drag(self, request: Passing) -> None:
+    def handle_select(self, use: _Use, request: Passing) -> Edit | None:
+        """`set_selection` or `set_primary_selection` of a device."""
+        return self._use(use, request, dragged=False)
+
+    def handle_start_drag(self, use: _Use, request: Passing) -> Edit | None:
         """wl_data_device.start_drag."""
-        source = self._sources.get(integer(decode_arguments(_START_DRAG, request.data)[0]))
-        if source is not None:
-            source.dragged = True
+        return self._use(use, request, dragged=True)
+
+    def _use(self, use: _Use, request: Passing, *, dragged: bool) -> Edit | None:
+        """The source is marked, last of its types: Weston keeps a copy of the first one's data."""
+        source_id = integer(decode_arguments(use.message, request.data)[0])
+        source = self._sources.get(source_id)
+        if source is None:
+            return None
+        source.dragged = dragged
+        if source.own or self._guest.rules.all_flows_free:
+            return None
+        source.own = True
+        return Edit(encode_message(use.offer, source_id, self._guest.mark) + bytes(request.data))
 
     def handle_source_destroy(self, request: Passing) -> None:
         """`destroy` of a source."""
@@ -242,7 +252,7 @@ class Transfers:
     # Decisions.
 
     def _judge(self, subject: _Subject, side: Side) -> Verdict:
-        if subject.own:
+        if subject.own and side is Side.TO_GUEST:
             return Verdict.ALLOW
         rules = self._guest.rules
         selected, dragged = rules.clipboard.judge(side), rules.drag_and_drop.judge(side)
@@ -308,15 +318,17 @@ def _of_family(family: _Family) -> Messages[Transfers]:
         return find(interface, EVENT, name)
 
     device, source, offer = family.device, family.source, family.offer
-    create = _Create(request(family.manager, family.create), request(source, "offer"))
-    selections = {
-        (device, EVENT, name): bound(Transfers.handle_selection, event(device, name))
-        for name in family.selections
-    }
+    source_offer = request(source, "offer")
+    found: dict[tuple[str, Direction, str], Callable[[Transfers, Passing], Edit | None]] = {}
+    for name in family.selections:
+        use = _Use(request(device, f"set_{name}"), source_offer)
+        found[device, REQUEST, f"set_{name}"] = bound(Transfers.handle_select, use)
+        found[device, EVENT, name] = bound(Transfers.handle_selection, event(device, name))
+    create = request(family.manager, family.create)
     return {
-        **selections,
+        **found,
         (family.manager, REQUEST, family.create): bound(Transfers.handle_create, create),
-        (source, REQUEST, "offer"): bound(Transfers.handle_source_offer, create.offer),
+        (source, REQUEST, "offer"): bound(Transfers.handle_source_offer, source_offer),
         (source, REQUEST, "destroy"): Transfers.handle_source_destroy,
         (source, EVENT, "send"): bound(Transfers.handle_send, event(source, "send")),
         (device, EVENT, "data_offer"): bound(Transfers.handle_data_offer, event(device, "data_offer")),
@@ -328,7 +340,10 @@ def _of_family(family: _Family) -> Messages[Transfers]:
 
 HANDLERS: Final[Messages[Transfers]] = {
     **{message: handle for family in _FAMILIES for message, handle in _of_family(family).items()},
-    ("wl_data_device", REQUEST, "start_drag"): Transfers.handle_start_drag,
+    ("wl_data_device", REQUEST, "start_drag"): bound(
+        Transfers.handle_start_drag,
+        _Use(find("wl_data_device", REQUEST, "start_drag"), find("wl_data_source", REQUEST, "offer")),
+    ),
     ("wl_data_device", EVENT, "enter"): Transfers.handle_enter,
     ("wl_data_offer", REQUEST, "accept"): Transfers.handle_about_offer,
     ("wl_data_offer", REQUEST, "finish"): Transfers.handle_about_offer,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crossdomain.context.rules import Flow, Question
 from crossdomain.wire.codec import SERVER_ID_START
-from tests.unit.context.test_transfers import MANAGER, SOURCE, Desk, offered, selected
+from tests.unit.context.test_transfers import DEVICE, MANAGER, SOURCE, SURFACE, Desk, offered, selected
 from tests.unit.context.world import event, request
 
 _DESTROY = 2
@@ -74,9 +74,12 @@ class Play:
 
     def copy(self, dragged: bool) -> None:
         """The client copies something."""
-        del dragged
         new = next(self._source_ids)
-        self.desk.send(request("wl_data_device_manager", "create_data_source", MANAGER, new))
+        use = ("start_drag", DEVICE, new, SURFACE, 0, 1) if dragged else ("set_selection", DEVICE, new, 1)
+        self.desk.send(
+            request("wl_data_device_manager", "create_data_source", MANAGER, new)
+            + request("wl_data_device", *use)
+        )
         self.sources.append(new)
 
     def answer(self, allowed: bool) -> None:

@@ -165,12 +165,16 @@ DESTROY_OFFER = request("wl_data_offer", "destroy", OFFER)
 DESTROY_SOURCE = request("wl_data_source", "destroy", SOURCE)
 
 
-async def copy(desk: Desk) -> None:
-    """The client makes a source; the compositor has it."""
+SELECT = request("wl_data_device", "set_selection", DEVICE, SOURCE, 1)
+DRAG = request("wl_data_device", "start_drag", DEVICE, SOURCE, SURFACE, 0, 1)
+
+
+async def copy(desk: Desk, use: bytes = SELECT) -> None:
+    """The client offers a source; the compositor has it, marked where something depends on that."""
     made = create_source() + source_offer(TEXT)
-    desk.send(made)
-    marked = create_source() + source_offer(desk.guest.mark) + source_offer(TEXT)
-    await desk.expect(made if desk.guest.rules.all_flows_free else marked)
+    desk.send(made + use)
+    mark = b"" if desk.guest.rules.all_flows_free else source_offer(desk.guest.mark)
+    await desk.expect(made, mark, use)
 
 
 class Paste:
@@ -294,11 +298,20 @@ class TestToHost:
 
     async def test_what_is_dragged_is_judged_as_a_drag(self, desk: Desk) -> None:
         desk.flows(ALLOW, DENY)
-        await copy(desk)
-        start = request("wl_data_device", "start_drag", DEVICE, SOURCE, SURFACE, 0, 1)
-        desk.send(start)
-        await desk.expect(start)
+        await copy(desk, DRAG)
         assert await Paste(desk).end() == b""
+
+    async def test_a_source_is_marked_once(self, desk: Desk) -> None:
+        desk.flows(DENY)
+        await copy(desk)
+        desk.send(SELECT)
+        await desk.expect(SELECT)
+
+    async def test_a_selection_is_taken_back_as_ever(self, desk: Desk) -> None:
+        desk.flows(DENY)
+        nothing = request("wl_data_device", "set_selection", DEVICE, 0, 1)
+        desk.send(nothing)
+        await desk.expect(nothing)
 
 
 class TestInsideOneVm:
@@ -533,14 +546,16 @@ class TestBounds:
 
 
 @pytest.mark.parametrize(
-    ("manager", "create", "source"),
+    ("manager", "create", "source", "serial"),
     [
-        ("zwp_primary_selection_device_manager_v1", "create_source", "zwp_primary_selection_source_v1"),
-        ("ext_data_control_manager_v1", "create_data_source", "ext_data_control_source_v1"),
-        ("zwlr_data_control_manager_v1", "create_data_source", "zwlr_data_control_source_v1"),
+        ("zwp_primary_selection_device_manager_v1", "create_source", "zwp_primary_selection_source_v1", (1,)),
+        ("ext_data_control_manager_v1", "create_data_source", "ext_data_control_source_v1", ()),
+        ("zwlr_data_control_manager_v1", "create_data_source", "zwlr_data_control_source_v1", ()),
     ],
 )
-async def test_every_kind_of_selection_is_judged(manager: str, create: str, source: str) -> None:
+async def test_every_kind_of_selection_is_judged(
+    manager: str, create: str, source: str, serial: tuple[int, ...]
+) -> None:
     desk = Desk()
     desk.flows(DENY)
     desk.init()
@@ -554,8 +569,9 @@ async def test_every_kind_of_selection_is_judged(manager: str, create: str, sour
         request(manager, get_device, 3, 5, 4),
         request(manager, create, 3, 6),
     )
-    desk.send(b"".join(requests))
-    await desk.expect(*requests, request(source, "offer", 6, desk.guest.mark))
+    select = request(device, "set_selection", 5, 6, *serial)
+    desk.send(b"".join((*requests, select)))
+    await desk.expect(*requests, request(source, "offer", 6, desk.guest.mark), select)
     new, chosen = event(device, "data_offer", 5, OFFER), event(device, "selection", 5, OFFER)
     assert await desk.show(new, event(offer, "offer", OFFER, TEXT), chosen) == new + chosen
     desk.send(request(offer, "receive", OFFER, TEXT, None), desk.expect_pipe())
