@@ -75,11 +75,10 @@ class Play:
     def copy(self, dragged: bool) -> None:
         """The client copies something."""
         new = next(self._source_ids)
-        use = ("start_drag", DEVICE, new, SURFACE, 0, 1) if dragged else ("set_selection", DEVICE, new, 1)
-        self.desk.send(
-            request("wl_data_device_manager", "create_data_source", MANAGER, new)
-            + request("wl_data_device", *use)
-        )
+        made = request("wl_data_device_manager", "create_data_source", MANAGER, new)
+        select = request("wl_data_device", "set_selection", DEVICE, new, 1)
+        drag = request("wl_data_device", "start_drag", DEVICE, new, SURFACE, 0, 1)
+        self.desk.send(made + (drag if dragged else select))
         self.sources.append(new)
 
     def answer(self, allowed: bool) -> None:
