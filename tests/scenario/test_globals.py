@@ -10,10 +10,12 @@ from typing import Final
 import pytest
 
 from crossdomain.wire import policy
-from tests.fakes.client import FakeClient
+from tests.fakes.client import FakeClient, ProtocolError
 from tests.fakes.compositor import FakeCompositor, served
 from tests.fakes.daemon import running_daemon
 from tests.fakes.launcher import RunningLauncher, running_launcher
+from tests.fakes.weston16 import running_weston16
+from tests.fakes.windows import Surface
 
 OFFERED: Final = {"wl_compositor": 5, "ext_data_control_manager_v1": 1, "ext_session_lock_manager_v1": 1}
 
@@ -105,3 +107,21 @@ def test_newer_versions_are_capped_and_the_unknown_is_hidden(
     offered.update(enumerate({"some_private_protocol": 1, **newer}.items(), start=1))
     with served(compositor), FakeClient(launcher.socket) as client:
         assert {entry.interface: entry.version for entry in client.globals} == ORDINARY
+
+
+def test_windows_of_vehicles_have_numbers_that_are_the_hosts_to_grant(runtime_dir: Path) -> None:
+    folder = runtime_dir / "weston"
+    folder.mkdir()
+    with (
+        running_weston16(folder, configuration="[core]\nshell=ivi-shell.so\n") as weston,
+        running_daemon(runtime_dir, weston.socket_path) as daemon,
+        running_launcher(runtime_dir, daemon.local_socket) as launcher,
+        FakeClient(launcher.socket) as first,
+        FakeClient(launcher.socket) as second,
+    ):
+        windows = [Surface(client, client.bind("wl_compositor")) for client in (first, second)]
+        first.bind("ivi_application").create("surface_create", 7, windows[0].proxy)
+        first.round_trip()
+        second.bind("ivi_application").create("surface_create", 7, windows[1].proxy)
+        with pytest.raises(ProtocolError, match="ivi_application"):
+            second.round_trip()
