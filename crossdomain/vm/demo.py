@@ -53,7 +53,7 @@ APPS: Final = (
     App(
         "foot",
         ("foot", "--window-size-pixels=700x400", "--font=DejaVu Sans Mono:size=11", "sh", "-c", _SHELL),
-        "of foot",
+        "foot",
         8,
     ),
     App("weston-simple-damage", ("weston-simple-damage",), "simple-damage", 3, animated=True),

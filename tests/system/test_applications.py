@@ -58,6 +58,9 @@ async def test_a_terminal_shows_what_its_command_prints(machine: Machine, deskto
 async def test_an_animation_of_small_damage_keeps_moving(machine: Machine, desktop: Desktop) -> None:
     app = await machine.spawn(["crossdomain-run", "weston-simple-damage"])
     view = await desktop.put(await desktop.window("simple-damage"), 20, 20)
+    # The host names the VM, in the title and in the app id.
+    assert "'[guest] " in view.label
+    assert " of guest." in view.label
     first = await desktop.picture_of(view)
 
     async def moved() -> bool:

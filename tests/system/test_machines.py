@@ -23,11 +23,11 @@ async def test_machines_that_end_or_die_leave_the_daemon_serving_the_next(
     async with Machine(machine_config(vm_image, daemon)) as second:
         guest = await second.spawn([*FLAG, "second", "996633", "64", "64"], env=GUEST_TESTS)
         assert await within(guest.stdout.readline(), what="the second machine's window") == b"shown\n"
-        await desktop.window("'second'")
+        await desktop.window(" second'")
         await second.kill()
         with pytest.raises(HostFault):
             await within(guest.wait(), what="the news of its end")
-        await desktop.no_window("'second'")
+        await desktop.no_window(" second'")
     await until(lambda: len(daemon.status()["vms"]) == vms, what="the dead machine's end in the daemon")
     await until(lambda: daemon.footprint.fds <= fds, what="its fds to go")
 

@@ -41,7 +41,7 @@ async def test_twenty_clients_at_once_each_show_their_own_picture(machine: Machi
     places = {number: (10 + number % 5 * 150, 10 + number // 5 * 120) for number in range(CROWD)}
     async with crowd(machine):
         for number, (x, y) in places.items():
-            await desktop.put(await desktop.window(f"'flag-{number}.'"), x, y)
+            await desktop.put(await desktop.window(f" flag-{number}.'"), x, y)
         await desktop.keep("crowd")
         picture = await desktop.screenshot()
     wrong = [

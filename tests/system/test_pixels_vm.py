@@ -31,7 +31,7 @@ class GuestSteps:
 
 
 async def test_every_pattern_looks_as_without_proxy(machine: Machine, desktop: Desktop) -> None:
-    label = "top-level window 'patterns'"
+    label = "patterns'"
 
     async def take() -> Pixels:
         # Weston places windows anywhere at first.  It is moved once: a move would make Weston draw

@@ -85,12 +85,12 @@ def test_a_terminal_on_the_desktop_ends_with_what_was_typed_into_it(
     with HeadlessWeston(vm_image) as desktop:
         env = environment(runtime_dir, **desktop.environment)
         with running(command("run", "--", "foot", "sh"), env) as process:
-            view = wait_for_window(desktop, "of foot")
+            view = wait_for_window(desktop, "foot")
             desktop.seat.click(view.x + view.width / 2, view.y + view.height / 2)
             desktop.seat.type("exit 19\n")
             _, errors = process.communicate(timeout=PATIENCE)
             assert process.returncode == 19, errors
-        assert desktop.seat.find_view("of foot") is None
+        assert desktop.seat.find_view("foot") is None
     assert list(runtime_dir.iterdir()) == []
 
 
@@ -188,7 +188,7 @@ def test_the_demo_on_a_desktop_stays_until_it_is_ended(
     with HeadlessWeston(vm_image) as desktop:
         env = environment(runtime_dir, **desktop.environment)
         with running(command("demo", f"--output={tmp_path}"), env) as process:
-            for label in ("of foot", "GTK Demo", "simple-damage"):
+            for label in ("foot", "GTK Demo", "simple-damage"):
                 wait_for_window(desktop, label)
             wait_until((tmp_path / "report.json").exists, seconds=PATIENCE, what="the report")
             assert process.poll() is None
