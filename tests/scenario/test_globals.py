@@ -43,6 +43,13 @@ def test_privileged_globals_are_not_offered(runtime_dir: Path) -> None:
         assert seen(client) == ["wl_compositor"]
 
 
+def test_what_is_hidden_stays_so_whatever_is_allowed(runtime_dir: Path) -> None:
+    allowed = [f"--allow={group}" for group in policy.load().grantable]
+    with connected(runtime_dir, {"wl_compositor": 5, **HIDDEN}, *allowed) as client:
+        assert seen(client) == ["wl_compositor"]
+        assert {"wp_drm_lease_device_v1", "wp_security_context_manager_v1", "wl_drm"} <= HIDDEN.keys()
+
+
 def test_the_host_may_allow_a_group_of_privileged_globals(runtime_dir: Path) -> None:
     with connected(runtime_dir, OFFERED, "--allow=data-control") as client:
         assert seen(client) == ["wl_compositor", "ext_data_control_manager_v1"]
@@ -50,6 +57,8 @@ def test_the_host_may_allow_a_group_of_privileged_globals(runtime_dir: Path) -> 
         client.round_trip()
 
 
+HIDDEN: Final = {name: 1 for name, rule in policy.load().rules.items() if not rule.version}
+"""What no configuration shows: it can't be carried, or must not be."""
 ORDINARY: Final = {
     name: rule.version for name, rule in policy.load().rules.items() if policy.load().visible_version(name, 1)
 }
