@@ -8,11 +8,11 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from crossdomain.wire import tables as signatures
 from crossdomain.wire.codec import decode_arguments, decode_header
-from crossdomain.wire.tables import ArgumentKind, Interface
+from crossdomain.wire.tables import ArgumentKind, Interface, Message
 from tests.fakes.endpoint import PATIENCE, Endpoint, Plain, find_message
 
 Value: TypeAlias = "int | str | bytes | Proxy | None"
@@ -122,7 +122,7 @@ class FakeClient:
         }
         self.round_trip()
 
-    def __enter__(self) -> "FakeClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -238,11 +238,15 @@ class FakeClient:
                 values.append(self.objects.get(value))
             else:
                 values.append(value)
+        self.hear(target, message, tuple(values))
+
+    def hear(self, target: Proxy, message: Message, values: tuple[Value, ...]) -> None:
+        """Give one event to its handler, or keep it where there is none."""
         handler = target.handlers.get(message.name)
         if handler is None:
-            target.events.append(Event(message.name, tuple(values)))
+            target.events.append(Event(message.name, values))
         else:
-            handler(tuple(values))
+            handler(values)
 
     def _handle_global(self, values: tuple[Value, ...]) -> None:
         name, interface, version = values
