@@ -2,5 +2,7 @@
 
 Read in the order of the path: `context` (commands), `policy` (what may pass), `compositor` (the
 socket), and back: `stream` and `pipes` (what there is to say), `outbox` (whose turn it is, the ring
-and its fences).  `blobs`, `images`, `memory` and `descriptors` turn fds and sizes into identifiers.
+and its fences).  `labels`, `transfers` and `viewports` are what `policy` does to messages, `edits` how,
+and `rules` what the configuration says about it.  `blobs`, `images`, `memory` and `descriptors` turn fds
+and sizes into identifiers.
 """

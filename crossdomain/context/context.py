@@ -275,7 +275,8 @@ class Context:
         compositor = self._compositor
         if compositor is None:
             return
-        batch = self._withhold(batch, self._from_guest, _request_lacks_fd)
+        if batch.marks:
+            batch = self._withhold(batch, self._from_guest, _request_lacks_fd)
         if not batch.data:
             return
         if not batch.marks:
@@ -310,8 +311,8 @@ class Context:
         if len(self._from_compositor) > MAX_UNCLAIMED_FDS:
             raise HostFault(f"{len(self._from_compositor)} fds that no event takes")
         batch = self._policy.to_guest(data, self._from_compositor)
-        batch = self._withhold(batch, self._from_compositor, _event_lacks_fd)
         if batch.marks:
+            batch = self._withhold(batch, self._from_compositor, _event_lacks_fd)
             self._append_with_fds(batch)
         else:
             self._stream.append(batch.data)

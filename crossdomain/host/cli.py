@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--name",
-        type=_name,
+        type=vm_name,
         default="guest",
         help="what titles and log lines call the VM at --socket, whose settings are those of [vm.NAME] "
         "(default: %(default)s)",
@@ -147,7 +147,8 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _name(text: str) -> str:
+def vm_name(text: str) -> str:
+    """An option that is a VM's name."""
     try:
         return settings.check_name(text)
     except ValueError as error:

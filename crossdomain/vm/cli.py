@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from crossdomain.errors import EnvironmentFault
+from crossdomain.host.cli import vm_name
 from crossdomain.vm import demo, image
 from crossdomain.vm.machine import USER, Share
 from crossdomain.vm.run import Interruptions, run_application, run_to_end
@@ -33,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_image_options(run)
     _add_machine_options(run)
     run.add_argument("--share", action="append", default=[], metavar="DIR[:GUEST][:ro]", help=_SHARE_HELP)
+    run.add_argument(
+        "--name",
+        type=vm_name,
+        default="guest",
+        help="of the VM, in titles and for its settings in host.toml (default: %(default)s)",
+    )
     run.add_argument("--network", action="store_true", help="let the guest reach the network")
     run.add_argument(
         "--env", action="append", default=[], metavar="NAME=VALUE", help="set a variable for APP"
@@ -110,6 +117,7 @@ def _run(arguments: argparse.Namespace) -> int:
         shares=tuple(parse_share(text) for text in arguments.share),
         network=arguments.network,
         headless_size=arguments.size,
+        name=arguments.name,
     )
 
     async def session(interruptions: Interruptions) -> int:

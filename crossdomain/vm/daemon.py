@@ -20,11 +20,13 @@ class HostDaemon:
 
     Args:
         compositor: the Wayland socket that windows are shown on.
+        name: what it calls the machine.
         log_level: how much it says on standard error; its log file is read where it fails.
     """
 
-    def __init__(self, compositor: Path, *, log_level: str = "info") -> None:
+    def __init__(self, compositor: Path, *, name: str = "guest", log_level: str = "info") -> None:
         self._compositor = compositor
+        self._name = name
         self._log_level = log_level
         self.directory = Path(tempfile.mkdtemp(prefix="crossdomain-host-"))
         self._process: asyncio.subprocess.Process | None = None
@@ -75,6 +77,7 @@ class HostDaemon:
                 f"--socket={self.gpu_socket}",
                 f"--local-socket={self.local_socket}",
                 f"--wayland-display={self._compositor}",
+                f"--name={self._name}",
                 f"--log-level={self._log_level}",
                 "--no-sections",
                 stdin=asyncio.subprocess.DEVNULL,

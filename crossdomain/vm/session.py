@@ -34,6 +34,8 @@ class SessionConfig:
     shares: tuple[Share, ...] = ()
     network: bool = False
     headless_size: tuple[int, int] = (1280, 800)
+    name: str = "guest"
+    """What the host calls the VM."""
 
 
 class Session:
@@ -88,7 +90,7 @@ class Session:
             self.headless.start()
             compositor = self.headless.socket_path
         self._report(0.1, "starting the host daemon")
-        daemon = await self._stack.enter_async_context(HostDaemon(compositor))
+        daemon = await self._stack.enter_async_context(HostDaemon(compositor, name=self.config.name))
         self._report(0.2, "trying KVM")
         self.kvm = await asyncio.to_thread(kvm.choose, self.config.image, self.config.accelerator)
         config = MachineConfig(

@@ -84,8 +84,9 @@ def test_a_terminal_on_the_desktop_ends_with_what_was_typed_into_it(
 ) -> None:
     with HeadlessWeston(vm_image) as desktop:
         env = environment(runtime_dir, **desktop.environment)
-        with running(command("run", "--", "foot", "sh"), env) as process:
-            view = wait_for_window(desktop, "foot")
+        with running(command("run", "--name=work", "--", "foot", "sh"), env) as process:
+            view = wait_for_window(desktop, " of work.foot")
+            assert "'[work] " in view.label
             desktop.seat.click(view.x + view.width / 2, view.y + view.height / 2)
             desktop.seat.type("exit 19\n")
             _, errors = process.communicate(timeout=PATIENCE)

@@ -52,3 +52,10 @@ def test_a_size_that_is_none_is_refused(size: str, capsys: pytest.CaptureFixture
 
 def test_a_size_is_taken_apart() -> None:
     assert parse("run", "--size=800x600", "--", "true").size == (800, 600)
+
+
+def test_a_vm_may_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse("run", "--name=work", "--", "true").name == "work"
+    with pytest.raises(SystemExit):
+        parse("run", "--name=a b", "--", "true")
+    assert "'a b' is no VM's name: take up to 64 letters" in capsys.readouterr().err
