@@ -19,9 +19,9 @@ from tests.fakes.client import FakeClient, Proxy
 from tests.fakes.daemon import running_daemon
 from tests.fakes.launcher import PATIENCE, RunningLauncher, running_launcher
 from tests.fakes.painting import XRGB8888, solid_buffer
-from tests.fakes.sway import Sway
+from tests.fakes.sway import Sway, running_sway
 from tests.fakes.weston import Pixels
-from tests.fakes.windows import Buffer, Layout, Pool, Rectangle
+from tests.fakes.windows import Buffer, Layout, Pool, Rectangle, Window
 from tests.fakes.wlroots import screencopy
 from tests.scenario.test_sway import filling_window
 
@@ -155,6 +155,41 @@ def test_a_recording_on_sway_sees_each_change(stage: Stage) -> None:
         assert (before != after).any(axis=2).sum() == CORNER.width * CORNER.height
         recording.pool.close()
         changed.pool.close()
+
+
+def catch_up(recording: Recording, frame: Proxy, sway: Sway) -> None:
+    """Record until the last frame is what the screen shows; where it is not, there is one more."""
+    while not np.array_equal(recording.get(frame), sway.screenshot()):
+        frame = recording.ask()
+
+
+@pytest.mark.parametrize("transform", ["90", "flipped-270"])
+def test_a_recording_of_a_turned_screen_sees_each_change(
+    debian: Image, runtime_dir: Path, transform: str
+) -> None:
+    folder = runtime_dir / "sway"
+    folder.mkdir()
+    with (
+        running_sway(debian, folder, configuration=f"output * transform {transform}\n") as sway,
+        guest_of(sway.socket_path, "copy") as launcher,
+        FakeClient(launcher.socket) as client,
+        FakeClient(str(sway.socket_path)) as host,
+    ):
+        window = Window(host, title="turned")
+        buffer = solid_buffer(host, 300, 200, "3366cc")
+        window.show(buffer)
+        recording = WlrRecording(client, sway.size)
+        catch_up(recording, recording.ask(), sway)
+        for corner in (Rectangle(0, 0, 20, 10), Rectangle(250, 150, 30, 40), Rectangle(100, 20, 5, 5)):
+            frame = recording.ask()
+            for row in range(corner.y, corner.y + corner.height):
+                buffer.write_row(row, corner.x, bytes(4 * corner.width))
+            window.surface.attach(buffer)
+            window.surface.damage_buffer(corner)
+            window.surface.commit_and_show()
+            catch_up(recording, frame, sway)
+        for pool in (recording.pool, buffer.pool):
+            pool.close()
 
 
 def test_grim_in_the_guest_takes_a_picture_of_the_host(stage: Stage, debian: Image, tmp_path: Path) -> None:
