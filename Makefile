@@ -1,8 +1,9 @@
 # The commands of this repository.  Each installs what it needs first, on a Debian machine with root rights.
 
 PYTHON = .venv/bin/python
+SOAK_SECONDS = 600
 
-.PHONY: demo test lint bench image clean
+.PHONY: demo test lint bench soak image clean
 
 # Windows of a VM on this desktop, or on a headless compositor that is photographed: build/demo/
 demo:
@@ -27,6 +28,11 @@ lint:
 bench:
 	@tools/prepare.sh test
 	$(PYTHON) -m tests.bench
+
+# A mix of clients for SOAK_SECONDS, and whether launcher or daemon grew meanwhile: exit status 2 then.
+soak:
+	@tools/prepare.sh test
+	$(PYTHON) -m tests.soak --seconds $(SOAK_SECONDS)
 
 # The Debian root that VMs boot from; made on first use otherwise.
 image:

@@ -1,0 +1,1 @@
+"""`make soak`: a mix of clients for as long as one likes, and whether anything grew meanwhile."""
