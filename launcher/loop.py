@@ -15,8 +15,7 @@ GONE: Final = select.EPOLLHUP | select.EPOLLERR
 """Reported whether asked for or not: a handler that gets it has to read to the end or to let the fd go."""
 
 Handler: TypeAlias = Callable[[int], None]
-"""Called with the events that are ready, as a bit set.  It may be called once too often, after another
-handler of the same round has closed the fd and its number came back: never read without O_NONBLOCK."""
+"""Called with the events that are ready, as a bit set."""
 
 
 class Loop:
@@ -25,11 +24,13 @@ class Loop:
     The loop owns no fd but its epoll's; whoever added an fd removes it before closing it.
     """
 
-    __slots__ = ("_epoll", "_handlers", "_stopped")
+    __slots__ = ("_epoll", "_handlers", "_removed", "_stopped")
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
+        self._removed: set[int] = set()
+        """In this round."""
         self._stopped = False
 
     def add(self, fd: int, events: int, handler: Handler) -> None:
@@ -43,6 +44,7 @@ class Loop:
 
     def remove(self, fd: int) -> None:
         """Forgets an fd that was added."""
+        self._removed.add(fd)
         del self._handlers[fd]
         self._epoll.unregister(fd)
 
@@ -78,10 +80,11 @@ class Loop:
         self._epoll.close()
 
     def _round(self, timeout: float | None) -> int:
+        self._removed.clear()
         ready = self._epoll.poll(timeout)
         for fd, events in ready:
-            # An earlier handler of this round may have removed it.
-            handler = self._handlers.get(fd)
-            if handler is not None:
-                handler(events)
+            # An earlier handler of this round may have removed it.  If the number is in use again, what is
+            # ready belongs to the fd before: a client that has just come must not be taken for gone.
+            if fd not in self._removed:
+                self._handlers[fd](events)
         return len(ready)

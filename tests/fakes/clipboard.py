@@ -1,7 +1,8 @@
 """Two ends of a clipboard, as clients of any display: who copies, and who pastes.
 
-`python3 -m tests.fakes.clipboard SIZE` copies, says `copied`, writes the first SIZE bytes of
-`tests.fakes.stream` for the first one who asks, and ends.
+`python3 -m tests.fakes.clipboard copy SIZE` copies, says `copied`, writes the first SIZE bytes of
+`tests.fakes.stream` for the first one who asks, and ends; `paste SIZE` pastes them and says
+`SIZE bytes in SECONDS s`.
 """
 
 import os
@@ -11,15 +12,15 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final
 
+from tests.fakes import stream
 from tests.fakes.client import FakeClient, Proxy, Value, integer
 from tests.fakes.painting import solid_buffer
-from tests.fakes.stream import write
 from tests.fakes.windows import Buffer, Window
 
 MIME: Final = "text/plain;charset=utf-8"
 
-_SERIALS: Final = count(int(time.monotonic() * 1000))
-"""Weston takes a selection whose serial is newer than the last one's, which may be another process's."""
+_SERIALS: Final = count(int(time.time() * 1000) % (1 << 32))
+"""Weston takes a selection whose serial is newer than the last one's, which may be another machine's."""
 _KEPT: Final = "application/x-kept-by-the-compositor"
 """Weston asks for the first type itself, and keeps what it gets for when its owner has gone."""
 
@@ -132,12 +133,19 @@ class Paster:
 
 def main(arguments: list[str]) -> int:
     """See the module's docstring."""
-    copier = Copier(os.environ["WAYLAND_DISPLAY"])
-    copier.copy()
-    print("copied", flush=True)
-    (fd,) = copier.wait_asked()
-    write(fd, int(arguments[0]))
-    return 0
+    display = os.path.join(os.environ["XDG_RUNTIME_DIR"], os.environ["WAYLAND_DISPLAY"])
+    direction, size = arguments[0], arguments[1]
+    if direction == "copy":
+        copier = Copier(display)
+        copier.copy()
+        print("copied", flush=True)
+        (fd,) = copier.wait_asked()
+        stream.write(fd, int(size))
+        return 0
+    paster = Paster(display)
+    paster.wait_offer()
+    os.dup2(paster.paste(), sys.stdin.fileno())
+    return stream.main(["read", size])
 
 
 if __name__ == "__main__":

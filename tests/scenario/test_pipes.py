@@ -350,7 +350,14 @@ def test_what_an_application_wrote_before_it_ended_arrives(desk: Desk) -> None:
     """As much as fits on the way, whoever reads it when, and although crossdomain-run is gone by then."""
     size = 3 * PIPE
     application = subprocess.Popen(
-        [*RUN, f"--channel=local:{desk.daemon.local_socket}", *PYTHON, "tests.fakes.clipboard", str(size)],
+        [
+            *RUN,
+            f"--channel=local:{desk.daemon.local_socket}",
+            *PYTHON,
+            "tests.fakes.clipboard",
+            "copy",
+            str(size),
+        ],
         env=environment(desk.launcher.runtime_dir),
         stdout=subprocess.PIPE,
     )

@@ -22,8 +22,8 @@ ALLOWED: Final[Mapping[str, int]] = {
     "blobs": 0,
     "blob bytes": 0,
 }
-"""How much more of each there may be; memory in bytes, of which an allocator needs a while to find its level:
-2 MiB in ten minutes, a thousand rounds and fifteen thousand clients, are some hundred bytes of each client."""
+"""How much more of each there may be.  Memory is in bytes, and takes a while to find its level: 2 MiB in ten
+minutes, a thousand rounds and fifteen thousand clients, are some hundred bytes of each client."""
 
 
 class Growth(NamedTuple):

@@ -59,6 +59,29 @@ def test_what_a_handler_removes_is_not_called_in_the_same_round(loop: Loop, pipe
     os.close(other_writing)
 
 
+def test_what_is_ready_of_a_closed_fd_is_not_told_to_the_next_of_its_number(
+    loop: Loop, pipe: tuple[int, int]
+) -> None:
+    """A pipe whose reader has gone, closed by a handler that then takes in a client."""
+    reading, writing = os.pipe()
+    told: list[int] = []
+
+    def close_and_reuse(_events: int) -> None:
+        os.read(pipe[0], 1)
+        loop.remove(writing)
+        os.dup2(pipe[1], writing)
+        loop.add(writing, 0, told.append)
+
+    loop.add(pipe[0], READABLE, close_and_reuse)
+    loop.add(writing, 0, told.append)
+    os.write(pipe[1], b"x")
+    os.close(reading)
+    loop.drain(lambda: False, 5)
+    loop.remove(writing)
+    os.close(writing)
+    assert told == []
+
+
 def test_drain_returns_when_nothing_is_ready(loop: Loop, pipe: tuple[int, int]) -> None:
     loop.add(pipe[0], READABLE, lambda _events: None)
     loop.drain(lambda: False, 1000)
