@@ -38,7 +38,7 @@ user_pref("widget.gtk.overlay-scrollbars.enabled", false);
 
 
 _CHROME_ROWS: Final = 100
-_QUIET: Final = 5
+_QUIET: Final = 15
 """Equal screenshots in a row that make a page quiet."""
 
 

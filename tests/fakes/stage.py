@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.image import Image
@@ -56,9 +56,11 @@ class WestonStage:
 
 
 @contextmanager
-def weston_stage(debian: Image, *, width: int, height: int) -> Generator[WestonStage]:
-    """Run a Weston 14 until the block ends."""
-    with HeadlessWeston(debian, width=width, height=height) as weston:
+def weston_stage(
+    debian: Image, *, width: int, height: int, shell: Literal["desktop", "kiosk"] = "desktop"
+) -> Generator[WestonStage]:
+    """Run a Weston 14 until the block ends; the kiosk shell gives each window the whole output."""
+    with HeadlessWeston(debian, width=width, height=height, shell=shell) as weston:
         yield WestonStage(weston)
 
 
