@@ -9,6 +9,7 @@ from crossdomain.context.rules import Flow, Rules
 from crossdomain.errors import EnvironmentFault
 from crossdomain.host.asking import Command
 from crossdomain.host.settings import HostFile, Settings, VmSection, check_name, default_path, parse, read
+from crossdomain.wire import policy
 
 PLACE = Path("host.toml")
 SOCKETS = Path("/run/user/1000/crossdomain")
@@ -171,5 +172,7 @@ def test_the_example_documents_the_defaults_of_every_key() -> None:
     section = text.partition("[default]")[2].partition("[local]")[0]
     for key in Settings.__dataclass_fields__:
         assert f"\n{key} = " in section, f"docs/host.toml does not describe {key}"
+    for group in policy.load().grantable:
+        assert group in section, f"docs/host.toml does not name {group}"
     assert "\nsocket = " in text
     assert "\nlocal_socket = " in text
