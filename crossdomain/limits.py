@@ -54,7 +54,9 @@ MAX_PIPES: Final = 256
 """Pipes of one context and direction, two descriptors each: clipboards with 50 transfers at once exist."""
 
 MAX_PIPE_BYTES: Final = 16 << 20
-"""Bytes of WRITEs of one context that wait for slow readers.  Guests with PIPE_CREDIT stay far below."""
+"""Bytes of WRITEs of one context that wait for slow readers.  Guests with PIPE_CREDIT stay far below.  Others
+can't be held back: they wait for no fence of a WRITE, and a descriptor that is kept back only fills the one
+queue of all clients of their VM.  Beyond this the client ends, which tells more than half a paste would."""
 
 MAX_ORPHANED_PIPES: Final = 64
 """Pipes per VM whose client went away before the reader took everything."""

@@ -4,6 +4,9 @@ A *sink* is a client's fd that data from the host is written into (READ_PIPE on 
 because the host reads); a *source* is our end of a pipe whose other end a client writes into
 (WRITE_PIPE).  Neither ever blocks: what a slow reader does not take stays bounded, by credit
 (`Feature.PIPE_CREDIT`) or, where the host has none, by not receiving from it.
+
+Bytes are moved over the local channel too, which could pass the fds themselves: a container gets no fd of
+a desktop's program that way, limits and rules are those of a VM, and 1 GiB takes seconds.
 """
 
 import fcntl
