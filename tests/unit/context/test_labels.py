@@ -2,9 +2,11 @@
 
 import pytest
 
-from crossdomain.context.labels import clear, fill
+from crossdomain.context.edits import REQUEST
+from crossdomain.context.labels import HANDLERS, clear, fill
 from crossdomain.context.rules import Rules
 from crossdomain.limits import MAX_TEXT
+from crossdomain.wire import load
 from tests.unit.context.test_requests import announce
 from tests.unit.context.world import World, event, request
 
@@ -155,3 +157,15 @@ def test_text_of_any_script_stays(said: str) -> None:
 
 def test_bytes_that_are_no_utf8_become_question_marks() -> None:
     assert fill("[{vm}] {title}", "vm", "{title}", b"a\xffb".decode(errors="surrogateescape")) == "[vm] a?b"
+
+
+def test_every_request_that_names_a_window_is_labelled() -> None:
+    """A protocol that is added with another one has to be looked at."""
+    named = {
+        (interface.name, REQUEST, request.name)
+        for interface in map(load().at, range(len(load())))
+        for request in interface.requests
+        if request.name in ("set_title", "set_app_id", "set_class")
+    }
+    # Its manager is shown to no guest.
+    assert named - set(HANDLERS) == {("wp_security_context_v1", REQUEST, "set_app_id")}

@@ -13,10 +13,12 @@ from crossdomain.abi.cross_domain import (
     encode_write,
 )
 from crossdomain.context.rules import MARK_PREFIX, Flow, Guest, Question, Rules, Side
+from crossdomain.context.transfers import HANDLERS
 from crossdomain.errors import LimitExceeded
 from crossdomain.limits import MAX_HELD_MESSAGES, MAX_HELD_TRANSFERS, MAX_TRANSFER_OBJECTS
-from crossdomain.wire import WireFault
+from crossdomain.wire import WireFault, policy
 from crossdomain.wire.codec import SERVER_ID_START
+from crossdomain.wire.policy import Carriage
 from tests.unit.context.test_requests import announce
 from tests.unit.context.world import World, delete_id, event, request, wait_for_end_of
 
@@ -582,3 +584,11 @@ async def test_every_kind_of_selection_is_judged(
     assert await wait_for_end_of(reader) == b""
     os.close(reader)
     desk.close()
+
+
+def test_every_message_that_moves_data_through_a_pipe_is_judged() -> None:
+    """A protocol that is added with others has to be looked at."""
+    pipes = {message for message, carriage in policy.load().descriptors.items() if carriage is Carriage.PIPE}
+    judged = {(interface, name) for interface, _, name in HANDLERS}
+    assert pipes
+    assert pipes <= judged
