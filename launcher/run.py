@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from crossdomain.abi.cross_domain import Feature
 from crossdomain.errors import CrossDomainError, EnvironmentFault
 from crossdomain.wire import load as load_tables
 from crossdomain.wire import policy
@@ -115,7 +116,12 @@ def _choose_channel(choice: ChannelChoice, *, share_files: bool) -> OpenChannel:
     from launcher.channel.virtgpu import VirtgpuChannel  # noqa: PLC0415
 
     node = render_node.find(choice.path)
-    return lambda client: VirtgpuChannel(node.path, node.capset, client)
+    pages = None
+    if share_files and node.capset.features & Feature.PAGES:
+        from launcher.channel.guest_pages import GuestPages  # noqa: PLC0415
+
+        pages = GuestPages.open()
+    return lambda client: VirtgpuChannel(node.path, node.capset, client, pages)
 
 
 def _start_x11(

@@ -24,6 +24,7 @@ class ClientStats:
         "buffers",
         "bytes_captured",
         "bytes_copied",
+        "bytes_copied_host",
         "bytes_damaged",
         "first_frame_s",
         "frames",
@@ -36,6 +37,9 @@ class ClientStats:
         """Commits that showed something new."""
         self.bytes_damaged = 0
         self.bytes_copied = 0
+        """Here."""
+        self.bytes_copied_host = 0
+        """By the host, out of the clients' own pages."""
         self.bytes_captured = 0
         """Bytes of the host's screen that were copied into buffers of the client."""
         self.buffers: dict[str, int] = {}
@@ -52,6 +56,7 @@ class ClientStats:
         self.frames += other.frames
         self.bytes_damaged += other.bytes_damaged
         self.bytes_copied += other.bytes_copied
+        self.bytes_copied_host += other.bytes_copied_host
         self.bytes_captured += other.bytes_captured
         for path, count in other.buffers.items():
             self.buffers[path] = self.buffers.get(path, 0) + count
@@ -143,6 +148,7 @@ def _counters(client: ClientStats) -> dict[str, object]:
         "frames": client.frames,
         "bytes_damaged": client.bytes_damaged,
         "bytes_copied": client.bytes_copied,
+        "bytes_copied_host": client.bytes_copied_host,
         "bytes_captured": client.bytes_captured,
         "buffers": client.buffers,
     }

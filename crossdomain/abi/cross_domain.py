@@ -27,7 +27,8 @@ both connections, so these do too:
   of it, and goes on with the pipes until the guest destroys the context.
 - After the hang-up of the compositor (RECEIVE of 0 bytes), which comes once, the pipes go on too.
 
-The host's clocks (`Feature.CLOCK`): GET_CLOCK, whose layout is in `abi.clock`.
+The host's clocks (`Feature.CLOCK`): GET_CLOCK, whose layout is in `abi.clock`.  Pages of the guest
+(`Feature.PAGES`): COPY_PAGES, in `abi.pages`.
 """
 
 from enum import IntEnum, IntFlag
@@ -62,6 +63,8 @@ class Command(IntEnum):
     ASSIGN_SOCKET_UUID = 13
     GET_CLOCK = 0xF0
     """EXTENSION (`Feature.CLOCK`): far from the numbers that others may give next."""
+    COPY_PAGES = 0xF1
+    """EXTENSION (`Feature.PAGES`)."""
 
 
 class ChannelType(IntEnum):
@@ -138,6 +141,8 @@ class Feature(IntFlag):
     """Local channel: memory files of the launcher's may go to the compositor as they are."""
     LASTING_PIPES = 32
     """Pipes outlive the connection to the compositor; see the module's docstring."""
+    PAGES = 64
+    """COPY_PAGES copies on the host, out of the guest's own pages."""
 
 
 EXTENSION: Final = Struct("<IIII")

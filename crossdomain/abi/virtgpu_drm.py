@@ -32,8 +32,13 @@ DRM_VERSION: Final = Struct("<iiixxxxQQQQQQ")
 DRM_GEM_CLOSE: Final = Struct("<II")
 """handle, pad."""
 
+DRM_PRIME_HANDLE: Final = Struct("<IIi")
+"""handle (out), flags, fd."""
+
 DRM_IOCTL_VERSION: Final = _ioc(_IOC_READ | _IOC_WRITE, 0x00, DRM_VERSION.size)
 DRM_IOCTL_GEM_CLOSE: Final = _ioc(_IOC_WRITE, 0x09, DRM_GEM_CLOSE.size)
+
+DRM_IOCTL_PRIME_FD_TO_HANDLE: Final = _ioc(_IOC_READ | _IOC_WRITE, 0x2E, DRM_PRIME_HANDLE.size)
 
 DRM_EVENT: Final = Struct("<II")
 """type, length of the whole event in bytes, header included."""

@@ -63,7 +63,7 @@ def copy_damage(destination: Pixels, source: Pixels, layout: Layout, damage: Ite
     result = ffi.new("xd_copy_result *")
     copied = 0
     for plane in layout.planes:
-        blocks = _blocks(plane.format, rectangles)
+        blocks = blocks_of(plane.format, rectangles)
         status = lib.xd_copy_rectangles(
             target,
             destination.size,
@@ -82,7 +82,7 @@ def copy_damage(destination: Pixels, source: Pixels, layout: Layout, damage: Ite
     return copied
 
 
-def _blocks(plane: PlaneFormat, rectangles: tuple[Rectangle, ...]) -> bytes:
+def blocks_of(plane: PlaneFormat, rectangles: tuple[Rectangle, ...]) -> bytes:
     """Returns the rectangles as C's xd_rectangle array, in blocks of the plane."""
     across, along = plane.block_width * plane.horizontal, plane.vertical
     numbers: list[int] = []

@@ -9,13 +9,17 @@ _FEATURES: Final = (
 )
 
 
-def capset(*, shares_files: bool = False) -> bytes:
+def capset(*, shares_files: bool = False, has_pages: bool = False) -> bytes:
     """The 32 bytes: Wayland channels, no dmabuf allocation, our extension.
 
-    `shares_files` is for launchers on the same kernel.
+    `shares_files` is for launchers on the same kernel, `has_pages` for VMs, whose memory we see.
 
     `supports_dmabuf` would promise that image requirements give dmabufs, and sommelier then insists
     on a compositor with zwp_linux_dmabuf_v1.
     """
-    features = _FEATURES | Feature.SHARE_FILES if shares_files else _FEATURES
+    features = _FEATURES
+    if shares_files:
+        features |= Feature.SHARE_FILES
+    if has_pages:
+        features |= Feature.PAGES
     return encode_capset(1 << ChannelType.WAYLAND, features=features)

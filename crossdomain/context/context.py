@@ -38,6 +38,7 @@ from crossdomain.abi.cross_domain import (
     parse_send,
     parse_write,
 )
+from crossdomain.abi.pages import KEY_SIZE, parse_copy_pages
 from crossdomain.context.blobs import Blobs, IdentifierCounter, size_of
 from crossdomain.context.compositor import CompositorSocket, close_all
 from crossdomain.context.counters import Counters
@@ -46,7 +47,7 @@ from crossdomain.context.memory import HostMemory
 from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, Source
 from crossdomain.context.pipes import Orphans, Pipes
 from crossdomain.context.policy import Batch, ClientPolicy, refusal, split
-from crossdomain.context.ports import Resources
+from crossdomain.context.ports import FindPages, Resources
 from crossdomain.context.stream import EventStream
 from crossdomain.errors import CrossDomainError, GuestFault, HostFault, LimitExceeded
 from crossdomain.limits import MAX_PENDING_EVENTS, MAX_UNCLAIMED_FDS
@@ -70,6 +71,7 @@ class Context:
         on_close: "Callable[[Context], None]",
         sink: EventSink | None = None,
         orphans: Orphans | None = None,
+        find_pages: FindPages | None = None,
     ) -> None:
         """Nothing happens before INIT.  The running loop is the one it lives on.
 
@@ -81,6 +83,7 @@ class Context:
             on_close: called once, at the end of `close`.
             sink: where events go if not into rings in guest memory.
             orphans: keeps pipes whose readers are slower than the client's end.
+            find_pages: finds what COPY_PAGES names, where the guest has pages that we see.
         """
         self.name = name
         self.counters = Counters()
@@ -90,6 +93,7 @@ class Context:
         policy.transfers.deliver = self._deliver
         policy.transfers.deliver = self._deliver
         self._on_close = on_close
+        self._find_pages = find_pages
         self._local_sink = sink
         self._loop = asyncio.get_running_loop()
         self._fences = PollFences()
@@ -110,6 +114,7 @@ class Context:
             Command.POLL: self._handle_poll,
             Command.SEND: self._handle_send,
             Command.WRITE: self._handle_write,
+            Command.COPY_PAGES: self._handle_copy_pages,
             Command.GET_CLOCK: self._handle_get_clock,
         }
 
@@ -244,6 +249,23 @@ class Context:
             self._give_up_pipes()
             self._fail(fault)
             raise
+
+    def _handle_copy_pages(self, command: memoryview) -> None:
+        if self._over:
+            return
+        try:
+            copy = parse_copy_pages(command)
+            if self._find_pages is None:
+                raise GuestFault("there is no memory device to copy from")
+            pages = self._find_pages(copy.source)
+            if pages.read(0, KEY_SIZE) != copy.key:
+                raise GuestFault(f"the key of resource {copy.source} is another")
+            copied = pages.copy_out(self._resources.lookup(copy.destination).pixels(), copy)
+        except GuestFault as fault:
+            # What the compositor would show is not what the client has drawn.
+            self._fail(fault)
+            raise
+        self.counters.bytes_copied += copied
 
     def _handle_send(self, command: memoryview) -> None:
         if self._outbox is None:

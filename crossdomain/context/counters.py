@@ -2,9 +2,19 @@
 
 
 class Counters:
-    """SENDs and events (RECEIVE and READ); bytes of Wayland messages and fds, each way."""
+    """SENDs and events (RECEIVE and READ); bytes of Wayland messages and fds, each way; bytes of pixels
+    that were copied out of the guest's pages.
+    """
 
-    __slots__ = ("bytes_to_guest", "bytes_to_host", "events", "fds_to_guest", "fds_to_host", "sends")
+    __slots__ = (
+        "bytes_copied",
+        "bytes_to_guest",
+        "bytes_to_host",
+        "events",
+        "fds_to_guest",
+        "fds_to_host",
+        "sends",
+    )
 
     def __init__(self) -> None:
         self.sends = 0
@@ -13,3 +23,4 @@ class Counters:
         self.events = 0
         self.bytes_to_guest = 0
         self.fds_to_guest = 0
+        self.bytes_copied = 0

@@ -9,8 +9,10 @@ import mmap
 import os
 from typing import Final, Self
 
+from crossdomain.bridge.copy import Pixels
 from crossdomain.errors import GuestFault, LimitExceeded, LocalError
 from crossdomain.limits import MAX_BLOB_SIZE
+from crossdomain.native.system import address_of
 
 PAGE_SIZE: Final = 4096
 """The guest's page, in which virtio-gpu counts blobs."""
@@ -42,7 +44,7 @@ class HostMemory:
     as a `Storage` after that is the guest's fault, who destroyed a resource that it still names.
     """
 
-    __slots__ = ("_fd", "_size")
+    __slots__ = ("_fd", "_mapping", "_size")
 
     def __init__(self, fd: int, size: int) -> None:
         """Takes ownership of `fd`, which holds at least `size` bytes; `size` is a multiple of a page."""
@@ -50,6 +52,7 @@ class HostMemory:
             raise LocalError(f"host memory of {size} bytes")
         self._fd = fd
         self._size = size
+        self._mapping: mmap.mmap | None = None
 
     @classmethod
     def create(cls, size: int, *, name: str = "crossdomain") -> Self:
@@ -101,6 +104,17 @@ class HostMemory:
         """A shared writable mapping of all of it, which the caller closes."""
         return mmap.mmap(self.fd, self._size)
 
+    def pixels(self) -> Pixels:
+        """All of it, mapped until `close`.
+
+        Raises:
+            GuestFault: it was closed.
+        """
+        self._check(0, 0)
+        if self._mapping is None:
+            self._mapping = self.map()
+        return Pixels(address_of(self._mapping), self._size)
+
     def export(self) -> int:
         """A new fd of the same memory; the caller owns it.
 
@@ -131,6 +145,9 @@ class HostMemory:
 
     def close(self) -> None:
         """Gives the fd up; may be called again."""
+        if self._mapping is not None:
+            self._mapping.close()
+            self._mapping = None
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

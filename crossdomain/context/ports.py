@@ -4,9 +4,12 @@ A context never sees guest memory, descriptor chains or sockets of a launcher; i
 resources by number and writes whole events.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from crossdomain.abi.cross_domain import Buffer
+from crossdomain.abi.pages import CopyPages
+from crossdomain.bridge.copy import Pixels
 
 
 class Storage(Protocol):
@@ -44,6 +47,34 @@ class Storage(Protocol):
             GuestFault: beyond `size`, or the memory is gone.
         """
         ...
+
+    def pixels(self) -> Pixels:
+        """All of it, mapped until the resource is given up.
+
+        Raises:
+            GuestFault: it is not in memory of the host.
+        """
+        ...
+
+
+class Pages(Protocol):
+    """Pages of the guest's own RAM that it has imported for us to copy from (`crossdomain.abi.pages`)."""
+
+    def read(self, offset: int, length: int, /) -> bytes:
+        """As `Storage.read`."""
+        ...
+
+    def copy_out(self, destination: Pixels, copy: CopyPages, /) -> int:
+        """Copies the rectangles of a plane; returns the bytes copied.
+
+        Raises:
+            GuestFault: they leave the destination or the pages, or the pages are gone.
+        """
+        ...
+
+
+FindPages = Callable[[int], Pages]
+"""Returns the pages of that resource of the VM's memory device; raises GuestFault where there are none."""
 
 
 class Resources(Protocol):

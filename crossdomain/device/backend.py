@@ -16,6 +16,8 @@ from crossdomain.device.backend_channel import BackendChannel
 from crossdomain.device.faults import FaultLog, logger
 from crossdomain.device.gpu import ContextFactory, Gpu
 from crossdomain.device.memory import GuestMemory
+from crossdomain.device.profiles import GPU, Profile
+from crossdomain.device.resources import GuestStorage
 from crossdomain.device.ring import Ring
 from crossdomain.device.vhost_user import (
     Message,
@@ -27,34 +29,8 @@ from crossdomain.device.vhost_user import (
 )
 from crossdomain.device.virtqueue import Chain
 from crossdomain.device.window import HostVisibleWindow
-from crossdomain.errors import CrossDomainError, HostFault
+from crossdomain.errors import CrossDomainError, GuestFault, HostFault
 from crossdomain.limits import MAX_MEMORY_SLOTS
-
-FEATURES: Final = (
-    1 << gpu_abi.VIRTIO_GPU_F_VIRGL
-    | 1 << gpu_abi.VIRTIO_GPU_F_RESOURCE_BLOB
-    | 1 << gpu_abi.VIRTIO_GPU_F_CONTEXT_INIT
-    | 1 << gpu_abi.VIRTIO_F_INDIRECT_DESC
-    | 1 << gpu_abi.VIRTIO_F_VERSION_1
-    | 1 << abi.VHOST_USER_F_PROTOCOL_FEATURES
-)
-"""EVENT_IDX is left out: with it a device must write avail_event at the right moments, and gains little here,
-because kicks are switched off with VIRTQ_USED_F_NO_NOTIFY while the ring is being emptied."""
-
-PROTOCOL_FEATURES: Final = (
-    1 << abi.VHOST_USER_PROTOCOL_F_MQ
-    | 1 << abi.VHOST_USER_PROTOCOL_F_REPLY_ACK
-    | 1 << abi.VHOST_USER_PROTOCOL_F_BACKEND_REQ
-    | 1 << abi.VHOST_USER_PROTOCOL_F_CONFIG
-    | 1 << abi.VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD
-    | 1 << abi.VHOST_USER_PROTOCOL_F_RESET_DEVICE
-    | 1 << abi.VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS
-    | 1 << abi.VHOST_USER_PROTOCOL_F_SHMEM_MAP
-)
-"""STATUS is left out: QEMU writes status 0 for a VM that merely pauses, too."""
-
-_CONFIG: Final = gpu_abi.CONFIG.pack(0, 0, 0, 1).ljust(abi.CONFIG_MAX_SIZE, b"\0")
-"""No scanouts: the guest's screens are another device's.  One capset: Linux drops all if one is missing."""
 
 _VERSION_1: Final = 1 << gpu_abi.VIRTIO_F_VERSION_1
 _SUCCESS: Final = 0
@@ -73,9 +49,11 @@ class Backend:
         window_size: int,
         name: str,
         broken: Callable[[CrossDomainError], None],
+        profile: Profile = GPU,
     ) -> None:
         """`broken` is told where the VMM does not keep to the protocol on the back-end channel."""
         self._loop = loop
+        self._profile = profile
         self._new_context = new_context
         self._capset = capset
         self._name = name
@@ -99,11 +77,13 @@ class Backend:
     def _make_handlers(self) -> Mapping[int, Callable[[Message], bytes | None]]:
         # A handler returns the payload of the reply that the request always has, or None where it has none.
         return {
-            abi.VHOST_USER_GET_FEATURES: lambda _message: abi.U64.pack(FEATURES),
+            abi.VHOST_USER_GET_FEATURES: lambda _message: abi.U64.pack(self._profile.features),
             abi.VHOST_USER_SET_FEATURES: self._handle_set_features,
             abi.VHOST_USER_SET_OWNER: self._handle_nothing,
             abi.VHOST_USER_RESET_OWNER: self._handle_nothing,
-            abi.VHOST_USER_GET_PROTOCOL_FEATURES: lambda _message: abi.U64.pack(PROTOCOL_FEATURES),
+            abi.VHOST_USER_GET_PROTOCOL_FEATURES: lambda _message: abi.U64.pack(
+                self._profile.protocol_features
+            ),
             abi.VHOST_USER_SET_PROTOCOL_FEATURES: self._handle_set_protocol_features,
             abi.VHOST_USER_GET_QUEUE_NUM: lambda _message: abi.U64.pack(gpu_abi.QUEUE_COUNT),
             abi.VHOST_USER_GET_MAX_MEM_SLOTS: lambda _message: abi.U64.pack(MAX_MEMORY_SLOTS),
@@ -129,6 +109,27 @@ class Backend:
     def gpu(self) -> Gpu:
         """The device as its driver has it now."""
         return self._gpu
+
+    @property
+    def files(self) -> frozenset[tuple[int, int]]:
+        """Device and inode of all that the VMM calls the guest's memory."""
+        return self._memory.files
+
+    def find_pages(self, resource_id: int) -> GuestStorage:
+        """The guest's pages behind a resource.
+
+        Linux does not kick for the import of a dmabuf, so the ring is looked at where there is none yet.
+
+        Raises:
+            GuestFault: there is none, or it has no pages of the guest's.
+        """
+        found = self._gpu.guest_pages(resource_id)
+        if found is None:
+            self._control.poll()
+            found = self._gpu.guest_pages(resource_id)
+        if found is None:
+            raise GuestFault(f"the memory device has no pages of the number {resource_id}")
+        return found
 
     def handle(self, message: Message) -> bytes | None:
         """Carries out one request of the VMM.
@@ -190,7 +191,7 @@ class Backend:
 
     def _handle_set_features(self, message: Message) -> None:
         (features,) = abi.U64.unpack(message.payload)
-        if features & ~FEATURES:
+        if features & ~self._profile.features:
             raise HostFault(f"features {features:#x} were not offered")
         self._features = features
         if not features >> abi.VHOST_USER_F_PROTOCOL_FEATURES & 1:
@@ -199,9 +200,9 @@ class Backend:
 
     def _handle_set_protocol_features(self, message: Message) -> None:
         (features,) = abi.U64.unpack(message.payload)
-        if features & ~PROTOCOL_FEATURES:
+        if features & ~self._profile.protocol_features:
             raise HostFault(f"protocol features {features:#x} were not offered")
-        if not features >> abi.VHOST_USER_PROTOCOL_F_SHMEM_MAP & 1:
+        if self._profile.has_window and not features >> abi.VHOST_USER_PROTOCOL_F_SHMEM_MAP & 1:
             logger.warning(
                 "%s: the VMM gives the guest no host-visible window (QEMU has one from 11.1 on)", self._name
             )
@@ -345,9 +346,10 @@ class Backend:
 
     def _handle_get_config(self, message: Message) -> bytes:
         offset, size, flags = abi.CONFIG_HEADER.unpack_from(message.payload)
-        if offset + size > len(_CONFIG):
+        config = self._profile.config
+        if offset + size > len(config):
             return b""
-        return abi.CONFIG_HEADER.pack(offset, size, flags) + _CONFIG[offset : offset + size]
+        return abi.CONFIG_HEADER.pack(offset, size, flags) + config[offset : offset + size]
 
     def _handle_set_config(self, message: Message) -> None:
         offset, size, _flags = abi.CONFIG_HEADER.unpack_from(message.payload)

@@ -168,6 +168,13 @@ class Gpu:
         """Bytes of host memory behind the resources."""
         return self._resources.host_bytes
 
+    def guest_pages(self, resource_id: int) -> GuestStorage | None:
+        """The guest's pages behind a resource; None where there is no such one."""
+        if resource_id not in self._resources:
+            return None
+        storage = self._resources.get(resource_id).storage
+        return storage if isinstance(storage, GuestStorage) else None
+
     def execute(self, chain: Chain) -> None:
         """Carries out one command of the control queue; its chain is completed now or later."""
         self._used = True

@@ -56,6 +56,11 @@ class GuestMemory:
     def __len__(self) -> int:
         return len(self._regions)
 
+    @property
+    def files(self) -> frozenset[tuple[int, int]]:
+        """Device and inode of the files that the regions are of."""
+        return frozenset(mapped.identity for mapped in self._regions)
+
     def add(self, region: Region, fd: int, *, addressable: bool = True) -> None:
         """Adds one region and maps it, or only notes it where it is not `addressable`.
 

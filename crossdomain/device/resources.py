@@ -6,9 +6,12 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import TypeAlias
+from struct import Struct
+from typing import Final, NoReturn, TypeAlias
 
 from crossdomain.abi.cross_domain import Buffer
+from crossdomain.abi.pages import RECTANGLE, CopyPages
+from crossdomain.bridge.copy import Pixels
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.ports import Storage
 from crossdomain.device.faults import bad_parameter, bad_resource, too_much
@@ -16,6 +19,10 @@ from crossdomain.device.memory import GuestMemory
 from crossdomain.device.window import Mapping
 from crossdomain.errors import GuestFault
 from crossdomain.limits import MAX_RESOURCES
+from crossdomain.native import ffi, lib
+from crossdomain.native.system import address_of
+
+_RUN: Final = Struct("=QQ")
 
 Entries: TypeAlias = list[tuple[int, int]]
 """Runs of guest memory: guest address, bytes (struct virtio_gpu_mem_entry)."""
@@ -24,7 +31,7 @@ Entries: TypeAlias = list[tuple[int, int]]
 class GuestStorage:
     """Pages of the guest's own RAM, in any number of runs.  A `Storage` that cannot be exported."""
 
-    __slots__ = ("_ends", "_entries", "_memory", "_size")
+    __slots__ = ("_ends", "_entries", "_generation", "_memory", "_runs_in_place", "_size")
 
     def __init__(self, memory: GuestMemory, size: int, entries: Entries) -> None:
         """`size` bytes over `entries`, which are checked now and again at each use.
@@ -36,6 +43,8 @@ class GuestStorage:
         self._size = size
         self._entries: Entries = []
         self._ends: list[int] = []
+        self._runs_in_place = b""
+        self._generation = -1
         self.attach(entries)
 
     @property
@@ -56,6 +65,7 @@ class GuestStorage:
             raise bad_parameter(f"{ends[-1] if ends else 0} bytes of pages for a blob of {self._size}")
         self._entries = entries
         self._ends = ends
+        self._generation = -1
 
     def detach(self) -> None:
         """Forgets the pages: every use is a GuestFault from now on."""
@@ -95,6 +105,52 @@ class GuestStorage:
         """
         self._check(offset, length)
         return b"".join(self._memory.read(address, run) for address, run in self._runs(offset, length))
+
+    def pixels(self) -> NoReturn:
+        """Never: the guest may move them.
+
+        Raises:
+            GuestFault: always.
+        """
+        raise GuestFault("pages of the guest are no memory of the host")
+
+    def copy_out(self, destination: Pixels, copy: CopyPages, /) -> int:
+        """See `context.ports.Pages`."""
+        runs = self._in_place()
+        copied = ffi.new("uint64_t *")
+        status = lib.xd_copy_runs(
+            ffi.cast("uint8_t *", destination.address),
+            destination.size,
+            ffi.from_buffer("xd_run[]", runs),
+            len(runs) // _RUN.size,
+            copy.source_offset,
+            ffi.new("xd_plane *", (copy.plane_offset, copy.stride, copy.block_bytes)),
+            ffi.from_buffer("xd_rectangle[]", copy.rectangles),
+            len(copy.rectangles) // RECTANGLE.size,
+            copied,
+        )
+        if status != lib.XD_COPY_OK:
+            raise GuestFault("a copy leaves its buffer, or its pages")
+        return copied[0]
+
+    def _in_place(self) -> bytes:
+        """Returns where the pages are mapped, as C's xd_run array; good until anything else is done."""
+        if not self._entries:
+            raise GuestFault("the resource's pages are detached")
+        if self._generation != self._memory.generation:
+            runs: list[tuple[int, int]] = []
+            following = 0
+            for (address, length), end in zip(self._entries, self._ends, strict=True):
+                mapping, offset = self._memory.locate(address, length)
+                start = address_of(mapping) + offset
+                if start == following:
+                    runs[-1] = runs[-1][0], end
+                else:
+                    runs.append((start, end))
+                following = start + length
+            self._runs_in_place = b"".join(_RUN.pack(*run) for run in runs)
+            self._generation = self._memory.generation
+        return self._runs_in_place
 
     def _check_entries(self, entries: Entries) -> None:
         locate = self._memory.locate
@@ -160,6 +216,9 @@ class ResourceTable:
 
     def __len__(self) -> int:
         return len(self._resources)
+
+    def __contains__(self, resource_id: int) -> bool:
+        return resource_id in self._resources
 
     @property
     def host_bytes(self) -> int:

@@ -98,6 +98,10 @@ class Ring:
         """Takes ownership of the eventfd that tells the VMM of a broken ring; negative for none."""
         self._error = _replace(self._error, error)
 
+    def poll(self) -> None:
+        """Takes what the driver has made available, also where it has not kicked yet."""
+        self._drain()
+
     def complete(self, chain: Chain, answer: bytes) -> None:
         """Answers `chain` and gives it back to the driver, or keeps it until the ring is started again."""
         queue = self.queue

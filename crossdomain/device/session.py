@@ -1,17 +1,19 @@
-"""One VM: serves its virtio-gpu on a connected vhost-user socket until the VMM leaves."""
+"""One device of a VM: serves a virtio-gpu on a connected vhost-user socket until the VMM leaves."""
 
 import asyncio
 import socket
 
+from crossdomain.context.ports import Pages
 from crossdomain.device.backend import Backend
 from crossdomain.device.gpu import ContextFactory
+from crossdomain.device.profiles import GPU, Profile
 from crossdomain.device.transport import Transport
 from crossdomain.device.vhost_user import REQUESTS, Decoder, Message
-from crossdomain.errors import CrossDomainError
+from crossdomain.errors import CrossDomainError, GuestFault
 
 
 class GpuSession:
-    """A virtio-gpu with capset 5 for whoever connected.
+    """A virtio-gpu, with capset 5 or for memory alone, for whoever connected.
 
     `serve` runs it; cancelling that ends it.  Whatever way it ends, contexts, mappings, descriptors and
     guest memory are given up.
@@ -25,6 +27,7 @@ class GpuSession:
         capset: bytes,
         window_size: int,
         name: str,
+        profile: Profile = GPU,
     ) -> None:
         """Takes ownership of `connection`.
 
@@ -35,12 +38,14 @@ class GpuSession:
             window_size: bytes of the host-visible window, a power of two; also how much host memory the guest
                 may hold in blobs.
             name: names the VM in log lines.
+            profile: which of the two devices it is.
         """
         self._connection = connection
         self._new_context = new_context
         self._capset = capset
         self._window_size = window_size
         self._name = name
+        self._profile = profile
         self._backend: Backend | None = None
 
     @property
@@ -52,6 +57,22 @@ class GpuSession:
     def host_bytes(self) -> int:
         """Bytes of host memory behind the guest's blobs now."""
         return 0 if self._backend is None else self._backend.gpu.host_bytes
+
+    def is_of_same_vm(self, other: "GpuSession") -> bool:
+        """Whether both devices see the same guest's memory."""
+        if self._backend is None or other._backend is None:
+            return False
+        return not self._backend.files.isdisjoint(other._backend.files)
+
+    def find_pages(self, resource_id: int) -> Pages:
+        """The guest's pages behind a resource.
+
+        Raises:
+            GuestFault: there are none.
+        """
+        if self._backend is None:
+            raise GuestFault("the memory device is gone")
+        return self._backend.find_pages(resource_id)
 
     async def serve(self) -> None:
         """Serves until the VMM hangs up.
@@ -77,6 +98,7 @@ class GpuSession:
             window_size=self._window_size,
             name=self._name,
             broken=end,
+            profile=self._profile,
         )
         self._backend = backend
 

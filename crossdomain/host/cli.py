@@ -13,7 +13,12 @@ from pathlib import Path
 from crossdomain.device.qemu import qemu_arguments
 from crossdomain.host import logs, settings
 from crossdomain.host.daemon import Configuration, Daemon
-from crossdomain.host.paths import compositor_socket, default_gpu_socket, default_local_socket, sockets_folder
+from crossdomain.host.paths import (
+    compositor_socket,
+    default_gpu_socket,
+    default_local_socket,
+    sockets_folder,
+)
 from crossdomain.wire import policy as wire_policy
 
 _DEFAULT_WINDOW_MIB = 1024

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crossdomain.context.capset import capset
+from crossdomain.device.qemu import memory_socket
 from crossdomain.device.session import GpuSession
 from crossdomain.errors import CrossDomainError, EnvironmentFault
 from crossdomain.host.compositor import Compositor
 from crossdomain.host.listeners import Door, Listeners
 from crossdomain.host.local import LocalConnection
+from crossdomain.host.memory_devices import MemoryDevices
 from crossdomain.host.settings import HostFile, Settings
 from crossdomain.host.status import Status, VmStatus
 from crossdomain.host.tenant import Names, Tenant
@@ -74,6 +76,7 @@ class Daemon:
         """Tenants of local clients by section."""
         self._local_connections: dict[LocalConnection, None] = {}
         self._vms: dict[asyncio.Task[None], _Vm] = {}
+        self._memories = MemoryDevices()
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -91,6 +94,8 @@ class Daemon:
         with self._listeners as listeners:
             listeners.open(Door(is_local=False), self._configuration.gpu_socket)
             listeners.open(Door(is_local=True), self._configuration.local_socket)
+            memory = memory_socket(self._configuration.gpu_socket)
+            listeners.open(Door(is_local=False, is_memory=True), memory)
             listeners.update(self._doors())
             ready()
             await self._stopping.wait()
@@ -113,12 +118,14 @@ class Daemon:
     def _doors(self) -> dict[Door, Path]:
         """The sockets that sections ask for."""
         sections = self._file.vms.items() if self._configuration.sections else ()
-        paths = {
-            Door(is_local, name): path
-            for name, section in sections
-            for is_local, path in ((False, section.socket), (True, section.local_socket))
-        }
-        return {door: path for door, path in paths.items() if path is not None}
+        doors: dict[Door, Path] = {}
+        for name, section in sections:
+            if section.socket is not None:
+                doors[Door(False, name)] = section.socket
+                doors[Door(False, name, is_memory=True)] = memory_socket(section.socket)
+            if section.local_socket is not None:
+                doors[Door(True, name)] = section.local_socket
+        return doors
 
     def status(self) -> Status:
         """A snapshot of what is being served."""
@@ -137,6 +144,8 @@ class Daemon:
     def _accept(self, door: Door, connection: socket.socket) -> None:
         if door.is_local:
             self._accept_local(door.vm, connection)
+        elif door.is_memory:
+            self._memories.accept(f"vm {door.vm or self._configuration.name}", connection)
         else:
             self._accept_vm(door.vm or self._configuration.name, connection)
 
@@ -150,10 +159,11 @@ class Daemon:
         session = GpuSession(
             connection,
             new_context=tenant.new_gpu_context,
-            capset=capset(),
+            capset=capset(has_pages=True),
             window_size=self._configuration.window_size,
             name=tenant.name,
         )
+        tenant.find_pages = self._memories.finder(session)
         task = asyncio.get_running_loop().create_task(self._serve_vm(session, tenant))
         self._vms[task] = _Vm(section, tenant, session)
         task.add_done_callback(self._vm_ended)
@@ -207,6 +217,7 @@ class Daemon:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._memories.close()
         for connection in list(self._local_connections):
             connection.close()
         for tenant in self._local.values():

@@ -24,13 +24,15 @@ _RETRY_SECONDS: Final = 0.5
 
 
 class Door(NamedTuple):
-    """Who comes in by a socket: VMs or local clients, of one `[vm.NAME]` section or of none."""
+    """Who comes in by a socket: VMs, their memory devices or local clients, of a `[vm.NAME]` or none."""
 
     is_local: bool
     vm: str | None = None
+    is_memory: bool = False
 
     def __str__(self) -> str:
-        return f"vm.{self.vm}.{'local_socket' if self.is_local else 'socket'}"
+        key = "local_socket" if self.is_local else "socket"
+        return f"vm.{self.vm}.{key}{' (memory)' if self.is_memory else ''}"
 
 
 Accept = Callable[[Door, socket.socket], None]

@@ -12,7 +12,7 @@ import socket
 from array import array
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from crossdomain.abi import local as abi
 from crossdomain.abi.cross_domain import Buffer
@@ -78,6 +78,14 @@ class ClientMemory:
         if not is_memory_file(self._fd):
             raise GuestFault("only memory files can be given to the compositor")
         return os.dup(self._fd)
+
+    def pixels(self) -> NoReturn:
+        """Never: the launcher may truncate it.
+
+        Raises:
+            GuestFault: always.
+        """
+        raise GuestFault("a file of the launcher's is no memory of the host")
 
     def write(self, offset: int, data: Buffer, /) -> None:
         """Copies `data` to `offset`."""

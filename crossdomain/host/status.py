@@ -10,7 +10,9 @@ from crossdomain.context.context import Context
 
 @dataclass(frozen=True, slots=True)
 class ClientStatus:
-    """One client: bytes of Wayland messages, batches and fds so far; pipes that are open now."""
+    """One client: bytes of Wayland messages, of pixels that were copied on the host, batches and fds so far;
+    pipes that are open now.
+    """
 
     name: str
     alive: bool
@@ -20,6 +22,7 @@ class ClientStatus:
     events: int
     bytes_to_guest: int
     fds_to_guest: int
+    bytes_copied: int
     pipes: int
 
     @classmethod
@@ -35,6 +38,7 @@ class ClientStatus:
             events=counters.events,
             bytes_to_guest=counters.bytes_to_guest,
             fds_to_guest=counters.fds_to_guest,
+            bytes_copied=counters.bytes_copied,
             pipes=context.pipes,
         )
 

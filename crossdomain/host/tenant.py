@@ -6,7 +6,7 @@ from crossdomain.context.context import Context
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
-from crossdomain.context.ports import Resources
+from crossdomain.context.ports import FindPages, Resources
 from crossdomain.context.rules import Guest
 from crossdomain.host.asking import Asker
 from crossdomain.host.compositor import Compositor
@@ -42,6 +42,8 @@ class Tenant:
         self.name = names.label
         self.orphans = Orphans()
         self.contexts: dict[Context, None] = {}
+        self.find_pages: FindPages | None = None
+        """Finds the guest's own pages, for a VM that may show us some."""
         identity = Identity(app_id=names.section, instance_id=names.vm)
         self._enclosure = Enclosure(compositor, identity, settings.security_context)
         self._base_policy = policy
@@ -67,6 +69,7 @@ class Tenant:
             on_close=self._forget,
             sink=sink,
             orphans=self.orphans,
+            find_pages=self.find_pages,
         )
         self.contexts[context] = None
         return context

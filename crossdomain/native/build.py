@@ -10,7 +10,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path("crossdomain/native")
-SOURCES = ("tables.c", "walker.c", "copy.c", "region.c", "system.c")
+SOURCES = ("tables.c", "walker.c", "copy.c", "region.c", "runs.c", "system.c")
 WARNINGS = ("-Wall", "-Wextra")
 
 ffibuilder = FFI()

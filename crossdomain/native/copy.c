@@ -87,7 +87,7 @@ static void leave(void) {
 /* The copy ------------------------------------------------------------------------------ */
 
 /* Returns whether the rectangle lies in both images. */
-static int inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t size) {
+int xd_inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t size) {
     if (rectangle->x < 0 || rectangle->y < 0 || rectangle->width < 0 || rectangle->height < 0)
         return 0;
     if (!rectangle->width || !rectangle->height)
@@ -143,7 +143,7 @@ int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const ui
     if (!plane->stride || !plane->bytes_per_pixel)
         return XD_COPY_BOUNDS;
     for (uint32_t index = 0; index < count; index++)
-        if (!inside(plane, &rectangles[index], size))
+        if (!xd_inside(plane, &rectangles[index], size))
             return XD_COPY_BOUNDS;
     if (enter())
         return XD_COPY_SYSTEM;

@@ -192,6 +192,21 @@ int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const ui
                        uint64_t source_size, const xd_plane *plane, const xd_rectangle *rectangles,
                        uint32_t count, xd_copy_result *result);
 
+/* Whether a rectangle of a plane lies in an image of `size` bytes. */
+int xd_inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t size);
+
+/* Memory in pieces: `address` is of the first byte, `end` the bytes up to and with this piece. */
+typedef struct xd_run {
+    uint64_t address;
+    uint64_t end;
+} xd_run;
+
+/* As xd_copy_rectangles, from memory in pieces, where the image begins at byte `offset`; the pieces stay mapped
+ * and are read in place.  `copied` gets the bytes written. */
+int xd_copy_runs(uint8_t *destination, uint64_t destination_size, const xd_run *runs, uint32_t run_count,
+                 uint64_t offset, const xd_plane *plane, const xd_rectangle *rectangles, uint32_t count,
+                 uint64_t *copied);
+
 /* region.c ------------------------------------------------------------------------------ */
 
 enum { XD_MAX_BOXES = 2048 };

@@ -203,7 +203,8 @@ def _describe_app(app: App, counters: dict[str, Any]) -> dict[str, Any]:
         "launcher_start_s": counters.get("start_s"),
         "buffer_path": ", ".join(counters.get("buffers", {})) or None,
         "bytes_damaged": counters.get("bytes_damaged", 0),
-        "bytes_copied": counters.get("bytes_copied", 0),
+        "bytes_copied": counters.get("bytes_copied", 0) + counters.get("bytes_copied_host", 0),
+        "bytes_copied_guest": counters.get("bytes_copied", 0),
         "frames": counters.get("frames", 0),
     }
 

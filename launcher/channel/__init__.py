@@ -11,22 +11,18 @@ from typing import Protocol, TypeAlias
 
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Identifier, ReadWrite, SendReceive
+from crossdomain.abi.pages import CopyPages
 
 Event: TypeAlias = SendReceive | ReadWrite
 """A RECEIVE (of 0 bytes: the compositor is gone) or a READ."""
 
 
-class SharedMemory(Protocol):
-    """Memory of the host that is mapped here and can be given to the compositor."""
+class Memory(Protocol):
+    """Memory of the host that can be given to the compositor."""
 
     @property
     def size(self) -> int:
         """Bytes, at least what was asked for."""
-        ...
-
-    @property
-    def buffer(self) -> mmap:
-        """The mapping, writable, valid until `close`."""
         ...
 
     @property
@@ -36,6 +32,38 @@ class SharedMemory(Protocol):
 
     def close(self) -> None:
         """Unmaps it and gives it up here; the compositor keeps what it was given."""
+        ...
+
+
+class SharedMemory(Memory, Protocol):
+    """Memory of the host that is mapped here, too."""
+
+    @property
+    def buffer(self) -> mmap:
+        """The mapping, writable, valid until `close`."""
+        ...
+
+
+class ImportedFile(Protocol):
+    """A file of the client's whose pages the host sees (`crossdomain.abi.pages`)."""
+
+    @property
+    def resource_id(self) -> int:
+        """What COPY_PAGES names it by."""
+        ...
+
+    @property
+    def key(self) -> bytes:
+        """What COPY_PAGES has to show."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes from the file's start."""
+        ...
+
+    def close(self) -> None:
+        """Shows it no longer: nothing that names it may be on its way.  May be called again."""
         ...
 
 
@@ -49,6 +77,25 @@ class SharedFile(Protocol):
 
     def close(self) -> None:
         """Lets the host forget it; the compositor keeps what it was given."""
+        ...
+
+
+class HostCopies(Protocol):
+    """What a channel can do whose host sees the guest's own memory."""
+
+    def import_file(self, fd: int, size: int, /) -> ImportedFile | None:
+        """Shows the host the pages of a memory file, of which `size` bytes count.
+
+        The fd stays the caller's.  Returns None where the file does not allow it.
+        """
+        ...
+
+    def copy(self, copy: CopyPages) -> None:
+        """Has the host copy before it gets the next SEND; only from a file that is not closed."""
+        ...
+
+    def create_memory(self, size: int) -> Memory:
+        """As `Channel.create_memory`, for what only the host writes: it costs the VM no mapping."""
         ...
 
 
@@ -92,6 +139,11 @@ class Channel(Protocol):
     @property
     def has_events(self) -> bool:
         """Whether `receive` has what `fileno` does not tell of: it came while an answer was awaited."""
+        ...
+
+    @property
+    def host_copies(self) -> HostCopies | None:
+        """None where the host sees none of the guest's memory."""
         ...
 
     def fileno(self) -> int:

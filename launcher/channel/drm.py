@@ -98,6 +98,20 @@ def create_blob(fd: int, memory: int, flags: int, size: int, blob_id: int) -> Bl
     return Blob(handle, resource_id)
 
 
+def import_dmabuf(fd: int, dmabuf: int) -> Blob:
+    """Makes a resource of a dmabuf, whose fd stays the caller's; the caller closes its handle."""
+    request = bytearray(abi.DRM_PRIME_HANDLE.pack(0, 0, dmabuf))
+    fcntl.ioctl(fd, abi.DRM_IOCTL_PRIME_FD_TO_HANDLE, request)
+    handle: int = abi.DRM_PRIME_HANDLE.unpack(request)[0]
+    information = bytearray(abi.RESOURCE_INFO.pack(handle, 0, 0, 0))
+    try:
+        fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_RESOURCE_INFO, information)
+    except OSError:
+        close_handle(fd, handle)
+        raise
+    return Blob(handle, abi.RESOURCE_INFO.unpack(information)[1])
+
+
 def map_blob(fd: int, handle: int, size: int) -> mmap.mmap:
     """Maps a whole blob, shared and writable."""
     request = bytearray(abi.MAP.pack(0, handle, 0))

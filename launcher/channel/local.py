@@ -100,6 +100,10 @@ class LocalChannel:
     def has_events(self) -> bool:
         return bool(self._events)
 
+    @property
+    def host_copies(self) -> None:
+        return None
+
     def fileno(self) -> int:
         return self._socket.fileno()
 

@@ -15,8 +15,10 @@ from typing import Final
 from crossdomain.abi import clock, cross_domain, virtgpu_drm
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Capset, Feature, Identifier, IdentifierType, SendReceive
+from crossdomain.abi.pages import CopyPages, encode_copy_pages
 from crossdomain.errors import HostFault
 from launcher.channel import Event, drm
+from launcher.channel.guest_pages import GuestPages
 from launcher.channel.memory import PAGE_SIZE, linear_image, quantise, round_to_pages
 
 _RING_COUNT: Final = 2
@@ -57,6 +59,25 @@ class _Blob:
             self._handle = 0
 
 
+class UnmappedMemory:
+    """A HOST3D blob that the guest can't see."""
+
+    __slots__ = ("_drm_fd", "_handle", "identifier", "size")
+
+    def __init__(self, drm_fd: int, blob: drm.Blob, size: int) -> None:
+        """Takes ownership of the blob's handle."""
+        self._drm_fd = drm_fd
+        self._handle = blob.handle
+        self.size = size
+        self.identifier = Identifier(blob.resource_id, IdentifierType.VIRTGPU_BLOB, size)
+
+    def close(self) -> None:
+        """Gives it up; the compositor keeps what it was given.  May be called again."""
+        if self._handle:
+            drm.close_handle(self._drm_fd, self._handle)
+            self._handle = 0
+
+
 class VirtgpuMemory:
     """A HOST3D blob, mapped through the host-visible window."""
 
@@ -79,11 +100,30 @@ class VirtgpuMemory:
         self._blob.close()
 
 
+class VirtgpuCopies:
+    """`launcher.channel.HostCopies` of one channel."""
+
+    def __init__(self, channel: "VirtgpuChannel", pages: GuestPages, copies: bytearray) -> None:
+        self._channel = channel
+        self._copies = copies
+        self.import_file = pages.import_file
+
+    def copy(self, copy: CopyPages) -> None:
+        """Queues it before the next SEND."""
+        self._copies += encode_copy_pages(copy)
+
+    def create_memory(self, size: int) -> UnmappedMemory:
+        """Memory that only the host writes."""
+        return self._channel.create_unmapped(size)
+
+
 class VirtgpuChannel:
     """`launcher.channel.Channel` over a render node."""
 
-    def __init__(self, node: str, capset: Capset, client: str) -> None:
+    def __init__(self, node: str, capset: Capset, client: str, pages: GuestPages | None = None) -> None:
         """Opens `node`, whose capset 5 says `capset`, and makes a context on it for the client of that name.
+
+        `pages` is the memory device of the same host, and stays the caller's.
 
         Raises:
             OSError: the node can't be opened, or the driver refused.
@@ -93,6 +133,9 @@ class VirtgpuChannel:
         self.has_policy = bool(capset.features & Feature.POLICY)
         self.has_clock = bool(capset.features & Feature.CLOCK)
         self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)
+        self._copies = bytearray()
+        """COPY_PAGES commands that go before the next SEND."""
+        self.host_copies = None if pages is None else VirtgpuCopies(self, pages, self._copies)
         self._images: dict[int, tuple[int, int]] = {}
         self._blobs: list[_Blob] = []
         self._fd = drm.open_node(node)
@@ -123,7 +166,11 @@ class VirtgpuChannel:
         return self._fd
 
     def send(self, data: Buffer, identifiers: Sequence[Identifier] = ()) -> bool:
-        self._execute(cross_domain.encode_send(data, tuple(identifiers)))
+        commands = cross_domain.encode_send(data, tuple(identifiers))
+        if self._copies:
+            commands = bytes(self._copies) + commands
+            self._copies.clear()
+        self._execute(commands)
         return True
 
     def write_pipe(self, identifier: int, data: Buffer, *, hang_up: bool = False, credit: int = 0) -> bool:
@@ -151,12 +198,25 @@ class VirtgpuChannel:
     def share_file(self, _fd: int, _size: int, /) -> None:
         return None
 
+    def create_unmapped(self, size: int) -> UnmappedMemory:
+        """Memory of the host for `size` bytes, which the VM does not map."""
+        blob_id, image_size = self._image_of(size)
+        flags = virtgpu_drm.VIRTGPU_BLOB_FLAG_USE_SHAREABLE
+        memory = virtgpu_drm.VIRTGPU_BLOB_MEM_HOST3D
+        return UnmappedMemory(
+            self._fd, drm.create_blob(self._fd, memory, flags, image_size, blob_id), image_size
+        )
+
     def create_memory(self, size: int) -> VirtgpuMemory:
+        return VirtgpuMemory(self._create_host_blob(*self._image_of(size)))
+
+    def _image_of(self, size: int) -> tuple[int, int]:
+        """Returns a reusable blob id for about `size` bytes, and the bytes that such a blob has."""
         wanted = quantise(size)
         image = self._images.get(wanted)
         if image is None:
             image = self._images[wanted] = self._require_image(wanted)
-        return VirtgpuMemory(self._create_host_blob(*image))
+        return image
 
     def read_blob(self, identifier: Identifier) -> bytes:
         blob = self._create_host_blob(identifier.identifier, round_to_pages(identifier.size))

@@ -3,31 +3,42 @@
 from crossdomain.bridge.copy import Pixels, TruncatedFault, copy_damage
 from crossdomain.bridge.damage import Region
 from crossdomain.bridge.formats import BufferRequest, Layout, ShmError
+from crossdomain.errors import LocalError
 from crossdomain.native.system import FileMapping
 from crossdomain.wire import WireFault
+from launcher.channel import HostCopies, ImportedFile
+from launcher.relay.host_copy import copy_on_host
 from launcher.relay.mirrors import Mirror
 
 
 class Pool:
-    """A client's pool: its file is mapped as long as the pool or a buffer of it exists."""
+    """A client's pool: its file is mapped as long as the pool or a buffer of it exists.
 
-    __slots__ = ("_users", "mapping", "pool_id", "shm_id")
+    `pages` is the file as the host sees it, if it does; its owner closes it.
+    """
 
-    def __init__(self, pool_id: int, shm_id: int, mapping: FileMapping) -> None:
+    __slots__ = ("_users", "mapping", "pages", "pool_id", "shm_id")
+
+    def __init__(
+        self, pool_id: int, shm_id: int, mapping: FileMapping, pages: ImportedFile | None = None
+    ) -> None:
         self.pool_id = pool_id
         self.shm_id = shm_id
         self.mapping = mapping
+        self.pages = pages
         self._users = 1
 
     def use(self) -> None:
         """A buffer was made of it."""
         self._users += 1
 
-    def leave(self) -> None:
-        """The pool object, or one of its buffers, is gone."""
+    def leave(self) -> bool:
+        """The pool object, or one of its buffers, is gone; returns whether that was the last."""
         self._users -= 1
-        if not self._users:
-            self.mapping.close()
+        if self._users:
+            return False
+        self.mapping.close()
+        return True
 
 
 class Buffer:
@@ -54,6 +65,22 @@ class Buffer:
         return self._pool.shm_id
 
     @property
+    def pool(self) -> Pool:
+        """Where its pixels are the client's."""
+        return self._pool
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether the host sees all of it."""
+        pages = self._pool.pages
+        mirror = self.mirror
+        return (
+            pages is not None
+            and mirror is not None
+            and (self.request.offset + mirror.layout.size <= pages.size)
+        )
+
+    @property
     def is_movable(self) -> bool:
         """Whether the host's wl_buffer may be made anew: nobody refers to it."""
         return self._readers == 0 and self.pins == 0
@@ -75,8 +102,8 @@ class Buffer:
             self._readers -= 1
             self.mirror.readers -= 1
 
-    def refresh(self) -> int:
-        """Copies what is stale; returns the bytes copied.
+    def refresh(self, copies: HostCopies | None = None) -> int:
+        """Copies what is stale, here or on the host; returns the bytes copied.
 
         Raises:
             WireFault: the client has truncated its file.
@@ -86,7 +113,12 @@ class Buffer:
             return 0
         layout = mirror.layout
         mirror.stale.clip(layout.width, layout.height)
-        copied = self._copy(mirror.pixels, self._own_pixels(layout), layout, mirror.stale)
+        if mirror.pixels is not None:
+            copied = self._copy(mirror.pixels, self._own_pixels(layout), layout, mirror.stale)
+        elif copies is not None and self._pool.pages is not None:
+            copied = copy_on_host(copies, self._pool.pages, self.request.offset, mirror)
+        else:
+            raise LocalError("a mirror that nobody can write")
         mirror.stale.clear()
         return copied
 
@@ -111,7 +143,7 @@ class Buffer:
             WireFault: the client has truncated its file.
         """
         mirror = self.mirror
-        if mirror is None:
+        if mirror is None or mirror.pixels is None:
             return 0
         layout = mirror.layout
         region.clip(layout.width, layout.height)
@@ -136,8 +168,7 @@ class Buffer:
         return left
 
     def leave(self) -> Mirror | None:
-        """The client has destroyed it; returns its mirror if nobody else lives there."""
-        self._pool.leave()
+        """The client has destroyed it, the pool is left apart; returns its mirror if nobody lives there."""
         return self._leave_mirror()
 
     def _leave_mirror(self) -> Mirror | None:

@@ -12,7 +12,8 @@ from typing import Final, TypeAlias
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Identifier
 from crossdomain.bridge.damage import Rectangle, Region
-from crossdomain.wire import Record
+from crossdomain.wire import Record, WireFault
+from crossdomain.wire.faults import DisplayError
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer
 from launcher.relay.host_clock import HostClocks
@@ -274,8 +275,10 @@ class Capture:
             return None
         buffer.open_for_writing()
         moved = None
-        if buffer.is_movable and not buffer.is_alone:
-            moved = self._shm.part(buffer, buffer.mirror)
+        if buffer.is_movable and not (buffer.is_alone and buffer.mirror.pixels is not None):
+            moved = self._shm.part(buffer, buffer.mirror, mapped=True)
+        if buffer.mirror.pixels is None:
+            raise WireFault(buffer.buffer_id, DisplayError.IMPLEMENTATION, "the buffer is shown now")
         buffer.mirror.settle(frame.stream)
         buffer.committed()
         frame.buffer = buffer

@@ -86,6 +86,7 @@ class Connection:
         self._backlog = bytearray()
         self._to_host: Outgoing[Identifier] = Outgoing()
         self._when_sent: list[Callable[[], None]] = []
+        self._when_seen: list[Callable[[], None]] = []
         self._channel_full = False
         self._lingers = False
         self._identifiers: deque[Identifier] = deque()
@@ -130,6 +131,10 @@ class Connection:
     def when_sent(self, action: Callable[[], None]) -> None:
         """See `messages.Host`."""
         self._when_sent.append(action)
+
+    def when_seen(self, action: Callable[[], None]) -> None:
+        """See `messages.Host`."""
+        self._when_seen.append(action)
 
     def delete_id(self, object_id: int) -> None:
         """See `messages.Host`."""
@@ -271,7 +276,7 @@ class Connection:
 
     def _send(self, data: memoryview) -> None:
         """Sends bytes behind what waits already, and asks for an acknowledgement where it is time."""
-        if self._window.wants_marker:
+        if self._window.wants_marker or self._when_seen:
             self._to_host.append(data)
             self._mark()
         elif self._to_host or len(data) > self._channel.max_send or not self._channel.send(data):
@@ -279,10 +284,17 @@ class Connection:
         self._flush_to_host()
 
     def _mark(self) -> None:
+        if self._window.wants_marker:
+            self._sync(self._window.acknowledge)
+            self._window.mark()
+        actions, self._when_seen = self._when_seen, []
+        for action in actions:
+            self._sync(action)
+
+    def _sync(self, answered: Callable[[], None]) -> None:
         callback_id = self.spare_id()
-        self.own(callback_id, self._window.acknowledge)
+        self.own(callback_id, answered)
         self._to_host.append(encode.sync(callback_id))
-        self._window.mark()
 
     def _flush_to_host(self) -> None:
         while self._to_host and not self._channel_full:

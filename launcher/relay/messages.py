@@ -94,6 +94,13 @@ class Host(Protocol):
         """
         ...
 
+    def when_seen(self, action: Callable[[], None]) -> None:
+        """Calls `action` once the compositor has seen all that this batch of requests becomes.
+
+        Where the connection ends before, it is not called.
+        """
+        ...
+
     def delete_id(self, object_id: int) -> None:
         """Tells the client that an id, which the compositor knows nothing of, is free again."""
         ...

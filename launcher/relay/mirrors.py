@@ -8,7 +8,7 @@ from crossdomain.bridge.damage import Rectangle, Region
 from crossdomain.bridge.formats import Layout
 from crossdomain.limits import MAX_IDLE_MIRRORS
 from crossdomain.native.system import address_of
-from launcher.channel import Channel, SharedMemory
+from launcher.channel import Channel, Memory
 from launcher.channel.memory import quantise
 from launcher.relay.messages import Host
 
@@ -32,11 +32,11 @@ class Mirror:
 
     __slots__ = ("buffers", "home", "layout", "memory", "pixels", "readers", "stale")
 
-    def __init__(self, memory: SharedMemory, layout: Layout) -> None:
-        """Takes ownership of `memory`."""
+    def __init__(self, memory: Memory, layout: Layout, pixels: Pixels | None) -> None:
+        """Takes ownership of `memory`; `pixels` is where it is mapped, None where only the host writes it."""
         self.memory = memory
         self.layout = layout
-        self.pixels = Pixels(address_of(memory.buffer), memory.size)
+        self.pixels = pixels
         self.buffers = 0
         """How many buffers live here."""
         self.readers = 0
@@ -71,18 +71,22 @@ class Mirrors:
     def __init__(self, host: Host, channel: Channel) -> None:
         self._host = host
         self._channel = channel
-        self._idle: deque[tuple[int, SharedMemory]] = deque()
+        self._idle: deque[tuple[int, Memory, Pixels | None]] = deque()
         self._idle_bytes = 0
 
-    def take(self, layout: Layout) -> Mirror:
+    def take(self, layout: Layout, *, mapped: bool) -> Mirror:
         """Returns a mirror for such a buffer, whose contents nobody may rely on."""
         wanted = quantise(layout.size)
-        for index, (quantised, memory) in enumerate(self._idle):
-            if quantised == wanted:
+        for index, (quantised, memory, pixels) in enumerate(self._idle):
+            if quantised == wanted and (pixels is not None) == mapped:
                 del self._idle[index]
                 self._idle_bytes -= wanted
-                return Mirror(memory, layout)
-        return Mirror(self._channel.create_memory(layout.size), layout)
+                return Mirror(memory, layout, pixels)
+        copies = self._channel.host_copies
+        if copies is not None and not mapped:
+            return Mirror(copies.create_memory(layout.size), layout, None)
+        shared = self._channel.create_memory(layout.size)
+        return Mirror(shared, layout, Pixels(address_of(shared.buffer), shared.size))
 
     def give_back(self, mirror: Mirror) -> None:
         """No buffer lives there any more: it waits for the next one, unless the compositor still reads it.
@@ -94,16 +98,16 @@ class Mirrors:
             self._host.when_sent(mirror.memory.close)
             return
         quantised = quantise(mirror.layout.size)
-        self._idle.append((quantised, mirror.memory))
+        self._idle.append((quantised, mirror.memory, mirror.pixels))
         self._idle_bytes += quantised
         while self._idle_bytes > MAX_IDLE_MIRRORS or len(self._idle) > _MAX_IDLE:
-            dropped, oldest = self._idle.popleft()
+            dropped, oldest, _pixels = self._idle.popleft()
             self._idle_bytes -= dropped
             self._host.when_sent(oldest.close)
 
     def close(self) -> None:
         """Gives up what waits."""
-        for _, memory in self._idle:
+        for _, memory, _pixels in self._idle:
             memory.close()
         self._idle.clear()
         self._idle_bytes = 0

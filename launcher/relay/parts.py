@@ -45,7 +45,7 @@ class Parts:
     ) -> None:
         self._tables: Final = services.tables
         self._shm = Shm(host, channel, stats)
-        self._surfaces = Surfaces(self._shm, services.stats, stats)
+        self._surfaces = Surfaces(self._shm, channel.host_copies, services.stats, stats)
         policy = services.policy
         if channel.has_policy:
             policy = policy.with_groups(policy.grantable)

@@ -53,6 +53,8 @@ class Sharing:
             self._streak = 0
             return Move.STAY
         self._streak += 1
+        if front.pixels is None and not buffer.has_pages:
+            return Move.STAY
         return Move.JOIN if self._streak >= self._trust and _are_alike(buffer, before) else Move.STAY
 
     def _disappoint(self) -> None:

@@ -22,7 +22,7 @@ from crossdomain.bridge.formats import BufferRequest, ShmError, check_buffer, fo
 from crossdomain.bridge.memory_file import is_memory_file
 from crossdomain.native.system import FileMapping
 from crossdomain.wire import Record, WireFault
-from launcher.channel import Channel
+from launcher.channel import Channel, ImportedFile
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer, Pool
 from launcher.relay.messages import (
@@ -44,6 +44,8 @@ _CREATE_POOL: Final = Struct("<Ii")
 _CREATE_BUFFER: Final = Struct("<IiiiiI")
 _RESIZE: Final = Struct("<i")
 _FORMAT: Final = Struct("<I")
+_LEAST_IMPORT: Final = 1 << 16
+"""Bytes of a pool that is worth showing to the host: of a smaller one, a cursor's, the copy costs less."""
 
 
 class Shm:
@@ -56,6 +58,7 @@ class Shm:
         self._stats = stats
         self._pools: dict[int, Pool] = {}
         self._buffers: dict[int, Buffer] = {}
+        self._imports: set[ImportedFile] = set()
         self._leaving_pools: set[int] = set()
         self._leaving_shms: set[int] = set()
 
@@ -90,19 +93,27 @@ class Shm:
         self._give_back(buffer.move(mirror))
         return made._replace(data=encode.destroy_buffer(buffer.buffer_id) + made.data)
 
-    def part(self, buffer: Buffer, mirror: Mirror) -> ToHost:
-        """Moves a movable buffer out of `mirror`, which the compositor reads, into one of its own."""
-        return self.join(buffer, self._mirrors.take(mirror.layout))
+    def part(self, buffer: Buffer, mirror: Mirror, *, mapped: bool = False) -> ToHost:
+        """Moves a movable buffer out of `mirror`, which somebody else uses, into one of its own.
+
+        One that is `mapped` can be read and written here.
+        """
+        mapped = mapped or not buffer.has_pages
+        return self.join(buffer, self._mirrors.take(mirror.layout, mapped=mapped))
 
     def close(self) -> None:
         """Gives up all memory."""
         for buffer in self._buffers.values():
             self._give_back(buffer.leave())
+            buffer.pool.leave()
         for pool in self._pools.values():
             pool.leave()
+        for pages in self._imports:
+            pages.close()
         self._mirrors.close()
         self._buffers.clear()
         self._pools.clear()
+        self._imports.clear()
 
     def _handle_create_pool(self, record: Record, data: memoryview, fds: list[int]) -> ToHost:
         pool_id, size = _CREATE_POOL.unpack_from(data, record.offset + _HEADER)
@@ -116,7 +127,8 @@ class Shm:
                 # Nothing of the pool is ours then.
                 self._host.when_sent(shared.close)
                 return ToHost(message(record, data), (shared.identifier,))
-            self._pools[pool_id] = Pool(pool_id, record.object_id, _map(record.object_id, fd, size))
+            mapping = _map(record.object_id, fd, size)
+            self._pools[pool_id] = Pool(pool_id, record.object_id, mapping, self._import(fd, held))
         finally:
             os.close(fd)
         self._own(pool_id)
@@ -129,9 +141,11 @@ class Shm:
             return None
         buffer_id, *rest = _CREATE_BUFFER.unpack_from(data, record.offset + _HEADER)
         request = BufferRequest(pool.pool_id, pool.mapping.size, *rest)
-        mirror = self._mirrors.take(check_buffer(request))
+        layout = check_buffer(request)
+        mapped = pool.pages is None or request.offset + layout.size > pool.pages.size
+        mirror = self._mirrors.take(layout, mapped=mapped)
         buffer = self._buffers[buffer_id] = Buffer(buffer_id, pool, request, mirror)
-        self._stats.count_buffer("shm-copy")
+        self._stats.count_buffer("shm-copy" if mapped else "shm-pages")
         self._own(pool.pool_id)
         return _make(buffer, mirror, pool.pool_id)
 
@@ -152,7 +166,7 @@ class Shm:
         pool = self._pools.pop(record.object_id, None)
         if pool is None:
             return None
-        pool.leave()
+        self._leave(pool)
         self._leaving_pools.add(pool.pool_id)
         self._free_pool_id(pool.pool_id)
         if pool.shm_id in self._leaving_shms and not self._has_pools(pool.shm_id):
@@ -173,6 +187,7 @@ class Shm:
         buffer = self._buffers.pop(record.object_id, None)
         if buffer is not None:
             self._give_back(buffer.leave())
+            self._leave(buffer.pool)
 
     def _handle_format(
         self, record: Record, data: memoryview, _identifiers: list[Identifier]
@@ -188,6 +203,26 @@ class Shm:
         if buffer is not None:
             buffer.released()
         return None
+
+    def _import(self, fd: int, size: int) -> ImportedFile | None:
+        """Shows the host a pool's file, where that can be and pays."""
+        copies = self._channel.host_copies
+        if copies is None or size < _LEAST_IMPORT:
+            return None
+        pages = copies.import_file(fd, size)
+        if pages is not None:
+            self._imports.add(pages)
+        return pages
+
+    def _leave(self, pool: Pool) -> None:
+        pages = pool.pages
+        if pool.leave() and pages is not None:
+            # It is on another ring than the copies out of it, which have to be over.
+            self._host.when_seen(lambda: self._close_import(pages))
+
+    def _close_import(self, pages: ImportedFile) -> None:
+        self._imports.discard(pages)
+        pages.close()
 
     def _give_back(self, mirror: Mirror | None) -> None:
         if mirror is not None:

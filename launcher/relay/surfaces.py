@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from crossdomain.bridge.damage import Rectangle, Region, SurfaceMapping, Viewport
 from crossdomain.wire import Record
+from launcher.channel import HostCopies
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer
 from launcher.relay.messages import EventHandler, RequestHandler, Route, ToHost, before
@@ -122,8 +123,9 @@ class _Surface:
 class Surfaces:
     """One client's surfaces; a `messages.Part`."""
 
-    def __init__(self, shm: Shm, stats: Stats, client_stats: ClientStats) -> None:
+    def __init__(self, shm: Shm, copies: HostCopies | None, stats: Stats, client_stats: ClientStats) -> None:
         self._shm = shm
+        self._copies = copies
         self._all_stats = stats
         self._stats = client_stats
         self._surfaces: dict[int, _Surface] = {}
@@ -240,8 +242,15 @@ class Surfaces:
                 if other is not mirror:
                     other.stale.add_region(damage)
         self._stats.bytes_damaged += damage.area * buffer.bits_per_pixel // 8
-        self._stats.bytes_copied += buffer.refresh()
+        self._refresh(buffer)
         self._count_frame()
+
+    def _refresh(self, buffer: Buffer) -> None:
+        copied = buffer.refresh(self._copies)
+        if buffer.mirror is not None and buffer.mirror.pixels is None:
+            self._stats.bytes_copied_host += copied
+        else:
+            self._stats.bytes_copied += copied
 
     def _count_frame(self) -> None:
         self._stats.frames += 1
@@ -285,7 +294,7 @@ class Surfaces:
             moved = self._shm.part(buffer, buffer.mirror)
         buffer.mirror.settle(None)
         buffer.mirror.forget()
-        self._stats.bytes_copied += buffer.refresh()
+        self._refresh(buffer)
         buffer.committed()
         return None if moved is None else before(moved, record, data)
 

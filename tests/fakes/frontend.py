@@ -27,6 +27,7 @@ _VIRTIO_FEATURES: Final = 1 << 32 | 1 << 28 | 1 << 4 | 1 << 3 | 1 << 0
 _PROTOCOL_FEATURE: Final = 1 << 30
 _MEM_SLOTS: Final = 1 << 15
 _RESET_DEVICE: Final = 1 << 13
+_SHMEM: Final = 1 << 22
 
 
 class FakeWindow:
@@ -79,7 +80,8 @@ class FakeFrontend:
 
     `async with FakeFrontend(connection) as vm:` boots it and hangs up at the end.  The options say what
     kind of VMM it is: `memory_slots` False is crosvm's SET_MEM_TABLE; `announces` False one that tells
-    nothing of mappings; `resets_device` False one that never sends RESET_DEVICE.
+    nothing of mappings; `resets_device` False one that never sends RESET_DEVICE.  `ram` is that of another
+    device of the same VM, and stays the caller's.
     """
 
     def __init__(
@@ -87,13 +89,15 @@ class FakeFrontend:
         connection: socket.socket,
         *,
         ram_size: int = 4 << 20,
+        ram: GuestRam | None = None,
         queue_size: int = 64,
         memory_slots: bool = True,
         announces: bool = True,
         resets_device: bool = True,
     ) -> None:
         self.main = VhostSocket(connection)
-        self.ram = GuestRam(ram_size)
+        self.ram = ram or GuestRam(ram_size)
+        self._owns_ram = ram is None
         self.driver = GuestDriver(self.ram, queue_size)
         self.window = FakeWindow(0)
         self.refuse_maps = False
@@ -132,6 +136,10 @@ class FakeFrontend:
         await self.close()
 
     @property
+    def _has_window(self) -> bool:
+        return bool(self.offered_protocol_features & _SHMEM)
+
+    @property
     def window_address(self) -> int:
         """Guest address of the host-visible window."""
         return WINDOW_ADDRESS
@@ -161,14 +169,16 @@ class FakeFrontend:
             assert await self._number(abi.VHOST_USER_GET_QUEUE_NUM) == 2
             if self._memory_slots:
                 await self._number(abi.VHOST_USER_GET_MAX_MEM_SLOTS)
-            await self._open_backend_channel()
+            if self._has_window:
+                await self._open_backend_channel()
             await main.write(abi.VHOST_USER_SET_OWNER)
             for index, queue in enumerate(self.driver.queues):
                 await main.write(abi.VHOST_USER_SET_VRING_CALL, struct.pack("<Q", index), [queue.call])
                 await main.write(abi.VHOST_USER_SET_VRING_ERR, struct.pack("<Q", index), [queue.error])
-            shmem = struct.unpack("<I4x256Q", await main.ask(abi.VHOST_USER_GET_SHMEM_CONFIG))
-            assert shmem[0] == sum(1 for size in shmem[1:] if size)
-            self.window = FakeWindow(shmem[1 + 1])
+            if self._has_window:
+                shmem = struct.unpack("<I4x256Q", await main.ask(abi.VHOST_USER_GET_SHMEM_CONFIG))
+                assert shmem[0] == sum(1 for size in shmem[1:] if size)
+                self.window = FakeWindow(shmem[1 + 1])
 
     async def start_driver(self) -> None:
         """What QEMU sends when the driver says that it is ready, or the VM runs again."""
@@ -176,8 +186,9 @@ class FakeFrontend:
             main = self.main
             config = struct.pack("<III", 0, 16, 0) + bytes(16)
             answer = await main.ask(abi.VHOST_USER_GET_CONFIG, config)
-            assert struct.unpack_from("<12xIIII", answer) == (0, 0, 0, 1)
-            features = struct.pack("<Q", _VIRTIO_FEATURES | _PROTOCOL_FEATURE)
+            assert struct.unpack_from("<12xIIII", answer) == (0, 0, 0, int(self._has_window))
+            virtio = _VIRTIO_FEATURES & self.offered_features
+            features = struct.pack("<Q", virtio | _PROTOCOL_FEATURE)
             assert not await main.ask_for_success(abi.VHOST_USER_SET_FEATURES, features)
             await self._send_ram()
             for index, queue in enumerate(self.driver.queues):
@@ -253,7 +264,8 @@ class FakeFrontend:
         for _region, fd in self._blob_regions.values():
             os.close(fd)
         self._blob_regions.clear()
-        self.ram.close()
+        if self._owns_ram:
+            self.ram.close()
 
     # The main channel.
 

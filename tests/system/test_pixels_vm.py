@@ -1,6 +1,7 @@
 """A picture is the same from inside the VM and without any proxy, pixel for pixel."""
 
 import asyncio
+import json
 import os
 
 import pytest
@@ -30,8 +31,11 @@ class GuestSteps:
         await self.process.write(b"\n")
 
 
-async def test_every_pattern_looks_as_without_proxy(machine: Machine, desktop: Desktop) -> None:
-    label = "patterns'"
+@pytest.mark.parametrize(("buffers", "paths"), [("auto", {"shm-pages", "shm-copy"}), ("copy", {"shm-copy"})])
+async def test_every_pattern_looks_as_without_proxy(
+    machine: Machine, desktop: Desktop, buffers: str, paths: set[str]
+) -> None:
+    label = "patterns'"  # the end of it: what the host puts before a VM's titles is another matter
 
     async def take() -> Pixels:
         # Weston places windows anywhere at first.  It is moved once: a move would make Weston draw
@@ -45,9 +49,12 @@ async def test_every_pattern_looks_as_without_proxy(machine: Machine, desktop: D
     async with running_steps((*PATTERNS, "--windowed"), environment) as steps:
         direct = await photograph(steps, take)
     await desktop.no_window(label)
-    command = ["crossdomain-run", "python3", "-m", "tests.fakes.patterns", "--windowed"]
+    options = [f"--buffers={buffers}", "--stats=/tmp/stats.json"]
+    command = ["crossdomain-run", *options, "python3", "-m", "tests.fakes.patterns", "--windowed"]
     process = await machine.spawn(command, env=GUEST_TESTS)
     proxied = await photograph(GuestSteps(process), take)
     assert await asyncio.wait_for(process.wait(), 60) == 0
-    assert different(direct, proxied, series="vm") == []
+    assert different(direct, proxied, series=f"vm-{buffers}") == []
+    stats = await machine.run(["cat", "/tmp/stats.json"])
+    assert set(json.loads(stats.output)["buffers"]) == paths
     assert len({picture.packed for picture in direct.values()}) > 100, "the patterns hardly differ"

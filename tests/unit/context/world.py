@@ -9,7 +9,7 @@ import socket
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, NoReturn
 
 from crossdomain.abi.cross_domain import (
     CHANNEL_RING,
@@ -76,6 +76,10 @@ class GuestPages:
     def export(self) -> int:
         """Never: it is the guest's own RAM."""
         raise GuestFault("guest pages can't be given away")
+
+    def pixels(self) -> NoReturn:
+        """Never: they are not in memory of the host."""
+        raise GuestFault("guest pages are no memory of the host")
 
     def write(self, offset: int, data: Buffer, /) -> None:
         """Copies in."""

@@ -13,16 +13,21 @@ def options(argument: str) -> dict[str, str]:
 
 def test_the_arguments_name_each_other_and_the_socket() -> None:
     arguments = qemu_arguments(Path("/run/user/0/crossdomain.sock"), memory="3G")
-    values = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    memory, chardev, device = (options(values[flag]) for flag in ("-object", "-chardev", "-device"))
-    assert options(values["-M"])["memory-backend"] == memory["id"]
+    flags = arguments[::2]
+    values = [options(value) for value in arguments[1::2]]
+    machine, memory, *devices = values
+    assert flags == ["-M", "-object", "-chardev", "-device", "-chardev", "-device"]
+    assert machine["memory-backend"] == memory["id"]
     assert (memory["driver"], memory["share"], memory["size"]) == ("memory-backend-memfd", "on", "3G")
-    assert (chardev["driver"], chardev["path"]) == ("socket", "/run/user/0/crossdomain.sock")
-    assert (device["driver"], device["chardev"]) == ("vhost-user-test-device-pci", chardev["id"])
-    assert (device["virtio-id"], device["num_vqs"], device["config_size"]) == ("16", "2", "16")
-    assert int(device["vq_size"]) <= 1024
+    path = "/run/user/0/crossdomain.sock"
+    assert [chardev["path"] for chardev in devices[::2]] == [path, path + ".memory"]
+    for chardev, device in zip(devices[::2], devices[1::2], strict=True):
+        assert chardev["driver"] == "socket"
+        assert (device["driver"], device["chardev"]) == ("vhost-user-test-device-pci", chardev["id"])
+        assert (device["virtio-id"], device["num_vqs"], device["config_size"]) == ("16", "2", "16")
+        assert int(device["vq_size"]) <= 1024
 
 
 def test_a_comma_in_the_path_is_no_end_of_it() -> None:
-    (chardev,) = (a for a in qemu_arguments(Path("/tmp/a,b")) if a.startswith("socket"))
+    chardev, _memory = (a for a in qemu_arguments(Path("/tmp/a,b")) if a.startswith("socket"))
     assert options(chardev)["path"] == "/tmp/a,b"

@@ -20,7 +20,7 @@ from crossdomain.abi.cross_domain import (
 from crossdomain.wire import load as load_tables
 from crossdomain.wire import policy
 from crossdomain.wire.codec import Value, encode_message
-from launcher.channel import Event, SharedMemory
+from launcher.channel import Event, HostCopies, SharedMemory
 from launcher.loop import Loop
 from launcher.relay.client_socket import ClientSocket
 from launcher.relay.connection import Connection
@@ -104,6 +104,7 @@ class FakeChannel:
         self.memories: list[FakeMemory] = []
         self.files: list[FakeFile] = []
         self.shares_files = False
+        self.host_copies: HostCopies | None = None
         self.blobs: dict[int, bytes] = {}
         self.full = False
         self.closed = False
@@ -198,6 +199,10 @@ class FakeChannel:
 
     def create_memory(self, size: int) -> SharedMemory:
         """See `Channel`."""
+        return self.new_memory(size)
+
+    def new_memory(self, size: int) -> FakeMemory:
+        """One more memory of the host."""
         memory = FakeMemory(self, len(self.memories) + 1, size)
         self.memories.append(memory)
         return memory

@@ -9,6 +9,7 @@
  *   Numbers are u32.  Bytes are walked in memory of exactly their size.
  * driver copy SEED
  * driver unite SEED
+ * driver runs SEED
  */
 #define _GNU_SOURCE
 #include "core.h"
@@ -202,13 +203,51 @@ static int run_unions(void) {
     return 0;
 }
 
+/* Copies out of pieces -------------------------------------------------------------------- */
+
+static void copy_pieces(void) {
+    enum { PIECES = 5 };
+    xd_run runs[PIECES];
+    uint8_t *pieces[PIECES];
+    uint32_t count = (uint32_t)any(PIECES + 1) % (PIECES + 1);
+    uint64_t end = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        uint64_t size = 1 + ((uint32_t)any(900) & 0x3ff);
+        pieces[index] = calloc(1, size);
+        require(pieces[index] != NULL, "no memory");
+        end += size;
+        runs[index] = (xd_run){(uint64_t)(uintptr_t)pieces[index], end};
+    }
+    uint64_t room = (uint32_t)any(4000) & 0xfff, offset = (uint64_t)(int64_t)any(64), copied;
+    uint8_t *destination = malloc(room ? room : 1);
+    xd_plane plane = {(uint64_t)(int64_t)any(64), (uint32_t)any(200), (uint32_t)any(9)};
+    xd_rectangle rectangles[3];
+    for (int index = 0; index < 3; index++)
+        rectangles[index] = (xd_rectangle){any(20), any(20), any(20), any(20)};
+    require(destination != NULL, "no memory");
+    int status = xd_copy_runs(destination, room, runs, count, offset, &plane, rectangles, 3, &copied);
+    require(status == XD_COPY_OK || (status == XD_COPY_BOUNDS && !copied), "a refused copy copied something");
+    for (uint32_t index = 0; index < count; index++)
+        free(pieces[index]);
+    free(destination);
+}
+
+static int run_pieces(void) {
+    for (int round = 0; round < 50000; round++)
+        copy_pieces();
+    printf("done\n");
+    return 0;
+}
+
 int main(int argc, char **argv) {
-    require(argc == 3, "driver script FILE | copy SEED | unite SEED");
+    require(argc == 3, "driver script FILE | copy SEED | unite SEED | runs SEED");
     if (!strcmp(argv[1], "script"))
         return run_script(argv[2]);
     state = strtoull(argv[2], NULL, 10);
     if (!strcmp(argv[1], "unite"))
         return run_unions();
+    if (!strcmp(argv[1], "runs"))
+        return run_pieces();
     for (int round = 0; round < 20000; round++)
         copy_anything();
     for (int round = 0; round < 50; round++)

@@ -159,3 +159,7 @@ def test_copies_of_anything_and_of_truncated_files(driver: Path, seed: int) -> N
 
 def test_unions_of_anything(driver: Path) -> None:
     assert run(driver, "unite", "1") == ["done"]
+
+
+def test_copies_out_of_pieces(driver: Path) -> None:
+    assert run(driver, "runs", "1") == ["done"]

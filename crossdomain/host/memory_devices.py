@@ -1,0 +1,80 @@
+"""The memory devices of VMs: second virtio-gpus, through which we see pages of the guest's own RAM.
+
+Which VM one belongs to is not told but seen: the VMM shares the same memory with both devices.
+"""
+
+import asyncio
+import logging
+import socket
+from typing import NoReturn
+
+from crossdomain.context.ports import FindPages, Pages, Resources
+from crossdomain.device.profiles import MEMORY
+from crossdomain.device.session import GpuSession
+from crossdomain.errors import CrossDomainError, GuestFault
+from crossdomain.limits import MAX_VMS
+
+_log = logging.getLogger("crossdomain.host")
+
+_WINDOW_SIZE = 4096
+"""Bytes; the device has no window, and no memory of the host."""
+
+
+class MemoryDevices:
+    """All that are connected."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[asyncio.Task[None], GpuSession] = {}
+
+    def accept(self, name: str, connection: socket.socket) -> None:
+        """Serves a VMM's connection, which this owns; `name` is for log lines."""
+        if len(self._sessions) >= MAX_VMS:
+            _log.warning("refused a memory device: %d are connected", len(self._sessions))
+            connection.close()
+            return
+        label = f"memory of {name}"
+        session = GpuSession(
+            connection,
+            new_context=_refuse_context,
+            capset=b"",
+            window_size=_WINDOW_SIZE,
+            name=label,
+            profile=MEMORY,
+        )
+        task = asyncio.get_running_loop().create_task(_serve(session, label))
+        self._sessions[task] = session
+        task.add_done_callback(self._sessions.pop)
+
+    def finder(self, gpu: GpuSession) -> FindPages:
+        """What finds the pages that the guest of that device has imported."""
+        paired: GpuSession | None = None
+
+        def find(resource_id: int) -> Pages:
+            nonlocal paired
+            if paired not in self._sessions.values():
+                paired = next((s for s in self._sessions.values() if s.is_of_same_vm(gpu)), None)
+            if paired is None:
+                raise GuestFault("this VM has no memory device")
+            return paired.find_pages(resource_id)
+
+        return find
+
+    async def close(self) -> None:
+        """Hangs up on all."""
+        tasks = list(self._sessions)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _serve(session: GpuSession, label: str) -> None:
+    _log.info("%s: connected", label)
+    try:
+        await session.serve()
+        _log.info("%s: disconnected", label)
+    except CrossDomainError as fault:
+        _log.warning("%s: %s", label, fault)
+
+
+def _refuse_context(_ctx_id: int, _debug_name: bytes, _resources: Resources) -> NoReturn:
+    raise GuestFault("the memory device has no contexts")

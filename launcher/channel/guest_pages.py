@@ -1,0 +1,128 @@
+"""Pages of the clients' own files, shown to the host: what is copied then is copied there.
+
+A file becomes a udmabuf, which is imported on the VM's second virtio-gpu, the memory device, whose
+host is ours too (`crossdomain.abi.pages`).  All that this needs may be missing, and is the rule for files
+that can't be sealed: then the damage is copied in the guest.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from typing import Final, Self
+
+from crossdomain.abi import udmabuf, virtgpu_drm
+from crossdomain.abi.pages import KEY_SIZE, PAGE_SIZE
+from launcher.channel import drm
+from launcher.channel.memory import round_to_pages
+
+_NEEDED_SEAL: Final = fcntl.F_SEAL_SHRINK
+_KEY_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
+class ImportedFile:
+    """A client's file that the host sees."""
+
+    __slots__ = ("_drm_fd", "_handle", "key", "resource_id", "size")
+
+    def __init__(self, drm_fd: int, blob: drm.Blob, key: bytes, size: int) -> None:
+        """Takes ownership of the blob's handle."""
+        self._drm_fd = drm_fd
+        self._handle = blob.handle
+        self.resource_id = blob.resource_id
+        """Its number on the memory device."""
+        self.key = key
+        self.size = size
+        """Bytes of the file that are shown, from its start; behind the first page."""
+
+    def close(self) -> None:
+        """Shows it no longer; may be called again."""
+        if self._handle:
+            drm.close_handle(self._drm_fd, self._handle)
+            self._handle = 0
+
+
+class GuestPages:
+    """The memory device, opened once for all clients of a launcher."""
+
+    def __init__(self, drm_fd: int, udmabuf_fd: int) -> None:
+        """Takes ownership of both."""
+        self._drm_fd = drm_fd
+        self._udmabuf_fd = udmabuf_fd
+        self._key = os.urandom(KEY_SIZE)
+        self._key_fd = os.memfd_create("crossdomain key", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.write(self._key_fd, self._key.ljust(PAGE_SIZE, b"\0"))
+        fcntl.fcntl(self._key_fd, fcntl.F_ADD_SEALS, _KEY_SEALS)
+
+    @classmethod
+    def open(cls) -> Self | None:
+        """The memory device of this VM; None where there is none, or no udmabuf."""
+        drm_fd = next(_memory_nodes(), -1)
+        if drm_fd < 0:
+            return None
+        try:
+            udmabuf_fd = os.open(udmabuf.DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            os.close(drm_fd)
+            return None
+        return cls(drm_fd, udmabuf_fd)
+
+    def import_file(self, fd: int, size: int) -> ImportedFile | None:
+        """Shows the host the first `size` bytes of a file, which stays the caller's.
+
+        Returns None where that can't be: not a memfd, sealed against it, too large.  Afterwards the file has
+        whole pages and can't be made shorter, which clients promise anyway that have a compositor read it.
+        """
+        shown = round_to_pages(size)
+        if shown + PAGE_SIZE > udmabuf.SIZE_LIMIT:
+            return None
+        try:
+            if os.fstat(fd).st_size < shown:
+                # The last page has to be the file's as a whole.
+                os.ftruncate(fd, shown)
+            if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _NEEDED_SEAL:
+                fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _NEEDED_SEAL)
+            dmabuf = self._create_udmabuf(fd, shown)
+        except OSError:
+            return None
+        try:
+            return ImportedFile(self._drm_fd, drm.import_dmabuf(self._drm_fd, dmabuf), self._key, size)
+        except OSError:
+            return None
+        finally:
+            os.close(dmabuf)
+
+    def close(self) -> None:
+        """Gives all up."""
+        for fd in (self._drm_fd, self._udmabuf_fd, self._key_fd):
+            os.close(fd)
+
+    def _create_udmabuf(self, fd: int, size: int) -> int:
+        items = ((self._key_fd, 0, 0, PAGE_SIZE), (fd, 0, 0, size))
+        request = udmabuf.CREATE_LIST.pack(udmabuf.UDMABUF_FLAGS_CLOEXEC, len(items))
+        request += b"".join(udmabuf.CREATE_ITEM.pack(*item) for item in items)
+        # Only of a writable argument the result is returned, the new fd.
+        created: int = fcntl.ioctl(self._udmabuf_fd, udmabuf.UDMABUF_CREATE_LIST, bytearray(request))
+        return created
+
+
+def _memory_nodes() -> Iterator[int]:
+    """Opens the virtio-gpus that have blobs and no contexts; the fds are the caller's."""
+    for path in drm.render_nodes():
+        try:
+            fd = drm.open_node(path)
+        except OSError:
+            continue
+        if _is_memory_device(fd):
+            yield fd
+        else:
+            os.close(fd)
+
+
+def _is_memory_device(fd: int) -> bool:
+    try:
+        is_virtio_gpu = drm.driver_name(fd) == virtgpu_drm.DRIVER_NAME
+    except OSError:
+        return False
+    has_blobs = drm.get_parameter(fd, virtgpu_drm.VIRTGPU_PARAM_RESOURCE_BLOB)
+    has_contexts = drm.get_parameter(fd, virtgpu_drm.VIRTGPU_PARAM_3D_FEATURES)
+    return is_virtio_gpu and bool(has_blobs) and not has_contexts

@@ -1,0 +1,63 @@
+"""A host that sees the guest's memory, in the test's hands: it copies as the real one does."""
+
+import os
+
+from crossdomain.abi.pages import PAGE_SIZE, RECTANGLE, CopyPages
+from tests.unit.launcher.fake_channel import FakeChannel, FakeMemory
+
+
+class FakeImport:
+    """A file whose pages the host sees."""
+
+    def __init__(self, fd: int, resource_id: int, size: int) -> None:
+        """Takes ownership of `fd`."""
+        self.resource_id = resource_id
+        self.key = b"the sixteen byte"
+        self.size = size
+        self.closed = False
+        self._fd = fd
+
+    def read(self, offset: int, length: int) -> bytes:
+        """What the host sees, behind the first page."""
+        assert not self.closed, "the host was told to copy what it does not see any more"
+        return os.pread(self._fd, length, offset - PAGE_SIZE)
+
+    def close(self) -> None:
+        """See `ImportedFile`."""
+        if not self.closed:
+            os.close(self._fd)
+        self.closed = True
+
+
+class FakeCopies:
+    """See `HostCopies`; `refuses` makes every import fail."""
+
+    def __init__(self, channel: FakeChannel) -> None:
+        self.imports: list[FakeImport] = []
+        self.copies: list[CopyPages] = []
+        self.refuses = False
+        self.channel = channel
+
+    def import_file(self, fd: int, size: int, /) -> FakeImport | None:
+        """See `HostCopies`."""
+        if self.refuses:
+            return None
+        made = FakeImport(os.dup(fd), len(self.imports) + 1, size)
+        self.imports.append(made)
+        return made
+
+    def copy(self, copy: CopyPages) -> None:
+        """Copies at once."""
+        source = self.imports[copy.source - 1]
+        memory = self.channel.memories[copy.destination - 1]
+        assert copy.key == source.key
+        for x, y, width, height in RECTANGLE.iter_unpack(copy.rectangles):
+            for row in range(y, y + height):
+                at = copy.plane_offset + row * copy.stride + x * copy.block_bytes
+                length = width * copy.block_bytes
+                memory.buffer[at : at + length] = source.read(copy.source_offset + at, length)
+        self.copies.append(copy)
+
+    def create_memory(self, size: int) -> FakeMemory:
+        """See `HostCopies`."""
+        return self.channel.new_memory(size)
