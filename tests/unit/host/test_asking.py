@@ -60,7 +60,7 @@ async def test_a_command_that_does_not_exist_refuses(caplog: pytest.LogCaptureFi
 
 async def test_a_command_that_takes_too_long_refuses_and_is_ended_with_its_children(tmp_path: Path) -> None:
     script = f"sleep 1000 & echo $! > {tmp_path}/child; wait"
-    async with asker("sh", "-c", script, seconds=0.5) as made:
+    async with asker("sh", "-c", script, seconds=3.0) as made:
         assert await ask(made) is False
     child = int((tmp_path / "child").read_text())
     await gone(child)
