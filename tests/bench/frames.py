@@ -1,6 +1,6 @@
 """Rows about frames on this machine: rates, CPU and bytes copied."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tests.bench import client_run
 from tests.bench.client_run import BenchError, Way
@@ -44,12 +44,17 @@ def cost_rows(scene: Scene, samples: Samples, way: tuple[str, str], waypipe: Row
 
 
 def path_of(local: Local) -> str:
-    """Returns the way that the last run's buffers took, fit for a row's name.
+    """As `path_in`, of the last run."""
+    return path_in(local.stats())
+
+
+def path_in(stats: Mapping[str, object]) -> str:
+    """Returns the way that a launcher's buffers took, fit for a row's name.
 
     Raises:
         BenchError: they took none or several.
     """
-    buffers = local.stats().get("buffers")
+    buffers = stats.get("buffers")
     if not isinstance(buffers, dict) or len(buffers) != 1:  # pyright: ignore[reportUnknownArgumentType]
         raise BenchError(f"the launcher counted the buffers {buffers!r}: not one path")
     return str(next(iter(buffers))).replace("-", "_")  # pyright: ignore[reportUnknownArgumentType]

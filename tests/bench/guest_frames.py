@@ -1,8 +1,13 @@
 """Rows about frames from inside a VM: rates, and what launcher and daemon cost beside client and Weston."""
 
+from typing import NamedTuple
+
+from tests.bench import client_run
+from tests.bench.client_run import BenchError
+from tests.bench.frames import path_in
 from tests.bench.guest_ways import InGuest, ThroughVm
 from tests.bench.rows import Row, against
-from tests.bench.traffic import Effort, Samples, Scene, rate_rows, sample_frames
+from tests.bench.traffic import FULL, SMALL, Effort, Samples, Scene, rate_rows, sample_frames
 
 
 async def measure_frames(guest: InGuest, vm: ThroughVm, scene: Scene, effort: Effort) -> list[Row]:
@@ -14,6 +19,42 @@ async def measure_frames(guest: InGuest, vm: ThroughVm, scene: Scene, effort: Ef
     ways = (guest, vm)
     samples = await sample_frames(ways, scene, effort, watch_parent=True)
     return [*rate_rows(ways, scene, samples), *_cost_rows(scene, samples)]
+
+
+async def measure_copies(vm: ThroughVm, effort: Effort) -> list[Row]:
+    """Bytes that the launcher and the host copied per byte that the client damaged.
+
+    The difference of a short and a longer run, as on this machine.
+    """
+    rows: list[Row] = []
+    for scene in (FULL, SMALL):
+        short = await _count_bytes(vm, scene, effort.frames // 10)
+        long = await _count_bytes(vm, scene, effort.frames // 2)
+        damaged = long.damaged - short.damaged
+        suffix = f"{long.path}{'' if scene is FULL else f'_{scene.name}'}"
+        for place, copied in (("guest", long.guest - short.guest), ("host", long.host - short.host)):
+            ratio = copied / damaged
+            rows.append(Row(f"copied_{place}_{suffix}", ratio, "B/B", "damaged bytes", ratio))
+    return rows
+
+
+class _Copied(NamedTuple):
+    """What one run copied, in bytes, and the way that its buffers took."""
+
+    guest: int
+    host: int
+    damaged: int
+    path: str
+
+
+async def _count_bytes(vm: ThroughVm, scene: Scene, frames: int) -> _Copied:
+    result = await client_run.run(vm, *scene.arguments(frames))
+    stats = await vm.stats()
+    guest, host = stats["bytes_copied"], stats["bytes_copied_host"]
+    if not isinstance(guest, int) or not isinstance(host, int):
+        raise BenchError(f"the launcher counted {guest!r} and {host!r} bytes")
+    damaged = result.bytes_damaged + result.bytes_damaged_warm
+    return _Copied(guest, host, damaged, path_in(stats))
 
 
 def _cost_rows(scene: Scene, samples: Samples) -> list[Row]:

@@ -4,6 +4,7 @@ Both are the same version, out of the VM's image, so that only the way differs.
 """
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from tests.bench.host_ways import Daemon, running_daemon
 
 _CLIENT: Final = "/tmp/bench-client"
 _DISPLAY: Final = "bench"
+_STATS: Final = "/tmp/bench-stats.json"
 
 _WESTON_ARGUMENTS: Final = (
     f"--socket={_DISPLAY}",
@@ -107,7 +109,13 @@ class ThroughVm:
 
     async def start(self, arguments: Sequence[str]) -> GuestClient:
         """Starts the client below a launcher of its own."""
-        return GuestClient(await self._machine.spawn(["crossdomain-run", "--", _CLIENT, *arguments]))
+        command = ["crossdomain-run", "--stats", _STATS, "--", _CLIENT, *arguments]
+        return GuestClient(await self._machine.spawn(command))
+
+    async def stats(self) -> dict[str, object]:
+        """Returns what the last launcher counted."""
+        counted: dict[str, object] = json.loads(await self._machine.pull(_STATS))
+        return counted
 
     def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
         """The daemon and the compositor; the launcher is the client's parent, in the guest."""

@@ -115,7 +115,7 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
         lambda ways, effort: frames.measure_window_size(ways.local, _paced(effort)),
     ),
     HostMeasurement(
-        ("copied_guest_*",),
+        ("copied_guest_shm_shared*", "copied_guest_shm_copy*"),
         lambda ways, effort: frames.measure_copies(ways.local, ways.local_copy, effort),
     ),
     HostMeasurement(("copy_*", "memcpy_*"), lambda _ways, _effort: copying.measure_copying()),
@@ -141,6 +141,10 @@ VM: Final[tuple[VmMeasurement, ...]] = (
     VmMeasurement(
         ("frames_guest_small", "frames_vm_small", "*_cpu_small", "*_cpu_small_vm"),
         lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, SMALL, _emulated(effort)),
+    ),
+    VmMeasurement(
+        ("copied_guest_shm_pages*", "copied_host_shm_pages*"),
+        lambda ways, effort: guest_frames.measure_copies(ways.vm, _emulated(effort)),
     ),
     VmMeasurement(
         ("start_python_vm", "start_cold_vm"),
