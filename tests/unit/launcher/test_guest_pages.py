@@ -1,0 +1,145 @@
+"""Which files the host gets to see, and what the launcher does about the others."""
+
+import fcntl
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from crossdomain.abi import udmabuf
+from crossdomain.abi.pages import KEY_SIZE, PAGE_SIZE
+from launcher.channel import drm
+from launcher.channel.guest_pages import GuestPages
+
+SIZE = 300_000
+"""No whole pages."""
+
+
+class FakeKernel:
+    """udmabuf and the memory device's driver, as far as `guest_pages` asks them."""
+
+    def __init__(self) -> None:
+        self.items: list[tuple[int, int, int, int]] = []
+        """memfd's inode, pad, offset and size of what the last udmabuf was made of."""
+        self.key = b""
+        self.refuses_udmabuf = False
+        self.refuses_import = False
+        self.closed: list[int] = []
+
+    def ioctl(self, _fd: int, request: int, argument: bytearray) -> int:
+        """UDMABUF_CREATE_LIST."""
+        assert request == udmabuf.UDMABUF_CREATE_LIST
+        if self.refuses_udmabuf:
+            raise OSError(22, "Invalid argument")
+        _flags, count = udmabuf.CREATE_LIST.unpack_from(argument)
+        items = list(udmabuf.CREATE_ITEM.iter_unpack(argument[udmabuf.CREATE_LIST.size :]))
+        assert len(items) == count
+        for memfd, _pad, offset, size in items:
+            assert fcntl.fcntl(memfd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK
+            assert offset % PAGE_SIZE == size % PAGE_SIZE == 0
+            assert offset + size <= os.fstat(memfd).st_size
+        self.key = os.pread(items[0][0], KEY_SIZE, 0)
+        self.items = [(os.fstat(item[0]).st_ino, *item[1:]) for item in items]
+        return os.open("/dev/null", os.O_RDONLY)
+
+    def import_dmabuf(self, _fd: int, _dmabuf: int) -> drm.Blob:
+        """See `drm`."""
+        if self.refuses_import:
+            raise OSError(19, "No such device")
+        return drm.Blob(5, 55)
+
+    def close_handle(self, _fd: int, handle: int) -> None:
+        """See `drm`."""
+        self.closed.append(handle)
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
+    made = FakeKernel()
+    monkeypatch.setattr("launcher.channel.guest_pages.fcntl.ioctl", made.ioctl)
+    monkeypatch.setattr(drm, "import_dmabuf", made.import_dmabuf)
+    monkeypatch.setattr(drm, "close_handle", made.close_handle)
+    return made
+
+
+@pytest.fixture
+def pages(kernel: FakeKernel) -> Generator[GuestPages]:
+    del kernel  # it has to be there first
+    made = GuestPages(os.open("/dev/null", os.O_RDWR), os.open("/dev/null", os.O_RDWR))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pool() -> Generator[int]:
+    """A client's pool that can be sealed."""
+    fd = os.memfd_create("pool", os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, SIZE)
+    yield fd
+    os.close(fd)
+
+
+def test_a_file_is_shown_behind_a_page_with_the_key(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
+    shown = pages.import_file(pool, SIZE)
+    assert shown is not None
+    assert (shown.resource_id, shown.size) == (55, SIZE)
+    assert shown.key == kernel.key != bytes(KEY_SIZE)
+    (_, _, _, first), (inode, _, offset, second) = kernel.items
+    assert (first, inode, offset) == (PAGE_SIZE, os.fstat(pool).st_ino, 0)
+    assert 0 <= second - SIZE < PAGE_SIZE
+
+
+def test_every_launcher_has_a_key_of_its_own(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
+    pages.import_file(pool, SIZE)
+    first = kernel.key
+    other = GuestPages(os.open("/dev/null", os.O_RDWR), os.open("/dev/null", os.O_RDWR))
+    other.import_file(pool, SIZE)
+    other.close()
+    assert kernel.key != first
+
+
+def test_a_file_is_shown_until_it_is_closed(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
+    shown = pages.import_file(pool, SIZE)
+    assert shown is not None
+    assert kernel.closed == []
+    shown.close()
+    shown.close()
+    assert kernel.closed == [5]
+
+
+def unsealable() -> int:
+    """A memfd whose maker forbade seals."""
+    fd = os.memfd_create("pool")
+    os.ftruncate(fd, SIZE)
+    return fd
+
+
+def on_disk() -> int:
+    """A file that has no seals."""
+    return os.open(Path(__file__), os.O_RDONLY)
+
+
+@pytest.mark.parametrize("make", [unsealable, on_disk])
+def test_a_file_that_can_not_be_sealed_is_not_shown(pages: GuestPages, make: Callable[[], int]) -> None:
+    fd = make()
+    assert pages.import_file(fd, os.fstat(fd).st_size) is None
+    os.close(fd)
+
+
+def test_the_largest_that_a_udmabuf_holds_is_shown_and_no_more(pages: GuestPages, pool: int) -> None:
+    largest = udmabuf.SIZE_LIMIT - PAGE_SIZE
+    assert pages.import_file(pool, largest) is not None
+    assert pages.import_file(pool, largest + 1) is None
+
+
+def test_what_the_kernel_refuses_is_not_shown(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
+    kernel.refuses_import = True
+    assert pages.import_file(pool, SIZE) is None
+    kernel.refuses_udmabuf = True
+    assert pages.import_file(pool, SIZE) is None
+
+
+def test_a_machine_without_a_memory_device_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drm, "render_nodes", list[str])
+    assert GuestPages.open() is None
