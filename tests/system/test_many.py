@@ -55,6 +55,8 @@ async def test_twenty_clients_at_once_each_show_their_own_picture(machine: Machi
 
 STARTS = 200
 CLIENT = "/tmp/client"
+ALLOCATIONS = 20
+"""Mappings that an allocator may have made meanwhile; one forgotten at every start would be two hundred."""
 
 
 def starts(count: int) -> list[str]:
@@ -91,8 +93,10 @@ async def test_two_hundred_starts_and_ends_leave_nothing_behind(
     assert desktop.seat.find_view("top-level") is None
     after, qemu_after = daemon.footprint, Footprint.of(machine.pid)
     assert daemon.status() == status_before
-    assert (after.fds, after.mappings) == (before.fds, before.mappings)
+    assert after.fds == before.fds
+    assert after.mappings < before.mappings + ALLOCATIONS
     assert after.anonymous < before.anonymous + (4 << 20)
     # A blob that the daemon forgot would still be mapped into the guest's window.
-    assert (qemu_after.fds, qemu_after.mappings) == (qemu_before.fds, qemu_before.mappings)
+    assert qemu_after.fds == qemu_before.fds
+    assert qemu_after.mappings < qemu_before.mappings + ALLOCATIONS
     assert await guest_state() == guest_before
