@@ -43,7 +43,8 @@ class WindowManager:
     def start(self, client: XClient, objects: Objects, metrics: FrameMetrics) -> Callable[[bytes], None]:
         """Takes over the windows; returns who is to get the X events."""
         shell = Shell(self._mediator, objects, self._seats)
-        manager = Manager(Port(client), shell, metrics)
+        port = Port(client)
+        manager = Manager(port, shell, metrics)
         shell.manager = manager
         self._manager = manager
         root = Root(client)
@@ -56,7 +57,7 @@ class WindowManager:
         dispatch.screen_changed = screen_changed
         screen_changed(Size(client.setup.width, client.setup.height))
         root.start()
-        self._start_selections(client, objects, dispatch, root.window)
+        port.raised = self._start_selections(client, objects, dispatch, root.window).stay_above
         return dispatch.handle
 
     def close(self) -> None:
@@ -89,7 +90,7 @@ class WindowManager:
         self._keyboard = surface
         self._keyboard_moved = True
 
-    def _start_selections(self, client: XClient, objects: Objects, dispatch: Dispatch, window: int) -> None:
+    def _start_selections(self, client: XClient, objects: Objects, dispatch: Dispatch, window: int) -> Stage:
         transfers = Transfers(client, self._loop)
         stage = Stage(
             transfers, self._mediator, self._seats, self._association.window_of, self.pointer_entered
@@ -102,6 +103,7 @@ class WindowManager:
         dispatch.watches = selections.watches
         selections.start()
         self._selections = selections
+        return stage
 
     def _window_of(self, surface: Surface | None) -> Window | None:
         return None if surface is None else self._association.window_of(surface)

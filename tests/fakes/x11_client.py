@@ -108,6 +108,11 @@ class XTestClient:
         child = self.window(window).translate_coords(self.root, x, y).child
         return int(child.id) if child else 0
 
+    def under_pointer(self) -> str:
+        """The title of the window that the pointer is on, as far as X knows."""
+        child = self.window(self.root).query_pointer().child
+        return str(child.get_wm_name()) if child else ""
+
     def poll(self, kind: int) -> XEvent | None:
         """The next event of a kind, None where none has come."""
         while self.display.pending_events():

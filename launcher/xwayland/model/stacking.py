@@ -14,6 +14,8 @@ class Stack:
         """`raise_window` puts a window on top in the X server."""
         self._raise = raise_window
         self._order: list[int] = []
+        self._is_sure = False
+        """Whether those on top are on top in X: a window is mapped where it was made, below younger ones."""
 
     def __iter__(self) -> Iterator[int]:
         return iter(tuple(self._order))
@@ -25,6 +27,7 @@ class Stack:
         """A new window is on top, or one that was mapped again."""
         self.remove(window)
         self._order.append(window)
+        self._is_sure = False
 
     def remove(self, window: int) -> None:
         """A window is gone."""
@@ -34,10 +37,12 @@ class Stack:
     def raise_group(self, group: list[int]) -> bool:
         """Puts windows on top, the last one highest; returns whether anything had to be done."""
         present = [window for window in group if window in self._order]
-        if self._order[len(self._order) - len(present) :] == present:
+        is_on_top = self._order[len(self._order) - len(present) :] == present
+        if is_on_top and self._is_sure:
             return False
+        self._is_sure = True
         for window in present:
             self._order.remove(window)
             self._order.append(window)
             self._raise(window)
-        return True
+        return not is_on_top

@@ -39,6 +39,7 @@ class Stage:
         self.selection = self.client.atoms["XdndSelection"]
         self.window = self.client.new_id()
         """Target of what X clients drag, and source of what they get."""
+        self._covers = False
 
     def start(self) -> None:
         """Makes the window."""
@@ -51,11 +52,17 @@ class Stage:
 
     def cover(self, *, covers: bool) -> None:
         """Puts the window over all others, where X clients find it below their pointer, or takes it away."""
+        self._covers = covers
         if covers:
-            self.client.request(requests.configure_window(self.window, stack_mode=StackMode.ABOVE))
+            self.stay_above()
             self.client.request(requests.map_window(self.window))
         else:
             self.client.request(requests.unmap_window(self.window))
+
+    def stay_above(self) -> None:
+        """Puts the window over all others again, where it is to be there."""
+        if self._covers:
+            self.client.request(requests.configure_window(self.window, stack_mode=StackMode.ABOVE))
 
     def send(self, receiver: int, about: int, type_: str, data: Sequence[int]) -> None:
         """Sends an Xdnd message about a window."""

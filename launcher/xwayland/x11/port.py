@@ -1,6 +1,6 @@
 """The model's requests to the X server (`model.ports.XPort`)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from launcher.xwayland.model.geometry import Extents, Rectangle
 from launcher.xwayland.model.names import Action, Protocol, State, WmState
@@ -14,6 +14,8 @@ class Port:
 
     def __init__(self, client: XClient) -> None:
         self._client = client
+        self.raised: Callable[[], None] = lambda: None
+        """Called when a window was put above all others."""
 
     def map_window(self, window: int) -> None:
         """See `model.ports.XPort`."""
@@ -42,6 +44,7 @@ class Port:
     def raise_window(self, window: int) -> None:
         """See `model.ports.XPort`."""
         self._client.request(requests.configure_window(window, stack_mode=StackMode.ABOVE))
+        self.raised()
 
     def set_input_focus(self, window: int) -> None:
         """See `model.ports.XPort`."""

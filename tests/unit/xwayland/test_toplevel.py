@@ -338,6 +338,15 @@ def test_the_window_under_the_pointer_is_on_top_of_the_x_screen(desk: Desk) -> N
     assert desk.x.asked == []
 
 
+def test_a_window_that_was_made_before_others_is_raised_though_it_was_mapped_last(desk: Desk) -> None:
+    older, younger = desk.add(1), desk.add(2)
+    desk.map(younger)
+    desk.map(older)
+    desk.configure(older)
+    desk.manager.enter_pointer(older)
+    assert ("raise", 1) in desk.x.asked
+
+
 def test_the_window_under_the_pointer_stays_there_when_others_open_or_get_the_keyboard(desk: Desk) -> None:
     first, second, dialog = desk.open(1), desk.open(2), desk.add(3)
     desk.manager.enter_pointer(first)
