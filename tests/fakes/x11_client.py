@@ -1,5 +1,6 @@
 """X clients of tests' own, on python-xlib: they do what no toolkit would."""
 
+import contextlib
 import os
 import time
 from types import TracebackType
@@ -112,6 +113,13 @@ class XTestClient:
         """The title of the window that the pointer is on, as far as X knows."""
         child = self.window(self.root).query_pointer().child
         return str(child.get_wm_name()) if child else ""
+
+    def active_title(self) -> str:
+        """The title of the window that has the keyboard, as far as the window manager has said."""
+        for window in self.words(self.root, "_NET_ACTIVE_WINDOW"):
+            with contextlib.suppress(BadWindow):
+                return str(self.window(window).get_wm_name()) if window else ""
+        return ""
 
     def poll(self, kind: int) -> XEvent | None:
         """The next event of a kind, None where none has come."""

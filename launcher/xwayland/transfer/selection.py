@@ -39,6 +39,10 @@ class Selection:
         self._source: Source | None = None
         self._is_taken = False
         """Whether the compositor offers our source to others, as it tells whoever has the keyboard."""
+        self._was_taken_away = False
+        """Whether the compositor has another source instead of that one."""
+        self._seen: list[str] = []
+        """What the last offer of a Wayland client's had."""
         self._answers: Answers | None = None
 
     def set_device(self, device: Device | None) -> None:
@@ -58,6 +62,7 @@ class Selection:
         self._transfers.change_owner(self.atom, ended=event.ended)
         self._owner = event.owner
         self._owners += 1
+        self._was_taken_away = False
         if event.owner == self._window:
             if self._answers is not None:
                 self._answers.time = event.time
@@ -115,6 +120,7 @@ class Selection:
         def cancelled() -> None:
             if self._source is source:
                 self._source = None
+                self._was_taken_away = True
                 self._is_taken = False
 
         source.cancelled = cancelled
@@ -148,6 +154,17 @@ class Selection:
                 self._client.request(requests.set_selection_owner(0, self.atom, requests.CURRENT_TIME))
             self._answers = None
             return
+        if self._is_repeated(offer):
+            return
         self._answers = Answers(self._transfers, offer, self._client.now())
         self._drop_source()
         self._client.request(requests.set_selection_owner(self._window, self.atom, requests.CURRENT_TIME))
+
+    def _is_repeated(self, offer: Offer) -> bool:
+        """Whether an offer is only the one from before what an X client has copied.
+
+        Whoever gets the keyboard is told what there is, not whether that is new.  So the X client's
+        stays where nobody has replaced it and the offer looks the same.
+        """
+        seen, self._seen = self._seen, offer.mimes
+        return self._has_client_owner and not self._was_taken_away and seen == offer.mimes

@@ -20,11 +20,8 @@ def window(desktop: X11Desktop) -> View:
     desktop.start("xterm", "-T", "keyboard")
     shown = desktop.window("keyboard")
     desktop.seat.click(shown.x + 50, shown.y + 50)
-    nobody = "0x0\n"
-    desktop.wait(
-        lambda: not desktop.run("xprop", "-root", "_NET_ACTIVE_WINDOW").stdout.endswith(nobody),
-        "the keyboard",
-    )
+    with desktop.client() as client:
+        desktop.wait(lambda: client.active_title() == "keyboard", "the keyboard")
     return shown
 
 
