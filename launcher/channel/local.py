@@ -252,9 +252,9 @@ class LocalChannel:
         while not self._send_packet(packet, fd):
             # Its answers have to be read meanwhile, or both of us would wait for ever.
             if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:
-                received, fd = self._receive_packet()
+                received, received_fd = self._receive_packet()
                 if received is not None:
-                    self._keep(received, fd, self._events)
+                    self._keep(received, received_fd, self._events)
 
     def _await(self, type_: local.ToLauncher) -> tuple[local.Packet, int]:
         """Returns the next packet of that type with its fd or -1, which the caller owns."""
