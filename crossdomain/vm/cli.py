@@ -12,7 +12,7 @@ from crossdomain.errors import EnvironmentFault
 from crossdomain.host.cli import vm_name
 from crossdomain.vm import demo, image
 from crossdomain.vm.machine import USER, Share
-from crossdomain.vm.run import Interruptions, run_application, run_to_end
+from crossdomain.vm.run import Interruptions, run_application, run_to_end, startup_environment
 from crossdomain.vm.session import Session, SessionConfig, started
 
 _SHARE_HELP: Final = (
@@ -108,7 +108,7 @@ def _run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 2
-    environment = dict(_variable(text) for text in arguments.env)
+    environment = startup_environment() | dict(_variable(text) for text in arguments.env)
     config = SessionConfig(
         _obtain(arguments),
         memory=arguments.memory,

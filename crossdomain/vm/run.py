@@ -19,6 +19,9 @@ _SETTLE_SECONDS: Final = 2.0
 
 _POLL_SECONDS: Final = 0.2
 
+_START_UP: Final = ("XDG_ACTIVATION_TOKEN", "DESKTOP_STARTUP_ID")
+"""What a desktop gives a program that it starts, so that its first window comes to the front."""
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _PATIENCE: Final = 3
@@ -50,6 +53,11 @@ class Interruptions:
         elif self._task is not None:
             self.ended_by = number
             self._task.cancel()
+
+
+def startup_environment() -> dict[str, str]:
+    """Return what our own desktop gave us for the application's first window."""
+    return {name: os.environ[name] for name in _START_UP if name in os.environ}
 
 
 def run_to_end(work: Callable[[Interruptions], Coroutine[object, object, int]]) -> int:

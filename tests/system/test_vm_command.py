@@ -63,16 +63,19 @@ def test_an_application_runs_as_if_it_ran_here(runtime_dir: Path, tmp_path: Path
     share.mkdir()
     (share / "note").write_text("on the host\n")
     picture = tmp_path / "picture.png"
-    script = 'cat "$1/note"; cat; echo "$COLOUR" >&2; foot --app-id=shown sleep 6; exit 7'
+    script = (
+        'cat "$1/note"; cat; echo "$COLOUR" >&2; echo "$XDG_ACTIVATION_TOKEN" >&2; '
+        "foot --app-id=shown sleep 6; exit 7"
+    )
     argv = command(
         "run", f"--share={share}:ro", "--env=COLOUR=green", f"--screenshot={picture}", "--size=900x600",
         "--", "sh", "-c", script, "sh", str(share),
     )  # fmt: skip
-    with running(argv, environment(runtime_dir)) as process:
+    with running(argv, environment(runtime_dir, XDG_ACTIVATION_TOKEN="token of the desktop")) as process:
         output, errors = process.communicate("typed in\n", timeout=PATIENCE)
     assert process.returncode == 7, errors
     assert output == "on the host\ntyped in\n"
-    assert "green" in errors.splitlines()
+    assert {"green", "token of the desktop"} <= set(errors.splitlines())
     pixels = load_pixels(picture)
     assert pixels.shape == (600, 900, 3)
     assert np.any(pixels != np.array(BACKGROUND), axis=2).mean() > 0.1
