@@ -103,8 +103,8 @@ def test_what_is_typed_arrives_letter_by_letter(page: Page) -> None:
 
 
 def test_the_wheel_scrolls_the_page_and_back(page: Page) -> None:
-    page.stage.seat.move_pointer(*NOWHERE)
-    top = page.picture()
+    page.stage.seat.click(*NOWHERE)  # no caret may blink
+    top = page.settled()
     page.stage.seat.scroll(150)
     page.await_count("scroll", 200)
     page.await_other(top, what="another part of the page")
