@@ -76,11 +76,11 @@ class GuestPages:
         if shown + PAGE_SIZE > udmabuf.SIZE_LIMIT:
             return None
         try:
+            if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _NEEDED_SEAL:
+                fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _NEEDED_SEAL)
             if os.fstat(fd).st_size < shown:
                 # The last page has to be the file's as a whole.
                 os.ftruncate(fd, shown)
-            if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _NEEDED_SEAL:
-                fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _NEEDED_SEAL)
             dmabuf = self._create_udmabuf(fd, shown)
         except OSError:
             return None

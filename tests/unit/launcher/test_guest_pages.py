@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -116,14 +117,19 @@ def unsealable() -> int:
 
 
 def on_disk() -> int:
-    """A file that has no seals."""
-    return os.open(Path(__file__), os.O_RDONLY)
+    """A file that has no seals, and no whole pages."""
+    with tempfile.NamedTemporaryFile(dir=Path(__file__).parent) as file:
+        file.write(bytes(SIZE))
+        file.flush()
+        return os.dup(file.fileno())
 
 
 @pytest.mark.parametrize("make", [unsealable, on_disk])
 def test_a_file_that_can_not_be_sealed_is_not_shown(pages: GuestPages, make: Callable[[], int]) -> None:
     fd = make()
-    assert pages.import_file(fd, os.fstat(fd).st_size) is None
+    before = os.fstat(fd)
+    assert pages.import_file(fd, before.st_size) is None
+    assert os.fstat(fd).st_size == before.st_size
     os.close(fd)
 
 
