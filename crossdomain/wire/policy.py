@@ -25,7 +25,7 @@ class Treatment(Enum):
     TRANSLATE = "translate"
     """They cross; fds and what belongs to them are translated."""
     EMULATE = "emulate"
-    """The relay serves the global itself."""
+    """The relay serves the global itself; the compositor's own is hidden."""
     HIDE = "hide"
     """The guest does not see it."""
 
@@ -39,6 +39,8 @@ class Carriage(Enum):
     """The other side gets a copy."""
     PIPE = "pipe"
     """Its bytes are moved through the channel."""
+    OWN = "own"
+    """The relay takes it, or makes it: the message does not cross."""
 
 
 class Default(Enum):
@@ -116,9 +118,18 @@ class Policy:
         return Policy(rules, self.descriptors, self.groups, self.allowed)
 
     def visible_version(self, interface: str, offered: int) -> int:
-        """Returns the version that a guest may see of a global that is offered; 0 if none."""
+        """Returns the version that a guest may see of a global that the compositor offers; 0 if none."""
         rule = self.rules.get(interface)
-        return min(rule.version, offered) if rule is not None and rule.group in self.allowed else 0
+        if rule is None or rule.treatment is Treatment.EMULATE or rule.group not in self.allowed:
+            return 0
+        return min(rule.version, offered)
+
+    def emulated_version(self, interface: str) -> int:
+        """Returns the version in which the relay serves a global itself; 0 if it does not."""
+        rule = self.rules.get(interface)
+        if rule is None or rule.treatment is not Treatment.EMULATE or rule.group not in self.allowed:
+            return 0
+        return rule.version
 
 
 @cache

@@ -33,6 +33,20 @@ class RegistryFilter:
         self._visible: dict[int, _Global] = {}
         self._removed: OrderedDict[int, _Global] = OrderedDict()
 
+    def show(self, name: int, interface: str, version: int) -> None:
+        """The client is shown a global that the compositor does not have, under a name for us alone."""
+        self._visible[name] = _Global(interface, version)
+
+    def interface_of(self, name: int) -> str | None:
+        """Returns the interface of a global that the client sees; None where there is none of that name."""
+        found = self._visible.get(name)
+        return None if found is None else found.interface
+
+    def version_of(self, name: int) -> int:
+        """Returns the version in which the client sees a global; 0 where there is none of that name."""
+        found = self._visible.get(name)
+        return 0 if found is None else found.version
+
     def handle_global(self, event: Data) -> bytes | None:
         """Takes a whole wl_registry.global; returns what the client gets, None if nothing.
 

@@ -27,8 +27,9 @@ from launcher.channel import Channel
 from launcher.loop import GONE, READABLE, WRITABLE, Loop
 from launcher.relay import encode
 from launcher.relay.client_socket import RECEIVE_SIZE, ClientSocket
-from launcher.relay.messages import DROP_EVENT, EVENT, REQUEST, EventHandler, RequestHandler, Route
+from launcher.relay.messages import EVENT, REQUEST, EventHandler, RequestHandler, Route
 from launcher.relay.outgoing import Outgoing
+from launcher.relay.own_objects import OwnObjects
 from launcher.relay.parts import Parts
 from launcher.relay.pipes import Pipes
 from launcher.relay.tracing import Tracer
@@ -37,8 +38,6 @@ from launcher.services import Services
 
 _UNREAD_PAUSE: Final = MAX_UNREAD_EVENTS // 8
 """Bytes of events that a client left unread, beyond which its requests wait: each may bring more events."""
-_DELETE_ID: Final = 1
-"""Opcode of wl_display.delete_id."""
 _OWN: Final = int(Flag.OWN)
 """As a plain number: an enum's operators are slow."""
 _NO_FDS: Final[list[int]] = []
@@ -80,9 +79,9 @@ class Connection:
         self._requests = parts.request_handlers
         self._events = parts.event_handlers
         self._walker = Walker(services.tables, parts.interest, strict=True)
+        self._own = OwnObjects(self._walker)
         self._tracer = Tracer(services.tables, self._walker, name) if services.trace else None
         self._window = Window()
-        self._spare_id: int | None = None
         self._backlog = bytearray()
         self._to_host: Outgoing[Identifier] = Outgoing()
         self._when_sent: list[Callable[[], None]] = []
@@ -91,7 +90,6 @@ class Connection:
         self._lingers = False
         self._identifiers: deque[Identifier] = deque()
         self._partial_event = b""
-        self._own: dict[int, deque[Callable[[], None]]] = {}
         self._client_fd = client.fileno()
         self._channel_fd = channel.fileno()
         self._client_events = READABLE
@@ -106,21 +104,17 @@ class Connection:
 
     # What the parts may do (`messages.Host`).
 
-    def own(self, object_id: int, deleted: Callable[[], None]) -> None:
+    def own(self, object_id: int, deleted: Callable[[], None], events: EventHandler | None = None) -> None:
         """See `messages.Host`."""
-        self._walker.own(object_id, 1)
-        self._own.setdefault(object_id, deque()).append(deleted)
+        self._own.add(object_id, deleted, events)
 
     def own_pending(self, object_id: int) -> int:
         """See `messages.Host`."""
-        return self._walker.own_pending(object_id)
+        return self._own.pending(object_id)
 
     def spare_id(self) -> int:
         """See `messages.Host`."""
-        # The same one as long as it is free.
-        if self._spare_id is None or self._walker.interface_of(self._spare_id) is not None:
-            self._spare_id = self._walker.next_id()
-        return self._spare_id
+        return self._own.spare_id()
 
     def watch_events(self, routes: dict[Route, EventHandler]) -> None:
         """See `messages.Host`."""
@@ -135,6 +129,12 @@ class Connection:
     def when_seen(self, action: Callable[[], None]) -> None:
         """See `messages.Host`."""
         self._when_seen.append(action)
+
+    def send_event(self, event: bytes, fds: tuple[int, ...] = ()) -> None:
+        """See `messages.Host`."""
+        for fd in fds:
+            self._client.append_fd(fd)
+        self._client.append(event)
 
     def delete_id(self, object_id: int) -> None:
         """See `messages.Host`."""
@@ -238,8 +238,11 @@ class Connection:
             with memoryview(self._backlog) as backlog, backlog[:RECEIVE_SIZE] as data:
                 consumed = self._relay_request_batch(data)
             if not consumed:
-                return
+                break
             del self._backlog[:consumed]
+        if self._client.pending:
+            # Events of our own, which nobody else would flush before the next round.
+            self._client.flush()
 
     def _relay_request_batch(self, data: memoryview) -> int:
         """Walks what is there and sends it on; returns how many bytes were whole messages."""
@@ -347,9 +350,11 @@ class Connection:
         walk = self._walker.walk(EVENT, data)
         begin = 0
         for record in walk.records:
-            translation = DROP_EVENT
             if record.flags & _OWN:
-                self._handle_own(record, data)
+                # Its end may let a part send events, which come behind what came before.
+                self._client.append(data[begin : record.offset])
+                begin = record.offset
+                translation = self._own.handle_event(record, data)
             else:
                 identifiers = self._take_identifiers(record) if record.fds else _NO_IDENTIFIERS
                 answer = self._event_handler(record)(record, data, identifiers)
@@ -357,9 +362,7 @@ class Connection:
                     continue
                 translation = answer
             self._client.append(data[begin : record.offset])
-            for fd in translation.fds:
-                self._client.append_fd(fd)
-            self._client.append(translation.data)
+            self.send_event(translation.data, translation.fds)
             begin = record.offset + record.size
         self._client.send(data[begin : walk.consumed])
         if walk.fault is not None:
@@ -373,17 +376,6 @@ class Connection:
         if len(self._identifiers) < record.fds:
             raise HostFault(f"an event of object {record.object_id} came without its file descriptor")
         return [self._identifiers.popleft() for _ in range(record.fds)]
-
-    def _handle_own(self, record: Record, data: memoryview) -> None:
-        """Handles an event of an object of our own: only its end matters."""
-        if record.object_id != encode.DISPLAY_ID or record.opcode != _DELETE_ID:
-            return
-        object_id = int.from_bytes(data[record.offset + 8 : record.offset + 12], "little")
-        waiting = self._own[object_id]
-        deleted = waiting.popleft()
-        if not waiting:
-            del self._own[object_id]
-        deleted()
 
     # The end.
 

@@ -65,11 +65,47 @@ class Part(Protocol):
         ...
 
 
+class Anchor(NamedTuple):
+    """A global of the compositor's as the client's wl_registry has it."""
+
+    registry_id: int
+    name: int
+    version: int
+
+
+class EmulatedGlobal(Protocol):
+    """A global that the relay serves itself; `registry` shows it, in the version that the policy says.
+
+    What is made through it lives here (`stand_ins`): each request of these objects needs a route.
+    """
+
+    @property
+    def interface(self) -> str:
+        """Its interface."""
+        ...
+
+    @property
+    def behind(self) -> str:
+        """The global of the compositor's that it needs, and behind which it is announced."""
+        ...
+
+    def bind(self, object_id: int, version: int, anchor: Anchor) -> ToHost:
+        """The client binds it; returns what the host gets, of which something has to create `object_id`.
+
+        `anchor` is the global that it needs, which may be bound in its place.
+        """
+        ...
+
+
 class Host(Protocol):
     """What a part may do besides answering; `connection` is it."""
 
-    def own(self, object_id: int, deleted: Callable[[], None]) -> None:
-        """A request of our own creates `object_id`; `deleted` is called at its delete_id."""
+    def own(self, object_id: int, deleted: Callable[[], None], events: "EventHandler | None" = None) -> None:
+        """A request of our own creates `object_id`; `deleted` is called at its delete_id.
+
+        `events` gets its events until then, without identifiers, and returns what the client gets in their
+        place (None: nothing).
+        """
         ...
 
     def own_pending(self, object_id: int) -> int:
@@ -98,6 +134,13 @@ class Host(Protocol):
         """Calls `action` once the compositor has seen all that this batch of requests becomes.
 
         Where the connection ends before, it is not called.
+        """
+        ...
+
+    def send_event(self, event: bytes, fds: tuple[int, ...] = ()) -> None:
+        """Sends the client an event of the relay's, behind all that it was sent; the fds are given away.
+
+        Not where an event of the compositor's is handled, whose answer is the place for it.
         """
         ...
 

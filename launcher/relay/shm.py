@@ -3,11 +3,9 @@
 Where the host has the same kernel and the pool is a memory file, the compositor gets the client's own file
 instead, and all messages of it pass as they came: nothing is copied.  What follows is for all others.
 
-The compositor sees the client's own object ids.  The client's create_pool goes on as a
-wl_display.sync with the pool's id, which keeps the place in the sequence of ids and is free
-again at once; with that id every create_buffer then makes a pool of one buffer, the mirror, and
-destroys it.  The delete_ids of these pools are ours; the client gets its own when none of ours
-is to come any more.  So no pool is ever copied or mirrored whole, and attach, damage and commit
+The compositor sees the client's own object ids.  The client's pool lives here (`stand_ins`); with its
+id every create_buffer makes a pool of one buffer on the host, the mirror, and destroys it.  So no
+pool is ever copied or mirrored whole, and attach, damage and commit
 pass as they came (`surfaces` copies the damage before).  A buffer that nobody refers to can be made
 anew under its id at any time, and that is how it moves to another mirror (`sharing`).
 """
@@ -37,6 +35,7 @@ from launcher.relay.messages import (
     message,
 )
 from launcher.relay.mirrors import Mirror, Mirrors
+from launcher.relay.stand_ins import StandIns
 from launcher.stats import ClientStats
 
 _HEADER: Final = 8
@@ -59,7 +58,7 @@ class Shm:
         self._pools: dict[int, Pool] = {}
         self._buffers: dict[int, Buffer] = {}
         self._imports: set[ImportedFile] = set()
-        self._leaving_pools: set[int] = set()
+        self._stand_ins = StandIns(host)
         self._leaving_shms: set[int] = set()
 
     def request_routes(self) -> dict[Route, RequestHandler]:
@@ -131,8 +130,7 @@ class Shm:
             self._pools[pool_id] = Pool(pool_id, record.object_id, mapping, self._import(fd, held))
         finally:
             os.close(fd)
-        self._own(pool_id)
-        return ToHost(encode.sync(pool_id))
+        return ToHost(self._stand_ins.create(pool_id))
 
     def _handle_create_buffer(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost | None:
         pool = self._pools.get(record.object_id)
@@ -146,7 +144,7 @@ class Shm:
         mirror = self._mirrors.take(layout, mapped=mapped)
         buffer = self._buffers[buffer_id] = Buffer(buffer_id, pool, request, mirror)
         self._stats.count_buffer("shm-copy" if mapped else "shm-pages")
-        self._own(pool.pool_id)
+        self._stand_ins.own(pool.pool_id)
         return _make(buffer, mirror, pool.pool_id)
 
     def _handle_resize(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost | None:
@@ -167,8 +165,7 @@ class Shm:
         if pool is None:
             return None
         self._leave(pool)
-        self._leaving_pools.add(pool.pool_id)
-        self._free_pool_id(pool.pool_id)
+        self._stand_ins.leave(pool.pool_id)
         if pool.shm_id in self._leaving_shms and not self._has_pools(pool.shm_id):
             self._leaving_shms.discard(pool.shm_id)
             self._pin_all(pool.shm_id)
@@ -235,15 +232,6 @@ class Shm:
 
     def _has_pools(self, shm_id: int) -> bool:
         return any(pool.shm_id == shm_id for pool in self._pools.values())
-
-    def _own(self, pool_id: int) -> None:
-        self._host.own(pool_id, lambda: self._free_pool_id(pool_id))
-
-    def _free_pool_id(self, pool_id: int) -> None:
-        """Tells the client that it may use the pool's id again, as soon as nothing of ours has it."""
-        if pool_id in self._leaving_pools and not self._host.own_pending(pool_id):
-            self._leaving_pools.discard(pool_id)
-            self._host.delete_id(pool_id)
 
 
 def _map(shm_id: int, fd: int, size: int) -> FileMapping:
