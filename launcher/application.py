@@ -13,10 +13,9 @@ from typing import Final
 
 from crossdomain.native.system import open_signalfd
 from launcher import log
+from launcher.execution import RESTORED_SIGNALS, StartError
 from launcher.loop import READABLE, Loop
 
-EXIT_NOT_EXECUTABLE: Final = 126
-EXIT_NOT_FOUND: Final = 127
 _SIGNALLED: Final = 128
 """Added to the number of the signal that killed it, as a shell does."""
 
@@ -28,16 +27,6 @@ _SI_KERNEL: Final = 0x80
 """si_code of a signal that no process sent: the terminal's keys, or its end."""
 _SIGINFO: Final = Struct("=Iii116x")
 """struct signalfd_siginfo: ssi_signo, ssi_errno, ssi_code."""
-_RESTORED: Final = (signal.SIGPIPE, signal.SIGXFSZ)
-"""Ignored by Python, and by nobody who starts an application."""
-
-
-class StartError(Exception):
-    """The application can't be started; `status` is the exit status that says so."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Application:
@@ -46,7 +35,7 @@ class Application:
     def __init__(self, loop: Loop, ended: Callable[[], None], told: Callable[[], None]) -> None:
         """Takes over the signals.
 
-        `ended` is called when the application has ended, `told` at a signal that comes later.
+        `ended` is called when the application has ended, `told` at a signal while there is none.
         """
         self._loop = loop
         self._ended = ended
@@ -69,13 +58,10 @@ class Application:
         """
         try:
             self._pid = os.posix_spawnp(
-                command[0], list(command), environment, setsigmask=self._mask, setsigdef=_RESTORED
+                command[0], list(command), environment, setsigmask=self._mask, setsigdef=RESTORED_SIGNALS
             )
-        except OSError as error:
-            status = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
-            raise StartError(f"{command[0]!r} can't be run: {error.strerror}", status) from None
-        except ValueError as error:
-            raise StartError(f"{command[0]!r} can't be run: {error}", EXIT_NOT_EXECUTABLE) from None
+        except (OSError, ValueError) as error:
+            raise StartError(command[0], error) from None
         self._pidfd = os.pidfd_open(self._pid)
         self._loop.add(self._pidfd, READABLE, self._handle_end)
 
@@ -109,7 +95,7 @@ class Application:
 
     def _handle_signal(self, number: signal.Signals, code: int) -> None:
         if self._pidfd < 0:
-            # With --wait we outlive it: then the signal means us.
+            # With --wait we outlive it, and a service has none: then the signal means us.
             self._told()
         elif not (code == _SI_KERNEL and number in _FROM_TERMINAL):
             log.debug(f"passing on {number.name}")

@@ -17,7 +17,10 @@ Runs APP so that its windows appear on the host's Wayland compositor.
 
 APP and everything that it starts find the compositor through WAYLAND_DISPLAY.  The exit
 status is APP's own, 128 + N where signal N killed it; 127 where APP was not found, 126 where
-it could not be executed, and 125 where crossdomain-run itself failed."""
+it could not be executed, and 125 where crossdomain-run itself failed.
+
+With --service it serves all applications of the session instead: `crossdomain-run APP` without
+options joins it then, and starts as quickly as APP itself."""
 
 _MAX_X11_SCALE: Final = 4
 
@@ -40,7 +43,9 @@ def parse(arguments: Sequence[str]) -> Options:
     command: list[str] = found.command
     if command and command[0] == "--":
         del command[0]
-    if not command:
+    if found.service and command:
+        raise UsageError("--service starts no application: start the service first, then crossdomain-run APP")
+    if not (command or found.service):
         raise UsageError("APP is missing: crossdomain-run [options] APP [ARGS]")
     return Options(
         channel=parse_channel(found.channel),
@@ -53,6 +58,7 @@ def parse(arguments: Sequence[str]) -> Options:
         x11_scale=found.x11_scale,
         copies=found.buffers == "copy",
         allow=tuple(found.allow),
+        service=found.service,
         command=tuple(command),
     )
 
@@ -76,6 +82,18 @@ def _parser() -> argparse.ArgumentParser:
         "--socket",
         metavar="NAME",
         help="name of the Wayland socket for APP (default: the first free wayland-N)",
+    )
+    parser.add_argument(
+        "--service",
+        action="store_true",
+        help="serve the whole session until a signal ends it; its WAYLAND_DISPLAY stands in "
+        "$XDG_RUNTIME_DIR/crossdomain-run.env",
+    )
+    parser.add_argument(
+        "--no-service",
+        dest="service",
+        action="store_false",
+        help="serve APP alone, where a service runs, too (so does every other option)",
     )
     wait = parser.add_mutually_exclusive_group()
     wait.add_argument(

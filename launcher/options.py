@@ -40,12 +40,14 @@ class Options(NamedTuple):
     """Copy buffers also where the compositor could have the client's own memory."""
     allow: tuple[str, ...]
     """Groups of globals that applications may use where the host has no policy of its own."""
+    service: bool
+    """Serve every application of the session, and start none."""
     command: tuple[str, ...]
-    """APP and its arguments."""
+    """APP and its arguments; none for a service."""
 
 
 DEFAULTS: Final = Options(
-    ChannelChoice("auto", ""), None, None, Level.WARNING, False, False, "off", "auto", False, (), ()
+    ChannelChoice("auto", ""), None, None, Level.WARNING, False, False, "off", "auto", False, (), False, ()
 )
 """What an empty command line asks for; there is no APP in it."""
 

@@ -1,4 +1,4 @@
-"""crossdomain-run: starts an application and serves its windows until it ends."""
+"""crossdomain-run: starts an application and serves its windows until it ends; or serves a whole session."""
 
 import os
 import sys
@@ -9,10 +9,12 @@ from crossdomain.abi.cross_domain import Feature
 from crossdomain.errors import CrossDomainError, EnvironmentFault
 from crossdomain.wire import load as load_tables
 from crossdomain.wire import policy
-from launcher import log, options
-from launcher.application import Application, StartError, raise_fd_limit
+from launcher import guest_service, log, options
+from launcher.announcement import Announcement
+from launcher.application import Application, raise_fd_limit
 from launcher.channel import OpenChannel
 from launcher.display import DisplaySocket, RuntimeDirectory
+from launcher.execution import StartError
 from launcher.loop import Loop
 from launcher.options import ChannelChoice, Options, UsageError
 from launcher.relay.server import Server
@@ -58,6 +60,8 @@ def _serve(chosen: Options) -> int:
     loop = Loop()
     directory = RuntimeDirectory(os.environ)
     try:
+        if chosen.service:
+            guest_service.check(directory.path, temporary=directory.is_own)
         display = DisplaySocket(directory.path, chosen.socket)
         try:
             stats = Stats(chosen.stats)
@@ -66,7 +70,7 @@ def _serve(chosen: Options) -> int:
             x11 = _start_x11(chosen, loop, directory, display)
             try:
                 environment = _environment(directory, display) | ({} if x11 is None else x11.environment)
-                return _run_application(chosen, services, display, environment)
+                return _run(chosen, services, directory, display, environment)
             finally:
                 if x11 is not None:
                     x11.close()
@@ -77,9 +81,14 @@ def _serve(chosen: Options) -> int:
         loop.close()
 
 
-def _run_application(
-    chosen: Options, services: Services, display: DisplaySocket, environment: dict[str, str]
+def _run(
+    chosen: Options,
+    services: Services,
+    directory: RuntimeDirectory,
+    display: DisplaySocket,
+    environment: dict[str, str],
 ) -> int:
+    """Serves until the application, or the service, has ended; returns the exit status."""
     loop = services.loop
 
     def app_ended() -> None:
@@ -92,16 +101,24 @@ def _run_application(
 
     application = Application(loop, app_ended, loop.stop)
     server = Server(services, display.listener, clients_gone)
+    announcement: Announcement | None = None
     try:
-        application.start(chosen.command, environment)
+        if chosen.service:
+            announcement = guest_service.announce(directory.path, environment)
+        else:
+            application.start(chosen.command, environment)
         raise_fd_limit()
         services.stats.app_started()
         loop.run()
         loop.drain(lambda: server.is_draining, _LAST_SECONDS, lambda: server.drained)
     finally:
+        if announcement is not None:
+            announcement.close()
         server.close()
         application.close()
         services.stats.write()
+    if chosen.service:
+        return 0
     return EXIT_FAILED if application.status is None else application.status
 
 

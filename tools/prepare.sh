@@ -15,7 +15,7 @@ test)
     # Tests show windows on the distribution's own Weston too, and measure waypipe beside us; X11
     # applications of many toolkits show theirs.
     packages="$packages weston waypipe cpio zstd xwayland xterm x11-apps x11-utils x11-xserver-utils xclip wl-clipboard"
-    packages="$packages xfonts-base fonts-dejavu-core python3-tk mesa-utils gtk-3-examples zenity"
+    packages="$packages systemd wayland-utils xfonts-base fonts-dejavu-core python3-tk mesa-utils gtk-3-examples zenity"
     extra="[test]"
     ;;
 *)

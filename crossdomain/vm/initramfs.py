@@ -32,7 +32,7 @@ _RUN: Final = f"""#!/usr/bin/python3 -IS
 import sys
 sys.path[:0] = ["{SITE}"]
 sys.path.append("/usr/lib/python3/dist-packages")
-from launcher.run import main
+from launcher.start import main
 sys.exit(main())
 """
 

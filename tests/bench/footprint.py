@@ -9,7 +9,14 @@ from typing import Final
 
 from tests.bench import client_run, processes
 from tests.bench.client_run import BenchError, Way
-from tests.bench.host_ways import PYTHON, Local, Waypipe, python_environment, start_process
+from tests.bench.host_ways import (
+    PYTHON,
+    Local,
+    Waypipe,
+    python_environment,
+    run_program,
+    start_process,
+)
 from tests.bench.rows import Row, against, median
 from tests.bench.traffic import Effort
 
@@ -80,19 +87,22 @@ async def _settle(pids: Sequence[int], *, quiet_s: float = 0.3, limit_s: float =
 
 
 async def measure_start(local: Local, waypipe: Waypipe | None, effort: Effort) -> list[Row]:
-    """Milliseconds until `true` has run: by itself in Python, through the launcher, through waypipe."""
+    """Milliseconds until `true` has run: Python alone, a launcher, one that joins a service, waypipe."""
     commands: dict[str, Sequence[str | Path]] = {
         "start_python": [PYTHON, "-c", "pass"],
         "start_cold": local.command("true"),
+        "start_warm": run_program("launcher.start", "true"),
     }
     if waypipe is not None:
         commands["start_waypipe"] = waypipe.command("true")
-    for command in commands.values():
-        _run_ms(command, local.environment)  # compiles what was not yet
     took: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(effort.starts):
-        for name, command in commands.items():
-            took[name].append(_run_ms(command, local.environment))
+    with local.service() as session:
+        environments = {"start_warm": session}
+        for number in range(effort.starts + 1):
+            for name, command in commands.items():
+                took_ms = _run_ms(command, environments.get(name, local.environment))
+                if number:  # the first compiles what was not yet
+                    took[name].append(took_ms)
     baseline, *others = [Row(name, median(samples), "ms") for name, samples in took.items()]
     return [baseline, *(against(row, baseline) for row in others)]
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from launcher.announcement import find
 from tests.bench import client_run, processes
 from tests.bench.client_run import BenchError, ClientProcess
 from tests.fakes.weston import Weston, accepts, running_weston, stop, wait_until
@@ -141,6 +143,17 @@ class Local:
         channel = f"local:{self._daemon.local_socket}"
         options = ("--channel", channel, "--buffers", self._buffers, "--stats", self._stats)
         return run_program("launcher.run", *options, "--", *app)
+
+    @contextmanager
+    def service(self) -> Generator[dict[str, str]]:
+        """Serves a session until the block ends; gives the environment in which a launcher finds it."""
+        directory = self.bench.folder / "session"
+        directory.mkdir(mode=0o700)
+        environment = {**self.environment, "XDG_RUNTIME_DIR": str(directory)}
+        command = run_program("launcher.run", "--channel", f"local:{self._daemon.local_socket}", "--service")
+        with _running(command, environment, directory / "log", lambda: bool(find(str(directory)))):
+            yield environment
+        shutil.rmtree(directory)
 
     async def start(self, arguments: Sequence[str]) -> HostProcess:
         """Starts the client below a launcher of its own."""

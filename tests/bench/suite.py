@@ -120,7 +120,7 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
     ),
     HostMeasurement(("copy_*", "memcpy_*"), lambda _ways, _effort: copying.measure_copying()),
     HostMeasurement(
-        ("start_python", "start_cold", "start_waypipe"),
+        ("start_python", "start_cold", "start_warm", "start_waypipe"),
         lambda ways, effort: footprint.measure_start(ways.local, ways.waypipe, effort),
     ),
     HostMeasurement(("rss_*",), lambda ways, _: footprint.measure_memory(ways.local, ways.waypipe)),
@@ -147,7 +147,7 @@ VM: Final[tuple[VmMeasurement, ...]] = (
         lambda ways, effort: guest_frames.measure_copies(ways.vm, _emulated(effort)),
     ),
     VmMeasurement(
-        ("start_python_vm", "start_cold_vm"),
+        ("start_python_vm", "start_cold_vm", "start_warm_vm"),
         lambda ways, effort: guest_start.measure_start(
             ways.vm, effort._replace(starts=min(effort.starts, 7))
         ),

@@ -40,6 +40,8 @@ def test_everything_is_chosen_without_a_pattern() -> None:
         ("copy_narrow", 1, 0),
         ("start_cold", 1, 0),
         ("start_cold_vm", 0, 1),
+        ("start_warm", 1, 0),
+        ("start_warm_vm", 0, 1),
         ("rss_per_client", 1, 0),
         ("idle_wakeups", 1, 0),
     ],
