@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         "--x11",
         choices=["auto", "on", "off"],
         default=DEFAULTS.x11,
-        help="serve X11 applications, too: auto (where Xwayland is installed), on, off (default)",
+        help="serve X11 applications, too: auto (default: where Xwayland is installed), on, off",
     )
     parser.add_argument(
         "--x11-scale",

@@ -47,7 +47,7 @@ class Options(NamedTuple):
 
 
 DEFAULTS: Final = Options(
-    ChannelChoice("auto", ""), None, None, Level.WARNING, False, False, "off", "auto", False, (), False, ()
+    ChannelChoice("auto", ""), None, None, Level.WARNING, False, False, "auto", "auto", False, (), False, ()
 )
 """What an empty command line asks for; there is no APP in it."""
 

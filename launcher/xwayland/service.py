@@ -18,6 +18,8 @@ from launcher.xwayland import authority
 from launcher.xwayland.sockets import DisplaySockets
 
 _PROGRAM: Final = "Xwayland"
+_EXIT_BROKEN: Final = 2
+"""`session.EXIT_BROKEN`; the session's code is not loaded here."""
 _STOP_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.005
 
@@ -46,6 +48,7 @@ class Service:
         self._pid = 0
         self._pidfd = -1
         self._is_waiting = False
+        self._is_explained = False
         self._wait()
 
     @property
@@ -79,11 +82,19 @@ class Service:
             return
         self._stop_waiting()
         try:
+            _find_program()
             self._start_process()
-        except OSError as error:
-            log.error(f"the X11 side can't be started: {error}")
+        except (EnvironmentFault, OSError) as error:
+            self._explain(error)
             self._refuse()
             self._wait()
+
+    def _explain(self, error: Exception) -> None:
+        """Says once why X11 applications find nobody: those that can use Wayland go on without."""
+        if not self._is_explained:
+            self._is_explained = True
+            hint = f": {error.hint}" if isinstance(error, EnvironmentFault) else ""
+            log.error(f"an X11 application can't be served: {error}{hint}")
 
     def _start_process(self) -> None:
         fds = [listener.fileno() for listener in self._sockets.listeners]
@@ -115,8 +126,9 @@ class Service:
         status = self._reap()
         if status != 0:
             log.error(f"the X11 side has ended with status {status}; it is started again for the next client")
-            # Who waits now has waited for what did not work: trying again at once would not end.
-            self._refuse()
+            if status != _EXIT_BROKEN:
+                # Who waits now has waited for what did not work: trying again at once would not end.
+                self._refuse()
         self._wait()
 
     def _refuse(self) -> None:
@@ -149,28 +161,40 @@ class Service:
 def start(loop: Loop, settings: Settings) -> Service | None:
     """Makes an X display; None where there is to be none.
 
+    Where it was not asked for (auto), Xwayland may be missing: who connects is told then.  Only a display
+    that somebody else serves is better than that.
     Raises EnvironmentFault where it was asked for and can't be had.
     """
     if settings.choice == "off":
         return None
     try:
-        _find_program()
+        if settings.choice == "on" or os.environ.get("DISPLAY"):
+            _find_program()
         sockets = DisplaySockets(own_directory=settings.runtime_directory)
+        try:
+            path = _create_authority(settings.runtime_directory, sockets.number)
+        except EnvironmentFault:
+            sockets.close()
+            raise
     except EnvironmentFault as fault:
         if settings.choice == "on":
             raise
         log.info(f"without X11: {fault}")
         return None
-    path = os.path.join(settings.runtime_directory, f"crossdomain-xauth-{os.getpid()}-{sockets.number}")
+    return Service(loop, settings, sockets, path)
+
+
+def _create_authority(directory: str, display: int) -> str:
+    """Writes the file with the cookie; returns its path."""
+    path = os.path.join(directory, f"crossdomain-xauth-{os.getpid()}-{display}")
     try:
-        authority.create(path, sockets.number)
+        authority.create(path, display)
     except OSError as error:
-        sockets.close()
         raise EnvironmentFault(
             f"cannot write {path!r}: {error.strerror}",
             hint="XDG_RUNTIME_DIR has to be a writable directory of this user's, or run with --x11 off",
         ) from None
-    return Service(loop, settings, sockets, path)
+    return path
 
 
 def _find_program() -> None:

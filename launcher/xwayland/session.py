@@ -21,7 +21,10 @@ from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.setup import Setup
 from launcher.xwayland.xserver import Xwayland
 
-_EXIT_FAILED: Final = 1
+EXIT_FAILED: Final = 1
+"""It could not serve anybody."""
+EXIT_BROKEN: Final = 2
+"""It has served, and then something has failed: another one may well do better."""
 
 
 class Settings(NamedTuple):
@@ -49,7 +52,7 @@ class Session:
         self._objects: Objects | None = None
 
     def run(self) -> int:
-        """Serves until Xwayland ends; returns 0, or 1 where something has failed.
+        """Serves until Xwayland ends; returns 0, or why it has failed.
 
         Raises EnvironmentFault where it can't be started.
         """
@@ -120,7 +123,10 @@ class Session:
                 log.error(f"the X11 session has ended: {error}")
             else:
                 log.bug(error, client="X11")
-        self._status = _EXIT_FAILED
+        self._break_off()
+
+    def _break_off(self) -> None:
+        self._status = EXIT_FAILED if self._client is None or self._objects is None else EXIT_BROKEN
         self._loop.stop()
 
     def _handle_end(self, status: int) -> None:
@@ -128,10 +134,10 @@ class Session:
             log.error(f"Xwayland has ended with status {status}")
             for line in self._xwayland.last_words:
                 log.error(f"Xwayland: {line}")
-            self._status = _EXIT_FAILED
+            self._break_off()
         else:
             log.info("Xwayland has ended after its last client")
-        self._loop.stop()
+            self._loop.stop()
 
 
 def _connect(path: str) -> socket.socket:

@@ -13,8 +13,12 @@ from launcher import log
 from launcher.loop import READABLE, Loop
 
 PROGRAM: Final = "Xwayland"
+_LINGER_SECONDS: Final = 2
+"""How long it waits for another client after its last one: scripts run one small program after the other."""
 _KEPT_LINES: Final = 10
 _KEPT_CHARACTERS: Final = 300
+_NOISE: Final = ("The XKEYBOARD keymap compiler", "> ", "Errors from xkbcomp")
+"""How lines begin in which it tells, at every start, that X has no names for some keys."""
 
 
 class Sockets(NamedTuple):
@@ -55,7 +59,8 @@ class Xwayland:
         manager, manager_server = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with wayland_client, manager_server:
             inherited = [wayland_client.fileno(), manager_server.fileno(), *listeners]
-            command = [PROGRAM, f":{display}", "-rootless", "-terminate", "-auth", authority, *options]
+            command = [PROGRAM, f":{display}", "-rootless", "-auth", authority, *options]
+            command += ["-terminate", str(_LINGER_SECONDS)]
             command += ["-wm", str(manager_server.fileno())]
             for listener in listeners:
                 command += ["-listenfd", str(listener)]
@@ -105,13 +110,15 @@ class Xwayland:
         self._loop.add(self._pidfd, READABLE, self._handle_end)
 
     def _handle_output(self, _events: int) -> None:
-        """Keeps what it prints: its keyboard compiler has a dozen lines to say at every start."""
+        """Keeps what it prints."""
         with suppress(BlockingIOError):
             data = os.read(self._output, 4096)
             *lines, self._partial = (self._partial + data).split(b"\n")
             for line in lines:
-                self._said.append(line[:_KEPT_CHARACTERS].decode(errors="replace"))
-                log.debug(f"{PROGRAM}: {self._said[-1]}")
+                text = line[:_KEPT_CHARACTERS].decode(errors="replace")
+                log.debug(f"{PROGRAM}: {text}")
+                if not text.startswith(_NOISE):
+                    self._said.append(text)
             self._partial = self._partial[:_KEPT_CHARACTERS]
             if not data:
                 self._close_output()

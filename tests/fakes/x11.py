@@ -1,4 +1,4 @@
-"""A desktop on which X11 applications run: Weston 14 with a seat, the host daemon, and crossdomain-run --x11.
+"""A desktop on which X11 applications run: Weston 14 with a seat, the host daemon, and crossdomain-run.
 
 Everything is the real thing; the X11 applications are whatever the tests start.
 """
@@ -29,12 +29,14 @@ TELL: Final = 'echo "$WAYLAND_DISPLAY"; echo "$DISPLAY"; echo "$XAUTHORITY"; exe
 
 
 class ApplicationEnvironment:
-    """Where the applications of a crossdomain-run with --x11 run; its command has to be TELL."""
+    """Where the applications of a crossdomain-run run; its command has to be TELL."""
 
     def __init__(self, launcher: RunningLauncher) -> None:
         self.launcher = launcher
         self.display = launcher.read_line()
         self.authority = launcher.read_line()
+        self._started: list[subprocess.Popen[str]] = []
+        self._adopted: list[subprocess.Popen[bytes]] = []
 
     @property
     def environment(self) -> dict[str, str]:
@@ -50,18 +52,6 @@ class ApplicationEnvironment:
         made = {**self.environment, "WAYLAND_DISPLAY": self.launcher.socket}
         del made["DISPLAY"]
         return made
-
-
-class X11Desktop(ApplicationEnvironment):
-    """A screen, a person before it, and an X display whose windows are on that screen."""
-
-    def __init__(self, weston: HeadlessWeston, daemon: RunningDaemon, launcher: RunningLauncher) -> None:
-        super().__init__(launcher)
-        self.weston = weston
-        self.seat = weston.seat
-        self.daemon = daemon
-        self._started: list[subprocess.Popen[str]] = []
-        self._adopted: list[subprocess.Popen[bytes]] = []
 
     def start(self, *command: str, wayland: bool = False) -> subprocess.Popen[str]:
         """Start an application; it is ended with the test."""
@@ -105,8 +95,8 @@ class X11Desktop(ApplicationEnvironment):
                     stream.close()
         self._adopted.clear()
 
-    def end_applications(self) -> None:
-        """End what was started, and wait until the screen is empty."""
+    def end_started(self) -> None:
+        """End what was started, and what was adopted."""
         self.end_adopted()
         for process in self._started:
             process.kill()
@@ -115,6 +105,20 @@ class X11Desktop(ApplicationEnvironment):
                 if stream is not None:
                     stream.close()
         self._started.clear()
+
+
+class X11Desktop(ApplicationEnvironment):
+    """A screen, a person before it, and an X display whose windows are on that screen."""
+
+    def __init__(self, weston: HeadlessWeston, daemon: RunningDaemon, launcher: RunningLauncher) -> None:
+        super().__init__(launcher)
+        self.weston = weston
+        self.seat = weston.seat
+        self.daemon = daemon
+
+    def end_applications(self) -> None:
+        """End what was started, and wait until the screen is empty."""
+        self.end_started()
         self.wait(lambda: self.seat.find_view("top-level window") is None, "no window is left")
 
     # What is on the screen.
@@ -191,10 +195,28 @@ class X11Desktop(ApplicationEnvironment):
 
 
 @contextlib.contextmanager
+def running_x11(compositor: Path, *options: str) -> Generator[ApplicationEnvironment]:
+    """Run an X display on a compositor, by its socket, until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="xd-") as folder:
+        host, guest = Path(folder) / "host", Path(folder) / "guest"
+        host.mkdir()
+        guest.mkdir(mode=0o700)
+        with (
+            running_daemon(host, compositor) as daemon,
+            running_launcher(guest, daemon.local_socket, *options, command=("sh", "-c", TELL)) as launcher,
+        ):
+            running = ApplicationEnvironment(launcher)
+            yield running
+            running.end_started()
+            launcher.assert_alive()
+            daemon.assert_alive()
+
+
+@contextlib.contextmanager
 def running_x11_desktop(
     *, width: int = 1024, height: int = 768, options: Sequence[str] = ()
 ) -> Generator[X11Desktop]:
-    """Run a desktop until the block ends; `options` are crossdomain-run's."""
+    """Run a desktop until the block ends."""
     with (
         tempfile.TemporaryDirectory(prefix="xd-") as folder,
         HeadlessWeston(image.obtain(image.Recipe()), width=width, height=height) as weston,
@@ -205,9 +227,7 @@ def running_x11_desktop(
         guest.mkdir(mode=0o700)
         with (
             running_daemon(host, weston.socket_path) as daemon,
-            running_launcher(
-                guest, daemon.local_socket, "--x11=on", *options, command=("sh", "-c", TELL)
-            ) as launcher,
+            running_launcher(guest, daemon.local_socket, *options, command=("sh", "-c", TELL)) as launcher,
         ):
             desktop = X11Desktop(weston, daemon, launcher)
             yield desktop

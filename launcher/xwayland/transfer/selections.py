@@ -35,7 +35,6 @@ class Selections:
     def start(self) -> None:
         """Watches both sides."""
         major = self._client.extensions.xfixes.major_opcode
-        self._client.request(requests.xfixes_query_version(major))
         for atom in self._by_atom:
             self._client.request(requests.xfixes_select_selection_input(major, self._window, atom))
         self._globals.added.append(self._add_global)

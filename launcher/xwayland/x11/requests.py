@@ -239,8 +239,13 @@ def composite_redirect_subwindows(major: int, window: int) -> bytes:
 
 
 def xfixes_query_version(major: int) -> bytes:
-    """QueryVersion of XFixes 5.0."""
-    return pack("<BBHII", major, 0, 3, 5, 0)
+    """QueryVersion of XFixes 6.0."""
+    return pack("<BBHII", major, 0, 3, 6, 0)
+
+
+def xfixes_set_client_disconnect_mode(major: int) -> bytes:
+    """SetClientDisconnectMode: a server that ends with its last client does not wait for this one."""
+    return pack("<BBHI", major, 33, 2, 1)
 
 
 def xfixes_select_selection_input(major: int, window: int, selection: int) -> bytes:

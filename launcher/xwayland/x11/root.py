@@ -36,6 +36,9 @@ class Root:
         composite = client.extensions.composite.major_opcode
         client.request(requests.composite_query_version(composite))
         client.request(requests.composite_redirect_subwindows(composite, root))
+        xfixes = client.extensions.xfixes.major_opcode
+        client.request(requests.xfixes_query_version(xfixes))
+        client.request(requests.xfixes_set_client_disconnect_mode(xfixes))
         client.request(
             requests.create_window(
                 self.window,

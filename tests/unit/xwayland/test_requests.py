@@ -1,5 +1,6 @@
 """X requests, compared with python-xlib's definitions of them."""
 
+import struct
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -199,7 +200,12 @@ CASES: list[tuple[bytes, Callable[[], bytes]]] = [
     ),
     (
         requests.xfixes_query_version(MAJOR),
-        lambda: expected(xfixes.QueryVersion, opcode=MAJOR, major_version=5, minor_version=0),
+        lambda: expected(xfixes.QueryVersion, opcode=MAJOR, major_version=6, minor_version=0),
+    ),
+    (
+        requests.xfixes_set_client_disconnect_mode(MAJOR),
+        # XFixes 6.0, newer than python-xlib: opcode, minor, length in words, TerminateAtReset.
+        lambda: struct.pack("<BBHI", MAJOR, 33, 2, 1),
     ),
     (
         requests.xfixes_select_selection_input(MAJOR, W, 3),
