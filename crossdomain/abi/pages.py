@@ -17,9 +17,10 @@ PAGE_SIZE: Final = 4096
 """Bytes of the first page: the client's begin behind it."""
 KEY_SIZE: Final = 16
 
-COPY_PAGES: Final = Struct("<8xIIQ16sQIIII")
-"""destination (a resource of the context in host memory), source (of MEMORY), offset of the image in the
-source, key, then of the plane: offset in the image, stride, bytes per block; count, pad.  64 bytes."""
+COPY_PAGES: Final = Struct("<8xII16sQQIIII")
+"""destination (a resource of the context in host memory), source (of MEMORY), key, then of the plane: offset
+in the destination, offset in the source, stride in the destination, stride in the source, bytes per block;
+count.  64 bytes."""
 RECTANGLE: Final = Struct("<iiii")
 """x, y, width, height in blocks; `count` of them follow."""
 
@@ -29,17 +30,18 @@ class CopyPages(NamedTuple):
 
     destination: int
     source: int
-    source_offset: int
     key: bytes
-    plane_offset: int
+    offset: int
+    source_offset: int
     stride: int
+    source_stride: int
     block_bytes: int
     rectangles: bytes
 
 
 def encode_copy_pages(copy: CopyPages) -> bytes:
     """COPY_PAGES; at most as many rectangles as fit cmd_size."""
-    body = COPY_PAGES.pack(*copy[:7], len(copy.rectangles) // RECTANGLE.size, 0)[HEADER.size :]
+    body = COPY_PAGES.pack(*copy[:8], len(copy.rectangles) // RECTANGLE.size)[HEADER.size :]
     size = COPY_PAGES.size + len(copy.rectangles)
     return HEADER.pack(Command.COPY_PAGES, 0, size, 0) + body + copy.rectangles
 
@@ -52,9 +54,10 @@ def parse_copy_pages(command: memoryview) -> CopyPages:
     """
     if len(command) < COPY_PAGES.size:
         raise GuestFault(f"COPY_PAGES of {len(command)} bytes")
-    *fields, count, _pad = COPY_PAGES.unpack_from(command)
-    destination, source, source_offset, key, plane_offset, stride, block_bytes = fields
+    *fields, count = COPY_PAGES.unpack_from(command)
+    destination, source, key, offset, source_offset, stride, source_stride, block_bytes = fields
     rectangles = bytes(command[COPY_PAGES.size :])
     if len(rectangles) != count * RECTANGLE.size:
         raise GuestFault(f"COPY_PAGES with {count} rectangles in {len(rectangles)} bytes")
-    return CopyPages(destination, source, source_offset, key, plane_offset, stride, block_bytes, rectangles)
+    places = offset, source_offset, stride, source_stride
+    return CopyPages(destination, source, key, *places, block_bytes, rectangles)

@@ -32,6 +32,14 @@ class Pixels(NamedTuple):
         return Pixels(self.address + offset, size)
 
 
+class Place(NamedTuple):
+    """Where a plane lies: its first byte in `pixels`, and the bytes from row to row."""
+
+    pixels: Pixels
+    offset: int
+    stride: int
+
+
 class TruncatedFault(GuestFault):
     """The client's file ends before its buffer does.
 
@@ -56,30 +64,40 @@ def copy_damage(destination: Pixels, source: Pixels, layout: Layout, damage: Ite
     LocalError where a rectangle or the layout leaves one of the two.
     """
     rectangles = tuple(damage)
-    if not rectangles:
-        return 0
-    target = ffi.cast("uint8_t *", destination.address)
-    origin = ffi.cast("uint8_t *", source.address)
-    result = ffi.new("xd_copy_result *")
     copied = 0
     for plane in layout.planes:
-        blocks = blocks_of(plane.format, rectangles)
-        status = lib.xd_copy_rectangles(
-            target,
-            destination.size,
-            origin,
-            source.size,
-            ffi.new("xd_plane *", (plane.offset, plane.stride, plane.format.block_bytes)),
-            ffi.from_buffer("xd_rectangle[]", blocks),
-            len(rectangles),
-            result,
-        )
-        copied += result.copied
-        if status == lib.XD_COPY_FAULT:
-            raise TruncatedFault(copied, result.fault_offset)
-        if status != lib.XD_COPY_OK:
-            raise LocalError("a copy leaves its buffer")
+        to, from_ = (Place(memory, plane.offset, plane.stride) for memory in (destination, source))
+        try:
+            copied += copy_plane(to, from_, plane.format, rectangles)
+        except TruncatedFault as fault:
+            raise TruncatedFault(copied + fault.copied, fault.offset) from None
     return copied
+
+
+def copy_plane(
+    destination: Place, source: Place, plane: PlaneFormat, rectangles: tuple[Rectangle, ...]
+) -> int:
+    """As `copy_damage`, for one plane, which may lie otherwise in the one than in the other."""
+    if not rectangles:
+        return 0
+    blocks = blocks_of(plane, rectangles)
+    strides = destination.stride, source.stride, plane.block_bytes
+    result = ffi.new("xd_copy_result *")
+    status = lib.xd_copy_rectangles(
+        ffi.cast("uint8_t *", destination.pixels.address),
+        destination.pixels.size,
+        ffi.cast("uint8_t *", source.pixels.address),
+        source.pixels.size,
+        ffi.new("xd_plane *", (destination.offset, source.offset, *strides)),
+        ffi.from_buffer("xd_rectangle[]", blocks),
+        len(rectangles),
+        result,
+    )
+    if status == lib.XD_COPY_FAULT:
+        raise TruncatedFault(result.copied, result.fault_offset)
+    if status != lib.XD_COPY_OK:
+        raise LocalError("a copy leaves its buffer")
+    return result.copied
 
 
 def blocks_of(plane: PlaneFormat, rectangles: tuple[Rectangle, ...]) -> bytes:

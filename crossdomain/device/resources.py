@@ -123,8 +123,10 @@ class GuestStorage:
             destination.size,
             ffi.from_buffer("xd_run[]", runs),
             len(runs) // _RUN.size,
-            copy.source_offset,
-            ffi.new("xd_plane *", (copy.plane_offset, copy.stride, copy.block_bytes)),
+            ffi.new(
+                "xd_plane *",
+                (copy.offset, copy.source_offset, copy.stride, copy.source_stride, copy.block_bytes),
+            ),
             ffi.from_buffer("xd_rectangle[]", copy.rectangles),
             len(copy.rectangles) // RECTANGLE.size,
             copied,

@@ -46,7 +46,7 @@ class _FFI:
     @overload
     def new(self, cdecl: Literal["xd_record[]"], init: int) -> RecordsPointer: ...
     @overload
-    def new(self, cdecl: Literal["xd_plane *"], init: tuple[int, int, int]) -> PlanePointer: ...
+    def new(self, cdecl: Literal["xd_plane *"], init: tuple[int, int, int, int, int]) -> PlanePointer: ...
     @overload
     def new(self, cdecl: Literal["xd_copy_result *"]) -> CopyResultPointer: ...
     @overload
@@ -123,7 +123,6 @@ class _Lib:
         destination_size: int,
         runs: RunsPointer,
         run_count: int,
-        offset: int,
         plane: PlanePointer,
         rectangles: RectanglesPointer,
         count: int,

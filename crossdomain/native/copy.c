@@ -86,8 +86,17 @@ static void leave(void) {
 
 /* The copy ------------------------------------------------------------------------------ */
 
-/* Returns whether the rectangle lies in both images. */
-int xd_inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t size) {
+/* Returns whether an image has `row` bytes of each row up to and with `last`. */
+static int has_rows(uint64_t offset, uint32_t stride, uint64_t row, uint64_t last, uint64_t size) {
+    if (row > stride || offset > size)
+        return 0;
+    uint64_t room = size - offset;
+    return row <= room && last <= (room - row) / stride;
+}
+
+int xd_inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t destination_size, uint64_t source_size) {
+    if (!plane->stride || !plane->source_stride || !plane->bytes_per_pixel)
+        return 0;
     if (rectangle->x < 0 || rectangle->y < 0 || rectangle->width < 0 || rectangle->height < 0)
         return 0;
     if (!rectangle->width || !rectangle->height)
@@ -95,25 +104,28 @@ int xd_inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t siz
     /* All factors have at most 32 bits: only the sums can leave 64. */
     uint64_t row = ((uint64_t)(uint32_t)rectangle->x + (uint32_t)rectangle->width) * plane->bytes_per_pixel;
     uint64_t last = (uint64_t)(uint32_t)rectangle->y + (uint32_t)rectangle->height - 1;
-    if (row > plane->stride || plane->offset > size)
-        return 0;
-    uint64_t room = size - plane->offset;
-    return row <= room && last <= (room - row) / plane->stride;
+    return has_rows(plane->offset, plane->stride, row, last, destination_size) &&
+           has_rows(plane->source_offset, plane->source_stride, row, last, source_size);
 }
 
 /* Copies one rectangle; `copied` grows with every finished row, so that it is right after a fault. */
 static void copy_rectangle(uint8_t *destination, const uint8_t *source, const xd_plane *plane,
                            const xd_rectangle *rectangle, volatile uint64_t *copied) {
     size_t row = (size_t)rectangle->width * plane->bytes_per_pixel;
-    size_t rows = (size_t)rectangle->height;
-    size_t at = plane->offset + (size_t)rectangle->y * plane->stride + (size_t)rectangle->x * plane->bytes_per_pixel;
-    if (row == plane->stride) {
+    size_t rows = (size_t)rectangle->height, left = (size_t)rectangle->x * plane->bytes_per_pixel;
+    destination += plane->offset + (size_t)rectangle->y * plane->stride + left;
+    source += plane->source_offset + (size_t)rectangle->y * plane->source_stride + left;
+    if (row == plane->stride && row == plane->source_stride) {
         row *= rows;
         rows = 1;
     }
-    for (; rows; rows--, at += plane->stride) {
-        memcpy(destination + at, source + at, row);
+    while (rows--) {
+        memcpy(destination, source, row);
         *copied += row;
+        if (rows) {
+            destination += plane->stride;
+            source += plane->source_stride;
+        }
     }
 }
 
@@ -136,14 +148,11 @@ static int copy_guarded(uint8_t *destination, const uint8_t *source, const xd_pl
 int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const uint8_t *source,
                        uint64_t source_size, const xd_plane *plane, const xd_rectangle *rectangles,
                        uint32_t count, xd_copy_result *result) {
-    uint64_t size = destination_size < source_size ? destination_size : source_size;
     struct guard guard = {.source = {source, source_size}, .destination = {destination, destination_size}};
     volatile uint64_t copied = 0;
     *result = (xd_copy_result){0};
-    if (!plane->stride || !plane->bytes_per_pixel)
-        return XD_COPY_BOUNDS;
     for (uint32_t index = 0; index < count; index++)
-        if (!xd_inside(plane, &rectangles[index], size))
+        if (!xd_inside(plane, &rectangles[index], destination_size, source_size))
             return XD_COPY_BOUNDS;
     if (enter())
         return XD_COPY_SYSTEM;

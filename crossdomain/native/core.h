@@ -167,10 +167,12 @@ typedef struct xd_rectangle {
     int32_t height;
 } xd_rectangle;
 
-/* The same layout in both images: bytes. */
+/* Where the first pixel of a plane lies, and how far it is from row to row, in either image: bytes. */
 typedef struct xd_plane {
     uint64_t offset;
+    uint64_t source_offset;
     uint32_t stride;
+    uint32_t source_stride;
     uint32_t bytes_per_pixel;
 } xd_plane;
 
@@ -192,8 +194,8 @@ int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const ui
                        uint64_t source_size, const xd_plane *plane, const xd_rectangle *rectangles,
                        uint32_t count, xd_copy_result *result);
 
-/* Whether a rectangle of a plane lies in an image of `size` bytes. */
-int xd_inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t size);
+/* Whether a plane can be, and the rectangle of it lies in both images. */
+int xd_inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t destination_size, uint64_t source_size);
 
 /* Memory in pieces: `address` is of the first byte, `end` the bytes up to and with this piece. */
 typedef struct xd_run {
@@ -201,11 +203,10 @@ typedef struct xd_run {
     uint64_t end;
 } xd_run;
 
-/* As xd_copy_rectangles, from memory in pieces, where the image begins at byte `offset`; the pieces stay mapped
- * and are read in place.  `copied` gets the bytes written. */
+/* As xd_copy_rectangles, from memory in pieces, which stay mapped and are read in place.
+ * `copied` gets the bytes written. */
 int xd_copy_runs(uint8_t *destination, uint64_t destination_size, const xd_run *runs, uint32_t run_count,
-                 uint64_t offset, const xd_plane *plane, const xd_rectangle *rectangles, uint32_t count,
-                 uint64_t *copied);
+                 const xd_plane *plane, const xd_rectangle *rectangles, uint32_t count, uint64_t *copied);
 
 /* region.c ------------------------------------------------------------------------------ */
 

@@ -31,31 +31,27 @@ static void copy_span(uint8_t *destination, const xd_run *runs, uint32_t count, 
 }
 
 int xd_copy_runs(uint8_t *destination, uint64_t destination_size, const xd_run *runs, uint32_t run_count,
-                 uint64_t offset, const xd_plane *plane, const xd_rectangle *rectangles, uint32_t count,
-                 uint64_t *copied) {
+                 const xd_plane *plane, const xd_rectangle *rectangles, uint32_t count, uint64_t *copied) {
     uint64_t source_size = run_count ? runs[run_count - 1].end : 0;
     *copied = 0;
-    if (!plane->stride || !plane->bytes_per_pixel || offset > source_size)
-        return XD_COPY_BOUNDS;
-    source_size -= offset;
-    uint64_t size = destination_size < source_size ? destination_size : source_size;
     for (uint32_t index = 0; index < count; index++)
-        if (!xd_inside(plane, &rectangles[index], size))
+        if (!xd_inside(plane, &rectangles[index], destination_size, source_size))
             return XD_COPY_BOUNDS;
     for (uint32_t index = 0; index < count; index++) {
         const xd_rectangle *rectangle = &rectangles[index];
         uint64_t row = (uint64_t)(uint32_t)rectangle->width * plane->bytes_per_pixel;
         uint64_t rows = (uint64_t)(uint32_t)rectangle->height;
-        uint64_t at = plane->offset + (uint64_t)(uint32_t)rectangle->y * plane->stride +
-                      (uint64_t)(uint32_t)rectangle->x * plane->bytes_per_pixel;
+        uint64_t left = (uint64_t)(uint32_t)rectangle->x * plane->bytes_per_pixel;
+        uint64_t to = plane->offset + (uint64_t)(uint32_t)rectangle->y * plane->stride + left;
+        uint64_t from = plane->source_offset + (uint64_t)(uint32_t)rectangle->y * plane->source_stride + left;
         if (!row || !rows)
             continue;
-        if (row == plane->stride) {
+        if (row == plane->stride && row == plane->source_stride) {
             row *= rows;
             rows = 1;
         }
-        for (; rows; rows--, at += plane->stride) {
-            copy_span(destination + at, runs, run_count, offset + at, row);
+        for (; rows; rows--, to += plane->stride, from += plane->source_stride) {
+            copy_span(destination + to, runs, run_count, from, row);
             *copied += row;
         }
     }

@@ -58,6 +58,11 @@ class ImportedFile(Protocol):
         ...
 
     @property
+    def begin(self) -> int:
+        """Where the file's first byte is in the resource."""
+        ...
+
+    @property
     def size(self) -> int:
         """Bytes from the file's start."""
         ...

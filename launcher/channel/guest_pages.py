@@ -22,7 +22,7 @@ _KEY_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 class ImportedFile:
     """A client's file that the host sees."""
 
-    __slots__ = ("_drm_fd", "_handle", "key", "resource_id", "size")
+    __slots__ = ("_drm_fd", "_handle", "begin", "key", "resource_id", "size")
 
     def __init__(self, drm_fd: int, blob: drm.Blob, key: bytes, size: int) -> None:
         """Takes ownership of the blob's handle."""
@@ -30,6 +30,7 @@ class ImportedFile:
         self._handle = blob.handle
         self.resource_id = blob.resource_id
         """Its number on the memory device."""
+        self.begin = PAGE_SIZE
         self.key = key
         self.size = size
         """Bytes of the file that are shown, from its start; behind the first page."""

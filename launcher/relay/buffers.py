@@ -1,8 +1,12 @@
-"""A client's pools and buffers of wl_shm: its own file on one side, a mirror on the other."""
+"""A client's buffers: memory of its own on one side, a mirror on the other."""
 
-from crossdomain.bridge.copy import Pixels, TruncatedFault, copy_damage
-from crossdomain.bridge.damage import Region
-from crossdomain.bridge.formats import BufferRequest, Layout, ShmError
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from crossdomain.bridge.copy import Pixels, Place, TruncatedFault, copy_plane
+from crossdomain.bridge.damage import Rectangle, Region
+from crossdomain.bridge.formats import BufferRequest, Layout, Plane, ShmError, plane_row
 from crossdomain.errors import LocalError
 from crossdomain.native.system import FileMapping
 from crossdomain.wire import WireFault
@@ -11,45 +15,67 @@ from launcher.relay.host_copy import copy_on_host
 from launcher.relay.mirrors import Mirror
 
 
-class Pool:
-    """A client's pool: its file is mapped as long as the pool or a buffer of it exists.
+class ClientMemory(Protocol):
+    """Where pixels are the client's: a file of wl_shm, or a dmabuf."""
 
-    `pages` is the file as the host sees it, if it does; its owner closes it.
-    """
+    @property
+    def mapping(self) -> FileMapping:
+        """It, mapped here."""
+        ...
 
-    __slots__ = ("_users", "mapping", "pages", "pool_id", "shm_id")
+    @property
+    def pages(self) -> ImportedFile | None:
+        """It as the host sees it, if it does."""
+        ...
 
-    def __init__(
-        self, pool_id: int, shm_id: int, mapping: FileMapping, pages: ImportedFile | None = None
-    ) -> None:
-        self.pool_id = pool_id
-        self.shm_id = shm_id
-        self.mapping = mapping
-        self.pages = pages
-        self._users = 1
+    def access(self, *, write: bool) -> AbstractContextManager[None]:
+        """What has to be around each access through `mapping`."""
+        ...
+
+
+class Source(Protocol):
+    """What buffers are made of."""
+
+    @property
+    def shm_id(self) -> int:
+        """The host's wl_shm with which their mirrors are made."""
+        ...
 
     def use(self) -> None:
         """A buffer was made of it."""
-        self._users += 1
+        ...
 
-    def leave(self) -> bool:
-        """The pool object, or one of its buffers, is gone; returns whether that was the last."""
-        self._users -= 1
-        if self._users:
-            return False
-        self.mapping.close()
-        return True
+    def leave(self) -> None:
+        """A buffer of it is gone."""
+        ...
+
+
+class ClientPlane(NamedTuple):
+    """One plane in the client's memory: bytes from its start to the first pixel, and from row to row."""
+
+    memory: ClientMemory
+    offset: int
+    stride: int
 
 
 class Buffer:
     """A client's wl_buffer and the mirror that it lives in, alone or with others of its surface."""
 
-    __slots__ = ("_pool", "_readers", "bits_per_pixel", "buffer_id", "mirror", "pins", "request")
+    __slots__ = ("_planes", "_readers", "bits_per_pixel", "buffer_id", "mirror", "pins", "request", "source")
 
-    def __init__(self, buffer_id: int, pool: Pool, request: BufferRequest, mirror: Mirror) -> None:
-        pool.use()
+    def __init__(
+        self,
+        buffer_id: int,
+        source: Source,
+        request: BufferRequest,
+        planes: Iterable[ClientPlane],
+        mirror: Mirror,
+    ) -> None:
+        """`buffer_id` is that of the host's wl_buffer, and `request` what it is made by."""
+        source.use()
         mirror.buffers += 1
-        self._pool = pool
+        self.source = source
+        self._planes = tuple(planes)
         self._readers = 0
         self.buffer_id = buffer_id
         self.request = request
@@ -60,25 +86,9 @@ class Buffer:
         """Who else names the host's wl_buffer, such as an attach without its commit: it can't be another."""
 
     @property
-    def shm_id(self) -> int:
-        """The wl_shm that it comes from."""
-        return self._pool.shm_id
-
-    @property
-    def pool(self) -> Pool:
-        """Where its pixels are the client's."""
-        return self._pool
-
-    @property
     def has_pages(self) -> bool:
         """Whether the host sees all of it."""
-        pages = self._pool.pages
-        mirror = self.mirror
-        return (
-            pages is not None
-            and mirror is not None
-            and (self.request.offset + mirror.layout.size <= pages.size)
-        )
+        return self.mirror is not None and are_shown(self._planes, self.mirror.layout)
 
     @property
     def is_movable(self) -> bool:
@@ -114,9 +124,9 @@ class Buffer:
         layout = mirror.layout
         mirror.stale.clip(layout.width, layout.height)
         if mirror.pixels is not None:
-            copied = self._copy(mirror.pixels, self._own_pixels(layout), layout, mirror.stale)
-        elif copies is not None and self._pool.pages is not None:
-            copied = copy_on_host(copies, self._pool.pages, self.request.offset, mirror)
+            copied = self._copy(mirror.pixels, layout, mirror.stale, write=False)
+        elif copies is not None:
+            copied = self._copy_on_host(copies, mirror)
         else:
             raise LocalError("a mirror that nobody can write")
         mirror.stale.clear()
@@ -129,7 +139,8 @@ class Buffer:
             WireFault: the client's file can't be written.
         """
         try:
-            self._pool.mapping.make_writable()
+            for plane in self._planes:
+                plane.memory.mapping.make_writable()
         except OSError as error:
             text = f"the buffer can't be written: {error.strerror}"
             raise WireFault(self.buffer_id, ShmError.INVALID_FD, text) from None
@@ -147,18 +158,24 @@ class Buffer:
             return 0
         layout = mirror.layout
         region.clip(layout.width, layout.height)
-        return self._copy(self._own_pixels(layout), mirror.pixels, layout, region)
+        return self._copy(mirror.pixels, layout, region, write=True)
 
-    def _own_pixels(self, layout: Layout) -> Pixels:
-        mapping = self._pool.mapping
-        return Pixels(mapping.address, mapping.size).part(self.request.offset, layout.size)
-
-    def _copy(self, destination: Pixels, source: Pixels, layout: Layout, region: Region) -> int:
+    def _copy(self, pixels: Pixels, layout: Layout, region: Region, *, write: bool) -> int:
+        rectangles = tuple(region)
+        pairs = zip(layout.planes, self._planes, strict=True)
         try:
-            return copy_damage(destination, source, layout, region)
+            return sum(_copy_plane(pixels, *pair, rectangles, write=write) for pair in pairs)
         except TruncatedFault:
             text = "error accessing SHM buffer"
             raise WireFault(self.buffer_id, ShmError.INVALID_FD, text) from None
+
+    def _copy_on_host(self, copies: HostCopies, mirror: Mirror) -> int:
+        copied = 0
+        for plane, (memory, offset, stride) in zip(mirror.layout.planes, self._planes, strict=True):
+            if memory.pages is None:
+                raise LocalError("a mirror that nobody can write")
+            copied += copy_on_host(copies, mirror, plane, memory.pages, (offset, stride))
+        return copied
 
     def move(self, mirror: Mirror) -> Mirror | None:
         """Lives in another mirror from now on; returns the one that nobody lives in any more."""
@@ -168,7 +185,8 @@ class Buffer:
         return left
 
     def leave(self) -> Mirror | None:
-        """The client has destroyed it, the pool is left apart; returns its mirror if nobody lives there."""
+        """The client has destroyed it; returns its mirror if nobody lives there any more."""
+        self.source.leave()
         return self._leave_mirror()
 
     def _leave_mirror(self) -> Mirror | None:
@@ -177,6 +195,30 @@ class Buffer:
             return None
         mirror.buffers -= 1
         return None if mirror.buffers else mirror
+
+
+def are_shown(planes: Iterable[ClientPlane], layout: Layout) -> bool:
+    """Whether the host sees all pixels of planes that hold a buffer of that layout."""
+    pairs = zip(layout.planes, planes, strict=True)
+    return all(_is_shown(plane, own, layout.width) for plane, own in pairs)
+
+
+def _is_shown(plane: Plane, own: ClientPlane, width: int) -> bool:
+    pages = own.memory.pages
+    end = own.offset + own.stride * (plane.rows - 1) + plane_row(plane.format, width)
+    return pages is not None and end <= pages.size
+
+
+def _copy_plane(
+    pixels: Pixels, plane: Plane, own: ClientPlane, rectangles: tuple[Rectangle, ...], *, write: bool
+) -> int:
+    """Copies the client's plane into the mirror, or the other way where that was written."""
+    with own.memory.access(write=write):
+        mapping = own.memory.mapping
+        mine = Place(pixels, plane.offset, plane.stride)
+        theirs = Place(Pixels(mapping.address, mapping.size), own.offset, own.stride)
+        to, from_ = (theirs, mine) if write else (mine, theirs)
+        return copy_plane(to, from_, plane.format, rectangles)
 
 
 def _bits_per_pixel(layout: Layout) -> int:

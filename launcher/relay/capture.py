@@ -16,6 +16,7 @@ from crossdomain.wire import Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer
+from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.host_clock import HostClocks
 from launcher.relay.messages import (
     DROP_EVENT,
@@ -28,7 +29,6 @@ from launcher.relay.messages import (
     before,
 )
 from launcher.relay.mirrors import Mirror
-from launcher.relay.shm import Shm
 from launcher.relay.times import translate_event
 from launcher.stats import ClientStats
 
@@ -139,10 +139,12 @@ class _Frame:
 class Capture:
     """One client's; a `messages.Part`."""
 
-    def __init__(self, host: Host, shm: Shm, stats: ClientStats, clocks: HostClocks | None) -> None:
+    def __init__(
+        self, host: Host, buffers: ClientBuffers, stats: ClientStats, clocks: HostClocks | None
+    ) -> None:
         """`clocks` are the host's, where it tells its time."""
         self._host = host
-        self._shm = shm
+        self._buffers = buffers
         self._stats = stats
         self._clocks = clocks
         self._streams: dict[int, _Stream] = {}
@@ -270,13 +272,13 @@ class Capture:
 
     def _begin(self, frame: _Frame, record: Record, data: memoryview) -> ToHost | None:
         """The compositor writes into the buffer that the request names, from now on."""
-        buffer = self._shm.buffer(_uint(record, data))
+        buffer = self._buffers.get(_uint(record, data))
         if buffer is None or buffer.mirror is None:
             return None
         buffer.open_for_writing()
         moved = None
         if buffer.is_movable and not (buffer.is_alone and buffer.mirror.pixels is not None):
-            moved = self._shm.part(buffer, buffer.mirror, mapped=True)
+            moved = self._buffers.part(buffer, buffer.mirror, mapped=True)
         if buffer.mirror.pixels is None:
             raise WireFault(buffer.buffer_id, DisplayError.IMPLEMENTATION, "the buffer is shown now")
         buffer.mirror.settle(frame.stream)

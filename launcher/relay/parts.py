@@ -10,9 +10,11 @@ from crossdomain.wire import Direction, Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher.channel import Channel
 from launcher.relay.capture import Capture
+from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.descriptors import Descriptors
 from launcher.relay.files import Files
 from launcher.relay.host_clock import HostClocks
+from launcher.relay.imports import Imports
 from launcher.relay.input_times import InputTimes
 from launcher.relay.messages import (
     EVENT,
@@ -44,8 +46,10 @@ class Parts:
         self, host: Host, services: Services, channel: Channel, pipes: Pipes, stats: ClientStats
     ) -> None:
         self._tables: Final = services.tables
-        self._shm = Shm(host, channel, stats)
-        self._surfaces = Surfaces(self._shm, channel.host_copies, services.stats, stats)
+        self._imports = Imports(host, channel)
+        self._buffers = ClientBuffers(host, channel)
+        self._shm = Shm(host, channel, self._buffers, self._imports, stats)
+        self._surfaces = Surfaces(self._buffers, channel.host_copies, services.stats, stats)
         policy = services.policy
         if channel.has_policy:
             policy = policy.with_groups(policy.grantable)
@@ -59,9 +63,10 @@ class Parts:
             Registry(policy),
             Descriptors(services.tables, services.policy, channel, pipes),
             Files(host, channel),
+            self._buffers,
             self._shm,
             self._surfaces,
-            Capture(host, self._shm, stats, clocks),
+            Capture(host, self._buffers, stats, clocks),
             *times,
         )
         self.request_handlers: dict[int, RequestHandler] = {}
@@ -105,7 +110,9 @@ class Parts:
 
     def close(self) -> None:
         """Gives up what the parts hold."""
+        self._buffers.close()
         self._shm.close()
+        self._imports.close()
 
     def _key(self, route: Route, direction: Direction, taken: Container[int]) -> int:
         """Returns the key of a message that nobody handles yet, and lets the walker find it."""

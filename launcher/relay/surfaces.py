@@ -14,10 +14,10 @@ from crossdomain.wire import Record
 from launcher.channel import HostCopies
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer
+from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.messages import EventHandler, RequestHandler, Route, ToHost, before
 from launcher.relay.mirrors import Mirror
 from launcher.relay.sharing import Move, Sharing
-from launcher.relay.shm import Shm
 from launcher.stats import ClientStats, Stats
 
 _HEADER: Final = 8
@@ -123,8 +123,10 @@ class _Surface:
 class Surfaces:
     """One client's surfaces; a `messages.Part`."""
 
-    def __init__(self, shm: Shm, copies: HostCopies | None, stats: Stats, client_stats: ClientStats) -> None:
-        self._shm = shm
+    def __init__(
+        self, buffers: ClientBuffers, copies: HostCopies | None, stats: Stats, client_stats: ClientStats
+    ) -> None:
+        self._buffers = buffers
         self._copies = copies
         self._all_stats = stats
         self._stats = client_stats
@@ -167,7 +169,7 @@ class Surfaces:
     def _handle_attach(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost | None:
         (buffer_id,) = _UINT.unpack_from(data, record.offset + _HEADER)
         surface = self._surface(record.object_id)
-        buffer = self._shm.buffer(buffer_id)
+        buffer = self._buffers.get(buffer_id)
         moved = None if buffer is None else self._place(surface, buffer)
         surface.attach(buffer)
         surface.is_shown = buffer_id != 0
@@ -178,9 +180,9 @@ class Surfaces:
         mine, shown = buffer.mirror, surface.buffer
         match surface.sharing.judge(buffer, shown):
             case Move.JOIN if shown is not None and shown.mirror is not None:
-                return self._shm.join(buffer, shown.mirror)
+                return self._buffers.join(buffer, shown.mirror)
             case Move.LEAVE if mine is not None:
-                return self._shm.part(buffer, mine)
+                return self._buffers.part(buffer, mine)
             case _:
                 return None
 
@@ -286,12 +288,12 @@ class Surfaces:
     def _handle_other_use(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost | None:
         """The compositor reads a buffer that is on no surface, whole."""
         (buffer_id,) = _UINT.unpack_from(data, record.offset + _HEADER)
-        buffer = self._shm.buffer(buffer_id)
+        buffer = self._buffers.get(buffer_id)
         if buffer is None or buffer.mirror is None:
             return None
         moved = None
         if buffer.is_movable and not buffer.mirror.is_idle:
-            moved = self._shm.part(buffer, buffer.mirror)
+            moved = self._buffers.part(buffer, buffer.mirror)
         buffer.mirror.settle(None)
         buffer.mirror.forget()
         self._refresh(buffer)

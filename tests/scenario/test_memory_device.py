@@ -75,7 +75,7 @@ class Guest:
     @property
     def usual(self) -> CopyPages:
         """A copy of the whole image."""
-        return CopyPages(self.mirror.resource_id, SOURCE, PAGE_SIZE, KEY, 0, STRIDE, 4, whole())
+        return CopyPages(self.mirror.resource_id, SOURCE, KEY, 0, PAGE_SIZE, STRIDE, STRIDE, 4, whole())
 
     async def copy(self, change: Change = lambda usual: usual) -> int:
         """Ask for the usual copy, or what `change` makes of it; the response's type."""
@@ -159,7 +159,7 @@ REFUSED: list[tuple[str, Change]] = [
     ("a destination in guest memory", lambda usual: usual._replace(destination=1)),
     ("beyond the pages", lambda usual: usual._replace(source_offset=PAGE_SIZE + 4)),
     ("far beyond the pages", lambda usual: usual._replace(source_offset=(1 << 64) - 1)),
-    ("beyond the mirror", lambda usual: usual._replace(plane_offset=4)),
+    ("beyond the mirror", lambda usual: usual._replace(offset=4)),
     ("no stride", lambda usual: usual._replace(stride=0)),
     ("no bytes in a block", lambda usual: usual._replace(block_bytes=0)),
     ("a row too long", lambda usual: usual._replace(rectangles=rectangle(1, 0, STRIDE // 4, 1))),

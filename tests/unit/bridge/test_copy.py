@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossdomain.bridge.copy import Pixels, TruncatedFault, copy_damage
+from crossdomain.bridge.copy import Pixels, Place, TruncatedFault, copy_damage, copy_plane
 from crossdomain.bridge.damage import Rectangle, Region
-from crossdomain.bridge.formats import Layout, formats, fourcc, layout, plane_row
+from crossdomain.bridge.formats import Layout, PlaneFormat, formats, fourcc, layout, plane_row
 from crossdomain.errors import LocalError
 from crossdomain.native.system import FileMapping, address_of
 
@@ -261,3 +261,22 @@ def test_a_bus_error_that_is_not_the_copys_goes_to_whom_it_went_before(handler: 
     assert result.stdout == "survived\n"
     assert result.returncode == -7
     assert ("Fatal Python error: Bus error" in result.stderr) is told
+
+
+def test_a_plane_may_lie_otherwise_in_the_one_than_in_the_other() -> None:
+    source = bytearray(range(200))
+    destination = bytearray(200)
+    to, from_ = Place(pixels_of(destination), 3, 20), Place(pixels_of(source), 7, 11)
+    copied = copy_plane(to, from_, PlaneFormat(2), (Rectangle(1, 1, 4, 5),))
+    expected = bytearray(200)
+    for row in range(1, 5):
+        expected[3 + 20 * row + 2 : 3 + 20 * row + 8] = source[7 + 11 * row + 2 : 7 + 11 * row + 8]
+    assert (copied, destination) == (24, expected)
+
+
+@pytest.mark.parametrize(("offset", "stride"), [(0, 7), (0, 0), (1, 20), (1 << 63, 10)])
+def test_a_plane_that_leaves_either_side_is_refused(offset: int, stride: int) -> None:
+    inside, outside = Place(pixels_of(bytearray(40)), 0, 10), Place(pixels_of(bytearray(40)), offset, stride)
+    for to, from_ in ((inside, outside), (outside, inside)):
+        with pytest.raises(LocalError):
+            copy_plane(to, from_, PlaneFormat(2), (Rectangle(0, 0, 4, 4),))

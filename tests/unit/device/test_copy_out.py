@@ -44,7 +44,7 @@ def copied(order: list[int], content: bytes, areas: list[tuple[int, int, int, in
     storage = GuestStorage(memory, PAGES * PAGE, [(place * PAGE, PAGE) for place in order])
     packed = b"".join(struct.pack("<4i", *area) for area in areas)
     mirror = mmap.mmap(-1, PAGES * PAGE)
-    copy = CopyPages(1, 2, OFFSET, b"", 12, STRIDE, 3, packed)
+    copy = CopyPages(1, 2, b"", 12, OFFSET + 12, STRIDE, STRIDE, 3, packed)
     try:
         count = storage.copy_out(Pixels(address_of(mirror), len(mirror)), copy)
         return mirror[:], count

@@ -13,6 +13,7 @@ class FakeImport:
         """Takes ownership of `fd`."""
         self.resource_id = resource_id
         self.key = b"the sixteen byte"
+        self.begin = PAGE_SIZE
         self.size = size
         self.closed = False
         self._fd = fd
@@ -53,9 +54,11 @@ class FakeCopies:
         assert copy.key == source.key
         for x, y, width, height in RECTANGLE.iter_unpack(copy.rectangles):
             for row in range(y, y + height):
-                at = copy.plane_offset + row * copy.stride + x * copy.block_bytes
+                left = x * copy.block_bytes
+                at = copy.offset + row * copy.stride + left
                 length = width * copy.block_bytes
-                memory.buffer[at : at + length] = source.read(copy.source_offset + at, length)
+                read = source.read(copy.source_offset + row * copy.source_stride + left, length)
+                memory.buffer[at : at + length] = read
         self.copies.append(copy)
 
     def create_memory(self, size: int) -> FakeMemory:

@@ -127,9 +127,15 @@ static int32_t any(int32_t limit) {
     return (int32_t)(random % (uint32_t)limit);
 }
 
+static xd_plane any_plane(void) {
+    uint64_t offset = (uint64_t)(int64_t)any(64), source_offset = (uint64_t)(int64_t)any(64);
+    uint32_t stride = (uint32_t)any(200), source_stride = (uint32_t)any(200);
+    return (xd_plane){offset, source_offset, stride, source_stride, (uint32_t)any(9)};
+}
+
 static void copy_anything(void) {
     xd_rectangle rectangles[4];
-    xd_plane plane = {(uint64_t)(int64_t)any(64), (uint32_t)any(200), (uint32_t)any(9)};
+    xd_plane plane = any_plane();
     for (int index = 0; index < 4; index++)
         rectangles[index] = (xd_rectangle){any(40), any(40), any(40), any(40)};
     uint64_t sizes[2];
@@ -159,7 +165,7 @@ static void copy_truncated(void) {
     require(source != MAP_FAILED && destination, "no memory");
     for (size_t pages = 0; pages <= 8; pages++) {
         require(!ftruncate(fd, (off_t)(pages * page)), "not truncated");
-        xd_plane plane = {0, (uint32_t)page / 4, 4};
+        xd_plane plane = {0, 0, (uint32_t)page / 4, (uint32_t)page / 4, 4};
         xd_rectangle rectangle = {0, 0, (int32_t)page / 16 - 1, 32};
         xd_copy_result result;
         int status = xd_copy_rectangles(destination, size, source, size, &plane, &rectangle, 1, &result);
@@ -218,14 +224,14 @@ static void copy_pieces(void) {
         end += size;
         runs[index] = (xd_run){(uint64_t)(uintptr_t)pieces[index], end};
     }
-    uint64_t room = (uint32_t)any(4000) & 0xfff, offset = (uint64_t)(int64_t)any(64), copied;
+    uint64_t room = (uint32_t)any(4000) & 0xfff, copied;
     uint8_t *destination = malloc(room ? room : 1);
-    xd_plane plane = {(uint64_t)(int64_t)any(64), (uint32_t)any(200), (uint32_t)any(9)};
+    xd_plane plane = any_plane();
     xd_rectangle rectangles[3];
     for (int index = 0; index < 3; index++)
         rectangles[index] = (xd_rectangle){any(20), any(20), any(20), any(20)};
     require(destination != NULL, "no memory");
-    int status = xd_copy_runs(destination, room, runs, count, offset, &plane, rectangles, 3, &copied);
+    int status = xd_copy_runs(destination, room, runs, count, &plane, rectangles, 3, &copied);
     require(status == XD_COPY_OK || (status == XD_COPY_BOUNDS && !copied), "a refused copy copied something");
     for (uint32_t index = 0; index < count; index++)
         free(pieces[index]);

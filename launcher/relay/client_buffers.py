@@ -1,0 +1,107 @@
+"""The wl_buffers whose pixels stay here, whatever they are made of, and the mirrors that they live in.
+
+A buffer that nobody refers to can be made anew under its id at any time, and that is how it moves
+to another mirror (`sharing`).
+"""
+
+from crossdomain.abi.cross_domain import Identifier
+from crossdomain.wire import Record
+from launcher.channel import Channel
+from launcher.relay import encode
+from launcher.relay.buffers import Buffer
+from launcher.relay.messages import EventHandler, Host, RequestHandler, Route, ToClient, ToHost
+from launcher.relay.mirrors import Mirror, Mirrors
+
+
+class ClientBuffers:
+    """One client's; a `messages.Part`."""
+
+    def __init__(self, host: Host, channel: Channel) -> None:
+        self._host = host
+        self.mirrors = Mirrors(host, channel)
+        self._buffers: dict[int, Buffer] = {}
+
+    def request_routes(self) -> dict[Route, RequestHandler]:
+        """See `messages.Part`."""
+        return {("wl_buffer", "destroy"): self._handle_destroy}
+
+    def event_routes(self) -> dict[Route, EventHandler]:
+        """See `messages.Part`."""
+        return {("wl_buffer", "release"): self._handle_release}
+
+    def get(self, buffer_id: int) -> Buffer | None:
+        """Returns the client's buffer of that id; None where the host has its pixels."""
+        return self._buffers.get(buffer_id)
+
+    def add(self, buffer_id: int, buffer: Buffer, spare_id: int) -> ToHost:
+        """The client has a new buffer; returns what makes the host's.
+
+        `spare_id` is free before and after that.
+        """
+        self._buffers[buffer_id] = buffer
+        return _make(buffer, spare_id)
+
+    def join(self, buffer: Buffer, mirror: Mirror) -> ToHost:
+        """Moves a movable buffer into the mirror of another; returns what makes the host's anew."""
+        spare_id = self._host.spare_id()
+        for object_id in (buffer.buffer_id, spare_id):
+            self._host.own(object_id, _nothing)
+        self._give_back(buffer.move(mirror))
+        made = _make(buffer, spare_id)
+        return made._replace(data=encode.destroy_buffer(buffer.buffer_id) + made.data)
+
+    def part(self, buffer: Buffer, mirror: Mirror, *, mapped: bool = False) -> ToHost:
+        """Moves a movable buffer out of `mirror`, which somebody else uses, into one of its own.
+
+        One that is `mapped` can be read and written here.
+        """
+        mapped = mapped or not buffer.has_pages
+        return self.join(buffer, self.mirrors.take(mirror.layout, mapped=mapped))
+
+    def pin_all(self, shm_id: int) -> None:
+        """Buffers that were made with that wl_shm can't be made anew any more."""
+        for buffer in self._buffers.values():
+            buffer.pins += buffer.source.shm_id == shm_id
+
+    def close(self) -> None:
+        """Gives up all memory."""
+        for buffer in self._buffers.values():
+            self._give_back(buffer.leave())
+        self._buffers.clear()
+        self.mirrors.close()
+
+    def _handle_destroy(self, record: Record, _data: memoryview, _fds: list[int]) -> None:
+        buffer = self._buffers.pop(record.object_id, None)
+        if buffer is not None:
+            self._give_back(buffer.leave())
+
+    def _handle_release(
+        self, record: Record, _data: memoryview, _identifiers: list[Identifier]
+    ) -> ToClient | None:
+        buffer = self._buffers.get(record.object_id)
+        if buffer is not None:
+            buffer.released()
+        return None
+
+    def _give_back(self, mirror: Mirror | None) -> None:
+        if mirror is not None:
+            self.mirrors.give_back(mirror)
+
+
+def _make(buffer: Buffer, pool_id: int) -> ToHost:
+    """Returns what makes the host's wl_buffer in its mirror; `pool_id` is free before and after it."""
+    request, mirror = buffer.request, buffer.mirror
+    if mirror is None:
+        return ToHost(b"")
+    messages = (
+        encode.create_pool(buffer.source.shm_id, pool_id, mirror.layout.size),
+        encode.create_buffer(
+            pool_id, buffer.buffer_id, request.width, request.height, request.stride, request.format
+        ),
+        encode.destroy_pool(pool_id),
+    )
+    return ToHost(b"".join(messages), (mirror.memory.identifier,))
+
+
+def _nothing() -> None:
+    """An object of our own is gone, and nobody waited for that."""

@@ -1,0 +1,41 @@
+"""Memory of the client's that is shown to the host, and when it is shown no more."""
+
+from launcher.channel import Channel, ImportedFile
+from launcher.relay.messages import Host
+
+_LEAST_FILE = 1 << 16
+"""Bytes of a pool that is worth showing to the host: of a smaller one, a cursor's, the copy costs less."""
+
+
+class Imports:
+    """One client's."""
+
+    def __init__(self, host: Host, channel: Channel) -> None:
+        self._host = host
+        self._channel = channel
+        self._shown: set[ImportedFile] = set()
+
+    def import_file(self, fd: int, size: int) -> ImportedFile | None:
+        """Shows the host the first `size` bytes of a pool's file, where that can be and pays."""
+        copies = self._channel.host_copies
+        if copies is None or size < _LEAST_FILE:
+            return None
+        pages = copies.import_file(fd, size)
+        if pages is not None:
+            self._shown.add(pages)
+        return pages
+
+    def drop(self, pages: ImportedFile) -> None:
+        """Nobody needs it any more: the host sees it until it has done what names it."""
+        # It is on another ring than the copies out of it, which have to be over.
+        self._host.when_seen(lambda: self._close(pages))
+
+    def close(self) -> None:
+        """Shows nothing any more."""
+        for pages in self._shown:
+            pages.close()
+        self._shown.clear()
+
+    def _close(self, pages: ImportedFile) -> None:
+        self._shown.discard(pages)
+        pages.close()
