@@ -12,7 +12,8 @@ RECIPE: Final = image.Recipe(
     extra_packages=(
         "sway", "grim", "wtype", "firefox-esr", "chromium", "mpv", "ffmpeg", "kitty", "gtk-3-examples",
         "zenity", "yad", "featherpad", "qt6-wayland", "libsdl2-tests", "libgl1-mesa-dri",
-        "adwaita-icon-theme", "fonts-noto-core",
+        "adwaita-icon-theme", "fonts-noto-core", "libreoffice-writer", "libreoffice-gtk3",
+        "libwlroots-0.18-dev",
     )
 )  # fmt: skip
 

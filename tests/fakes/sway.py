@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 import subprocess
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -184,7 +184,14 @@ class Root(Protocol):
 
 @contextmanager
 def running_sway(
-    debian: Root, runtime_dir: Path, *, width: int = 1024, height: int = 640, configuration: str = ""
+    debian: Root,
+    runtime_dir: Path,
+    *,
+    width: int = 1024,
+    height: int = 640,
+    configuration: str = "",
+    wrapper: Sequence[str] = (),
+    inherited: Collection[int] = (),
 ) -> Generator[Sway]:
     """Run a headless sway with pixman until the block ends.
 
@@ -195,6 +202,8 @@ def running_sway(
         width: of each output, px.
         height: of each output, px.
         configuration: more lines of its configuration, sway(5).
+        wrapper: a command of the root that runs the command after it.
+        inherited: fds that it gets under the same numbers.
 
     Raises:
         TimeoutError: it did not serve in time.
@@ -215,7 +224,8 @@ def running_sway(
     }
     with (runtime_dir / "sway.log").open("wb") as log:
         process = subprocess.Popen(
-            debian.command(["sway", "--config", str(file)]),
+            debian.command([*wrapper, "sway", "--config", str(file)]),
+            pass_fds=inherited,
             env=root.program_environment(extra),
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -11,16 +11,19 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from crossdomain.vm.image import Image
 from tests.fakes.client import FakeClient, ProtocolError, integer
 from tests.fakes.compositor import FakeCompositor, Resource, served
 from tests.fakes.daemon import running_daemon
 from tests.fakes.icc import display_profile
-from tests.fakes.launcher import running_launcher
+from tests.fakes.launcher import PATIENCE, running_launcher
+from tests.fakes.sway_devices import GAMMA_SIZE, Devices, running_sway_with_devices
+from tests.fakes.weston import wait_until
 from tests.fakes.weston16 import running_weston16
 
 PROFILE: Final = os.urandom(1 << 20)
 """As large as a display's profile with tables becomes."""
-RAMPS: Final = os.urandom(6 * 1024)
+RAMPS: Final = os.urandom(3 * 2 * GAMMA_SIZE)
 
 
 class Managed(NamedTuple):
@@ -57,7 +60,7 @@ def pair(folder: Path, *globals_: str) -> Generator[Pair]:
     """A client whose compositor offers these globals in version 1."""
     with (
         FakeCompositor(folder / "host", dict.fromkeys(globals_, 1)) as compositor,
-        running_daemon(folder, compositor.path, "--allow=output-management") as daemon,
+        running_daemon(folder, compositor.path) as daemon,
         running_launcher(folder, daemon.local_socket) as launcher,
     ):
         with served(compositor):
@@ -107,20 +110,34 @@ def test_the_profile_of_an_output_reaches_the_client(runtime_dir: Path) -> None:
         assert contents_of(received, size) == PROFILE
 
 
-def test_the_gamma_ramps_of_a_client_reach_the_compositor(runtime_dir: Path) -> None:
-    with pair(runtime_dir, "zwlr_gamma_control_manager_v1", "wl_output") as both:
-        manager = both.client.bind("zwlr_gamma_control_manager_v1")
-        control = manager.create("get_gamma_control", both.client.bind("wl_output"))
-        both.round_trip()
-        both.only("zwlr_gamma_control_v1").send("gamma_size", len(RAMPS) // 6)
-        both.client.wait(lambda: bool(control.received("gamma_size")), what="the size")
-        fd = file_of(RAMPS)
-        control.send("set_gamma", fd)
-        os.close(fd)
-        both.round_trip()
-        (received,) = both.requested("set_gamma")
-        assert isinstance(received, int)
-        assert contents_of(received, len(RAMPS)) == RAMPS
+def await_ramps(devices: Devices, ramps: bytes) -> None:
+    """Return when a display has these; zeros where it has none."""
+    wait_until(lambda: devices.ramps() == ramps, seconds=PATIENCE, what="the ramps")
+
+
+def test_the_gamma_ramps_of_a_client_reach_the_display(debian: Image, runtime_dir: Path) -> None:
+    for name in ("sway", "daemon"):
+        (runtime_dir / name).mkdir()
+    with (
+        running_sway_with_devices(debian, runtime_dir / "sway") as (sway, devices),
+        running_daemon(runtime_dir / "daemon", sway.socket_path, "--allow=output-management") as daemon,
+        running_launcher(runtime_dir, daemon.local_socket) as launcher,
+        FakeClient(launcher.socket) as client,
+    ):
+        manager = client.bind("zwlr_gamma_control_manager_v1")
+        control = manager.create("get_gamma_control", client.bind("wl_output"))
+        client.wait(lambda: bool(control.events), what="the size")
+        assert control.received("gamma_size") == [(GAMMA_SIZE,)]
+        for ramps in (RAMPS, RAMPS[::-1]):
+            fd = file_of(ramps)
+            control.send("set_gamma", fd)
+            os.close(fd)
+            client.flush()
+            await_ramps(devices, ramps)
+        # Whoever sets them has them until it leaves.
+        control.send("destroy")
+        client.flush()
+        await_ramps(devices, bytes(len(RAMPS)))
 
 
 def eventfd() -> int:

@@ -1,113 +1,155 @@
-"""Tablets and touch pads, which no headless compositor has: a fake one tells of them as a real one would."""
+"""A drawing tablet and a touch pad on a real sway, used by a client of the guest."""
 
+import shutil
+import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from tests.fakes.client import FakeClient, Proxy, Value
-from tests.fakes.compositor import FakeCompositor, Peer, served
+import pytest
+
+from crossdomain.vm.image import Image
+from tests.fakes.client import FakeClient, Proxy, Value, integer
 from tests.fakes.daemon import running_daemon
-from tests.fakes.launcher import running_launcher
+from tests.fakes.launcher import RunningLauncher, running_launcher
+from tests.fakes.painting import solid_buffer
+from tests.fakes.sway import Sway
+from tests.fakes.sway_devices import Devices, running_sway_with_devices
+from tests.fakes.windows import Surface
+from tests.scenario.test_sway import filling_window
 
-OFFERED = {"wl_compositor": 5, "wl_seat": 9, "zwp_tablet_manager_v2": 1, "zwp_pointer_gestures_v1": 3}
-
-PEN_TYPE = 0x140
-
-
-class Sides(NamedTuple):
-    """A client of the guest, the compositor, and how that one sees the client."""
-
-    client: FakeClient
-    compositor: FakeCompositor
-    peer: Peer
-
-    def settle(self) -> None:
-        """Return when the compositor has seen all that the client asked for."""
-        with served(self.compositor):
-            self.client.round_trip()
+FIXED: Final = 256
+"""One, in Wayland's 24.8 numbers."""
+PEN: Final = 0x140
+"""zwp_tablet_tool_v2.type."""
+STYLUS: Final = 0x14B
+"""The code of a pen's button."""
+PRESSURE_MAX: Final = 65535
 
 
-@contextmanager
-def sides(folder: Path) -> Generator[Sides]:
-    """A client through launcher and daemon."""
+class Desk(NamedTuple):
+    """A sway with devices, and the way to it from a guest."""
+
+    sway: Sway
+    devices: Devices
+    launcher: RunningLauncher
+
+
+@pytest.fixture(scope="module")
+def desk(debian: Image) -> Generator[Desk]:
+    folder = Path(tempfile.mkdtemp(prefix="xd-"))
+    (folder / "sway").mkdir()
     with (
-        FakeCompositor(folder / "host", OFFERED) as compositor,
-        running_daemon(folder, compositor.path) as daemon,
+        running_sway_with_devices(debian, folder / "sway") as (sway, devices),
+        running_daemon(folder, sway.socket_path) as daemon,
         running_launcher(folder, daemon.local_socket) as launcher,
     ):
-        with served(compositor):
-            client = FakeClient(launcher.socket)
-        with client:
-            yield Sides(client, compositor, compositor.peers[-1])
+        devices.use("touchpad")
+        yield Desk(sway, devices, launcher)
+        launcher.assert_alive()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def client(desk: Desk) -> Generator[FakeClient]:
+    """A client of the guest."""
+    with FakeClient(desk.launcher.socket) as made:
+        yield made
 
 
 def made(values: list[tuple[Value, ...]]) -> Proxy:
-    """The object that the only event of its kind brought."""
-    ((new,),) = values
+    """The object that the last event of its kind brought."""
+    (new,) = values[-1]
     assert isinstance(new, Proxy)
     return new
 
 
-def test_a_pen_comes_draws_and_goes(runtime_dir: Path) -> None:
-    with sides(runtime_dir) as (client, compositor, peer):
-        both = Sides(client, compositor, peer)
-        surface = client.bind("wl_compositor").create("create_surface")
-        tablet_seat = client.bind("zwp_tablet_manager_v2").create("get_tablet_seat", client.bind("wl_seat"))
-        both.settle()
-        (seat,) = peer.objects_of("zwp_tablet_seat_v2")
-        (drawn_on,) = peer.objects_of("wl_surface")
-        tablet = seat.create("tablet_added")
-        tablet.send("name", "Wide tablet")
-        tablet.send("done")
-        tool = seat.create("tool_added")
-        tool.send("type", PEN_TYPE)
-        tool.send("done")
-        tool.send("proximity_in", 1, tablet, drawn_on)
-        tool.send("motion", 10 * 256, 20 * 256)
-        tool.send("pressure", 30000)
-        tool.send("frame", 5)
-        client.wait(lambda: bool(tablet_seat.received("tool_added")), what="a pen")
-        pen, pad = made(tablet_seat.received("tool_added")), made(tablet_seat.received("tablet_added"))
-        client.wait(lambda: bool(pen.received("frame")), what="what the pen does")
-        assert pad.received("name") == [("Wide tablet",)]
-        assert pen.received("proximity_in") == [(1, pad, surface)]
-        assert pen.received("motion") == [(10 * 256, 20 * 256)]
-        assert pen.received("pressure") == [(30000,)]
-        pen.send("set_cursor", 1, surface, 2, 3)
-        tool.send("removed")
-        client.wait(lambda: bool(pen.received("removed")), what="the pen's end")
-        pen.send("destroy")
-        both.settle()
-        (cursor,) = peer.named("set_cursor")
-        assert cursor.arguments == (1, drawn_on, 2, 3)
-        assert [request.resource for request in peer.named("destroy")] == [tool]
-        # The same id may come again, for another pen.
-        tool.alive = False
-        again = seat.create("tool_added")
-        again.send("type", PEN_TYPE)
-        client.wait(lambda: len(tablet_seat.received("tool_added")) == 2, what="another pen")
+def heard(client: FakeClient, proxy: Proxy, name: str, count: int = 1) -> tuple[Value, ...]:
+    """What an event of an object's says, once there were so many of it."""
+    client.wait(lambda: len(proxy.received(name)) >= count, what=f"{name} {count}")
+    return proxy.received(name)[count - 1]
 
 
-def test_two_fingers_pinch_and_swipe(runtime_dir: Path) -> None:
-    with sides(runtime_dir) as (client, compositor, peer):
-        surface = client.bind("wl_compositor").create("create_surface")
-        pointer = client.bind("wl_seat").create("get_pointer")
-        gestures = client.bind("zwp_pointer_gestures_v1")
-        pinch = gestures.create("get_pinch_gesture", pointer)
-        swipe = gestures.create("get_swipe_gesture", pointer)
-        Sides(client, compositor, peer).settle()
-        (on,) = peer.objects_of("wl_surface")
-        (pinching,) = peer.objects_of("zwp_pointer_gesture_pinch_v1")
-        (swiping,) = peer.objects_of("zwp_pointer_gesture_swipe_v1")
-        pinching.send("begin", 1, 1000, on, 2)
-        pinching.send("update", 1010, 256, -256, 512, 128)
-        pinching.send("end", 2, 1020, 0)
-        swiping.send("begin", 3, 1030, on, 3)
-        swiping.send("update", 1040, 100, -100)
-        swiping.send("end", 4, 1050, 1)
-        client.wait(lambda: bool(swipe.received("end")), what="both gestures")
-        assert pinch.received("begin")[0][0::2] == (1, surface)
-        assert pinch.received("update")[0][1:] == (256, -256, 512, 128)
-        assert swipe.received("begin")[0][3] == 3
-        assert swipe.received("end")[0][2] == 1
+def test_a_pen_comes_draws_and_goes(desk: Desk, client: FakeClient) -> None:
+    manager = client.bind("zwp_tablet_manager_v2")
+    seat = manager.create("get_tablet_seat", client.bind("wl_seat"))
+    with filling_window(client, desk.sway) as window:
+        for _ in range(3):  # its objects get the same ids again
+            desk.devices.use("tablet")
+            heard(client, seat, "tablet_added")
+            tablet = made(seat.received("tablet_added"))
+            assert heard(client, tablet, "name") == ("Wide tablet",)
+            desk.devices.use("pen 1 0.5 0.5")
+            heard(client, seat, "tool_added")
+            pen = made(seat.received("tool_added"))
+            serial, over, on = heard(client, pen, "proximity_in")
+            assert pen.received("type") == [(PEN,)]
+            assert pen.received("hardware_serial") == [(0x1234, 0x5678ABCD)]
+            assert (over, on) == (tablet, window.surface.proxy)
+            draw_a_line(desk, client, pen)
+            show_a_cursor(client, pen, integer(serial))
+            desk.devices.use("pen 0 0.75 0.25")
+            heard(client, pen, "proximity_out")
+            desk.devices.use("remove")
+            heard(client, pen, "removed")
+            heard(client, tablet, "removed")
+            pen.send("destroy")
+            tablet.send("destroy")
+            client.round_trip()
+            seat.events.clear()
+
+
+def draw_a_line(desk: Desk, client: FakeClient, pen: Proxy) -> None:
+    """Press the pen's tip to the window, move it and press its button; what the client hears is checked."""
+    width, height = desk.sway.size
+    desk.devices.use("tip 1 0.5 0.5")
+    heard(client, pen, "down")
+    desk.devices.use("draw 0.75 0.25 0.5")
+    (pressure,) = heard(client, pen, "pressure")
+    assert pen.received("motion")[-1] == (width * 3 // 4 * FIXED, height // 4 * FIXED)
+    assert abs(integer(pressure) - PRESSURE_MAX // 2) <= 1
+    desk.devices.use(f"stylus {STYLUS} 1")
+    assert heard(client, pen, "button")[1:] == (STYLUS, 1)
+    desk.devices.use(f"stylus {STYLUS} 0")
+    assert heard(client, pen, "button", 2)[1:] == (STYLUS, 0)
+    desk.devices.use("tip 0 0.75 0.25")
+    heard(client, pen, "up")
+
+
+def show_a_cursor(client: FakeClient, pen: Proxy, serial: int) -> None:
+    """Give the pen a cursor of the client's own."""
+    cursor = Surface(client, client.bind("wl_compositor"))
+    buffer = solid_buffer(client, 16, 16, "ff0000")
+    pen.send("set_cursor", serial, cursor.proxy, 8, 8)
+    cursor.attach(buffer)
+    cursor.damage_all()
+    cursor.commit()
+    client.round_trip()
+    cursor.destroy()
+    buffer.pool.close()
+
+
+def test_fingers_swipe_pinch_and_rest(desk: Desk, client: FakeClient) -> None:
+    gestures = client.bind("zwp_pointer_gestures_v1")
+    pointer = client.bind("wl_seat").create("get_pointer")
+    swipe, pinch, hold = (
+        gestures.create(f"get_{kind}_gesture", pointer) for kind in ("swipe", "pinch", "hold")
+    )
+    with filling_window(client, desk.sway) as window:
+        desk.sway.seat.move_pointer(100, 100)
+        heard(client, pointer, "enter")
+        for command in ("swipe 3", "swipe-update 4.5 -2", "swipe-end 0"):
+            desk.devices.use(command)
+        for command in ("pinch 2", "pinch-update 1 2 1.5 -30", "pinch-end 1", "hold 4", "hold-end 0"):
+            desk.devices.use(command)
+        heard(client, hold, "end")
+        surface = window.surface.proxy
+        assert [values[2:] for values in swipe.received("begin")] == [(surface, 3)]
+        assert [values[1:] for values in swipe.received("update")] == [(4.5 * FIXED, -2 * FIXED)]
+        assert [values[2:] for values in swipe.received("end")] == [(0,)]
+        assert [values[2:] for values in pinch.received("begin")] == [(surface, 2)]
+        assert [values[1:] for values in pinch.received("update")] == [
+            (1 * FIXED, 2 * FIXED, 1.5 * FIXED, -30 * FIXED)
+        ]
+        assert [values[2:] for values in pinch.received("end")] == [(1,)]
+        assert [values[2:] for values in hold.received("begin")] == [(surface, 4)]
