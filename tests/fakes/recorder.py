@@ -1,8 +1,7 @@
 """A client that keeps all that it hears, in a form in which two runs can be compared.
 
-Objects are called by their interface and in which order they were made, and are kept apart: what
-happens first between two objects is the compositor's and the scheduler's business.  Serials, times and
-fds have no value in the record.
+Objects are called by their interface and in which order they were made.  Serials, times and fds have no
+value in the record.
 """
 
 from typing import Final
@@ -42,6 +41,9 @@ class Recorder(FakeClient):
 
     def __init__(self, display: str) -> None:
         self.log: dict[str, list[str]] = {}
+        """What each object heard, by its label."""
+        self.order: list[str] = []
+        """All of it, as it came."""
         self._labels: dict[int, str] = {}
         self._named: list[Proxy] = []
         super().__init__(display)
@@ -54,7 +56,9 @@ class Recorder(FakeClient):
                 "*" if position in volatile else self._show(message, position, value)
                 for position, value in enumerate(values)
             ]
-            self.log.setdefault(self.label(target), []).append(" ".join([message.name, *shown]))
+            label, event = self.label(target), " ".join([message.name, *shown])
+            self.log.setdefault(label, []).append(event)
+            self.order.append(f"{label}: {event}")
         super().hear(target, message, values)
 
     def label(self, proxy: Proxy) -> str:

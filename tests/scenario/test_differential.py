@@ -28,9 +28,10 @@ class House(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a client heard, object by object, and what was seen of it."""
+    """What a client heard, object by object and all in order, and what was seen of it."""
 
     log: Mapping[str, list[str]]
+    order: list[str]
     pictures: Mapping[str, Picture]
 
 
@@ -77,8 +78,9 @@ def play(script: Script, stage: Stage, socket: str) -> Run:
     with Recorder(socket) as client, closing(Theatre(client, stage.seat, shoot)) as theatre:
         script(theatre)
         log = {label: list(events) for label, events in client.log.items()}
+        order = list(client.order)
     await_no_window(stage, "")
-    return Run(log, pictures)
+    return Run(log, order, pictures)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
@@ -89,5 +91,7 @@ def test_a_script_is_heard_and_shown_as_without_proxy(house: House, script: Scri
     proxied = play(script, house.stage, house.launcher.socket)
     house.launcher.assert_alive()
     assert proxied.log == direct.log
+    # Wayland promises it for all objects of a connection.
+    assert proxied.order == direct.order
     assert different(direct.pictures, proxied.pictures, series=f"{script.__name__}-{house.name}") == []
     assert len({picture.packed for picture in direct.pictures.values()}) == len(direct.pictures)
