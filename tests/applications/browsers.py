@@ -34,7 +34,7 @@ user_pref("network.connectivity-service.enabled", false);
 user_pref("media.autoplay.default", 0);
 user_pref("widget.gtk.overlay-scrollbars.enabled", false);
 """
-"""No question and no tab but the page's, no tries to reach the network."""
+"""`user.js` of a profile: no question and no tab but the page's, no tries to reach the network."""
 
 
 _CHROME_ROWS: Final = 100
@@ -49,24 +49,21 @@ WHOLE: Final = (slice(None), slice(None))
 
 
 class Browser(NamedTuple):
-    """How to start one with a page; `folder` is its home."""
+    """How to start one: its command for a profile and a page's address."""
 
     name: str
     command: Callable[[Path, str], list[str]]
 
 
-def _firefox(folder: Path, address: str) -> list[str]:
-    profile = folder / "profile"
-    profile.mkdir()
-    (profile / "user.js").write_text(FIREFOX_PREFERENCES)
+def _firefox(profile: Path, address: str) -> list[str]:
     return ["firefox-esr", "--no-remote", "--profile", str(profile), address]
 
 
-def _chromium(folder: Path, address: str) -> list[str]:
+def _chromium(profile: Path, address: str) -> list[str]:
     return [
         "chromium", "--ozone-platform=wayland", "--no-sandbox", "--test-type", "--no-first-run",
         "--disable-component-update", "--disable-background-networking", "--disable-sync", "--disable-gpu",
-        "--disable-smooth-scrolling", f"--user-data-dir={folder / 'profile'}", "--password-store=basic",
+        "--disable-smooth-scrolling", f"--user-data-dir={profile}", "--password-store=basic",
         address,
     ]  # fmt: skip
 
@@ -160,7 +157,9 @@ def running_browser(
 ) -> Generator[tuple[Page, RunningApplication]]:
     """Run a browser that shows the page, until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="xd-browser-"))
-    argv = browser.command(folder, make_site(debian, folder))
+    (folder / "profile").mkdir()
+    (folder / "profile" / "user.js").write_text(FIREFOX_PREFERENCES)
+    argv = browser.command(folder / "profile", make_site(debian, folder))
     try:
         with scene.running(debian, folder, argv) as application:
             await_window(scene.stage, "scroll=0;")
