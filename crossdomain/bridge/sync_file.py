@@ -1,0 +1,63 @@
+"""Sync files, and the fences that dmabufs have by themselves.
+
+Each function raises OSError with the kernel's errno; fds that are given stay the caller's, those that
+are returned are the caller's too.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+from crossdomain.abi import dma_buf
+from crossdomain.abi import sync_file as abi
+
+_NAME: Final = b"crossdomain"
+
+
+def status(fd: int) -> int:
+    """Returns 0 while pending, 1 when signalled, and a negative errno where a fence of it has failed."""
+    information = bytearray(abi.SYNC_FILE_INFO.pack(b"", 0, 0, 0, 0, 0))
+    fcntl.ioctl(fd, abi.SYNC_IOC_FILE_INFO, information)
+    return int(abi.SYNC_FILE_INFO.unpack(information)[1])
+
+
+def merge(first: int, second: int) -> int:
+    """Returns a sync file that signals when both have."""
+    request = bytearray(abi.SYNC_MERGE_DATA.pack(_NAME, second, -1, 0, 0))
+    fcntl.ioctl(first, abi.SYNC_IOC_MERGE, request)
+    return int(abi.SYNC_MERGE_DATA.unpack(request)[2])
+
+
+def written(dmabuf: int) -> int:
+    """Returns an fd that is readable when all that is being written into a dmabuf now is there.
+
+    A sync file, or on kernels before 6.0 the dmabuf itself: that one waits for what is begun later as well.
+    """
+    request = bytearray(dma_buf.SYNC_FILE.pack(dma_buf.DMA_BUF_SYNC_READ, -1))
+    try:
+        fcntl.ioctl(dmabuf, dma_buf.DMA_BUF_IOCTL_EXPORT_SYNC_FILE, request)
+    except OSError as error:
+        if error.errno != errno.ENOTTY:
+            raise
+        return os.dup(dmabuf)
+    return int(dma_buf.SYNC_FILE.unpack(request)[1])
+
+
+@contextmanager
+def cpu_access(dmabuf: int, access: int) -> Generator[None]:
+    """Brackets the CPU's access to a dmabuf that is mapped: DMA_BUF_SYNC_READ, WRITE or both.
+
+    Waits for what devices do with it: only for a dmabuf whose fences are over.
+    """
+    _bracket(dmabuf, dma_buf.DMA_BUF_SYNC_START | access)
+    try:
+        yield
+    finally:
+        _bracket(dmabuf, dma_buf.DMA_BUF_SYNC_END | access)
+
+
+def _bracket(dmabuf: int, flags: int) -> None:
+    fcntl.ioctl(dmabuf, dma_buf.DMA_BUF_IOCTL_SYNC, dma_buf.DMA_BUF_SYNC.pack(flags))
