@@ -40,6 +40,16 @@ MAX_UNCLAIMED_FDS: Final = 1024
 MAX_HELD_FENCES: Final = 64
 """POLL fences of one context: each holds a descriptor chain of the VM's one control queue of 1024."""
 
+FENCE_SECONDS: Final = 5.0
+"""How long anybody waits for a fence of somebody else's.  A frame takes milliseconds, a GPU that hangs is
+reset by most drivers after 2 to 10 s, and what depends on a fence has to go on some time."""
+
+MAX_UNTAKEN_SYNCS: Final = 256
+"""Fences of the compositor's that a guest did not ask for yet, a descriptor each: one or two a frame."""
+
+MAX_HELD_SYNCS: Final = 64
+"""Fences of one context that wait for the compositor's, with what MAX_HELD_FENCES holds."""
+
 MAX_EVENT_SIZE: Final = 65536
 """Bytes of one RECEIVE or READ, however large the guest's ring: what one read of the compositor gives."""
 

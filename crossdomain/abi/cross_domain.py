@@ -28,7 +28,7 @@ both connections, so these do too:
 - After the hang-up of the compositor (RECEIVE of 0 bytes), which comes once, the pipes go on too.
 
 The host's clocks (`Feature.CLOCK`): GET_CLOCK, whose layout is in `abi.clock`.  Pages of the guest
-(`Feature.PAGES`): COPY_PAGES, in `abi.pages`.
+(`Feature.PAGES`): COPY_PAGES, in `abi.pages`.  Fences (`Feature.SYNC`): AWAIT_SYNC, in `abi.sync`.
 """
 
 from enum import IntEnum, IntFlag
@@ -65,6 +65,8 @@ class Command(IntEnum):
     """EXTENSION (`Feature.CLOCK`): far from the numbers that others may give next."""
     COPY_PAGES = 0xF1
     """EXTENSION (`Feature.PAGES`)."""
+    AWAIT_SYNC = 0xF2
+    """EXTENSION (`Feature.SYNC`)."""
 
 
 class ChannelType(IntEnum):
@@ -143,6 +145,8 @@ class Feature(IntFlag):
     """Pipes outlive the connection to the compositor; see the module's docstring."""
     PAGES = 64
     """COPY_PAGES copies on the host, out of the guest's own pages."""
+    SYNC = 256
+    """Fences cross in both directions; see `abi.sync`."""
 
 
 EXTENSION: Final = Struct("<IIII")

@@ -22,6 +22,9 @@ BLOB_ID: Final = Struct("<Q")
 HELLO: Final = Struct("<I")
 """Payload of HELLO: VERSION, then the client's name in UTF-8 for the host's log."""
 
+FIRST_GIVEN_SYNC: Final = 0x40000000
+"""Numbers of fences that a launcher chooses: the host's own stay below, pipes' are twice that."""
+
 MAX_PACKET: Final = 131072
 """Bytes of one packet, header included: below a Unix socket's default send buffer (212992)."""
 
@@ -39,6 +42,11 @@ class ToDaemon(IntEnum):
     """resource_id, size, payload BLOB_ID.  Answered with CREATED or ERROR."""
     DESTROY = 5
     """resource_id.  No answer."""
+    CREATE_SYNC = 6
+    """resource_id, from FIRST_GIVEN_SYNC on, and a sync file or a DRM timeline: to name once in SEND, as a
+    VIRTGPU_SYNC.  No answer but ERROR."""
+    TAKE_SYNC = 7
+    """resource_id: a VIRTGPU_SYNC that a RECEIVE has brought.  Answered with CREATED or ERROR."""
 
 
 class ToLauncher(IntEnum):
@@ -49,7 +57,7 @@ class ToLauncher(IntEnum):
     EVENT = 0x82
     """Payload: what the channel ring would hold, a RECEIVE or a READ."""
     CREATED = 0x83
-    """resource_id, size and the memory's fd."""
+    """resource_id, size and the memory's fd; or resource_id, 0 and the fence's fd."""
     ERROR = 0x84
     """resource_id or 0, payload: what was wrong, UTF-8.  A broken client's hang-up follows as an EVENT."""
     QUERY = 0x85

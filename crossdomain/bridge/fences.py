@@ -20,6 +20,7 @@ from crossdomain.bridge import sync_file
 
 _EVENTFD_LINK: Final = "anon_inode:[eventfd]"
 _SYNC_FILE_LINK: Final = "anon_inode:sync_file"
+_TIMELINE_LINK: Final = "anon_inode:syncobj_file"
 _SIGNALLED_STATUS: Final = 1
 
 
@@ -115,6 +116,11 @@ class Fence:
 def is_fence(fd: int) -> bool:
     """Whether `Fence.of_any` would take `fd`, which stays the caller's."""
     return os.readlink(f"/proc/self/fd/{fd}") in (_EVENTFD_LINK, _SYNC_FILE_LINK)
+
+
+def is_shareable(fd: int) -> bool:
+    """Whether `fd`, which stays the caller's, is a sync file or a timeline of DRM's."""
+    return os.readlink(f"/proc/self/fd/{fd}") in (_SYNC_FILE_LINK, _TIMELINE_LINK)
 
 
 def is_eventfd(fd: int) -> bool:

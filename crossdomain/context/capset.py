@@ -5,7 +5,12 @@ from typing import Final
 from crossdomain.abi.cross_domain import ChannelType, Feature, encode_capset
 
 _FEATURES: Final = (
-    Feature.MAX_SEND | Feature.PIPE_CREDIT | Feature.POLICY | Feature.CLOCK | Feature.LASTING_PIPES
+    Feature.MAX_SEND
+    | Feature.PIPE_CREDIT
+    | Feature.POLICY
+    | Feature.CLOCK
+    | Feature.LASTING_PIPES
+    | Feature.SYNC
 )
 
 

@@ -18,19 +18,18 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from crossdomain.abi.clock import encode_clock, parse_get_clock
 from crossdomain.abi.cross_domain import (
     CHANNEL_RING,
     GET_IMAGE_REQUIREMENTS,
     NO_IDENTIFIER,
+    QUERY_RING,
     RING_NONE,
     Buffer,
     ChannelType,
     Command,
-    Identifier,
-    IdentifierType,
     Init,
     encode_image_requirements,
     parse_header,
@@ -39,21 +38,24 @@ from crossdomain.abi.cross_domain import (
     parse_write,
 )
 from crossdomain.abi.pages import KEY_SIZE, parse_copy_pages
-from crossdomain.context.blobs import Blobs, IdentifierCounter, size_of
+from crossdomain.abi.sync import parse_await_sync
+from crossdomain.context.blobs import Blobs, IdentifierCounter
 from crossdomain.context.compositor import CompositorSocket, close_all
 from crossdomain.context.counters import Counters
-from crossdomain.context.descriptors import Kind, classify, describe, open_writer
+from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, Source
 from crossdomain.context.pipes import Orphans, Pipes
 from crossdomain.context.policy import Batch, ClientPolicy, refusal, split
 from crossdomain.context.ports import FindPages, Resources
 from crossdomain.context.stream import EventStream
-from crossdomain.errors import CrossDomainError, GuestFault, HostFault, LimitExceeded
+from crossdomain.context.syncs import Syncs
+from crossdomain.errors import GuestFault, HostFault, LimitExceeded
 from crossdomain.limits import MAX_PENDING_EVENTS, MAX_UNCLAIMED_FDS
 from crossdomain.wire.codec import DISPLAY_ID
 from crossdomain.wire.engine import Direction
 from crossdomain.wire.faults import DisplayError, WireFault
+from crossdomain.wire.policy import Carriage
 
 _log = logging.getLogger("crossdomain.context")
 
@@ -91,7 +93,6 @@ class Context:
         self._connect = connect
         self._policy = policy
         policy.transfers.deliver = self._deliver
-        policy.transfers.deliver = self._deliver
         self._on_close = on_close
         self._find_pages = find_pages
         self._local_sink = sink
@@ -104,6 +105,8 @@ class Context:
         self._counter = IdentifierCounter()
         self._blobs = Blobs(self._counter)
         self._pipes = Pipes(self._counter, self._loop, self._wake, Orphans() if orphans is None else orphans)
+        self._syncs = Syncs(name, self._counter, self._loop)
+        self._identifiers = Identifiers(resources, self._blobs, self._pipes, self._syncs)
         self._from_guest: deque[int] = deque()
         self._from_compositor: deque[int] = deque()
         self._over = False
@@ -116,6 +119,7 @@ class Context:
             Command.WRITE: self._handle_write,
             Command.COPY_PAGES: self._handle_copy_pages,
             Command.GET_CLOCK: self._handle_get_clock,
+            Command.AWAIT_SYNC: self._handle_await_sync,
         }
 
     @property
@@ -141,6 +145,7 @@ class Context:
             GuestFault: a malformed, unknown or refused command.
             HostFault: INIT found no compositor.
         """
+        self._syncs.begin_submit()
         rest = memoryview(commands)
         while rest:
             cmd, size = parse_header(rest)
@@ -153,14 +158,18 @@ class Context:
     def create_fence(self, ring_idx: int | None, complete: Callable[[], None]) -> None:
         """A fence that came with a command of this context.
 
-        One on the channel ring is a POLL: it is held until an event stands in that ring.  All
-        others complete at once.  `complete` may be called before this returns.
+        One on the channel ring is a POLL: it is held until an event stands in that ring.  One on
+        the query ring, or on none, completes at once, and one on a further ring when what was
+        awaited in its submit is over.  `complete` may be called before this returns.
         """
-        if ring_idx != CHANNEL_RING or self._closed:
+        if ring_idx is None or ring_idx == QUERY_RING or self._closed:
             complete()
             return
         try:
-            self._fences.hold(complete)
+            if ring_idx == CHANNEL_RING:
+                self._fences.hold(complete)
+            else:
+                self._syncs.hold(ring_idx, complete)
         except LimitExceeded as fault:
             self._fail(fault)
         self.pump()
@@ -180,6 +189,18 @@ class Context:
         """
         return self._blobs.take(blob_id, size)
 
+    def give_sync(self, identifier: int, fd: int) -> None:
+        """A fence or a timeline of a launcher's on this kernel, see `Syncs.give`."""
+        self._syncs.give(identifier, fd)
+
+    def take_sync(self, identifier: int) -> int:
+        """The fd of a fence of the compositor's, for a launcher on this kernel; the caller owns it.
+
+        Raises:
+            GuestFault: there is none.
+        """
+        return self._syncs.take(identifier).detach()
+
     def close(self) -> None:
         """Frees everything and completes all fences.  May be called again."""
         if self._closed:
@@ -190,6 +211,7 @@ class Context:
         self._disconnect()
         self._give_up_pipes()
         self._blobs.close()
+        self._syncs.close()
         self._fences.complete_all()
         self._on_close(self)
 
@@ -234,6 +256,9 @@ class Context:
 
     def _handle_poll(self, command: memoryview) -> None:
         """What counts is the fence, which comes through `create_fence`."""
+
+    def _handle_await_sync(self, command: memoryview) -> None:
+        self._syncs.expect(parse_await_sync(command))
 
     def _handle_write(self, command: memoryview) -> None:
         write = parse_write(command)
@@ -285,7 +310,7 @@ class Context:
     def _send(self, command: memoryview) -> None:
         send = parse_send(command)
         if send.identifiers:
-            self._from_guest += self._resolve(send.identifiers)
+            self._from_guest += self._identifiers.resolve(send.identifiers)
             if len(self._from_guest) > MAX_UNCLAIMED_FDS:
                 raise LimitExceeded(f"{len(self._from_guest)} fds that no request takes")
         batch = self._policy.to_host(send.data, self._from_guest)
@@ -309,24 +334,6 @@ class Context:
                 raise _request_lacks_fd()
             self.counters.fds_to_host += part.fds
             compositor.send(part.data, _take(self._from_guest, part.fds))
-
-    def _resolve(self, identifiers: Iterable[Identifier]) -> list[int]:
-        """The fds of a SEND, in order; all are the caller's."""
-        read_pipe = IdentifierType.READ_PIPE
-        self._pipes.check_guesses([entry.identifier for entry in identifiers if entry.type == read_pipe])
-        fds: list[int] = []
-        try:
-            for entry in identifiers:
-                if entry.type == read_pipe:
-                    fds.append(self._pipes.open_read_pipe())
-                elif entry.type == IdentifierType.VIRTGPU_BLOB:
-                    fds.append(self._resources.lookup(entry.identifier).export())
-                else:
-                    raise GuestFault(f"identifiers of type {entry.type} are not offered")
-        except (CrossDomainError, OSError):
-            close_all(fds)
-            raise
-        return fds
 
     def _handle_events(self, data: bytes, fds: list[int]) -> None:
         self._from_compositor += fds
@@ -373,37 +380,20 @@ class Context:
             self._guard(lambda: self._append_one(data, fds))
 
     def _append_one(self, event: bytes, fds: list[int]) -> None:
-        self._stream.append(memoryview(event), self._announce(fds, [True] * len(fds)))
+        self._stream.append(memoryview(event), self._identifiers.announce(fds, [Carriage.PIPE] * len(fds)))
         self._pump_stream()
 
     def _append_with_fds(self, batch: Batch) -> None:
-        to_be_written = [mark.to_be_written for mark in batch.marks for _ in range(mark.fds)]
-        if len(to_be_written) > len(self._from_compositor):
+        carriages = [mark.carriage for mark in batch.marks for _ in range(mark.fds)]
+        if len(carriages) > len(self._from_compositor):
             raise _event_lacks_fd()
         position = 0
         for part in split(batch):
-            kinds = to_be_written[position : position + part.fds]
+            wanted = carriages[position : position + part.fds]
             fds = _take(self._from_compositor, part.fds)
-            self._stream.append(part.data, self._announce(fds, kinds))
+            self._stream.append(part.data, self._identifiers.announce(fds, wanted))
             position += part.fds
         self.counters.fds_to_guest += position
-
-    def _announce(self, fds: list[int], to_be_written: Iterable[bool]) -> tuple[Identifier, ...]:
-        """Identifiers for fds from the compositor, which this owns."""
-        fds.reverse()
-        try:
-            return tuple(self._announce_one(fds, written) for written in to_be_written)
-        finally:
-            close_all(fds)
-
-    def _announce_one(self, fds: list[int], to_be_written: bool) -> Identifier:
-        kind = classify(fds[-1], to_be_written=to_be_written)
-        if kind is Kind.WRITER:
-            return self._pipes.open_write_pipe(open_writer(fds.pop()))
-        size = size_of(fds[-1])
-        if kind is Kind.BLOB and size is not None:
-            return self._blobs.receive(fds.pop(), size)
-        raise HostFault(f"an fd that can't cross to a guest: {describe(fds[-1])!r}")
 
     def _handle_end(self) -> None:
         error = self._policy.compositor_error

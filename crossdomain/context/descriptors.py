@@ -5,7 +5,9 @@ import os
 import stat
 from enum import Enum, auto
 
+from crossdomain.bridge.fences import is_fence
 from crossdomain.context.blobs import is_dmabuf, size_of
+from crossdomain.wire.policy import Carriage
 
 
 class Kind(Enum):
@@ -15,22 +17,26 @@ class Kind(Enum):
     """Memory to be mapped: a VIRTGPU_BLOB."""
     WRITER = auto()
     """Something to be written: a WRITE_PIPE."""
+    FENCE = auto()
+    """Something that becomes readable: a VIRTGPU_SYNC."""
     OTHER = auto()
     """It can't cross."""
 
 
-def classify(fd: int, *, to_be_written: bool) -> Kind:
+def classify(fd: int, carriage: Carriage | None) -> Kind:
     """What `fd` is.
 
     Args:
         fd: stays the caller's.
-        to_be_written: the message says that the client writes to it (`wl_data_source.send`): then
-            whatever can be written is a pipe to the guest, as some programs paste straight into files,
-            sockets and terminals.
+        carriage: how the policy wants it carried.  What a client writes to (`wl_data_source.send`) is a
+            pipe to the guest whenever it can be written: some programs paste straight into files, sockets
+            and terminals.
     """
     mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
-    if to_be_written:
+    if carriage is Carriage.PIPE:
         return Kind.OTHER if mode == os.O_RDONLY else Kind.WRITER
+    if carriage is Carriage.FENCE:
+        return Kind.FENCE if is_fence(fd) else Kind.OTHER
     if size_of(fd) is not None:
         return Kind.BLOB
     if stat.S_ISFIFO(os.fstat(fd).st_mode) and mode == os.O_WRONLY:

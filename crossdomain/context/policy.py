@@ -36,8 +36,8 @@ class Mark(NamedTuple):
 
     offset: int
     fds: int
-    to_be_written: bool
-    """The client writes to them: `wl_data_source.send` and its kin."""
+    carriage: Carriage | None
+    """How the policy wants them carried to the guest; None for requests, and where it says nothing."""
     take: Callable[[list[int]], None] | None = None
     """Who gets the fds instead, see `Edit`."""
 
@@ -129,9 +129,9 @@ class ClientPolicy:
             edit = handler(self, passing) if handler is not None else None
             if record.fds:
                 taken += record.fds
-                written = self._is_written(direction, record)
+                carriage = self._carriage(direction, record)
                 take = None if edit is None else edit.take
-                marks.append(Mark(record.offset + shift, record.fds, written, take))
+                marks.append(Mark(record.offset + shift, record.fds, carriage, take))
             if edit is None:
                 continue
             pieces += (view[kept : record.offset], edit.data)
@@ -158,12 +158,11 @@ class ClientPolicy:
         """wl_registry.bind."""
         self._registry.check_bind(request.data)
 
-    def _is_written(self, direction: Direction, record: Record) -> bool:
+    def _carriage(self, direction: Direction, record: Record) -> Carriage | None:
         if direction is REQUEST:
-            return False
+            return None
         interface = self._tables.at(record.interface)
-        message = interface.events[record.opcode].name
-        return self._policy.descriptors.get((interface.name, message)) is Carriage.PIPE
+        return self._policy.descriptors.get((interface.name, interface.events[record.opcode].name))
 
 
 def _shown(filtered: bytes | None, event: Passing) -> Edit | None:

@@ -197,6 +197,8 @@ class LocalConnection:
             ToDaemon.CREATE_GUEST_BLOB: self._handle_create_guest_blob,
             ToDaemon.CREATE_HOST_BLOB: self._handle_create_host_blob,
             ToDaemon.DESTROY: self._handle_destroy,
+            ToDaemon.CREATE_SYNC: self._handle_create_sync,
+            ToDaemon.TAKE_SYNC: self._handle_take_sync,
         }
         connection.setblocking(False)
         self._loop.add_reader(connection.fileno(), self._readable)
@@ -321,6 +323,16 @@ class LocalConnection:
 
     def _handle_destroy(self, packet: abi.Packet, _fds: list[int]) -> None:
         self.resources.destroy(packet.resource_id)
+
+    def _handle_create_sync(self, packet: abi.Packet, fds: list[int]) -> None:
+        if self.context is None or not fds:
+            raise GuestFault("a fence without its fd")
+        self.context.give_sync(packet.resource_id, fds.pop())
+
+    def _handle_take_sync(self, packet: abi.Packet, _fds: list[int]) -> None:
+        if self.context is not None:
+            fd = self.context.take_sync(packet.resource_id)
+            self._reply(abi.encode_packet(ToLauncher.CREATED, resource_id=packet.resource_id), fd)
 
     def _reply(self, packet: bytes, fd: int = -1) -> None:
         """Sends a packet, or keeps it until the launcher reads; `fd` is closed when sent."""

@@ -41,6 +41,8 @@ class Carriage(Enum):
     """Its bytes are moved through the channel."""
     OWN = "own"
     """The relay takes it, or makes it: the message does not cross."""
+    FENCE = "fence"
+    """The other side gets a fence of its own kernel, which is over when this one is."""
 
 
 class Default(Enum):

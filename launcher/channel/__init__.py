@@ -137,6 +137,16 @@ class Channel(Protocol):
         ...
 
     @property
+    def has_fences(self) -> bool:
+        """Whether fences of the compositor's can be had (`cross_domain.Feature.SYNC`)."""
+        ...
+
+    @property
+    def shares_fences(self) -> bool:
+        """Whether the compositor can have the client's fences: it is on the same kernel."""
+        ...
+
+    @property
     def has_ended(self) -> bool:
         """Whether the host itself is gone, where its end can be seen: nothing more comes, pipes included."""
         ...
@@ -192,6 +202,21 @@ class Channel(Protocol):
         """Returns the contents of a VIRTGPU_BLOB that a RECEIVE brought: good once.
 
         Waits for the host's answer.
+        """
+        ...
+
+    def share_fence(self, fd: int, /) -> Identifier:
+        """Lets the host know a sync file or a DRM timeline; what it returns is good for one SEND.
+
+        The fd stays the caller's.  Only where `shares_fences`.
+        """
+        ...
+
+    def open_fence(self, identifier: Identifier, /) -> int:
+        """Returns the fd of a fence that a VIRTGPU_SYNC of a RECEIVE stands for: good once.
+
+        It is of this machine's kernel, over when the compositor's fence is, and the caller's.  Only where
+        `has_fences`.
         """
         ...
 

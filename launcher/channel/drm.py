@@ -150,6 +150,16 @@ def execute(fd: int, commands: bytes, *, ring_idx: int | None = None, handle: in
     fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_EXECBUFFER, request)
 
 
+def execute_fenced(fd: int, commands: bytes, ring_idx: int) -> int:
+    """Submits commands; returns a sync file of their fence on that ring, which is the caller's."""
+    flags = abi.VIRTGPU_EXECBUF_RING_IDX | abi.VIRTGPU_EXECBUF_FENCE_FD_OUT
+    request = bytearray(
+        abi.EXECBUFFER.pack(flags, len(commands), address_of(commands), 0, 0, -1, ring_idx, *(0, 0, 0, 0, 0))
+    )
+    fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_EXECBUFFER, request)
+    return int(abi.EXECBUFFER.unpack(request)[5])
+
+
 def wait(fd: int, handle: int) -> None:
     """Waits until the host has done what was submitted with `handle`; EBUSY after the kernel's 15 s."""
     fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_WAIT, abi.WAIT.pack(handle, 0))

@@ -25,6 +25,8 @@ _ANSWER_TIMEOUT_MS: Final = 10_000
 """A daemon that does not answer for so long costs the client that asked: nobody else is served meanwhile."""
 _MAX_EVENTS: Final = 16
 """Events of one `receive`, so that one busy client does not keep the others waiting."""
+_GIVEN_SYNCS: Final = 1 << 16
+"""Numbers of fences that are given, over and over: few are on their way at a time."""
 _FULL_EVENT: Final = 4096
 """Bytes of an event's payload that tell of more to come."""
 _ANCILLARY: Final = socket.CMSG_SPACE(array.array("i").itemsize)
@@ -79,6 +81,7 @@ class LocalChannel:
         self._ended = False
         self._end_told = False
         self._next_resource = 1
+        self._fences_given = 0
         self._socket = _connect(path)
         try:
             capset = self._greet(path, client)
@@ -89,7 +92,9 @@ class LocalChannel:
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
         self.has_policy = bool(capset.features & Feature.POLICY)
         self.has_clock = bool(capset.features & Feature.CLOCK)
+        self.has_fences = bool(capset.features & Feature.SYNC)
         self._shares_files = share_files and bool(capset.features & Feature.SHARE_FILES)
+        self.shares_fences = self._shares_files and self.has_fences
         self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)
 
     @property
@@ -154,6 +159,20 @@ class LocalChannel:
         finally:
             buffer.close()
             self.destroy_resource(resource_id)
+
+    def share_fence(self, fd: int, /) -> Identifier:
+        identifier = local.FIRST_GIVEN_SYNC + self._fences_given % _GIVEN_SYNCS
+        self._fences_given += 1
+        self._send_waiting(local.encode_packet(local.ToDaemon.CREATE_SYNC, resource_id=identifier), fd)
+        return Identifier(identifier, IdentifierType.VIRTGPU_SYNC, 0)
+
+    def open_fence(self, identifier: Identifier, /) -> int:
+        packet = local.encode_packet(local.ToDaemon.TAKE_SYNC, resource_id=identifier.identifier)
+        self._send_waiting(packet)
+        _created, fd = self._await(local.ToLauncher.CREATED)
+        if fd < 0:
+            raise HostFault("a fence was given, and no fd came with it")
+        return fd
 
     def read_clock(self, clock_id: ClockId) -> int:
         return clock.parse_clock(self._ask(clock.encode_get_clock(clock_id)), clock_id)

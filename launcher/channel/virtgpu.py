@@ -12,16 +12,18 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from crossdomain.abi import clock, cross_domain, virtgpu_drm
+from crossdomain.abi import clock, cross_domain, sync, virtgpu_drm
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Capset, Feature, Identifier, IdentifierType, SendReceive
 from crossdomain.abi.pages import CopyPages, encode_copy_pages
-from crossdomain.errors import HostFault
+from crossdomain.errors import HostFault, LocalError
 from launcher.channel import Event, drm
 from launcher.channel.guest_pages import GuestPages
 from launcher.channel.memory import PAGE_SIZE, linear_image, quantise, round_to_pages
 
 _RING_COUNT: Final = 2
+_SYNC_RINGS: Final = 16
+"""Further rings, for fences of the compositor's: one that is late delays those of its ring."""
 _CHANNEL_RING_SIZE: Final = 32768
 """Bytes.  Only our own host is known to handle a ring of more than one page, which may be scattered."""
 _ANSWER_SIZE: Final = cross_domain.IMAGE_REQUIREMENTS.size
@@ -133,6 +135,9 @@ class VirtgpuChannel:
         self.has_policy = bool(capset.features & Feature.POLICY)
         self.has_clock = bool(capset.features & Feature.CLOCK)
         self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)
+        self.has_fences = bool(capset.features & Feature.SYNC)
+        self.shares_fences = False
+        self._fences_opened = 0
         self._copies = bytearray()
         """COPY_PAGES commands that go before the next SEND."""
         self.host_copies = None if pages is None else VirtgpuCopies(self, pages, self._copies)
@@ -141,7 +146,8 @@ class VirtgpuChannel:
         self._fd = drm.open_node(node)
         try:
             polled = 1 << cross_domain.CHANNEL_RING
-            drm.create_context(self._fd, cross_domain.CAPSET_ID, _RING_COUNT, polled, client)
+            rings = _RING_COUNT + _SYNC_RINGS if self.has_fences else _RING_COUNT
+            drm.create_context(self._fd, cross_domain.CAPSET_ID, rings, polled, client)
             own_host = bool(capset.features)
             self._query_ring = self._create_ring(PAGE_SIZE)
             self._channel_ring = self._create_ring(_CHANNEL_RING_SIZE if own_host else PAGE_SIZE)
@@ -224,6 +230,15 @@ class VirtgpuChannel:
             return blob.buffer[: identifier.size]
         finally:
             blob.close()
+
+    def share_fence(self, _fd: int, /) -> Identifier:
+        raise LocalError("a fence of the guest's kernel, for another machine")
+
+    def open_fence(self, identifier: Identifier, /) -> int:
+        ring_idx = sync.FIRST_SYNC_RING + self._fences_opened % _SYNC_RINGS
+        self._fences_opened += 1
+        command = sync.encode_await_sync(identifier.identifier, ring_idx)
+        return drm.execute_fenced(self._fd, command, ring_idx)
 
     def read_clock(self, clock_id: ClockId) -> int:
         return clock.parse_clock(self._ask(clock.encode_get_clock(clock_id)), clock_id)

@@ -1,4 +1,4 @@
-"""File descriptors of the compositor's, such as keymaps and ICC profiles, and pipes in both directions.
+"""File descriptors of the compositor's: keymaps, ICC profiles and fences, and pipes in both directions.
 
 Which message's fd is carried how is the policy's; a message that it does not list, or an fd
 of the wrong kind, ends the client with an error that says so.
@@ -9,6 +9,7 @@ import os
 from typing import Final
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
+from crossdomain.bridge.fences import is_shareable
 from crossdomain.errors import GuestFault, HostFault
 from crossdomain.limits import MAX_CARRIED_FILE
 from crossdomain.wire import Record, WireFault
@@ -16,12 +17,15 @@ from crossdomain.wire.faults import DisplayError
 from crossdomain.wire.policy import Carriage, Policy
 from crossdomain.wire.tables import Tables
 from launcher.channel import Channel
-from launcher.relay.messages import EventHandler, RequestHandler, Route, ToClient, ToHost
+from launcher.relay.messages import EventHandler, RequestHandler, Route, ToClient, ToHost, message
 from launcher.relay.pipes import Pipes
 
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """Not F_SEAL_WRITE: clients of wl_keyboard below version 7 map the keymap MAP_SHARED, which Linux before 6.7
 refuses then.  The copy is this client's alone."""
+
+_INVALID_FENCE: Final = 0
+"""zwp_linux_surface_synchronization_v1.error."""
 
 
 class Descriptors:
@@ -35,11 +39,21 @@ class Descriptors:
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""
-        return {route: self._handle_sink for route in self._routes(Carriage.PIPE) if self._is_request(route)}
+        handlers: dict[Carriage, RequestHandler] = {
+            Carriage.PIPE: self._handle_sink,
+            Carriage.FENCE: self._handle_fence,
+        }
+        return {
+            route: handle
+            for carriage, handle in handlers.items()
+            for route in self._routes(carriage)
+            if self._is_request(route)
+        }
 
     def event_routes(self) -> dict[Route, EventHandler]:
         """See `messages.Part`."""
-        routes = (*self._routes(Carriage.PIPE), *self._routes(Carriage.FILE))
+        carriages = (Carriage.PIPE, Carriage.FILE, Carriage.FENCE)
+        routes = [route for carriage in carriages for route in self._routes(carriage)]
         return {route: self._handle_event for route in routes if not self._is_request(route)}
 
     def _routes(self, carriage: Carriage) -> list[Route]:
@@ -62,7 +76,17 @@ class Descriptors:
         except GuestFault:
             _close_all(remaining)
             raise
-        return ToHost(bytes(data[record.offset : record.offset + record.size]), identifiers)
+        return ToHost(message(record, data), identifiers)
+
+    def _handle_fence(self, record: Record, data: memoryview, fds: list[int]) -> ToHost:
+        """The compositor is to wait for a fence."""
+        (fd,) = fds
+        try:
+            if not is_shareable(fd):
+                raise WireFault(record.object_id, _INVALID_FENCE, "the file descriptor is no fence")
+            return ToHost(message(record, data), (self._channel.share_fence(fd),))
+        finally:
+            os.close(fd)
 
     def _handle_event(self, record: Record, data: memoryview, identifiers: list[Identifier]) -> ToClient:
         fds: list[int] = []
@@ -72,7 +96,7 @@ class Descriptors:
         except BaseException:
             _close_all(fds)
             raise
-        return ToClient(bytes(data[record.offset : record.offset + record.size]), tuple(fds))
+        return ToClient(message(record, data), tuple(fds))
 
     def _open(self, identifier: Identifier) -> int:
         """Returns an fd for the client that stands for what the compositor sent."""
@@ -80,6 +104,8 @@ class Descriptors:
             return self._pipes.open_source(identifier.identifier)
         if identifier.type == IdentifierType.VIRTGPU_BLOB:
             return self._copy(identifier)
+        if identifier.type == IdentifierType.VIRTGPU_SYNC:
+            return self._channel.open_fence(identifier)
         raise HostFault(f"the compositor sent a file descriptor that can't cross (type {identifier.type})")
 
     def _copy(self, identifier: Identifier) -> int:

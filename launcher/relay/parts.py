@@ -35,6 +35,9 @@ from launcher.relay.times import TIMED_GLOBALS, Times
 from launcher.services import Services
 from launcher.stats import ClientStats
 
+_FENCED_GLOBALS: Final = ("zwp_linux_explicit_synchronization_v1",)
+"""Those that pass where the compositor can have the client's fences."""
+
 
 class Parts:
     """Who handles which message.
@@ -51,6 +54,8 @@ class Parts:
         self._shm = Shm(host, channel, self._buffers, self._imports, stats)
         self._surfaces = Surfaces(self._buffers, channel.host_copies, services.stats, stats)
         policy = services.policy
+        if not channel.shares_fences:
+            policy = policy.without(_FENCED_GLOBALS)
         if channel.has_policy:
             policy = policy.with_groups(policy.grantable)
         times: tuple[Part, ...] = ()

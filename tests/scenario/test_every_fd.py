@@ -16,7 +16,7 @@ from crossdomain.wire import policy
 from crossdomain.wire.engine import Direction, messages_of
 from crossdomain.wire.policy import Carriage
 from crossdomain.wire.tables import Argument, ArgumentKind, Message, load
-from tests.fakes.client import FakeClient, Proxy, integer
+from tests.fakes.client import FakeClient, ProtocolError, Proxy, integer
 from tests.fakes.compositor import FakeCompositor, Peer, Resource, served
 from tests.fakes.daemon import running_daemon
 from tests.fakes.endpoint import Plain
@@ -256,6 +256,25 @@ def test_what_the_client_writes_reaches_the_compositor(interface: str, name: str
     os.write(received, CONTENTS)
     os.close(received)
     assert read_all(reading) == CONTENTS
+
+
+@pytest.mark.parametrize(("interface", "name"), carried(Carriage.FENCE, Direction.EVENT))
+def test_a_fence_of_the_compositor_reaches_the_client(interface: str, name: str, objects: Objects) -> None:
+    fence = os.eventfd(0)
+    received = objects.tell(interface, name, fence)
+    os.eventfd_write(fence, 7)
+    assert os.eventfd_read(received) == 7
+    os.close(fence)
+    os.close(received)
+
+
+@pytest.mark.parametrize(("interface", "name"), carried(Carriage.FENCE, Direction.REQUEST))
+def test_what_is_no_fence_does_not_reach_the_compositor(
+    interface: str, name: str, objects: Objects, file: int
+) -> None:
+    objects.get(interface)
+    with pytest.raises(ProtocolError, match="no fence"):
+        objects.send(interface, name, file)
 
 
 def test_a_pool_of_the_client_reaches_the_compositor(objects: Objects, file: int) -> None:

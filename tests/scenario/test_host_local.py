@@ -24,7 +24,7 @@ from crossdomain.abi.cross_domain import (
     encode_init,
     encode_poll,
 )
-from crossdomain.abi.local import ToDaemon, ToLauncher
+from crossdomain.abi.local import FIRST_GIVEN_SYNC, ToDaemon, ToLauncher
 from crossdomain.limits import MAX_LOCAL_MEMORY, MAX_LOCAL_RESOURCES
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.endpoint import Endpoint
@@ -146,7 +146,7 @@ class TestWords:
             assert f"version {version}" in client.error()
             client.wait_for_close()
 
-    @pytest.mark.parametrize("type_", [0, 2, 3, 4, 5, 6, 0x81, 2**32 - 1])
+    @pytest.mark.parametrize("type_", [0, 2, 3, 4, 5, 6, 7, 8, 0x81, 2**32 - 1])
     def test_nothing_goes_before_hello(self, stage: Stage, type_: int) -> None:
         with LocalClient(stage.path) as client:
             client.send_packet(type_, bytes(16), resource_id=1, size=4096)
@@ -160,7 +160,7 @@ class TestWords:
             client.error()
             client.wait_for_close()
 
-    @pytest.mark.parametrize("type_", [0, 1, 6, 0x81, 2**32 - 1])
+    @pytest.mark.parametrize("type_", [0, 1, 8, 0x81, 2**32 - 1])
     def test_unknown_packets_are_refused_and_harmless(self, client: LocalClient, type_: int) -> None:
         client.send_packet(type_)
         assert "not known" in client.error()
@@ -209,6 +209,49 @@ class TestWords:
             assert client.next_event() == HANG_UP
             assert "get_registry" in client.error()
             assert ended(host)
+
+
+class TestFences:
+    def test_a_fence_of_the_compositors_is_fetched(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        with client, closing(host):
+            ask_for_release(client, host)
+            given = os.eventfd(0)
+            host.send_raw(event("zwp_linux_buffer_release_v1", "fenced_release", 7, None), [given])
+            received = client.next_event()
+            assert isinstance(received, SendReceive)
+            (identifier,) = received.identifiers
+            client.send_packet(ToDaemon.TAKE_SYNC, resource_id=identifier.identifier)
+            created = client.expect(ToLauncher.CREATED)
+            assert (created.resource_id, created.size) == (identifier.identifier, 0)
+            os.eventfd_write(given, 3)
+            assert os.eventfd_read(client.fds[0]) == 3
+            os.close(given)
+            client.send_packet(ToDaemon.TAKE_SYNC, resource_id=identifier.identifier)
+            assert "no fence" in client.error()
+
+    @pytest.mark.parametrize("number", [0, 7, FIRST_GIVEN_SYNC - 1, 0x80000001, 0xFFFFFFFF])
+    def test_a_number_that_is_not_a_launchers_is_refused(self, client: LocalClient, number: int) -> None:
+        fd = os.eventfd(0)
+        client.send_packet(ToDaemon.CREATE_SYNC, resource_id=number, fds=[fd])
+        os.close(fd)
+        assert "can't be a fence's number" in client.error()
+
+    def test_what_no_device_made_does_not_reach_the_compositor(self, client: LocalClient) -> None:
+        fds = [os.eventfd(0), os.memfd_create("no fence"), *os.pipe()]
+        for fd in fds:
+            client.send_packet(ToDaemon.CREATE_SYNC, resource_id=FIRST_GIVEN_SYNC, fds=[fd])
+            assert "no sync file and no timeline" in client.error()
+            os.close(fd)
+        client.send_packet(ToDaemon.CREATE_SYNC, resource_id=FIRST_GIVEN_SYNC)
+        assert "without its fd" in client.error()
+
+    def test_a_fence_that_nobody_has_given_can_not_be_sent(self, stage: Stage) -> None:
+        client, host = stage.connect()
+        with client, closing(host):
+            client.send(sync(2), Identifier(FIRST_GIVEN_SYNC, IdentifierType.VIRTGPU_SYNC, 0))
+            told = client.next_event()
+            assert b"no fence" in bytes(told.data)
 
 
 class TestMemory:
@@ -375,6 +418,22 @@ class TestEnds:
 def bind_shm(client: LocalClient, host: Endpoint) -> None:
     """wl_shm as 3."""
     _bind(client, host, "wl_shm", 1)
+
+
+def ask_for_release(client: LocalClient, host: Endpoint) -> None:
+    """Makes a surface whose buffer's release (7) is told with a fence."""
+    client.send(request("wl_display", "get_registry", 1, 2))
+    offered = [(1, "wl_compositor", 4), (2, "zwp_linux_explicit_synchronization_v1", 2)]
+    host.send_raw(b"".join(event("wl_registry", "global", 2, *entry) for entry in offered))
+    requests = (
+        request("wl_registry", "bind", 2, 1, "wl_compositor", 4, 3),
+        request("wl_registry", "bind", 2, 2, "zwp_linux_explicit_synchronization_v1", 2, 4),
+        request("wl_compositor", "create_surface", 3, 5),
+        request("zwp_linux_explicit_synchronization_v1", "get_synchronization", 4, 6, 5),
+        request("zwp_linux_surface_synchronization_v1", "get_release", 6, 7),
+    )
+    assert client.next_event().data
+    client.send(b"".join(requests))
 
 
 def bind_keyboard(client: LocalClient, host: Endpoint) -> None:

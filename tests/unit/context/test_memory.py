@@ -12,6 +12,7 @@ from crossdomain.context.images import FORMATS, R8, fourcc, image_requirements
 from crossdomain.context.memory import PAGE_SIZE, HostMemory
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded, LocalError
 from crossdomain.limits import MAX_BLOB_SIZE, MAX_IMAGE_SIZES
+from crossdomain.wire.policy import Carriage
 
 
 @pytest.fixture
@@ -233,12 +234,20 @@ class TestDescriptors:
     def test_a_file_is_a_blob_and_a_pipe_is_written(self) -> None:
         read_fd, write_fd = os.pipe()
         memfd = os.memfd_create("file")
-        assert classify(memfd, to_be_written=False) is Kind.BLOB
-        assert classify(write_fd, to_be_written=False) is Kind.WRITER
-        assert classify(read_fd, to_be_written=False) is Kind.OTHER
-        assert classify(memfd, to_be_written=True) is Kind.WRITER
-        assert classify(read_fd, to_be_written=True) is Kind.OTHER
+        assert classify(memfd, Carriage.FILE) is Kind.BLOB
+        assert classify(write_fd, None) is Kind.WRITER
+        assert classify(read_fd, None) is Kind.OTHER
+        assert classify(memfd, Carriage.PIPE) is Kind.WRITER
+        assert classify(read_fd, Carriage.PIPE) is Kind.OTHER
         for fd in (read_fd, write_fd, memfd):
+            os.close(fd)
+
+    def test_only_a_fence_is_one(self) -> None:
+        memfd, eventfd = os.memfd_create("file"), os.eventfd(0)
+        assert classify(eventfd, Carriage.FENCE) is Kind.FENCE
+        assert classify(eventfd, None) is Kind.OTHER
+        assert classify(memfd, Carriage.FENCE) is Kind.OTHER
+        for fd in (memfd, eventfd):
             os.close(fd)
 
     def test_a_memfd_is_no_dmabuf_and_a_pipe_has_no_size(self) -> None:

@@ -45,6 +45,8 @@ def event(interface: str, name: str, object_id: int, *values: Value) -> bytes:
 
 _FIRST_FILE: Final = 1000
 """The resource id of the first file that is shared."""
+_FIRST_FENCE: Final = 1 << 30
+"""The number of the first fence that is shared."""
 
 
 class FakeMemory:
@@ -96,6 +98,12 @@ class FakeChannel:
         self.has_pipe_credit = self.has_lasting_pipes = has_pipe_credit
         self.has_ended = False
         self.has_clock = has_clock
+        self.has_fences = True
+        self.shares_fences = False
+        self.fences: dict[int, int] = {}
+        """Fds of the host's fences by identifier, which the relay takes."""
+        self.shared_fences: list[int] = []
+        """Fds of the client's fences that the host has got, in order."""
         self.clock_ahead = 0
         """Nanoseconds that the host's clocks are ahead of ours."""
         self.clocks_read: list[ClockId] = []
@@ -211,6 +219,16 @@ class FakeChannel:
         """See `Channel`."""
         return self.blobs.pop(identifier.identifier)
 
+    def share_fence(self, fd: int, /) -> Identifier:
+        """See `Channel`."""
+        self.shared_fences.append(os.dup(fd))
+        number = _FIRST_FENCE + len(self.shared_fences) - 1
+        return Identifier(number, IdentifierType.VIRTGPU_SYNC, 0)
+
+    def open_fence(self, identifier: Identifier, /) -> int:
+        """See `Channel`."""
+        return self.fences.pop(identifier.identifier)
+
     def read_clock(self, clock_id: ClockId) -> int:
         """See `Channel`."""
         self.clocks_read.append(clock_id)
@@ -221,6 +239,8 @@ class FakeChannel:
         self.closed = True
         self._socket.close()
         self._other.close()
+        while self.shared_fences:
+            os.close(self.shared_fences.pop())
 
     def _resource(self, resource_id: int) -> "FakeMemory | FakeFile":
         if resource_id >= _FIRST_FILE:

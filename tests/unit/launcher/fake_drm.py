@@ -60,7 +60,7 @@ class FakeDriver:
             "create_context",
         ):
             patch.setattr(drm, name, getattr(self, name))
-        for name in ("create_blob", "map_blob", "close_handle", "execute", "wait"):
+        for name in ("create_blob", "map_blob", "close_handle", "execute", "execute_fenced", "wait"):
             patch.setattr(drm, name, getattr(self, name))
 
     def close(self) -> None:
@@ -155,6 +155,11 @@ class FakeDriver:
         if commands[0] == Command.GET_CLOCK and self.time is not None:
             answer = clock.encode_clock(clock.parse_get_clock(memoryview(commands)), self.time)
             self.ring(1)[: len(answer)] = answer
+
+    def execute_fenced(self, _fd: int, commands: bytes, ring_idx: int) -> int:
+        """See `drm`; the fence is an eventfd."""
+        self.executions.append(Execution(commands, ring_idx, 0))
+        return os.eventfd(0)
 
     def wait(self, _fd: int, handle: int) -> None:
         """See `drm`."""

@@ -249,7 +249,7 @@ def test_a_request_with_an_fd_that_can_not_cross_says_so(client: RelayedClient) 
     client.say(request("wl_data_device_manager", "create_data_source", seat, source))
     client.channel.deliver(
         event("wl_data_source", "send", source, "text/plain", None),
-        (Identifier(2, IdentifierType.VIRTGPU_SYNC, 0),),
+        (Identifier(2, IdentifierType.READ_PIPE, 0),),
     )
     assert b"can't cross" in client.hear()
     assert client.closed

@@ -1,13 +1,14 @@
 """The channel over virtio-gpu, on a driver in the test's hands."""
 
+import os
 from collections.abc import Generator
 
 import pytest
 
-from crossdomain.abi import clock, cross_domain
+from crossdomain.abi import clock, cross_domain, sync
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Command, Feature, Identifier, IdentifierType
-from crossdomain.errors import HostFault
+from crossdomain.errors import HostFault, LocalError
 from launcher.channel.virtgpu import VirtgpuChannel
 from tests.unit.launcher.fake_drm import NODE, FakeDriver
 
@@ -140,3 +141,25 @@ def test_everything_is_dropped_with_the_channel(driver: FakeDriver) -> None:
     channel.close()
     channel.close()
     assert driver.closed == [1, 2]
+
+
+def test_fences_of_the_compositors_take_turns_on_rings_of_their_own(driver: FakeDriver) -> None:
+    ours = OURS._replace(features=OURS.features | Feature.SYNC)
+    channel = VirtgpuChannel(NODE, ours, "foot[1]")
+    ((_capset, rings, polled, _name),) = driver.contexts
+    driver.executions.clear()
+    for number in range(40):
+        os.close(channel.open_fence(Identifier(number, IdentifierType.VIRTGPU_SYNC, 0)))
+    used = [execution.ring_idx for execution in driver.executions]
+    assert polled == 1 << cross_domain.CHANNEL_RING
+    assert used[: rings - 2] == list(range(sync.FIRST_SYNC_RING, rings))
+    assert [execution.commands for execution in driver.executions] == [
+        sync.encode_await_sync(number, ring_idx or 0) for number, ring_idx in enumerate(used)
+    ]
+    channel.close()
+
+
+def test_a_fence_of_the_guests_kernel_is_not_for_another_machine(channel: VirtgpuChannel) -> None:
+    assert not channel.shares_fences
+    with pytest.raises(LocalError):
+        channel.share_fence(0)
