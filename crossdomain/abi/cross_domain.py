@@ -385,11 +385,14 @@ def parse_capset(capset: Buffer) -> Capset:
     return Capset(version, channels, bool(supports_dmabuf), features, max_send)
 
 
+def _cmd_size(cmd: int, size: int) -> int:
+    # Hosts leave it 0 in events, and guests exist that take the header's first 4 bytes for the command.
+    return 0 if cmd in (Command.RECEIVE, Command.READ) else size
+
+
 def _encode_send_receive(cmd: int, data: Buffer, identifiers: tuple[Identifier, ...]) -> bytes:
     size = len(data)
-    total = SEND_RECEIVE_SIZE + size
-    # A ring may be larger than cmd_size can say; opaque_data_size counts.
-    header = HEADER.pack(cmd, 0, min(total, 0xFFFF), 0)
+    header = HEADER.pack(cmd, 0, _cmd_size(cmd, SEND_RECEIVE_SIZE + size), 0)
     counts = SEND_RECEIVE.pack(len(identifiers), size)[HEADER.size :]
     arrays = _encode_identifiers(identifiers) if identifiers else _NO_IDENTIFIERS
     return b"".join((header, counts, arrays, data))
@@ -420,8 +423,7 @@ def _parse_send_receive(command: memoryview) -> SendReceive:
 
 
 def _encode_read_write(cmd: int, identifier: int, data: Buffer, hang_up: bool, credit: int) -> bytes:
-    total = READ_WRITE_SIZE + len(data)
-    header = HEADER.pack(cmd, 0, min(total, 0xFFFF), 0)
+    header = HEADER.pack(cmd, 0, _cmd_size(cmd, READ_WRITE_SIZE + len(data)), 0)
     body = READ_WRITE.pack(identifier, hang_up, len(data), credit)[HEADER.size :]
     return b"".join((header, body, data))
 
