@@ -2,8 +2,9 @@
 
 PYTHON = .venv/bin/python
 SOAK_SECONDS = 600
+FUZZ_SECONDS = 0
 
-.PHONY: demo test lint bench soak image clean
+.PHONY: demo test lint bench soak fuzz image clean
 
 # Windows of a VM on this desktop, or on a headless compositor that is photographed: build/demo/
 demo:
@@ -33,6 +34,12 @@ bench:
 soak:
 	@tools/prepare.sh test
 	$(PYTHON) -m tests.soak --seconds $(SOAK_SECONDS)
+
+# Whatever a guest, a VMM or a launcher can say: ten million times for each target, or FUZZ_SECONDS.  Exit status 1
+# where something was found.
+fuzz:
+	@tools/prepare.sh test
+	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 # The Debian root that VMs boot from; made on first use otherwise.
 image:

@@ -91,11 +91,19 @@ class Ring:
         self.queue.forget()
 
     def set_call(self, call: int) -> None:
-        """Takes ownership of the eventfd that interrupts the guest; negative for none."""
+        """Takes ownership of the eventfd that interrupts the guest; negative for none.
+
+        Raises:
+            HostFault: it is none; the one before stays.
+        """
         self._call = _replace(self._call, call)
 
     def set_error(self, error: int) -> None:
-        """Takes ownership of the eventfd that tells the VMM of a broken ring; negative for none."""
+        """Takes ownership of the eventfd that tells the VMM of a broken ring; negative for none.
+
+        Raises:
+            HostFault: it is none; the one before stays.
+        """
         self._error = _replace(self._error, error)
 
     def poll(self) -> None:
@@ -219,10 +227,14 @@ class Ring:
 
 
 def _replace(old: int, new: int) -> int:
+    if new >= 0:
+        try:
+            os.set_blocking(new, False)
+        except OSError as error:  # an O_PATH fd
+            os.close(new)
+            raise HostFault(f"a virtqueue's fd is of no use: {error}") from error
     if old >= 0:
         os.close(old)
-    if new >= 0:
-        os.set_blocking(new, False)
     return new
 
 

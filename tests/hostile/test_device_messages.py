@@ -141,6 +141,17 @@ async def test_a_kick_fd_that_is_no_eventfd_harms_nobody(what: str) -> None:
         await vm.frontend.barrier()
 
 
+@pytest.mark.parametrize("request_id", [abi.VHOST_USER_SET_VRING_CALL, abi.VHOST_USER_SET_VRING_ERR])
+async def test_an_fd_that_nothing_can_be_done_with_leaves_the_one_before(request_id: int) -> None:
+    path = os.open("/", os.O_PATH)
+    async with running_vm() as vm:
+        main = vm.frontend.main
+        assert await main.ask_for_success(request_id, struct.pack("<Q", 0), [path])
+        os.close(path)
+        # Interrupts still come, and nobody else's descriptor is closed at the end.
+        assert (await vm.driver.get_capset_info()).ok
+
+
 async def test_a_back_end_channel_that_is_no_socket_is_refused() -> None:
     vmm = RawVmm()
     fd = os.memfd_create("channel", os.MFD_CLOEXEC)

@@ -1,0 +1,61 @@
+"""The targets in C: built with libFuzzer under AddressSanitizer and UndefinedBehaviorSanitizer."""
+
+import subprocess
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from crossdomain.wire.engine import Direction
+from crossdomain.wire.tables import load
+from crossdomain.wire.walker import PythonWalker
+from tests.unit.wire.test_walkers_agree import INTEREST
+from tests.unit.wire.traffic import Traffic
+
+NAMES: Final = ("walker", "tables", "copy", "runs", "region")
+
+_HERE: Final = Path(__file__).with_name("native")
+_CORE: Final = Path(__file__).resolve().parents[2] / "crossdomain" / "native"
+_SOURCES: Final = ("tables.c", "walker.c", "copy.c", "region.c", "runs.c")
+_FLAGS: Final = (
+    *("-std=c11", "-O2", "-g", "-pthread"),
+    *("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"),
+    *("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"),
+)
+
+
+def build(name: str, folder: Path) -> Path:
+    """Compiles the target of that name into `folder`; returns the program."""
+    tables, program = folder / "tables.bin", folder / f"fuzz-{name}"
+    tables.write_bytes(load().packed)
+    sources = [*(_CORE / source for source in _SOURCES), _HERE / f"{name}.c"]
+    command = ["clang", *_FLAGS, f'-DTABLES="{tables}"', f"-I{_CORE}", *map(str, sources), "-o", str(program)]
+    subprocess.run(command, check=True, timeout=300)
+    return program
+
+
+def seeds(name: str) -> list[bytes]:
+    """Inputs that get far."""
+    match name:
+        case "walker":
+            return [_conversation(Random(seed), strict=bool(seed & 1)) for seed in range(16)]
+        case "tables":
+            return [b"\0" + load().packed]
+        case _:
+            return [Random(seed).randbytes(40) for seed in range(16)]
+
+
+def _conversation(random: Random, *, strict: bool) -> bytes:
+    """In the form that walker.c reads."""
+    walker = PythonWalker(load(), INTEREST, strict=strict)
+    traffic = Traffic(load(), random, walker)
+    steps = bytes([strict]) + _walk(Direction.REQUEST, opening := traffic.opening())
+    walker.walk(Direction.REQUEST, opening)
+    for _ in range(30):
+        direction, message = traffic.message()
+        walker.walk(direction, message)
+        steps += _walk(direction, message)
+    return steps
+
+
+def _walk(direction: Direction, message: bytes) -> bytes:
+    return bytes([4, direction]) + len(message).to_bytes(2, "little") + message

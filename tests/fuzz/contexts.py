@@ -1,0 +1,116 @@
+"""Real contexts whose compositor is in the fuzzer's hands."""
+
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from crossdomain.context.context import Context
+from crossdomain.context.outbox import EventSink
+from crossdomain.context.pipes import Orphans
+from crossdomain.context.policy import ClientPolicy
+from crossdomain.context.ports import Resources
+from crossdomain.context.rules import Guest, Rules
+from crossdomain.device.vhost_user import close_all
+from crossdomain.wire import load, policy
+from tests.fuzz.descriptors import KINDS
+from tests.fuzz.source import Source
+from tests.unit.context.world import event
+
+_FDS: Final = 40
+"""Received with one message at most: libwayland sends 28."""
+
+GLOBALS: Final = b"".join(
+    event("wl_registry", "global", 2, number, name, 1)
+    for number, name in enumerate(
+        ("wl_compositor", "wl_shm", "wl_seat", "wl_data_device_manager", "xdg_wm_base", "wp_viewporter"), 1
+    )
+)
+"""What a compositor answers to a get_registry of id 2."""
+
+
+class Compositors:
+    """Makes contexts, and is what they are connected to."""
+
+    def __init__(self) -> None:
+        self._guest = Guest("fuzz", Rules())
+        self._orphans = Orphans()
+        self._open: list[socket.socket] = []
+
+    def new_context(self, ctx_id: int, _name: bytes, resources: Resources, /) -> Context:
+        """As a device asks for it."""
+        return self.make(f"ctx {ctx_id}", resources)
+
+    def new_local_context(self, name: str, resources: Resources, sink: EventSink, /) -> Context:
+        """As a local connection asks for it."""
+        return self.make(name, resources, sink)
+
+    def make(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
+        """A context of the VM."""
+        return Context(
+            name=name,
+            resources=resources,
+            connect=self._connect,
+            policy=ClientPolicy(load(), policy.load(), self._guest),
+            on_close=lambda _context: None,
+            sink=sink,
+            orphans=self._orphans,
+        )
+
+    def act(self, source: Source) -> None:
+        """One compositor says something, reads, or hangs up."""
+        if not self._open:
+            return
+        connection = source.choice(self._open)
+        match source.byte() % 8:
+            case 0:
+                self._open.remove(connection)
+                connection.close()
+            case 1 | 2:
+                _drain(connection)
+            case 3:
+                _say(connection, GLOBALS, [])
+            case _:
+                _say(
+                    connection, source.any_block(), [source.choice(KINDS)() for _ in range(source.byte() % 3)]
+                )
+
+    @property
+    def only(self) -> socket.socket:
+        """The one connection that there is."""
+        (connection,) = self._open
+        return connection
+
+    def close(self) -> None:
+        """Hangs up on all."""
+        for connection in self._open:
+            _drain(connection)
+            connection.close()
+        self._open.clear()
+        self._orphans.close()
+
+    def _connect(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        self._open.append(theirs)
+        return ours
+
+
+def _say(connection: socket.socket, data: bytes, fds: Sequence[int]) -> None:
+    try:
+        if data:
+            socket.send_fds(connection, [data], list(fds))
+    except OSError:  # it is gone, or does not read
+        pass
+    finally:
+        close_all(fds)
+
+
+def _drain(connection: socket.socket) -> None:
+    while True:
+        try:
+            data, fds, _flags, _address = socket.recv_fds(connection, 1 << 16, _FDS)
+        except OSError:
+            return
+        close_all(fds)
+        if not data:
+            return

@@ -1,0 +1,71 @@
+/* The walker on any conversation: what it says lies inside of what it was given. */
+#include "core.h"
+#include "input.h"
+
+enum { CAPACITY = 64, MAX_OBJECTS = 4096 };
+
+static xd_tables *tables;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    (void)argv;
+    static uint8_t packed[1 << 20];
+    FILE *file = fopen(TABLES, "rb");
+    require(file != NULL, "no tables");
+    size_t size = fread(packed, 1, sizeof packed, file);
+    fclose(file);
+    tables = xd_tables_load(packed, size);
+    require(tables != NULL, "the tables do not load");
+    return 0;
+}
+
+static void walk(xd_walker *walker, struct input *input) {
+    xd_record records[CAPACITY];
+    xd_walk found;
+    int direction = take_byte(input) & 1;
+    size_t size, end = 0;
+    uint8_t *data = take_block(input, take_short(input), &size);
+    xd_walker_walk(walker, direction, data, size, records, CAPACITY, &found);
+    require(found.consumed <= size, "more was consumed than there is");
+    require(found.records <= CAPACITY, "more records than there is room for");
+    require(found.fault <= XD_FAULT_NO_MEMORY, "a fault that has no number");
+    for (uint32_t index = 0; index < found.records; index++) {
+        const xd_record *record = &records[index];
+        require(record->offset >= end && record->size >= 8, "records overlap");
+        end = (size_t)record->offset + record->size;
+        require(end <= found.consumed, "a record of a message that was not consumed");
+        require(record->interface < tables->interface_count || record->interface == XD_NO_INTERFACE, "an unknown interface");
+    }
+    free(data);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct input input = {data, size};
+    xd_walker *walker = xd_walker_create(tables, take_byte(&input) & 1, MAX_OBJECTS);
+    require(walker != NULL, "no memory");
+    while (input.left) {
+        switch (take_byte(&input) & 7) {
+        case 0:
+            xd_walker_own(walker, take_word(&input), take_short(&input));
+            break;
+        case 1:
+            xd_walker_release(walker, take_word(&input));
+            break;
+        case 2:
+            xd_walker_lookup(walker, take_word(&input));
+            xd_walker_own_pending(walker, take_word(&input));
+            break;
+        case 3: {
+            uint32_t interface = take_short(&input);
+            int direction = take_byte(&input) & 1;
+            xd_walker_interest(walker, interface, direction, take_byte(&input));
+            break;
+        }
+        default:
+            walk(walker, &input);
+        }
+    }
+    require(xd_walker_next_id(walker) >= 2, "the display's id is free");
+    xd_walker_free(walker);
+    return 0;
+}

@@ -1,0 +1,321 @@
+"""A hostile VM through its whole life, beside a neighbour on the same loop that notices nothing.
+
+Rules are what a VMM, a guest's kernel and its programs do, well and badly, in any order; after each the
+neighbour's client and compositor still hear each other.  `python -m tests.fuzz.sessions` does it for longer.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from crossdomain.abi import cross_domain as protocol
+from crossdomain.abi import virtio_gpu as abi
+from crossdomain.device.session import GpuSession
+from tests.fakes.frontend import FakeFrontend
+from tests.fakes.guest_context import GuestContext
+from tests.fakes.guest_driver import Descriptor, Response, encode_header
+from tests.fakes.guest_ram import PAGE
+from tests.fakes.vhost_socket import PATIENCE
+from tests.fuzz.commands import any_command, opening
+from tests.fuzz.contexts import Compositors
+from tests.fuzz.source import Source
+from tests.fuzz.watch import turn
+from tests.unit.context.world import delete_id, sync
+
+STEPS: Final = 40
+"""Rules of one session."""
+_WINDOW: Final = 1 << 22
+_ids: Final = st.integers(0, 4)
+_input: Final = st.binary(max_size=160)
+_descriptors: Final = st.builds(
+    Descriptor,
+    st.sampled_from((PAGE, 2 * PAGE, 1 << 32, 1 << 60, (1 << 64) - 16)),
+    st.sampled_from((24, 32, 0, 16, 4096, 0xFFFFFFFF)),
+    st.sampled_from((0, 1, 2, 3, 4, 5, 0xFFFF)),
+    st.integers(0, 70),
+)
+executed = [0]
+"""Rules so far, of all sessions."""
+
+
+class Vm:
+    """One VM on a device of its own, with a compositor of its own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.compositors = Compositors()
+        self._loop = loop
+        self._serving: asyncio.Task[None] | None = None
+
+    async def boot(self, *, memory_slots: bool = True, announces: bool = True) -> FakeFrontend:
+        """Connects and starts the guest's driver."""
+        ours, theirs = socket.socketpair()
+        session = GpuSession(
+            theirs,
+            new_context=self.compositors.new_context,
+            capset=bytes(32),
+            window_size=_WINDOW,
+            name="fuzz",
+        )
+        self._serving = self._loop.create_task(session.serve())
+        frontend = FakeFrontend(ours, memory_slots=memory_slots, announces=announces)
+        await asyncio.wait_for(frontend.boot(), PATIENCE)
+        return frontend
+
+    async def end(self, frontend: FakeFrontend) -> None:
+        """Hangs up, and waits until the device has let go of everything."""
+        await frontend.close()
+        assert self._serving is not None
+        await asyncio.wait_for(self._serving, PATIENCE)
+        self.compositors.close()
+
+
+class Sessions(RuleBasedStateMachine):
+    """The rules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fds = set(os.listdir("/proc/self/fd"))
+        self.loop = asyncio.new_event_loop()
+        self.failures: list[object] = []
+        self.loop.set_exception_handler(lambda _loop, context: self.failures.append(context))
+        self.vm, self.neighbour_vm = Vm(self.loop), Vm(self.loop)
+        self.neighbour = self._do(self.neighbour_vm.boot())
+        self.client = self._do(GuestContext.open(self.neighbour, 1))
+        self.frontend = self._do(self.vm.boot())
+        self.broken = False
+        self.polls = 0
+        self.syncs = 1
+
+    def _do(self, steps: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  # whatever it returns
+        return self.loop.run_until_complete(asyncio.wait_for(steps, PATIENCE))
+
+    def _command(self, kind: int, body: bytes = b"", *, ctx_id: int = 0, room: int = 64) -> Response:
+        """One command, which is answered whatever it says."""
+        response: Response = self._do(self.frontend.driver.command(kind, body, ctx_id=ctx_id, room=room))
+        assert abi.VIRTIO_GPU_RESP_OK_NODATA <= response.type <= abi.VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
+        return response
+
+    # The neighbour.
+
+    @invariant()
+    def neighbour_is_served(self) -> None:
+        """Its client speaks, its compositor answers, and nothing else arrives there."""
+        executed[0] += 1
+        assert not self.failures, self.failures
+        self._do(self._speak_to_neighbour())
+
+    async def _speak_to_neighbour(self) -> None:
+        self.syncs += 1
+        assert (await self.client.send(sync(self.syncs))).ok
+        connection = self.neighbour_vm.compositors.only
+        await turn()
+        assert connection.recv(4096) == sync(self.syncs)
+        connection.send(delete_id(self.syncs))
+        event = await self.client.next_event()
+        assert bytes(event.data) == delete_id(self.syncs)
+
+    # The hostile VM: what its programs do.
+
+    @precondition(lambda self: not self.broken)
+    @rule(ctx_id=_ids, context_init=st.sampled_from((5, 5, 5, 4)))
+    def create_context(self, ctx_id: int, context_init: int) -> None:
+        """CTX_CREATE, and its rings."""
+        driver = self.frontend.driver
+        if self._do(driver.ctx_create(ctx_id, context_init=context_init)).ok:
+            for resource_id in (2 * ctx_id + 10, 2 * ctx_id + 11):
+                self._do(driver.create_guest_blob(resource_id, PAGE, [(PAGE * (2 + ctx_id), PAGE)]))
+                self._do(driver.ctx_attach_resource(ctx_id, resource_id))
+
+    @precondition(lambda self: not self.broken)
+    @rule(ctx_id=_ids)
+    def destroy_context(self, ctx_id: int) -> None:
+        """CTX_DESTROY."""
+        self._command(abi.VIRTIO_GPU_CMD_CTX_DESTROY, ctx_id=ctx_id)
+
+    @precondition(lambda self: not self.broken)
+    @rule(ctx_id=_ids, data=_input)
+    def submit(self, ctx_id: int, data: bytes) -> None:
+        """SUBMIT_3D of any command."""
+        commands = any_command(Source(data), (2 * ctx_id + 10, 2 * ctx_id + 11))
+        self._do(self.frontend.driver.submit_3d(ctx_id, commands))
+
+    @precondition(lambda self: not self.broken)
+    @rule(ctx_id=_ids, part=st.integers(0, 3))
+    def send(self, ctx_id: int, part: int) -> None:
+        """What a client says."""
+        rings = 2 * ctx_id + 10, 2 * ctx_id + 11
+        init = protocol.encode_init(*rings) if part == 0 else b""
+        self._do(self.frontend.driver.submit_3d(ctx_id, init + protocol.encode_send(opening()[part])))
+
+    @precondition(lambda self: not self.broken and self.polls < 16)
+    @rule(ctx_id=_ids)
+    def poll(self, ctx_id: int) -> None:
+        """A fence that may be held for ever."""
+        self.polls += 1
+        self._do(self._post_poll(ctx_id))
+
+    async def _post_poll(self, ctx_id: int) -> None:
+        self.frontend.driver.post_submit_3d(ctx_id, protocol.encode_poll(), ring_idx=protocol.CHANNEL_RING)
+
+    @rule(data=_input)
+    def compositor_acts(self, data: bytes) -> None:
+        """Its compositor says anything, reads, or hangs up."""
+        self.vm.compositors.act(Source(data))
+        self._do(turn())
+
+    @precondition(lambda self: not self.broken)
+    @rule(
+        resource_id=st.integers(1, 8),
+        ctx_id=_ids,
+        blob_id=st.integers(0, 4),
+        pages=st.sampled_from((1, 2, 1 << 12)),
+    )
+    def create_host_blob(self, resource_id: int, ctx_id: int, blob_id: int, pages: int) -> None:
+        """RESOURCE_CREATE_BLOB of the host's memory, named or not."""
+        size = pages * PAGE
+        self._do(self.frontend.driver.create_host_blob(resource_id, size, ctx_id=ctx_id, blob_id=blob_id))
+
+    @precondition(lambda self: not self.broken)
+    @rule(resource_id=st.integers(1, 8), offset=st.sampled_from((0, PAGE, _WINDOW - PAGE, _WINDOW, 1)))
+    def map_blob(self, resource_id: int, offset: int) -> None:
+        """RESOURCE_MAP_BLOB."""
+        self._do(self.frontend.driver.map_blob(resource_id, offset))
+
+    @precondition(lambda self: not self.broken)
+    @rule(
+        kind=st.sampled_from(
+            (
+                abi.VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB,
+                abi.VIRTIO_GPU_CMD_RESOURCE_UNREF,
+                abi.VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,
+                abi.VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE,
+                abi.VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING,
+                0x0200,
+            )
+        ),
+        resource_id=st.integers(0, 20),
+        ctx_id=_ids,
+    )
+    def change_resource(self, kind: int, resource_id: int, ctx_id: int) -> None:
+        """A command that names a resource."""
+        self._command(kind, resource_id.to_bytes(4, "little") + bytes(4), ctx_id=ctx_id)
+
+    @precondition(lambda self: not self.broken)
+    @rule(kind=st.sampled_from((0x0107, 0x0108, 0x0109, 0x010C, 0x0201, 0x0207, 0x0208)), body=_input)
+    def raw_command(self, kind: int, body: bytes) -> None:
+        """Any bytes behind a header."""
+        response = self._do(self.frontend.driver.command_raw(encode_header(kind, ctx_id=1) + body, room=64))
+        assert isinstance(response, Response)
+
+    # What its kernel and its VMM do.
+
+    @precondition(lambda self: not self.broken)
+    @rule(
+        table=st.lists(_descriptors, min_size=1, max_size=6), head=st.integers(0, 70), queue=st.integers(0, 1)
+    )
+    def break_ring(self, table: list[Descriptor], head: int, queue: int) -> None:
+        """A chain of nonsense; nobody knows whether the device still serves the ring."""
+        ring = self.frontend.driver.queues[queue]
+        ring.hostile = True
+        for index, descriptor in enumerate(table):
+            ring.write_descriptor(index, descriptor)
+        ring.expose(head % (ring.size + 1))
+        self.broken = True
+        self._do(self.frontend.barrier())
+        self._do(turn())
+
+    @rule()
+    def reset(self) -> None:
+        """The guest's driver starts anew; its device serves it whatever was before."""
+        self._do(self.frontend.reset())
+        self.broken, self.polls = False, 0
+        assert self._do(self.frontend.driver.get_capset_info()).ok
+
+    @precondition(lambda self: not self.broken)
+    @rule()
+    def pause_and_resume(self) -> None:
+        """The VM stops and goes on."""
+        self._do(self.frontend.stop_rings())
+        self._do(self.frontend.start_driver())
+
+    @rule(refuse=st.booleans())
+    def refuse_maps(self, refuse: bool) -> None:
+        """The VMM maps no blobs, or does again."""
+        self.frontend.refuse_maps = refuse
+
+    @rule(memory_slots=st.booleans(), announces=st.booleans())
+    def crash_and_boot(self, memory_slots: bool, announces: bool) -> None:
+        """The VMM is gone from one moment to the next, and another comes."""
+        self._do(self.vm.end(self.frontend))
+        self.frontend = self._do(self.vm.boot(memory_slots=memory_slots, announces=announces))
+        self.broken, self.polls = False, 0
+
+    def teardown(self) -> None:
+        """Nothing is left of either VM."""
+        self._do(self.client.close())
+        self._do(self.vm.end(self.frontend))
+        self._do(self.neighbour_vm.end(self.neighbour))
+        self._do(turn())
+        assert not asyncio.all_tasks(self.loop)
+        assert not self.failures, self.failures
+        self.loop.close()
+        assert set(os.listdir("/proc/self/fd")) == self.fds
+
+
+def fuzz(stop: Callable[[], bool], start: int) -> None:
+    """Runs one session after another, each different, until `stop` says so."""
+    once = settings(
+        max_examples=25,
+        stateful_step_count=STEPS,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    while not stop():
+        seeded = seed(start)(type("Seeded", (Sessions,), {}))
+        run_state_machine_as_test(seeded, settings=once)
+        start += 1
+
+
+def main() -> None:
+    """Fuzzes for a time or a number of rules."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=0.0, help="0 for no limit")
+    parser.add_argument("--runs", type=int, default=0, help="0 for no limit")
+    parser.add_argument("--seed", type=int, default=0, help="0 for any")
+    arguments = parser.parse_args()
+    logging.disable()
+    end = time.monotonic() + arguments.seconds
+    try:
+        fuzz(
+            lambda: (
+                (bool(arguments.seconds) and time.monotonic() >= end)
+                or (bool(arguments.runs) and executed[0] >= arguments.runs)
+            ),
+            arguments.seed or random.randrange(1 << 32),
+        )
+    finally:
+        print(f"stat::number_of_executed_units: {executed[0]}", flush=True)
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        main()

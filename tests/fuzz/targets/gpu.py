@@ -1,0 +1,248 @@
+"""virtio-gpu commands of any bytes, with real contexts behind them and a VMM that maps or refuses."""
+
+import contextlib
+import os
+import socket
+import struct
+from functools import partial
+from typing import Final
+
+from crossdomain.abi import vhost_user
+from crossdomain.abi import virtio_gpu as abi
+from crossdomain.abi.cross_domain import (
+    Identifier,
+    IdentifierType,
+    encode_get_image_requirements,
+    encode_init,
+    encode_poll,
+    encode_send,
+)
+from crossdomain.device.backend_channel import BackendChannel
+from crossdomain.device.faults import FaultLog
+from crossdomain.device.gpu import Gpu
+from crossdomain.device.memory import GuestMemory
+from crossdomain.device.vhost_user import Region, close_all, encode_reply_u64
+from crossdomain.device.virtqueue import Chain
+from crossdomain.device.window import HostVisibleWindow
+from tests.fuzz.commands import any_command, opening
+from tests.fuzz.contexts import Compositors
+from tests.fuzz.source import Source
+from tests.fuzz.watch import Watch, turn
+
+PAGE: Final = 4096
+RAM: Final = 16 * PAGE
+_KINDS: Final = (
+    abi.VIRTIO_GPU_CMD_SUBMIT_3D,
+    abi.VIRTIO_GPU_CMD_SUBMIT_3D,
+    abi.VIRTIO_GPU_CMD_SUBMIT_3D,
+    abi.VIRTIO_GPU_CMD_CTX_CREATE,
+    abi.VIRTIO_GPU_CMD_CTX_DESTROY,
+    abi.VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,
+    abi.VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE,
+    abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB,
+    abi.VIRTIO_GPU_CMD_RESOURCE_UNREF,
+    abi.VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB,
+    abi.VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB,
+    abi.VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING,
+    abi.VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING,
+    abi.VIRTIO_GPU_CMD_GET_CAPSET_INFO,
+    abi.VIRTIO_GPU_CMD_GET_CAPSET,
+    abi.VIRTIO_GPU_CMD_GET_DISPLAY_INFO,
+    abi.VIRTIO_GPU_CMD_GET_EDID,
+)
+_FENCED: Final = abi.VIRTIO_GPU_FLAG_FENCE | abi.VIRTIO_GPU_FLAG_INFO_RING_IDX
+_watch: Final = Watch()
+
+
+def run(data: bytes) -> None:
+    """One device's life."""
+    _watch.run(lambda: _Device(Source(data)).live())
+
+
+class _Device:
+    """A device, its guest's memory, and the VMM that maps its blobs."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._compositors = Compositors()
+        self._memory = GuestMemory()
+        fd = os.memfd_create("fuzz-ram", os.MFD_CLOEXEC)
+        os.ftruncate(fd, RAM)
+        self._memory.add(Region(0, RAM, 0, 0), fd)
+        os.close(fd)
+        self._window = HostVisibleWindow(1 << 20, _watch.loop)
+        ours, self._vmm = socket.socketpair()
+        self._vmm.setblocking(False)
+        self._window.connect(BackendChannel(ours, _watch.loop, lambda _fault: None))
+        self._gpu = Gpu(
+            self._memory,
+            self._window,
+            self._compositors.new_context,
+            bytes(16),
+            self._complete,
+            FaultLog("fuzz"),
+        )
+        self._under_way: set[int] = set()
+        self._heads = 0
+
+    async def live(self) -> None:
+        try:
+            while self._source.left:
+                self._step()
+                await turn(self._source.byte() % 4)
+        finally:
+            self._gpu.close()
+            self._window.close()
+            self._memory.close()
+            self._vmm.close()
+            self._compositors.close()
+
+    def _complete(self, chain: Chain, answer: bytes) -> None:
+        assert chain.head in self._under_way, "a command was answered twice"
+        self._under_way.remove(chain.head)
+        (response,) = struct.unpack_from("<I", answer)
+        assert abi.VIRTIO_GPU_RESP_OK_NODATA <= response <= abi.VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
+
+    def _step(self) -> None:
+        match self._source.byte() % 8:
+            case 0:
+                self._compositors.act(self._source)
+            case 1:
+                self._answer_map()
+            case 2:
+                self._execute(self._source.any_block())
+            case _:
+                self._execute(self._command())
+
+    def _execute(self, request: bytes) -> None:
+        self._heads += 1
+        self._under_way.add(self._heads)
+        self._gpu.execute(Chain(self._heads, request, [], oversized=self._source.byte() == 255))
+
+    def _command(self) -> bytes:
+        source = self._source
+        kind = source.choice(_KINDS) if source.byte() < 250 else source.word()
+        flags = source.choice((0, _FENCED, abi.VIRTIO_GPU_FLAG_FENCE, 0xFFFFFFFF))
+        fence_id, ctx_id, ring_idx = source.byte(), source.number(3), source.choice((1, 1, 0, 255))
+        return abi.CTRL_HDR.pack(kind, flags, fence_id, ctx_id, ring_idx) + self._body(kind)
+
+    def _body(self, kind: int) -> bytes:
+        source = self._source
+        match kind:
+            case abi.VIRTIO_GPU_CMD_SUBMIT_3D:
+                commands = any_command(source, (1, 2))
+                size = len(commands) if source.byte() < 250 else source.word()
+                return struct.pack("<II", size, 0) + commands
+            case abi.VIRTIO_GPU_CMD_CTX_CREATE:
+                return struct.pack("<II64s", source.number(64), 5 if source.byte() < 250 else 4, b"fuzz")
+            case abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB:
+                return self._blob()
+            case abi.VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING:
+                entries = self._entries()
+                return struct.pack("<II", source.number(6), len(entries)) + b"".join(entries)
+            case abi.VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB:
+                return struct.pack("<IIQ", source.number(6), 0, self._bytes())
+            case _:
+                return struct.pack("<II", source.number(6), 0) + source.any_block(64)
+
+    def _blob(self) -> bytes:
+        source = self._source
+        entries = self._entries()
+        count = len(entries) if source.byte() < 250 else source.word()
+        mem, flags = source.choice((1, 1, 2, 2, 3, 0, 255)), source.choice((1, 3, 7, 0, 8))
+        fields = (source.number(6), mem, flags, count, source.number(6, 64), self._bytes())
+        return struct.pack("<IIIIQQ", *fields) + b"".join(entries)
+
+    def _entries(self) -> list[bytes]:
+        count = self._source.byte() % 5
+        return [struct.pack("<QII", self._bytes(), self._bytes() & 0xFFFFFFFF, 0) for _ in range(count)]
+
+    def _bytes(self) -> int:
+        """An address, an offset or a size."""
+        return PAGE * self._source.below(20) if self._source.byte() < 240 else self._source.number(PAGE, 64)
+
+    def _answer_map(self) -> None:
+        try:
+            data, fds, _flags, _address = socket.recv_fds(self._vmm, 12 + 40, 4)
+        except OSError:
+            return
+        close_all(fds)
+        request = vhost_user.VHOST_USER_BACKEND_SHMEM_MAP
+        if data and self._source.byte() < 250:
+            (request,) = struct.unpack_from("<I", data)
+        failure = self._source.choice((0, 0, 0, 1))
+        answer = partial(encode_reply_u64, request, failure)
+        reply = self._source.any_block(64) if self._source.byte() > 250 else answer()
+        if reply:
+            with contextlib.suppress(OSError):  # the device has hung up on what was answered wrongly
+                self._vmm.sendmsg([reply], [], socket.MSG_NOSIGNAL)
+
+
+def seeds() -> list[bytes]:
+    """A client that talks; host memory that is mapped, sent and destroyed; pages of the guest."""
+    start = [
+        _request(abi.VIRTIO_GPU_CMD_GET_CAPSET_INFO, bytes(8)),
+        _request(abi.VIRTIO_GPU_CMD_GET_CAPSET, struct.pack("<II", 5, 0)),
+        _request(abi.VIRTIO_GPU_CMD_CTX_CREATE, struct.pack("<II64s", 4, 5, b"fuzz")),
+        *(_pages(number) for number in (1, 2)),
+        *(
+            _request(abi.VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, struct.pack("<II", number, 0))
+            for number in (1, 2)
+        ),
+        _submit(encode_init(1, 2)),
+    ]
+    poll = _submit(encode_poll(), fenced=True)
+    sends = [_submit(encode_send(said)) for said in opening()]
+    talk = [poll, sends[0], _GLOBALS, poll, *sends[1:2], poll]
+    image = _submit(encode_get_image_requirements(64, 1, int.from_bytes(b"R8  ", "little")))
+    host_blob = struct.pack("<IIIIQQ", 3, abi.VIRTIO_GPU_BLOB_MEM_HOST3D, 3, 0, 2, PAGE)
+    one = struct.pack("<II", 3, 0)
+    mapped = [
+        image,
+        _request(abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, host_blob),
+        _request(abi.VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, one),
+        _request(abi.VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, struct.pack("<IIQ", 3, 0, PAGE)),
+        _ANSWER,
+    ]
+    pool = _submit(encode_send(opening()[2], (Identifier(3, IdentifierType.VIRTGPU_BLOB, 0),)))
+    gone = [
+        _request(abi.VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, one),
+        _ANSWER,
+        _request(abi.VIRTIO_GPU_CMD_RESOURCE_UNREF, one),
+        _request(abi.VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, struct.pack("<II", 1, 0)),
+        _request(abi.VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, struct.pack("<IIQII", 1, 1, PAGE, PAGE, 0)),
+        _request(abi.VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, struct.pack("<II", 2, 0)),
+        _request(abi.VIRTIO_GPU_CMD_CTX_DESTROY, b""),
+    ]
+    stories = (
+        talk,
+        [*talk, *mapped, pool, sends[3]],
+        [*mapped, *gone],
+        [*talk, *gone],
+        [*mapped, poll, pool],
+    )
+    return [b"".join(start + story) for story in stories]
+
+
+_GLOBALS: Final = bytes([0, 0, 3, 3])
+"""The compositor tells what it has."""
+_ANSWER: Final = bytes([1, 0, 0, 0, 3])
+"""The VMM does what it is asked."""
+
+
+def _request(kind: int, body: bytes, *, fenced: bool = False) -> bytes:
+    """A step that is one whole command."""
+    command = abi.CTRL_HDR.pack(kind, _FENCED if fenced else 0, 1, 1, 1) + body
+    return bytes([2]) + len(command).to_bytes(2, "little") + command + bytes([0, 2])
+
+
+def _submit(commands: bytes, *, fenced: bool = False) -> bytes:
+    body = struct.pack("<II", len(commands), 0) + commands
+    return _request(abi.VIRTIO_GPU_CMD_SUBMIT_3D, body, fenced=fenced)
+
+
+def _pages(resource_id: int) -> bytes:
+    fields = struct.pack("<IIIIQQ", resource_id, abi.VIRTIO_GPU_BLOB_MEM_GUEST, 1, 1, 0, PAGE)
+    return _request(
+        abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, fields + struct.pack("<QII", PAGE * resource_id, PAGE, 0)
+    )

@@ -1,0 +1,30 @@
+"""Every fuzz target for a moment, the same each time, and all inputs that once found something."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.fuzz import campaign
+from tests.fuzz.campaign import Bounds
+
+CORPUS: Final = Path(__file__).with_name("corpus")
+RUNS: Final = {"walker": 20_000, "copy": 20_000, "runs": 20_000, "region": 20_000, "tables": 2_000}
+"""What takes a second or two; others do 600."""
+
+
+@pytest.mark.parametrize("name", campaign.NAMES)
+def test_nothing_is_found_in_a_moment(name: str, tmp_path: Path) -> None:
+    result = campaign.run(name, Bounds(runs=RUNS.get(name, 600), seed=1), tmp_path)
+    assert result.report == ""
+    assert result.executed >= RUNS.get(name, 600)
+
+
+@pytest.mark.parametrize("name", sorted(folder.name for folder in CORPUS.iterdir()))
+def test_what_was_found_once_is_found_no_more(name: str) -> None:
+    inputs = map(str, sorted((CORPUS / name).iterdir()))
+    command = [sys.executable, "-m", "tests.fuzz.replay", name, *inputs]
+    replayed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert replayed.returncode == 0, replayed.stderr
