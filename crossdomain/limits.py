@@ -97,6 +97,16 @@ MAX_HELD_MESSAGES: Final = 4096
 MAX_OWN_PIPES: Final = 4096
 """Pipes between the clients of one VM whose other end has not come yet."""
 
+MAX_SHOWN_BUFFERS: Final = 64
+"""Buffers of one client that the compositor reads in place: each is a descriptor of the compositor's, which
+often has 1024 for all its clients.  A window has two or three."""
+
+MAX_SHOWN_SIDE: Final = 16384
+"""px of such a buffer's width and height: what GPUs have as textures."""
+
+MAX_JUDGED_IMAGES: Final = 4096
+"""Images of which it is remembered whether the compositor reads them in place: one for each window size."""
+
 # The virtio-gpu device.
 
 MAX_VHOST_USER_PAYLOAD: Final = 4096

@@ -51,6 +51,13 @@ class ClientStats:
         """One more buffer goes that way."""
         self.buffers[path] = self.buffers.get(path, 0) + 1
 
+    def move_buffer(self, before: str, path: str) -> None:
+        """One of the buffers that went one way goes another from now on."""
+        self.buffers[before] -= 1
+        if not self.buffers[before]:
+            del self.buffers[before]
+        self.count_buffer(path)
+
     def add(self, other: "ClientStats") -> None:
         """Adds another client's counters; the earlier first frame is kept."""
         self.frames += other.frames

@@ -28,7 +28,8 @@ both connections, so these do too:
 - After the hang-up of the compositor (RECEIVE of 0 bytes), which comes once, the pipes go on too.
 
 The host's clocks (`Feature.CLOCK`): GET_CLOCK, whose layout is in `abi.clock`.  Pages of the guest
-(`Feature.PAGES`): COPY_PAGES, in `abi.pages`.  Fences (`Feature.SYNC`): AWAIT_SYNC, in `abi.sync`.
+(`Feature.PAGES`): COPY_PAGES, in `abi.pages`, and SHOW_PAGES (`Feature.SHOW_PAGES`) there too.  Fences
+(`Feature.SYNC`): AWAIT_SYNC, in `abi.sync`.
 """
 
 from enum import IntEnum, IntFlag
@@ -67,6 +68,8 @@ class Command(IntEnum):
     """EXTENSION (`Feature.PAGES`)."""
     AWAIT_SYNC = 0xF2
     """EXTENSION (`Feature.SYNC`)."""
+    SHOW_PAGES = 0xF4
+    """EXTENSION (`Feature.SHOW_PAGES`)."""
 
 
 class ChannelType(IntEnum):
@@ -88,6 +91,8 @@ class IdentifierType(IntEnum):
     VIRTGPU_SYNC = 2
     READ_PIPE = 3
     WRITE_PIPE = 4
+    PAGES = 0xF4
+    """EXTENSION (`Feature.SHOW_PAGES`): pages of the guest, in a SEND."""
 
 
 RING_NONE: Final = 0xFFFFFFFF
@@ -147,6 +152,8 @@ class Feature(IntFlag):
     """COPY_PAGES copies on the host, out of the guest's own pages."""
     SYNC = 256
     """Fences cross in both directions; see `abi.sync`."""
+    SHOW_PAGES = 1024
+    """SHOW_PAGES may let the compositor read them in place."""
 
 
 EXTENSION: Final = Struct("<IIII")

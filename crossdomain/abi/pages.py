@@ -1,17 +1,26 @@
-"""COPY_PAGES, an EXTENSION of the cross-domain protocol: damage copied on the host, out of guest pages.
+"""COPY_PAGES and SHOW_PAGES, EXTENSIONS of the cross-domain protocol: guest pages that the host reads.
 
 The VM has a second virtio-gpu of the same host, MEMORY, that can import dmabufs.  The guest imports a
 udmabuf there whose first page is its own and begins with KEY_SIZE secret bytes, and whose other pages are
 a client's.  COPY_PAGES, submitted on a cross-domain context, names that resource by its number on
 MEMORY and shows the key: whoever can't write the first page, another program of the same guest, can
 have nothing copied from there.
+
+SHOW_PAGES asks for less than a copy: the compositor reads the pages themselves, as a dmabuf.  It names them
+in the same way, and says which image lies there.  The answer in the query ring is a SHOWN.  Where that
+says YES, its identifier is good for one wl_shm.create_pool: the pool is one of these pages, and the one
+buffer that can be made of it is that image.  The host makes the dmabuf's messages out of the pool's, for
+which it needs an id beside the pool's own: that of the buffer, which names another object of the
+compositor's before it names the buffer, so that it is deleted (wl_display.delete_id) once more than the
+guest's own messages make one think.
 """
 
+from enum import IntEnum
 from struct import Struct
 from typing import Final, NamedTuple
 
-from crossdomain.abi.cross_domain import HEADER, Command
-from crossdomain.errors import GuestFault
+from crossdomain.abi.cross_domain import HEADER, QUERY_RING, Buffer, Command
+from crossdomain.errors import GuestFault, HostFault
 
 PAGE_SIZE: Final = 4096
 """Bytes of the first page: the client's begin behind it."""
@@ -61,3 +70,77 @@ def parse_copy_pages(command: memoryview) -> CopyPages:
         raise GuestFault(f"COPY_PAGES with {count} rectangles in {len(rectangles)} bytes")
     places = offset, source_offset, stride, source_stride
     return CopyPages(destination, source, key, *places, block_bytes, rectangles)
+
+
+SHOW_PAGES: Final = Struct("<8xIIQ16sIIII")
+"""source (of MEMORY), id of the wl_buffer to be, offset of the image in the source, key; then the image's
+format as wl_shm numbers it, width, height (px) and stride (bytes).  56 bytes."""
+SHOWN: Final = Struct("<II")
+"""A Verdict, and the identifier where that is YES.  Zeroes where the command was refused."""
+
+
+class Verdict(IntEnum):
+    """Whether the compositor reads an image in place."""
+
+    REFUSED = 0
+    """The command was a mistake."""
+    NO = 1
+    """It does not, and asking again would not help."""
+    ASKING = 2
+    """It is not known yet: ask again, at the next frame."""
+    YES = 3
+
+
+class ShowPages(NamedTuple):
+    """The command."""
+
+    source: int
+    buffer_id: int
+    source_offset: int
+    key: bytes
+    format: int
+    width: int
+    height: int
+    stride: int
+
+
+class Shown(NamedTuple):
+    """The answer; the identifier is 0 where the verdict is not YES."""
+
+    verdict: Verdict
+    identifier: int = 0
+
+
+def encode_show_pages(show: ShowPages) -> bytes:
+    """SHOW_PAGES."""
+    body = SHOW_PAGES.pack(*show)[HEADER.size :]
+    return HEADER.pack(Command.SHOW_PAGES, QUERY_RING, SHOW_PAGES.size, 0) + body
+
+
+def parse_show_pages(command: memoryview) -> ShowPages:
+    """SHOW_PAGES.
+
+    Raises:
+        GuestFault: of another size.
+    """
+    if len(command) != SHOW_PAGES.size:
+        raise GuestFault(f"SHOW_PAGES of {len(command)} bytes")
+    return ShowPages(*SHOW_PAGES.unpack(command))
+
+
+def encode_shown(shown: Shown) -> bytes:
+    """The answer to SHOW_PAGES."""
+    return SHOWN.pack(*shown)
+
+
+def parse_shown(answer: Buffer) -> Shown:
+    """The answer to SHOW_PAGES, at the start of the query ring.
+
+    Raises:
+        HostFault: it is none that this version knows.
+    """
+    verdict, identifier = SHOWN.unpack_from(answer)
+    try:
+        return Shown(Verdict(verdict), identifier)
+    except ValueError:
+        raise HostFault(f"the host answered SHOW_PAGES with {verdict}") from None

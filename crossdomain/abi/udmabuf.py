@@ -20,3 +20,5 @@ UDMABUF_CREATE_LIST: Final = 1 << 30 | CREATE_LIST.size << 16 | ord("u") << 8 | 
 
 SIZE_LIMIT: Final = 64 << 20
 """Bytes of one dmabuf, all its items together: the module's own `size_limit_mb`."""
+LIST_LIMIT: Final = 1024
+"""Items of one dmabuf: the module's own `list_limit`."""

@@ -14,10 +14,11 @@ _FEATURES: Final = (
 )
 
 
-def capset(*, shares_files: bool = False, has_pages: bool = False) -> bytes:
+def capset(*, shares_files: bool = False, has_pages: bool = False, shows_pages: bool = False) -> bytes:
     """The 32 bytes: Wayland channels, no dmabuf allocation, our extension.
 
-    `shares_files` is for launchers on the same kernel, `has_pages` for VMs, whose memory we see.
+    `shares_files` is for launchers on the same kernel, `has_pages` for VMs, whose memory we see, and
+    `shows_pages` for those whose memory this kernel makes dmabufs of.
 
     `supports_dmabuf` would promise that image requirements give dmabufs, and sommelier then insists
     on a compositor with zwp_linux_dmabuf_v1.
@@ -27,4 +28,6 @@ def capset(*, shares_files: bool = False, has_pages: bool = False) -> bytes:
         features |= Feature.SHARE_FILES
     if has_pages:
         features |= Feature.PAGES
+    if shows_pages:
+        features |= Feature.SHOW_PAGES
     return encode_capset(1 << ChannelType.WAYLAND, features=features)

@@ -37,7 +37,7 @@ from crossdomain.abi.cross_domain import (
     parse_send,
     parse_write,
 )
-from crossdomain.abi.pages import KEY_SIZE, parse_copy_pages
+from crossdomain.abi.pages import KEY_SIZE, encode_shown, parse_copy_pages, parse_show_pages
 from crossdomain.abi.sync import parse_await_sync
 from crossdomain.context.blobs import Blobs, IdentifierCounter
 from crossdomain.context.compositor import CompositorSocket, close_all
@@ -47,7 +47,7 @@ from crossdomain.context.memory import HostMemory
 from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, Source
 from crossdomain.context.pipes import Orphans, Pipes
 from crossdomain.context.policy import Batch, ClientPolicy, refusal, split
-from crossdomain.context.ports import FindPages, Resources
+from crossdomain.context.ports import FindPages, Pages, Resources
 from crossdomain.context.stream import EventStream
 from crossdomain.context.syncs import Syncs
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
@@ -85,7 +85,7 @@ class Context:
             on_close: called once, at the end of `close`.
             sink: where events go if not into rings in guest memory.
             orphans: keeps pipes whose readers are slower than the client's end.
-            find_pages: finds what COPY_PAGES names, where the guest has pages that we see.
+            find_pages: finds what COPY_PAGES and SHOW_PAGES name, where the guest has pages that we see.
         """
         self.name = name
         self.counters = Counters()
@@ -106,7 +106,7 @@ class Context:
         self._blobs = Blobs(self._counter)
         self._pipes = Pipes(self._counter, self._loop, self._wake, Orphans() if orphans is None else orphans)
         self._syncs = Syncs(name, self._counter, self._loop)
-        self._identifiers = Identifiers(resources, self._blobs, self._pipes, self._syncs)
+        self._identifiers = Identifiers(resources, self._blobs, self._pipes, self._syncs, policy.shown)
         self._from_guest: deque[int] = deque()
         self._from_compositor: deque[int] = deque()
         self._over = False
@@ -118,6 +118,7 @@ class Context:
             Command.SEND: self._handle_send,
             Command.WRITE: self._handle_write,
             Command.COPY_PAGES: self._handle_copy_pages,
+            Command.SHOW_PAGES: self._handle_show_pages,
             Command.GET_CLOCK: self._handle_get_clock,
             Command.AWAIT_SYNC: self._handle_await_sync,
         }
@@ -280,17 +281,27 @@ class Context:
             return
         try:
             copy = parse_copy_pages(command)
-            if self._find_pages is None:
-                raise GuestFault("there is no memory device to copy from")
-            pages = self._find_pages(copy.source)
-            if pages.read(0, KEY_SIZE) != copy.key:
-                raise GuestFault(f"the key of resource {copy.source} is another")
+            pages = self._open_pages(copy.source, copy.key)
             copied = pages.copy_out(self._resources.lookup(copy.destination).pixels(), copy)
         except GuestFault as fault:
             # What the compositor would show is not what the client has drawn.
             self._fail(fault)
             raise
         self.counters.bytes_copied += copied
+
+    def _handle_show_pages(self, command: memoryview) -> None:
+        show = parse_show_pages(command)
+        if self._sink is None:
+            raise GuestFault("SHOW_PAGES before INIT")
+        self._sink.answer(encode_shown(self._policy.shown.ask(show, self._open_pages(show.source, show.key))))
+
+    def _open_pages(self, source: int, key: bytes) -> Pages:
+        if self._find_pages is None:
+            raise GuestFault("there is no memory device to read from")
+        pages = self._find_pages(source)
+        if pages.read(0, KEY_SIZE) != key:
+            raise GuestFault(f"the key of resource {source} is another")
+        return pages
 
     def _handle_send(self, command: memoryview) -> None:
         if self._outbox is None:
@@ -480,6 +491,7 @@ class Context:
 
     def _close_unclaimed(self) -> None:
         self._policy.transfers.close()
+        self._policy.shown.close()
         for waiting in (self._from_guest, self._from_compositor):
             while waiting:
                 os.close(waiting.popleft())

@@ -8,6 +8,7 @@ from crossdomain.context.compositor import close_all
 from crossdomain.context.descriptors import Kind, classify, describe, open_writer
 from crossdomain.context.pipes import Pipes
 from crossdomain.context.ports import Resources
+from crossdomain.context.shown import ShownPages
 from crossdomain.context.syncs import Syncs
 from crossdomain.errors import CrossDomainError, GuestFault, HostFault
 from crossdomain.wire.policy import Carriage
@@ -16,11 +17,14 @@ from crossdomain.wire.policy import Carriage
 class Identifiers:
     """Those of one context."""
 
-    def __init__(self, resources: Resources, blobs: Blobs, pipes: Pipes, syncs: Syncs) -> None:
+    def __init__(
+        self, resources: Resources, blobs: Blobs, pipes: Pipes, syncs: Syncs, shown: ShownPages
+    ) -> None:
         self._resources = resources
         self._blobs = blobs
         self._pipes = pipes
         self._syncs = syncs
+        self._shown = shown
 
     def resolve(self, identifiers: Iterable[Identifier]) -> list[int]:
         """The fds that a SEND names, in order; all are the caller's.
@@ -62,6 +66,8 @@ class Identifiers:
                 return self._resources.lookup(entry.identifier).export()
             case IdentifierType.VIRTGPU_SYNC:
                 return self._syncs.export(entry.identifier)
+            case IdentifierType.PAGES:
+                return self._shown.take(entry)
             case _:
                 raise GuestFault(f"identifiers of type {entry.type} are not offered")
 

@@ -3,7 +3,8 @@
 The guest can replace its launcher, so the host looks for itself: globals that the policy
 hides are not announced, versions are capped, and a bind of anything else ends the client.
 Windows get their VM's name (`labels`), what is copied and dragged stays where it may (`transfers`),
-and what would end a compositor is set right (`viewports`).
+and what would end a compositor is set right (`viewports`).  Guest pages that the compositor reads in place
+become what makes a dmabuf there (`shown`).
 On the way the walk finds which message owns which fd.  Bytes in, bytes out.
 """
 
@@ -11,17 +12,19 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from crossdomain.abi.cross_domain import Buffer
-from crossdomain.context import labels, transfers, viewports
+from crossdomain.context import labels, shown, transfers, viewports
 from crossdomain.context.edits import EVENT, REQUEST, Edit, Messages, Passing, find
 from crossdomain.context.labels import Labels
+from crossdomain.context.ports import Showing
 from crossdomain.context.rules import Guest
+from crossdomain.context.shown import ShownPages
 from crossdomain.context.transfers import Transfers
 from crossdomain.context.viewports import Viewports
-from crossdomain.errors import HostFault
+from crossdomain.errors import GuestFault, HostFault, LocalError
 from crossdomain.limits import MAX_IDENTIFIERS
 from crossdomain.wire import Walker
 from crossdomain.wire import load as load_tables
-from crossdomain.wire.codec import DISPLAY_ID, decode_arguments, encode_message
+from crossdomain.wire.codec import DISPLAY_ID, decode_arguments, encode_message, integer
 from crossdomain.wire.engine import Direction, Record
 from crossdomain.wire.faults import DisplayError, WireFault
 from crossdomain.wire.policy import Carriage, Policy
@@ -59,18 +62,21 @@ class Part(NamedTuple):
 class ClientPolicy:
     """One client's connection, as the host sees it."""
 
-    def __init__(self, tables: Tables, policy: Policy, guest: Guest) -> None:
-        """`guest` is the VM's, shared by its clients."""
+    def __init__(self, tables: Tables, policy: Policy, guest: Guest, showing: Showing | None = None) -> None:
+        """`guest` is the VM's, shared by its clients; so is `showing`, where it can show pages in place."""
         self._tables = tables
         self._policy = policy
         self._registry = RegistryFilter(policy)
         self.labels = Labels(guest)
         self.transfers = Transfers(guest)
         self.viewports = Viewports()
+        self.shown = ShownPages()
         self.compositor_error: str | None = None
         """What the compositor said in a wl_display.error, cut: for the log."""
         self._walker = Walker(tables, _INTEREST, strict=False)
         self._partial = {Direction.REQUEST: b"", Direction.EVENT: b""}
+        if showing is not None:
+            self.shown.open(showing, self._own)
 
     def to_host(self, data: Buffer, fds: Sequence[int] = ()) -> Batch:
         """The requests that are whole by now; what is incomplete is kept for the next call.
@@ -128,6 +134,7 @@ class ClientPolicy:
             passing = Passing(record.object_id, view[record.offset : end], own)
             edit = handler(self, passing) if handler is not None else None
             if record.fds:
+                self.shown.check(own)
                 taken += record.fds
                 carriage = self._carriage(direction, record)
                 take = None if edit is None else edit.take
@@ -143,20 +150,29 @@ class ClientPolicy:
 
     def handle_error(self, event: Passing) -> None:
         """wl_display.error."""
-        _object_id, _code, text = decode_arguments(_DISPLAY_ERROR, event.data)
+        object_id, _code, text = decode_arguments(_DISPLAY_ERROR, event.data)
+        self.shown.note_failure(integer(object_id))
         self.compositor_error = str(text)[:200]
 
     def handle_global(self, event: Passing) -> Edit | None:
         """wl_registry.global."""
+        self.shown.note_global(event.object_id, event.data)
         return _shown(self._registry.handle_global(event.data), event)
 
     def handle_global_remove(self, event: Passing) -> Edit | None:
         """wl_registry.global_remove."""
+        self.shown.note_global_remove(event.data)
         return _shown(self._registry.handle_global_remove(event.data), event)
 
     def handle_bind(self, request: Passing) -> None:
         """wl_registry.bind."""
         self._registry.check_bind(request.data)
+
+    def _own(self, object_id: int) -> None:
+        try:
+            self._walker.own(object_id)
+        except LocalError as error:
+            raise GuestFault(str(error)) from error
 
     def _carriage(self, direction: Direction, record: Record) -> Carriage | None:
         if direction is REQUEST:
@@ -222,6 +238,7 @@ _MESSAGES: Final[Messages[ClientPolicy]] = {
     ("wl_registry", EVENT, "global_remove"): ClientPolicy.handle_global_remove,
     ("wl_registry", REQUEST, "bind"): ClientPolicy.handle_bind,
     **_of(lambda policy: policy.labels, labels.HANDLERS),
+    **_of(lambda policy: policy.shown, shown.HANDLERS),
     **_of(lambda policy: policy.transfers, transfers.HANDLERS),
     **_of(lambda policy: policy.viewports, viewports.HANDLERS),
 }

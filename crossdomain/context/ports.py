@@ -4,12 +4,13 @@ A context never sees guest memory, descriptor chains or sockets of a launcher; i
 resources by number and writes whole events.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from crossdomain.abi.cross_domain import Buffer
-from crossdomain.abi.pages import CopyPages
+from crossdomain.abi.pages import CopyPages, Verdict
 from crossdomain.bridge.copy import Pixels
+from crossdomain.bridge.udmabuf import Span
 
 
 class Storage(Protocol):
@@ -58,7 +59,7 @@ class Storage(Protocol):
 
 
 class Pages(Protocol):
-    """Pages of the guest's own RAM that it has imported for us to copy from (`crossdomain.abi.pages`)."""
+    """Pages of the guest's own RAM that it has imported for us to read (`crossdomain.abi.pages`)."""
 
     def read(self, offset: int, length: int, /) -> bytes:
         """As `Storage.read`."""
@@ -69,6 +70,46 @@ class Pages(Protocol):
 
         Raises:
             GuestFault: they leave the destination or the pages, or the pages are gone.
+        """
+        ...
+
+    def spans(self, offset: int, length: int, /) -> list[Span]:
+        """Where they are in the VMM's files; good until anything else is done.
+
+        Raises:
+            GuestFault: they leave the pages, or the pages are gone.
+        """
+        ...
+
+
+class Image(NamedTuple):
+    """What the compositor is to read in place."""
+
+    offset: int
+    """Bytes from the start of the dmabuf, less than a page."""
+    format: int
+    """A DRM fourcc."""
+    width: int
+    height: int
+    stride: int
+
+
+class Showing(Protocol):
+    """Makes dmabufs of pages, and knows which of them the compositor reads."""
+
+    def judge(self, image: Image, spans: Sequence[Span], /) -> Verdict:
+        """Whether the compositor reads such an image there; begins to find out where nobody knows yet."""
+        ...
+
+    def distrust(self) -> None:
+        """The compositor has ended a client for an image that was judged well: nothing is shown any more."""
+        ...
+
+    def create_dmabuf(self, spans: Sequence[Span], /) -> int:
+        """A new dmabuf of these pages, which is the caller's.
+
+        Raises:
+            OSError: this kernel makes none of them.
         """
         ...
 

@@ -5,6 +5,7 @@ it.  Nothing keeps a view of a mapping: an address is looked up at each use, so 
 region can go at any moment without a dangling pointer.
 """
 
+import fcntl
 import mmap
 import os
 from bisect import bisect_right
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from crossdomain.abi.cross_domain import Buffer
+from crossdomain.bridge.udmabuf import Span
 from crossdomain.device.vhost_user import Region
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
 from crossdomain.limits import MAX_MEMORY_REGIONS
@@ -24,13 +26,18 @@ Location: TypeAlias = tuple[mmap.mmap, int]
 
 
 class _Mapped:
-    """A region and our mapping of it.  `mapping` is None for one that the guest has no business naming."""
+    """A region, our mapping of it and an fd of its file.
 
-    __slots__ = ("guest_address", "identity", "lead", "mapping", "region", "size")
+    `mapping` is None, and `fd` negative, for one that the guest has no business naming.
+    """
+
+    __slots__ = ("fd", "guest_address", "identity", "lead", "mapping", "region", "size")
 
     def __init__(
-        self, region: Region, mapping: mmap.mmap | None, lead: int, identity: tuple[int, int]
+        self, region: Region, mapping: mmap.mmap | None, lead: int, identity: tuple[int, int], fd: int = -1
     ) -> None:
+        """Takes ownership of `fd`."""
+        self.fd = fd
         self.region = region
         self.guest_address = region.guest_address
         self.size = region.size
@@ -41,6 +48,9 @@ class _Mapped:
     def close(self) -> None:
         if self.mapping is not None:
             self.mapping.close()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
 class GuestMemory:
@@ -140,6 +150,12 @@ class GuestMemory:
                 return mapped.mapping, offset + mapped.lead
         raise HostFault(f"{length} bytes at VMM address {address:#x} are in no memory region")
 
+    def locate_in_file(self, address: int, length: int) -> Span:
+        """As `locate`, where they are in the VMM's file; the fd is good until the region goes."""
+        self.locate(address, length)
+        mapped = self._regions[bisect_right(self._starts, address) - 1]
+        return Span(mapped.fd, mapped.region.fd_offset + address - mapped.guest_address, length)
+
     def read(self, address: int, length: int) -> bytes:
         """A copy of `length` bytes at guest address `address`.
 
@@ -214,6 +230,6 @@ def _map(region: Region, fd: int) -> _Mapped:
         page = max(os.fstatvfs(fd).f_bsize, mmap.PAGESIZE)
         lead = region.fd_offset % page
         mapping = mmap.mmap(fd, region.size + lead, offset=region.fd_offset - lead)
-        return _Mapped(region, mapping, lead, _identity(fd))
+        return _Mapped(region, mapping, lead, _identity(fd), fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3))
     except (OSError, ValueError, OverflowError) as error:
         raise HostFault(f"memory region of {region.size} bytes cannot be mapped: {error}") from error

@@ -12,6 +12,7 @@ from typing import Final, NoReturn, TypeAlias
 from crossdomain.abi.cross_domain import Buffer
 from crossdomain.abi.pages import RECTANGLE, CopyPages
 from crossdomain.bridge.copy import Pixels
+from crossdomain.bridge.udmabuf import Span, join_spans
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.ports import Storage
 from crossdomain.device.faults import bad_parameter, bad_resource, too_much
@@ -134,6 +135,12 @@ class GuestStorage:
         if status != lib.XD_COPY_OK:
             raise GuestFault("a copy leaves its buffer, or its pages")
         return copied[0]
+
+    def spans(self, offset: int, length: int, /) -> list[Span]:
+        """See `context.ports.Pages`."""
+        self._check(offset, length)
+        locate = self._memory.locate_in_file
+        return join_spans([locate(address, run) for address, run in self._runs(offset, length)])
 
     def _in_place(self) -> bytes:
         """Returns where the pages are mapped, as C's xd_run array; good until anything else is done."""

@@ -70,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="host memory that a VM may map at a time, a power of two (default: %(default)s)",
     )
     parser.add_argument(
+        "--copy-pages",
+        action="store_true",
+        help="always copy what VMs draw, where the compositor could read it where it is (/dev/udmabuf)",
+    )
+    parser.add_argument(
         "--allow",
         action="append",
         default=[],
@@ -112,6 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         window_size=arguments.window_size << 20,
         policy=wire_policy.load().with_groups(arguments.allow),
         read_file=partial(settings.read, arguments.config, sockets_folder),
+        shows_pages=not arguments.copy_pages,
         sections=not arguments.no_sections,
     )
     logs.set_up(arguments.log_level)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from crossdomain.bridge.udmabuf import Udmabuf
 from crossdomain.context.capset import capset
 from crossdomain.device.qemu import memory_socket
 from crossdomain.device.session import GpuSession
@@ -44,6 +45,8 @@ class Configuration(NamedTuple):
     """What guests may see where the settings say nothing."""
     read_file: Callable[[], HostFile]
     """Reads the settings; may raise EnvironmentFault."""
+    shows_pages: bool = True
+    """Whether the compositor may get dmabufs of VMs' memory, where this kernel makes them."""
     sections: bool = True
     """Whether the sockets of `[vm.NAME]` sections are served."""
 
@@ -77,6 +80,7 @@ class Daemon:
         self._local_connections: dict[LocalConnection, None] = {}
         self._vms: dict[asyncio.Task[None], _Vm] = {}
         self._memories = MemoryDevices()
+        self._udmabuf = Udmabuf.open() if configuration.shows_pages else None
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -155,11 +159,13 @@ class Daemon:
             connection.close()
             return
         name = self._free_name(section)
-        tenant = self._new_tenant(Names(name, section, f"vm {name}"), self._file.of_vm(section))
+        tenant = self._new_tenant(
+            Names(name, section, f"vm {name}"), self._file.of_vm(section), self._udmabuf
+        )
         session = GpuSession(
             connection,
             new_context=tenant.new_gpu_context,
-            capset=capset(has_pages=True),
+            capset=capset(has_pages=True, shows_pages=self._udmabuf is not None),
             window_size=self._configuration.window_size,
             name=tenant.name,
         )
@@ -189,8 +195,8 @@ class Daemon:
         names = (base if number == 1 else f"{base}-{number}" for number in range(1, MAX_VMS + 2))
         return next(name for name in names if f"vm {name}" not in taken)
 
-    def _new_tenant(self, names: Names, settings: Settings) -> Tenant:
-        return Tenant(names, self._compositor, self._configuration.policy, settings)
+    def _new_tenant(self, names: Names, settings: Settings, udmabuf: Udmabuf | None = None) -> Tenant:
+        return Tenant(names, self._compositor, self._configuration.policy, settings, udmabuf)
 
     def _accept_local(self, section: str | None, connection: socket.socket) -> None:
         if len(self._local_connections) >= MAX_LOCAL_CLIENTS:
@@ -222,6 +228,8 @@ class Daemon:
             connection.close()
         for tenant in self._local.values():
             tenant.close()
+        if self._udmabuf is not None:
+            self._udmabuf.close()
 
 
 def _raise_fd_limit() -> None:

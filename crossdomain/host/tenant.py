@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from crossdomain.bridge.udmabuf import Udmabuf
 from crossdomain.context.context import Context
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.pipes import Orphans
@@ -13,6 +14,7 @@ from crossdomain.host.compositor import Compositor
 from crossdomain.host.enclosure import Enclosure
 from crossdomain.host.security_context import Identity
 from crossdomain.host.settings import Settings
+from crossdomain.host.showing import Showing
 from crossdomain.host.status import ClientStatus
 from crossdomain.wire import load as load_tables
 from crossdomain.wire.policy import Policy
@@ -32,12 +34,20 @@ class Names(NamedTuple):
 class Tenant:
     """Makes the contexts of its clients, and knows what they share."""
 
-    def __init__(self, names: Names, compositor: Compositor, policy: Policy, settings: Settings) -> None:
+    def __init__(
+        self,
+        names: Names,
+        compositor: Compositor,
+        policy: Policy,
+        settings: Settings,
+        udmabuf: Udmabuf | None = None,
+    ) -> None:
         """Args:
         names: chosen by the host.
         compositor: what its windows are shown on.
         policy: what guests may see where the settings say nothing.
         settings: in force until `apply`.
+        udmabuf: for a VM whose pages may be shown in place; stays the caller's.
         """
         self.name = names.label
         self.orphans = Orphans()
@@ -46,6 +56,7 @@ class Tenant:
         """Finds the guest's own pages, for a VM that may show us some."""
         identity = Identity(app_id=names.section, instance_id=names.vm)
         self._enclosure = Enclosure(compositor, identity, settings.security_context)
+        self._showing = None if udmabuf is None else Showing(udmabuf, self._enclosure.connect, names.label)
         self._base_policy = policy
         self._asker = Asker(names.vm, settings.ask)
         self._guest = Guest(names.vm, settings.rules, self._asker)
@@ -65,7 +76,7 @@ class Tenant:
             name=f"{self.name}, {name}",
             resources=resources,
             connect=self._enclosure.connect,
-            policy=ClientPolicy(load_tables(), self._policy, self._guest),
+            policy=ClientPolicy(load_tables(), self._policy, self._guest, self._showing),
             on_close=self._forget,
             sink=sink,
             orphans=self.orphans,
@@ -92,6 +103,8 @@ class Tenant:
         for context in list(self.contexts):
             context.close()
         self.orphans.close()
+        if self._showing is not None:
+            self._showing.close()
         self._asker.close()
         self._enclosure.close()
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Identifier, ReadWrite, SendReceive
-from crossdomain.abi.pages import CopyPages
+from crossdomain.abi.pages import CopyPages, Shown, ShowPages
 
 Event: TypeAlias = SendReceive | ReadWrite
 """A RECEIVE (of 0 bytes: the compositor is gone) or a READ."""
@@ -97,6 +97,13 @@ class HostCopies(Protocol):
 
     def copy(self, copy: CopyPages) -> None:
         """Has the host copy before it gets the next SEND; only from a file that is not closed."""
+        ...
+
+    def show(self, show: ShowPages) -> Shown:
+        """Asks whether the compositor reads an image in a file in place.  Waits for the host's answer.
+
+        The answer's identifier is one of IdentifierType.PAGES.
+        """
         ...
 
     def create_memory(self, size: int) -> Memory:

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from crossdomain.abi import udmabuf, virtgpu_drm
 from crossdomain.abi.pages import KEY_SIZE, PAGE_SIZE
+from crossdomain.bridge.udmabuf import Span, Udmabuf
 from launcher.channel import drm
 from launcher.channel.memory import round_to_pages
 
@@ -45,10 +46,10 @@ class ImportedFile:
 class GuestPages:
     """The memory device, opened once for all clients of a launcher."""
 
-    def __init__(self, drm_fd: int, udmabuf_fd: int) -> None:
+    def __init__(self, drm_fd: int, device: Udmabuf) -> None:
         """Takes ownership of both."""
         self._drm_fd = drm_fd
-        self._udmabuf_fd = udmabuf_fd
+        self._udmabuf = device
         self._key = os.urandom(KEY_SIZE)
         self._key_fd = os.memfd_create("crossdomain key", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.write(self._key_fd, self._key.ljust(PAGE_SIZE, b"\0"))
@@ -60,12 +61,11 @@ class GuestPages:
         drm_fd = next(_memory_nodes(), -1)
         if drm_fd < 0:
             return None
-        try:
-            udmabuf_fd = os.open(udmabuf.DEVICE, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
+        device = Udmabuf.open()
+        if device is None:
             os.close(drm_fd)
             return None
-        return cls(drm_fd, udmabuf_fd)
+        return cls(drm_fd, device)
 
     def import_file(self, fd: int, size: int) -> ImportedFile | None:
         """Shows the host the first `size` bytes of a file, which stays the caller's.
@@ -75,6 +75,7 @@ class GuestPages:
         """
         shown = round_to_pages(size)
         if shown + PAGE_SIZE > udmabuf.SIZE_LIMIT:
+            # The host takes no longer list of runs, which may be single pages (MAX_BACKING_ENTRIES).
             return None
         try:
             if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _NEEDED_SEAL:
@@ -82,7 +83,7 @@ class GuestPages:
             if os.fstat(fd).st_size < shown:
                 # The last page has to be the file's as a whole.
                 os.ftruncate(fd, shown)
-            dmabuf = self._create_udmabuf(fd, shown)
+            dmabuf = self._udmabuf.create((Span(self._key_fd, 0, PAGE_SIZE), Span(fd, 0, shown)))
         except OSError:
             return None
         try:
@@ -94,16 +95,9 @@ class GuestPages:
 
     def close(self) -> None:
         """Gives all up."""
-        for fd in (self._drm_fd, self._udmabuf_fd, self._key_fd):
+        self._udmabuf.close()
+        for fd in (self._drm_fd, self._key_fd):
             os.close(fd)
-
-    def _create_udmabuf(self, fd: int, size: int) -> int:
-        items = ((self._key_fd, 0, 0, PAGE_SIZE), (fd, 0, 0, size))
-        request = udmabuf.CREATE_LIST.pack(udmabuf.UDMABUF_FLAGS_CLOEXEC, len(items))
-        request += b"".join(udmabuf.CREATE_ITEM.pack(*item) for item in items)
-        # Only of a writable argument the result is returned, the new fd.
-        created: int = fcntl.ioctl(self._udmabuf_fd, udmabuf.UDMABUF_CREATE_LIST, bytearray(request))
-        return created
 
 
 def _memory_nodes() -> Iterator[int]:

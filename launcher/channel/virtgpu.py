@@ -15,7 +15,15 @@ from typing import Final
 from crossdomain.abi import clock, cross_domain, sync, virtgpu_drm
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Capset, Feature, Identifier, IdentifierType, SendReceive
-from crossdomain.abi.pages import CopyPages, encode_copy_pages
+from crossdomain.abi.pages import (
+    CopyPages,
+    Shown,
+    ShowPages,
+    Verdict,
+    encode_copy_pages,
+    encode_show_pages,
+    parse_shown,
+)
 from crossdomain.errors import HostFault, LocalError
 from launcher.channel import Event, drm
 from launcher.channel.guest_pages import GuestPages
@@ -114,6 +122,10 @@ class VirtgpuCopies:
         """Queues it before the next SEND."""
         self._copies += encode_copy_pages(copy)
 
+    def show(self, show: ShowPages) -> Shown:
+        """See `HostCopies`."""
+        return self._channel.show(show)
+
     def create_memory(self, size: int) -> UnmappedMemory:
         """Memory that only the host writes."""
         return self._channel.create_unmapped(size)
@@ -138,6 +150,7 @@ class VirtgpuChannel:
         self.has_fences = bool(capset.features & Feature.SYNC)
         self.shares_fences = False
         self._fences_opened = 0
+        self._shows_pages = bool(capset.features & Feature.SHOW_PAGES)
         self._copies = bytearray()
         """COPY_PAGES commands that go before the next SEND."""
         self.host_copies = None if pages is None else VirtgpuCopies(self, pages, self._copies)
@@ -203,6 +216,12 @@ class VirtgpuChannel:
 
     def share_file(self, _fd: int, _size: int, /) -> None:
         return None
+
+    def show(self, show: ShowPages) -> Shown:
+        """Asks whether pages may be shown; never, where the host shows none."""
+        if not self._shows_pages:
+            return Shown(Verdict.NO)
+        return parse_shown(self._ask(encode_show_pages(show)))
 
     def create_unmapped(self, size: int) -> UnmappedMemory:
         """Memory of the host for `size` bytes, which the VM does not map."""

@@ -61,7 +61,18 @@ class ClientPlane(NamedTuple):
 class Buffer:
     """A client's wl_buffer and the mirror that it lives in, alone or with others of its surface."""
 
-    __slots__ = ("_planes", "_readers", "bits_per_pixel", "buffer_id", "mirror", "pins", "request", "source")
+    __slots__ = (
+        "_readers",
+        "asked",
+        "bits_per_pixel",
+        "buffer_id",
+        "mirror",
+        "path",
+        "pins",
+        "planes",
+        "request",
+        "source",
+    )
 
     def __init__(
         self,
@@ -75,8 +86,12 @@ class Buffer:
         source.use()
         mirror.buffers += 1
         self.source = source
-        self._planes = tuple(planes)
+        self.planes = tuple(planes)
         self._readers = 0
+        self.asked = 0
+        """How many times it was asked whether the compositor reads it in place."""
+        self.path = ""
+        """What it is and which way its pixels go, as it is counted: "shm-pages"."""
         self.buffer_id = buffer_id
         self.request = request
         self.mirror: Mirror | None = mirror
@@ -88,7 +103,7 @@ class Buffer:
     @property
     def has_pages(self) -> bool:
         """Whether the host sees all of it."""
-        return self.mirror is not None and are_shown(self._planes, self.mirror.layout)
+        return self.mirror is not None and are_shown(self.planes, self.mirror.layout)
 
     @property
     def is_movable(self) -> bool:
@@ -121,6 +136,9 @@ class Buffer:
         mirror = self.mirror
         if mirror is None or not mirror.stale:
             return 0
+        if mirror.in_place:
+            mirror.stale.clear()
+            return 0
         layout = mirror.layout
         mirror.stale.clip(layout.width, layout.height)
         if mirror.pixels is not None:
@@ -139,7 +157,7 @@ class Buffer:
             WireFault: the client's file can't be written.
         """
         try:
-            for plane in self._planes:
+            for plane in self.planes:
                 plane.memory.mapping.make_writable()
         except OSError as error:
             text = f"the buffer can't be written: {error.strerror}"
@@ -162,7 +180,7 @@ class Buffer:
 
     def _copy(self, pixels: Pixels, layout: Layout, region: Region, *, write: bool) -> int:
         rectangles = tuple(region)
-        pairs = zip(layout.planes, self._planes, strict=True)
+        pairs = zip(layout.planes, self.planes, strict=True)
         try:
             return sum(_copy_plane(pixels, *pair, rectangles, write=write) for pair in pairs)
         except TruncatedFault:
@@ -171,7 +189,7 @@ class Buffer:
 
     def _copy_on_host(self, copies: HostCopies, mirror: Mirror) -> int:
         copied = 0
-        for plane, (memory, offset, stride) in zip(mirror.layout.planes, self._planes, strict=True):
+        for plane, (memory, offset, stride) in zip(mirror.layout.planes, self.planes, strict=True):
             if memory.pages is None:
                 raise LocalError("a mirror that nobody can write")
             copied += copy_on_host(copies, mirror, plane, memory.pages, (offset, stride))

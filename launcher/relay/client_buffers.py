@@ -9,15 +9,19 @@ from crossdomain.wire import Record
 from launcher.channel import Channel
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer
+from launcher.relay.in_place import take_in_place
 from launcher.relay.messages import EventHandler, Host, RequestHandler, Route, ToClient, ToHost
 from launcher.relay.mirrors import Mirror, Mirrors
+from launcher.stats import ClientStats
 
 
 class ClientBuffers:
     """One client's; a `messages.Part`."""
 
-    def __init__(self, host: Host, channel: Channel) -> None:
+    def __init__(self, host: Host, channel: Channel, stats: ClientStats) -> None:
         self._host = host
+        self._channel = channel
+        self._stats = stats
         self.mirrors = Mirrors(host, channel)
         self._buffers: dict[int, Buffer] = {}
 
@@ -38,6 +42,7 @@ class ClientBuffers:
 
         `spare_id` is free before and after that.
         """
+        self._stats.count_buffer(buffer.path)
         self._buffers[buffer_id] = buffer
         return _make(buffer, spare_id)
 
@@ -50,12 +55,24 @@ class ClientBuffers:
         made = _make(buffer, spare_id)
         return made._replace(data=encode.destroy_buffer(buffer.buffer_id) + made.data)
 
+    def show(self, buffer: Buffer) -> ToHost | None:
+        """Moves a movable buffer out of its mirror where the compositor can read it in place; as `join`."""
+        shown = take_in_place(self._channel, buffer)
+        if shown is None:
+            return None
+        # Its id is another object's of the host before it is the buffer's again.
+        self._host.own(buffer.buffer_id, _nothing)
+        self._count(buffer, "dmabuf")
+        return self.join(buffer, shown)
+
     def part(self, buffer: Buffer, mirror: Mirror, *, mapped: bool = False) -> ToHost:
         """Moves a movable buffer out of `mirror`, which somebody else uses, into one of its own.
 
         One that is `mapped` can be read and written here.
         """
         mapped = mapped or not buffer.has_pages
+        if mirror.in_place:
+            self._count(buffer, "copy" if mapped else "pages")
         return self.join(buffer, self.mirrors.take(mirror.layout, mapped=mapped))
 
     def pin_all(self, shm_id: int) -> None:
@@ -83,6 +100,11 @@ class ClientBuffers:
             buffer.released()
         return None
 
+    def _count(self, buffer: Buffer, way: str) -> None:
+        kind, _, _before = buffer.path.partition("-")
+        self._stats.move_buffer(buffer.path, f"{kind}-{way}")
+        buffer.path = f"{kind}-{way}"
+
     def _give_back(self, mirror: Mirror | None) -> None:
         if mirror is not None:
             self.mirrors.give_back(mirror)
@@ -93,10 +115,11 @@ def _make(buffer: Buffer, pool_id: int) -> ToHost:
     request, mirror = buffer.request, buffer.mirror
     if mirror is None:
         return ToHost(b"")
+    stride = buffer.planes[0].stride if mirror.in_place else request.stride
     messages = (
         encode.create_pool(buffer.source.shm_id, pool_id, mirror.layout.size),
         encode.create_buffer(
-            pool_id, buffer.buffer_id, request.width, request.height, request.stride, request.format
+            pool_id, buffer.buffer_id, request.width, request.height, stride, request.format
         ),
         encode.destroy_pool(pool_id),
     )

@@ -27,13 +27,17 @@ class Home(Protocol):
 class Mirror:
     """Where the compositor finds the pixels of a buffer, or of several that a surface shows in turn.
 
-    `stale` is what it lacks of the pixels that the surface shows; it may reach beyond the buffer.
+    `stale` is what it lacks of the pixels that the surface shows; it may reach beyond the buffer.  One
+    that is `in_place` is the client's own memory: one buffer lives there, and it lacks nothing.
     """
 
-    __slots__ = ("buffers", "home", "layout", "memory", "pixels", "readers", "stale")
+    __slots__ = ("buffers", "home", "in_place", "layout", "memory", "pixels", "readers", "stale")
 
-    def __init__(self, memory: Memory, layout: Layout, pixels: Pixels | None) -> None:
-        """Takes ownership of `memory`; `pixels` is where it is mapped, None where only the host writes it."""
+    def __init__(
+        self, memory: Memory, layout: Layout, pixels: Pixels | None, *, in_place: bool = False
+    ) -> None:
+        """Takes ownership of `memory`; `pixels` is where it is mapped, None where it is only the host's."""
+        self.in_place = in_place
         self.memory = memory
         self.layout = layout
         self.pixels = pixels
@@ -94,7 +98,7 @@ class Mirrors:
         Then the compositor keeps the memory, and nobody writes there again.
         """
         mirror.settle(None)
-        if not mirror.is_idle:
+        if mirror.in_place or not mirror.is_idle:
             self._host.when_sent(mirror.memory.close)
             return
         quantised = quantise(mirror.layout.size)

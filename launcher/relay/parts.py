@@ -50,7 +50,7 @@ class Parts:
     ) -> None:
         self._tables: Final = services.tables
         self._imports = Imports(host, channel)
-        self._buffers = ClientBuffers(host, channel)
+        self._buffers = ClientBuffers(host, channel, stats)
         self._shm = Shm(host, channel, self._buffers, self._imports, stats)
         self._surfaces = Surfaces(self._buffers, channel.host_copies, services.stats, stats)
         policy = services.policy
@@ -115,6 +115,7 @@ class Parts:
 
     def close(self) -> None:
         """Gives up what the parts hold."""
+        self._surfaces.close()
         self._buffers.close()
         self._shm.close()
         self._imports.close()

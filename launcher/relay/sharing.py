@@ -41,13 +41,13 @@ class Sharing:
         """Decides about a buffer with a mirror; `before` is what the surface shows, if anything of ours."""
         front = None if before is None else before.mirror
         mine = buffer.mirror
-        if mine is None or not buffer.is_movable:
+        if mine is None or mine.in_place or not buffer.is_movable:
             return Move.STAY
         if not mine.is_idle:
             if mine is front:
                 self._disappoint()
             return Move.LEAVE
-        if before is None or front is None or front is mine:
+        if before is None or front is None or front is mine or front.in_place:
             return Move.STAY
         if not front.is_idle:
             self._streak = 0

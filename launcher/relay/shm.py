@@ -114,7 +114,7 @@ class Shm:
         mapped = not are_shown(planes, layout)
         mirror = self._buffers.mirrors.take(layout, mapped=mapped)
         buffer = Buffer(buffer_id, pool, request, planes, mirror)
-        self._stats.count_buffer("shm-copy" if mapped else "shm-pages")
+        buffer.path = "shm-copy" if mapped else "shm-pages"
         self._stand_ins.own(pool.pool_id)
         return self._buffers.add(buffer_id, buffer, pool.pool_id)
 

@@ -13,9 +13,9 @@ from crossdomain.bridge.damage import Rectangle, Region, SurfaceMapping, Viewpor
 from crossdomain.wire import Record
 from launcher.channel import HostCopies
 from launcher.relay import encode
-from launcher.relay.buffers import Buffer
+from launcher.relay.buffers import Buffer, Source
 from launcher.relay.client_buffers import ClientBuffers
-from launcher.relay.messages import EventHandler, RequestHandler, Route, ToHost, before
+from launcher.relay.messages import DROP_REQUEST, EventHandler, RequestHandler, Route, ToHost, before
 from launcher.relay.mirrors import Mirror
 from launcher.relay.sharing import Move, Sharing
 from launcher.stats import ClientStats, Stats
@@ -58,6 +58,7 @@ class _Surface:
         "buffer",
         "buffer_damage",
         "damage",
+        "held",
         "is_shown",
         "mapping",
         "mirrors",
@@ -71,6 +72,8 @@ class _Surface:
         self.attaches = False
         self.attached: Buffer | None = None
         """What the next commit shows, where `attaches`; None: nothing, or a buffer that has no mirror."""
+        self.held: Source | None = None
+        """Whose memory the compositor reads in place, whatever the client does with its buffer."""
         self.is_shown = False
         """Whether the last attach was one of a buffer, of any kind."""
         self.damage = Region()
@@ -145,6 +148,11 @@ class Surfaces:
             self._surfaces[surface_id].buffer = None
         return b"".join(map(encode.show_nothing, shown))
 
+    def close(self) -> None:
+        """Nothing is shown any more."""
+        for surface in self._surfaces.values():
+            _hold(surface, None)
+
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""
         return {
@@ -178,6 +186,8 @@ class Surfaces:
     def _place(self, surface: _Surface, buffer: Buffer) -> ToHost | None:
         """Brings a buffer into the mirror that costs least; returns what does so on the host."""
         mine, shown = buffer.mirror, surface.buffer
+        if buffer.is_movable and (in_place := self._buffers.show(buffer)) is not None:
+            return in_place
         match surface.sharing.judge(buffer, shown):
             case Move.JOIN if shown is not None and shown.mirror is not None:
                 return self._buffers.join(buffer, shown.mirror)
@@ -225,6 +235,7 @@ class Surfaces:
         """The commit shows what was attached."""
         buffer = surface.buffer = surface.attached
         surface.cancel_attach()
+        _hold(surface, buffer)
         if buffer is None or buffer.mirror is None:
             # What the next buffers have to hold is no longer told by damage.
             _forget_mirrors(surface)
@@ -263,6 +274,7 @@ class Surfaces:
         surface = self._surfaces.pop(record.object_id, None)
         if surface is not None:
             surface.cancel_attach()
+            _hold(surface, None)
             _forget_mirrors(surface)
         for viewport_id in [key for key, value in self._viewports.items() if value == record.object_id]:
             del self._viewports[viewport_id]
@@ -292,7 +304,10 @@ class Surfaces:
         if buffer is None or buffer.mirror is None:
             return None
         moved = None
-        if buffer.is_movable and not buffer.mirror.is_idle:
+        if buffer.mirror.in_place and not buffer.is_movable:
+            # The compositor would end the client for a dmabuf there (xdg_toplevel_icon_v1.add_buffer).
+            return DROP_REQUEST
+        if buffer.is_movable and (buffer.mirror.in_place or not buffer.mirror.is_idle):
             moved = self._buffers.part(buffer, buffer.mirror)
         buffer.mirror.settle(None)
         buffer.mirror.forget()
@@ -321,6 +336,16 @@ class Surfaces:
     def _viewed(self, viewport_id: int) -> _Surface | None:
         surface_id = self._viewports.get(viewport_id)
         return None if surface_id is None else self._surface(surface_id)
+
+
+def _hold(surface: _Surface, buffer: Buffer | None) -> None:
+    """Keeps the memory of what is shown in place, and lets that go which was shown before."""
+    held, surface.held = surface.held, None
+    if buffer is not None and buffer.mirror is not None and buffer.mirror.in_place:
+        surface.held = buffer.source
+        surface.held.use()
+    if held is not None:
+        held.leave()
 
 
 def _forget_mirrors(surface: _Surface) -> None:

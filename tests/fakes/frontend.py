@@ -22,6 +22,7 @@ from tests.fakes.vhost_socket import PATIENCE, Received, VhostSocket
 WINDOW_ADDRESS: Final = 0x80_0000_0000
 """Guest address of the PCI BAR that is the host-visible window."""
 _WINDOW_USER: Final = 0x7E00_0000_0000
+_PLUGGED_USER: Final = 0x6000_0000_0000
 _MAX_TABLE: Final = 8
 _VIRTIO_FEATURES: Final = 1 << 32 | 1 << 28 | 1 << 4 | 1 << 3 | 1 << 0
 _PROTOCOL_FEATURE: Final = 1 << 30
@@ -36,6 +37,8 @@ class FakeWindow:
     def __init__(self, size: int) -> None:
         self.size = size
         self.mappings: dict[int, mmap.mmap] = {}
+        self._files: dict[int, tuple[int, int]] = {}
+        """fd and offset in it of each mapping."""
         self._next = 0
 
     def reserve(self, size: int) -> int:
@@ -54,6 +57,7 @@ class FakeWindow:
             self.mappings[offset] = mmap.mmap(fd, size, offset=fd_offset)
         except OSError:
             return False
+        self._files[offset] = os.dup(fd), fd_offset
         return True
 
     def unmap(self, offset: int, size: int) -> bool:
@@ -62,17 +66,26 @@ class FakeWindow:
         if mapping is None or len(mapping) != size:
             return False
         self.mappings.pop(offset).close()
+        os.close(self._files.pop(offset)[0])
         return True
 
     def view(self, offset: int) -> mmap.mmap:
         """What the guest sees of the blob at `offset`."""
         return self.mappings[offset]
 
+    def map_again(self, offset: int) -> mmap.mmap:
+        """A mapping of the blob at `offset` for somebody who closes it."""
+        fd, fd_offset = self._files[offset]
+        return mmap.mmap(fd, len(self.mappings[offset]), offset=fd_offset)
+
     def close(self) -> None:
         """Unmaps everything."""
         for mapping in self.mappings.values():
             mapping.close()
+        for fd, _offset in self._files.values():
+            os.close(fd)
         self.mappings.clear()
+        self._files.clear()
 
 
 class FakeFrontend:
@@ -241,6 +254,17 @@ class FakeFrontend:
         if self._backend is not None:
             self._backend.close()
             self._backend = None
+
+    async def plug(self, address: int, size: int, fd: int) -> None:
+        """Gives the guest more memory: the first `size` bytes of a file, at a guest address that is free."""
+        async with self._lock:
+            await self._add_region(RamRegion(address, size, _PLUGGED_USER + address, 0), fd)
+
+    async def unplug(self, address: int, size: int) -> None:
+        """Takes memory away that was plugged in."""
+        payload = struct.pack("<8xQQQQ", address, size, _PLUGGED_USER + address, 0)
+        async with self._lock:
+            assert not await self.main.ask_for_success(abi.VHOST_USER_REM_MEM_REG, payload)
 
     async def answer_unasked(self, request: int) -> None:
         """Answers a request on the back-end channel that the back-end has not made."""

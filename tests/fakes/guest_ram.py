@@ -1,5 +1,6 @@
 """A fake guest's RAM: one memfd that the VMM shares in several regions, and an allocator of pages in it."""
 
+import fcntl
 import mmap
 import os
 from typing import NamedTuple
@@ -25,8 +26,10 @@ class GuestRam:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.fd = os.memfd_create("guest-ram", os.MFD_CLOEXEC)
+        self.fd = os.memfd_create("guest-ram", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.fd, size)
+        # As QEMU seals it.
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         self._bytes = mmap.mmap(self.fd, size)
         half = size // 2
         # The VMM's addresses have a gap where the guest's have one, so that mixing them up shows.
@@ -68,13 +71,18 @@ class GuestRam:
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes at a guest address."""
-        at = self._offset(address, size)
+        at = self.offset_of(address, size)
         return self._bytes[at : at + size]
 
     def write(self, address: int, data: bytes) -> None:
         """Writes at a guest address."""
-        at = self._offset(address, len(data))
+        at = self.offset_of(address, len(data))
         self._bytes[at : at + len(data)] = data
+
+    def offset_of(self, address: int, size: int = 1) -> int:
+        """Where `size` bytes at a guest address are in the file."""
+        region = self._region(address, size)
+        return address - region.guest_address + region.fd_offset
 
     def close(self) -> None:
         """Gives the memory up."""
@@ -86,7 +94,3 @@ class GuestRam:
             if region.guest_address <= address <= region.guest_address + region.size - size:
                 return region
         raise AssertionError(f"{address:#x} is not in the fake guest's RAM")
-
-    def _offset(self, address: int, size: int) -> int:
-        region = self._region(address, size)
-        return address - region.guest_address + region.fd_offset

@@ -28,7 +28,7 @@ from crossdomain.context.context import Context
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
-from crossdomain.context.ports import Storage
+from crossdomain.context.ports import FindPages, Showing, Storage
 from crossdomain.context.rules import Guest, Rules
 from crossdomain.errors import GuestFault
 from crossdomain.wire import load, policy
@@ -167,9 +167,18 @@ class World:
     """One context, with its guest's side as methods."""
 
     def __init__(
-        self, ring_size: int = RING_SIZE, guest: Guest | None = None, allow: Sequence[str] = ()
+        self,
+        ring_size: int = RING_SIZE,
+        guest: Guest | None = None,
+        allow: Sequence[str] = (),
+        *,
+        find_pages: FindPages | None = None,
+        showing: Showing | None = None,
     ) -> None:
-        """`guest` is the VM, where it has another client; `allow` are groups that it may use besides."""
+        """`guest` is the VM, where it has another client; `allow` are groups that it may use besides.
+
+        `find_pages` and `showing` are for a VM with a memory device.
+        """
         self.guest = Guest("test", Rules()) if guest is None else guest
         self.policy = policy.load().with_groups(allow)
         self.resources = FakeResources()
@@ -185,9 +194,10 @@ class World:
             name="vm test, ctx 1, 'client'",
             resources=self.resources,
             connect=self._dial,
-            policy=ClientPolicy(load(), self.policy, self.guest),
+            policy=ClientPolicy(load(), self.policy, self.guest, showing),
             on_close=self.closed.append,
             orphans=self.orphans,
+            find_pages=find_pages,
         )
 
     @property

@@ -1,5 +1,6 @@
 """Blobs: pages of the guest in many runs, what a context may name, and the caps."""
 
+import os
 from collections.abc import Generator
 from typing import NamedTuple
 
@@ -166,3 +167,40 @@ def test_the_pages_of_an_unreferenced_resource_are_out_of_reach(guest: Guest) ->
     Resource(7, storage, mappable=True).close()
     with pytest.raises(GuestFault):
         storage.write(0, b"x")
+
+
+def place_of(guest: Guest, address: int) -> int:
+    """Where a guest address is in the VMM's file."""
+    return guest.ram.offset_of(address)
+
+
+def test_pages_are_where_the_vmms_file_has_them(guest: Guest) -> None:
+    entries = [(HIGH + 2 * PAGE, PAGE), (3 * PAGE, 2 * PAGE), (5 * PAGE, PAGE), (HIGH, PAGE)]
+    spans = GuestStorage(guest.memory, 5 * PAGE, entries).spans(PAGE, 4 * PAGE)
+    assert [(span.offset, span.size) for span in spans] == [
+        (place_of(guest, 3 * PAGE), 3 * PAGE),
+        (place_of(guest, HIGH), PAGE),
+    ]
+    assert {os.fstat(span.fd).st_ino for span in spans} == {os.fstat(guest.ram.fd).st_ino}
+
+
+@pytest.mark.parametrize("count", [1, 1024, 1025])
+def test_scattered_pages_are_as_many_spans(count: int) -> None:
+    ram, memory = GuestRam(16 << 20), GuestMemory()
+    for region in ram.regions:
+        memory.add(Region(*region), ram.fd)
+    pages = ram.allocate_scattered(count)
+    storage = GuestStorage(memory, count * PAGE, [(page, PAGE) for page in pages])
+    spans = storage.spans(0, count * PAGE)
+    assert [span.offset for span in spans] == [ram.offset_of(page) for page in pages]
+    memory.close()
+    ram.close()
+
+
+def test_pages_beyond_the_end_or_gone_are_nowhere(guest: Guest) -> None:
+    storage = GuestStorage(guest.memory, 2 * PAGE, [(0, 2 * PAGE)])
+    with pytest.raises(GuestFault):
+        storage.spans(PAGE, 2 * PAGE)
+    guest.memory.remove(Region(*guest.ram.regions[0]))
+    with pytest.raises(GuestFault):
+        storage.spans(0, PAGE)

@@ -2,7 +2,7 @@
 
 import os
 
-from crossdomain.abi.pages import PAGE_SIZE, RECTANGLE, CopyPages
+from crossdomain.abi.pages import PAGE_SIZE, RECTANGLE, CopyPages, Shown, ShowPages, Verdict
 from tests.unit.launcher.fake_channel import FakeChannel, FakeMemory
 
 
@@ -37,6 +37,9 @@ class FakeCopies:
         self.imports: list[FakeImport] = []
         self.copies: list[CopyPages] = []
         self.refuses = False
+        self.verdicts: list[Verdict] = []
+        """The answers about the next images; NO when there are none left."""
+        self.asked: list[ShowPages] = []
         self.channel = channel
 
     def import_file(self, fd: int, size: int, /) -> FakeImport | None:
@@ -60,6 +63,15 @@ class FakeCopies:
                 read = source.read(copy.source_offset + row * copy.source_stride + left, length)
                 memory.buffer[at : at + length] = read
         self.copies.append(copy)
+
+    def show(self, show: ShowPages) -> Shown:
+        """See `HostCopies`; identifiers count from 1."""
+        source = self.imports[show.source - 1]
+        assert show.key == source.key
+        assert not source.closed
+        self.asked.append(show)
+        verdict = self.verdicts.pop(0) if self.verdicts else Verdict.NO
+        return Shown(verdict, len(self.asked) if verdict is Verdict.YES else 0)
 
     def create_memory(self, size: int) -> FakeMemory:
         """See `HostCopies`."""

@@ -10,6 +10,7 @@ import pytest
 
 from crossdomain.abi import udmabuf
 from crossdomain.abi.pages import KEY_SIZE, PAGE_SIZE
+from crossdomain.bridge.udmabuf import Udmabuf
 from launcher.channel import drm
 from launcher.channel.guest_pages import GuestPages
 
@@ -55,10 +56,15 @@ class FakeKernel:
         self.closed.append(handle)
 
 
+def fake_udmabuf() -> Udmabuf:
+    """The device, with a kernel's usual limits."""
+    return Udmabuf(os.open("/dev/null", os.O_RDWR), udmabuf.LIST_LIMIT, udmabuf.SIZE_LIMIT)
+
+
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     made = FakeKernel()
-    monkeypatch.setattr("launcher.channel.guest_pages.fcntl.ioctl", made.ioctl)
+    monkeypatch.setattr("crossdomain.bridge.udmabuf.fcntl.ioctl", made.ioctl)
     monkeypatch.setattr(drm, "import_dmabuf", made.import_dmabuf)
     monkeypatch.setattr(drm, "close_handle", made.close_handle)
     return made
@@ -67,7 +73,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
 @pytest.fixture
 def pages(kernel: FakeKernel) -> Generator[GuestPages]:
     del kernel  # it has to be there first
-    made = GuestPages(os.open("/dev/null", os.O_RDWR), os.open("/dev/null", os.O_RDWR))
+    made = GuestPages(os.open("/dev/null", os.O_RDWR), fake_udmabuf())
     yield made
     made.close()
 
@@ -94,7 +100,7 @@ def test_a_file_is_shown_behind_a_page_with_the_key(kernel: FakeKernel, pages: G
 def test_every_launcher_has_a_key_of_its_own(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
     pages.import_file(pool, SIZE)
     first = kernel.key
-    other = GuestPages(os.open("/dev/null", os.O_RDWR), os.open("/dev/null", os.O_RDWR))
+    other = GuestPages(os.open("/dev/null", os.O_RDWR), fake_udmabuf())
     other.import_file(pool, SIZE)
     other.close()
     assert kernel.key != first

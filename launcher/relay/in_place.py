@@ -1,0 +1,55 @@
+"""Buffers that the compositor reads where the client draws them: nothing is copied.
+
+Where the host can make a dmabuf of the pages that it sees (`launcher.channel.HostCopies.show`), and its
+compositor takes that, a buffer leaves its mirror when it is attached.  The host's answer may take a frame
+or two, which are copied.  It makes the dmabuf out of the messages that make any other mirror, and needs
+the buffer's own id for that, which is deleted once more then (`crossdomain.abi.pages`).
+"""
+
+from typing import Final
+
+from crossdomain.abi.cross_domain import Identifier, IdentifierType
+from crossdomain.abi.pages import PAGE_SIZE, ShowPages, Verdict
+from launcher.channel import Channel
+from launcher.relay.buffers import Buffer
+from launcher.relay.mirrors import Mirror
+
+_LEAST: Final = 1 << 16
+"""Bytes of a buffer for which a dmabuf pays: each is a descriptor of the compositor's."""
+_MAX_ASKED: Final = 16
+"""Frames of a buffer before it is taken for granted that the host will not say."""
+
+
+class ShownPages:
+    """Pages of the client's in the place of a mirror's memory: good for one buffer."""
+
+    __slots__ = ("identifier", "size")
+
+    def __init__(self, number: int, size: int) -> None:
+        self.identifier = Identifier(number, IdentifierType.PAGES, size)
+        self.size = size
+
+    def close(self) -> None:
+        """The host has given them to the compositor."""
+
+
+def take_in_place(channel: Channel, buffer: Buffer) -> Mirror | None:
+    """A mirror that is the client's own memory, for a movable buffer; None where it has to be copied."""
+    copies, mirror = channel.host_copies, buffer.mirror
+    if copies is None or mirror is None or mirror.in_place or buffer.asked >= _MAX_ASKED:
+        return None
+    first, *others = buffer.planes
+    if mirror.layout.size < _LEAST or others or not buffer.has_pages:
+        return None
+    memory, offset, stride = first
+    pages, request = memory.pages, buffer.request
+    if pages is None:
+        return None
+    image = (request.format, request.width, request.height, stride)
+    show = ShowPages(pages.resource_id, buffer.buffer_id, PAGE_SIZE + offset, pages.key, *image)
+    shown = copies.show(show)
+    buffer.asked = buffer.asked + 1 if shown.verdict is Verdict.ASKING else _MAX_ASKED
+    if shown.verdict is not Verdict.YES:
+        return None
+    size = mirror.layout.size
+    return Mirror(ShownPages(shown.identifier, size), mirror.layout, None, in_place=True)
