@@ -17,6 +17,12 @@ MAX_ICON_IMAGES: Final = 32
 MAX_TITLE: Final = 1000
 """Characters of a title; a Wayland message, which has 4096 bytes in libwayland, takes four bytes for each."""
 
+MAX_CLASS: Final = 200
+"""Characters of a window's class, which becomes its app id: names of desktop files have at most 255 bytes."""
+
+MAX_STARTUP_ID: Final = 200
+"""Characters of a startup id: tokens of compositors have a few dozen."""
+
 MAX_WINDOWS: Final = 4096
 """Windows that are shown at a time; more can only be an accident, and each costs objects on the host."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Final, NamedTuple, TypeVar
 
-from launcher.xwayland.limits import MAX_ICON_WORDS, MAX_PROPERTY_WORDS
+from launcher.xwayland.limits import MAX_ICON_WORDS, MAX_PROPERTY_WORDS, MAX_STARTUP_ID
 from launcher.xwayland.model.geometry import NO_HINTS
 from launcher.xwayland.model.names import Protocol, State, WindowType
 from launcher.xwayland.model.properties import (
@@ -127,7 +127,7 @@ def _set_pid(window: Window, found: Property, _atoms: Atoms) -> None:
 
 
 def _set_startup_id(window: Window, found: Property, _atoms: Atoms) -> None:
-    window.startup_id = decode_utf8(found.value).split("\0", 1)[0]
+    window.startup_id = decode_utf8(found.value).split("\0", 1)[0][:MAX_STARTUP_ID]
 
 
 def _set_counter(window: Window, found: Property, _atoms: Atoms) -> None:

@@ -54,7 +54,12 @@ class Service:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead X clients here."""
-        return {"DISPLAY": self._sockets.name, "XAUTHORITY": self._authority_path}
+        made = {"DISPLAY": self._sockets.name, "XAUTHORITY": self._authority_path}
+        token = os.environ.get("XDG_ACTIVATION_TOKEN")
+        if token and "DESKTOP_STARTUP_ID" not in os.environ:
+            # X11 applications know the same by another name.
+            made["DESKTOP_STARTUP_ID"] = token
+        return made
 
     def close(self) -> None:
         """Ends the process, if there is one, and removes sockets and cookie."""

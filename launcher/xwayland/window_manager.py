@@ -21,6 +21,7 @@ from launcher.xwayland.wayland.surfaces import Surface, Surfaces
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.dispatch import Dispatch
 from launcher.xwayland.x11.port import Port
+from launcher.xwayland.x11.resizing import Resizing
 from launcher.xwayland.x11.root import Root
 
 
@@ -43,7 +44,8 @@ class WindowManager:
     def start(self, client: XClient, objects: Objects, metrics: FrameMetrics) -> Callable[[bytes], None]:
         """Takes over the windows; returns who is to get the X events."""
         shell = Shell(self._mediator, objects, self._seats)
-        port = Port(client)
+        resizing = Resizing(client, self._loop)
+        port = Port(client, resizing)
         manager = Manager(port, shell, metrics)
         shell.manager = manager
         self._manager = manager
@@ -54,6 +56,14 @@ class WindowManager:
             manager.screen = size
             root.set_screen(size)
 
+        def drawn(number: int) -> None:
+            window = manager.windows.get(number)
+            if window is not None:
+                manager.drawn(window)
+
+        resizing.drawn = drawn
+        dispatch.alarm_event = resizing.handle_alarm
+        dispatch.window_gone = resizing.forget
         dispatch.screen_changed = screen_changed
         screen_changed(Size(client.setup.width, client.setup.height))
         root.start()

@@ -37,6 +37,11 @@ class FakeX:
         assert 1 <= rectangle.height <= 32767
         self.geometry[window] = rectangle
 
+    def begin_resize(self, window: int, counter: int) -> bool:
+        assert counter
+        self.asked.append(("resize", window, counter))
+        return True
+
     def move_window(self, window: int, x: int, y: int) -> None:
         self.asked.append(("move", window, x, y))
 
@@ -162,9 +167,13 @@ class FakeToplevel(_FakeRole):
         assert self.alive
         self.asked.append(("resize", edge))
 
-    def activate(self) -> None:
+    def activate(self, token: str = "") -> None:
         assert self.alive
-        self.asked.append(("activate", True))
+        self.asked.append(("activate", token))
+
+    def demand_attention(self) -> None:
+        assert self.alive
+        self.asked.append(("attention", True))
 
     def ack(self, serial: int) -> None:
         assert self.alive
@@ -196,6 +205,10 @@ class FakePopup(_FakeRole):
         assert carrier.released, "a popup on what is not shown yet"
         self.parent: _FakeRole = carrier
         self.place: Rectangle = rectangle
+
+    def update(self, window: Window) -> None:
+        assert self.alive
+        assert window is self.window
 
     def move(self, rectangle: Rectangle) -> None:
         assert self.alive

@@ -30,8 +30,13 @@ class Focus:
             self._give(self.window)
 
     def _give(self, window: Window) -> None:
-        """Passive and locally active windows get the focus; those with WM_TAKE_FOCUS are asked to take it."""
+        """Passive and locally active windows get the focus; those with WM_TAKE_FOCUS are asked to take it.
+
+        What neither gets nor takes it must not be typed into another window.
+        """
         if window.wm_hints.accepts_input or window.override_redirect:
             self._x.set_input_focus(window.window)
+        elif Protocol.TAKE_FOCUS not in window.protocols:
+            self._x.set_input_focus(0)
         if Protocol.TAKE_FOCUS in window.protocols:
             self._x.send_protocol(window.window, Protocol.TAKE_FOCUS)

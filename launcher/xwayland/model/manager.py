@@ -105,7 +105,15 @@ class Manager:
             window.role.port.update(window)
             window.role.port.set_frame(self._frame_kind(window))
             window.role.refresh()
+            self._look_for_urgency(window, window.role)
             self.x.set_allowed_actions(window.window, window.actions)
+        elif isinstance(window.role, Popup):
+            window.role.port.update(window)
+
+    def drawn(self, window: Window) -> None:
+        """A client has drawn the size that its window got last, or does not tell (XPort.begin_resize)."""
+        if isinstance(window.role, Toplevel):
+            window.role.drawn()
 
     # What Xwayland does.
 
@@ -202,6 +210,10 @@ class Manager:
         """See `toplevel.ToplevelHost`."""
         if window.starts_iconic:
             self.minimize(window)
+        if isinstance(window.role, Toplevel):
+            if window.startup_id:
+                window.role.port.activate(window.startup_id)
+            self._look_for_urgency(window, window.role)
         for orphan in tuple(self._orphans):
             self.assign_role(orphan)
         for other in self._managed:
@@ -253,6 +265,7 @@ class Manager:
         place = relative_place(window, parent)
         create = self._shell.create_popup if kind is Kind.POPUP else self._shell.create_subsurface
         port = create(window, parent, place)
+        port.update(window)
         window.role = Popup(window, parent, port, place, self.x)
         self._use(window)
         if kind is Kind.SUBSURFACE:
@@ -331,6 +344,10 @@ class Manager:
         if window.wm_state is not state:
             window.wm_state = state
             self.x.set_wm_state(window.window, state)
+
+    def _look_for_urgency(self, window: Window, role: Toplevel) -> None:
+        if role.configured:
+            role.demand_attention(urgent=window.is_urgent and self.focus.window is not window)
 
     def _use(self, window: Window) -> None:
         if window.role is not None:

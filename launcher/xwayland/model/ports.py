@@ -31,6 +31,13 @@ class XPort(Protocol):
         """Moves and resizes a window, and takes its border away."""
         ...
 
+    def begin_resize(self, window: int, counter: int) -> bool:
+        """A window's client is about to get a new size: returns whether it will tell when it has drawn that.
+
+        `counter` is its _NET_WM_SYNC_REQUEST_COUNTER; until then nothing of the window is committed.
+        """
+        ...
+
     def move_window(self, window: int, x: int, y: int) -> None:
         """Moves a window, and nothing else."""
         ...
@@ -166,8 +173,12 @@ class ToplevelPort(RolePort, Protocol):
         """Lets the user resize the window with the pointer, where a button is down."""
         ...
 
-    def activate(self) -> None:
-        """Asks for the keyboard, where there is a way to."""
+    def activate(self, token: str = "") -> None:
+        """Asks for the keyboard, where there is a way to: by a token, or by what the user did last."""
+        ...
+
+    def demand_attention(self) -> None:
+        """Lets the compositor show that the window wants to be looked at, where there is a way to."""
         ...
 
     def ack(self, serial: int) -> None:
@@ -192,6 +203,10 @@ class ToplevelPort(RolePort, Protocol):
 
 class PopupPort(RolePort, Protocol):
     """An xdg_popup, or a wl_subsurface where that fits better."""
+
+    def update(self, window: "Window") -> None:
+        """Tells the compositor a window's opacity, where it changed."""
+        ...
 
     def move(self, rectangle: Rectangle) -> None:
         """Puts it elsewhere; the position is relative to the parent's contents."""

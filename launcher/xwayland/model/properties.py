@@ -8,7 +8,7 @@ import struct
 from enum import Enum, IntFlag
 from typing import Final, NamedTuple
 
-from launcher.xwayland.limits import MAX_ICON_IMAGES, MAX_ICON_SIDE, MAX_SIDE
+from launcher.xwayland.limits import MAX_CLASS, MAX_ICON_IMAGES, MAX_ICON_SIDE, MAX_SIDE
 from launcher.xwayland.model.geometry import Aspect, Extents, Gravity, Size, SizeHints
 
 
@@ -199,7 +199,7 @@ def parse_class(value: bytes) -> WmClass:
     """WM_CLASS: two Latin 1 strings with NULs behind them; the second may be missing."""
     instance, _, rest = value.partition(b"\0")
     name = rest.partition(b"\0")[0]
-    return WmClass(instance.decode("latin-1"), name.decode("latin-1"))
+    return WmClass(instance[:MAX_CLASS].decode("latin-1"), name[:MAX_CLASS].decode("latin-1"))
 
 
 def parse_extents(value: bytes) -> Extents | None:

@@ -40,8 +40,11 @@ class Toplevel:
     """A window's xdg_toplevel."""
 
     __slots__ = (
+        "_delayed",
         "_extents",
         "_host",
+        "_is_drawing",
+        "_is_urgent",
         "_last",
         "_metrics",
         "_normal",
@@ -65,6 +68,9 @@ class Toplevel:
         """Whether contents may be committed, and children put on top."""
         self._last = Configure(0, Size(0, 0), frozenset())
         self._pending: _Pending | None = None
+        self._delayed: Configure | None = None
+        self._is_drawing = False
+        self._is_urgent = False
         self._normal: Size | None = None
         self._extents = NO_EXTENTS
         self._shown: tuple[Size, Extents, frozenset[ShellState]] | None = None
@@ -85,7 +91,10 @@ class Toplevel:
         return self._last.states
 
     def configure(self, configure: Configure) -> None:
-        """Takes what the compositor wants."""
+        """Takes what the compositor wants; one after the other, while the client tells how far it is."""
+        if self._is_drawing:
+            self._delayed = configure
+            return
         if configure.states & _EXACT and not self.is_exact:
             self._normal = self.window.rectangle.size
         leaving = self.is_exact and not configure.states & _EXACT
@@ -96,6 +105,19 @@ class Toplevel:
         self._host.toplevel_configured(self.window, configure.states)
         self._resize(wanted)
         self._x.set_frame_extents(self.window.window, _visible(extents))
+
+    def drawn(self) -> None:
+        """The client has drawn the size that it got last, or was waited for long enough."""
+        self._is_drawing = False
+        delayed, self._delayed = self._delayed, None
+        if delayed is not None:
+            self.configure(delayed)
+
+    def demand_attention(self, *, urgent: bool) -> None:
+        """The client wants its window to be looked at, or no more."""
+        if urgent and not self._is_urgent:
+            self.port.demand_attention()
+        self._is_urgent = urgent
 
     def refresh(self) -> None:
         """What the window wants around it has changed."""
@@ -150,6 +172,8 @@ class Toplevel:
         window = self.window
         if size != window.rectangle.size:
             window.rectangle = Rectangle(window.rectangle.x, window.rectangle.y, *size)
+            if self.configured and window.tells_drawn:
+                self._is_drawing = self._x.begin_resize(window.window, window.sync_counter)
             self._x.configure_window(window.window, window.rectangle)
             if not self.configured:
                 self.port.pulse()

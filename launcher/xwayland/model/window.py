@@ -178,6 +178,16 @@ class Window:
         return self.motif.allows(MotifFunction.CLOSE)
 
     @property
+    def tells_drawn(self) -> bool:
+        """Whether its client says when it has drawn a new size (EWMH, _NET_WM_SYNC_REQUEST)."""
+        return Protocol.SYNC_REQUEST in self.protocols and self.sync_counter != 0
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it wants to be looked at."""
+        return self.wm_hints.urgent or State.DEMANDS_ATTENTION in self.states
+
+    @property
     def actions(self) -> list[Action]:
         """_NET_WM_ALLOWED_ACTIONS."""
         found: list[Action] = []

@@ -11,6 +11,7 @@ from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle
 from launcher.xwayland.model.names import WindowType
 from launcher.xwayland.model.toplevel import Toplevel
 from launcher.xwayland.model.window import Window
+from launcher.xwayland.shell.opacity import Opacity
 from launcher.xwayland.wayland.proxy import Proxy
 from launcher.xwayland.wayland.surfaces import Surface
 
@@ -32,9 +33,15 @@ class _OnParent:
         self._shell = shell
         self._window = window
         self.surface = surface
+        self._opacity = Opacity(shell.objects, surface)
         surface.owner = self
         if window.type is WindowType.DND:
             self._let_input_through()
+
+    def update(self, window: Window) -> None:
+        """See `model.ports.PopupPort`."""
+        if self._opacity.set(window.opacity):
+            self.surface.commit()
 
     def release(self) -> None:
         """See `model.ports.RolePort`."""
@@ -90,6 +97,7 @@ class PopupRole(_OnParent):
 
     def destroy(self) -> None:
         """See `model.ports.RolePort`."""
+        self._opacity.destroy()
         self._popup.send("destroy")
         self.xdg_surface.send("destroy")
         self.surface.owner = None
@@ -142,6 +150,7 @@ class SubsurfaceRole(_OnParent):
 
     def destroy(self) -> None:
         """See `model.ports.RolePort`."""
+        self._opacity.destroy()
         self._subsurface.send("destroy")
         self.surface.owner = None
         self.surface.hold()

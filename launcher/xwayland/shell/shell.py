@@ -6,6 +6,8 @@ from launcher.xwayland.decorations.frame import Studio
 from launcher.xwayland.model.geometry import Rectangle
 from launcher.xwayland.model.manager import Manager
 from launcher.xwayland.model.window import Window
+from launcher.xwayland.shell.activation import Activation
+from launcher.xwayland.shell.icon import Icons
 from launcher.xwayland.shell.objects import Objects
 from launcher.xwayland.shell.popup import PopupRole, SubsurfaceRole
 from launcher.xwayland.shell.toplevel import ToplevelRole
@@ -25,6 +27,8 @@ class Shell:
         self.objects = objects
         self.seats = seats
         self.studio = Studio(objects, seats, Cursors(mediator, objects), scale)
+        self.icons = Icons(objects)
+        self.activation = Activation(objects, seats)
 
     def create_toplevel(self, window: Window) -> ToplevelRole:
         """See `model.ports.ShellPort`."""
@@ -57,22 +61,3 @@ class Shell:
         """Sends a request of our own for a surface of Xwayland's."""
         plain = [value.entry.host_id if isinstance(value, Proxy) else value for value in values]
         self._mediator.request_for(surface.entry, name, *plain)
-
-    def activate(self, window: Window, surface: Surface) -> None:
-        """Asks for the keyboard (xdg_activation_v1), where the compositor has a way to."""
-        activation = self.objects.find("xdg_activation_v1")
-        last = self.seats.last_input
-        if activation is None or last is None:
-            return
-        token = activation.create("get_activation_token")
-        token.send("set_serial", last[1], last[0])
-        token.send("set_surface", surface.entry)
-        token.send("set_app_id", window.application)
-
-        def done(values: tuple[object, ...], _fds: list[int]) -> None:
-            token.send("destroy")
-            if surface.alive and isinstance(values[0], str):
-                activation.send("activate", values[0], surface.entry)
-
-        token.handlers["done"] = done
-        token.send("commit")

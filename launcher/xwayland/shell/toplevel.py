@@ -11,6 +11,8 @@ from launcher.xwayland.model.names import Edge, State
 from launcher.xwayland.model.placement import shown_parent
 from launcher.xwayland.model.ports import Configure, FrameKind, ShellState
 from launcher.xwayland.model.window import Window
+from launcher.xwayland.shell.icon import Icon
+from launcher.xwayland.shell.opacity import Opacity
 from launcher.xwayland.wayland.proxy import Proxy
 from launcher.xwayland.wayland.surfaces import Surface
 
@@ -36,6 +38,8 @@ class ToplevelRole:
         self.toplevel = self.xdg_surface.create("get_toplevel")
         self.toplevel.handlers["configure"] = self._handle_toplevel
         self.toplevel.handlers["close"] = self._handle_close
+        self._icon = Icon(shell.icons, self.toplevel)
+        self._opacity = Opacity(shell.objects, surface)
         self._size = Size(0, 0)
         self._states: frozenset[ShellState] = frozenset()
         self._sent: dict[str, object] = {}
@@ -55,7 +59,9 @@ class ToplevelRole:
         self._set("set_app_id", window.application)
         self._set_parent(window)
         self._set_limits(window)
-        if self._draw():
+        self._icon.set(window.icons)
+        changed = self._opacity.set(window.opacity)
+        if self._draw() or changed:
             self.surface.commit()
 
     def set_maximized(self, *, maximized: bool) -> None:
@@ -85,9 +91,16 @@ class ToplevelRole:
         if last is not None:
             self.toplevel.send("resize", last[0], last[1], int(edge))
 
-    def activate(self) -> None:
+    def activate(self, token: str = "") -> None:
         """See `model.ports.ToplevelPort`."""
-        self._shell.activate(self.window, self.surface)
+        if token:
+            self._shell.activation.activate(self.surface, token)
+        else:
+            self._shell.activation.ask(self.window, self.surface)
+
+    def demand_attention(self) -> None:
+        """See `model.ports.ToplevelPort`."""
+        self._shell.activation.demand_attention(self.window, self.surface)
 
     def ack(self, serial: int) -> None:
         """See `model.ports.ToplevelPort`."""
@@ -148,6 +161,8 @@ class ToplevelRole:
             self._dialog.send("destroy")
         if self._decoration is not None:
             self._decoration.send("destroy")
+        self._icon.destroy()
+        self._opacity.destroy()
         self.toplevel.send("destroy")
         self.xdg_surface.send("destroy")
         self.surface.owner = None

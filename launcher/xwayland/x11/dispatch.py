@@ -28,6 +28,9 @@ class Dispatch:
         self._requests = Requests(manager)
         self._loader = Loader(client, manager.windows.get)
         self.screen_changed: Callable[[Size], None] = lambda _size: None
+        self.alarm_event: Callable[[events.AlarmNotify], None] = lambda _event: None
+        self.window_gone: Callable[[int], None] = lambda _window: None
+        """Called for each child of the root that is no more."""
         self.selection_event: Callable[[events.Event], None] = lambda _event: None
         """Gets what belongs to selections."""
         self.watches: Callable[[int], bool] = lambda _window: False
@@ -60,6 +63,8 @@ class Dispatch:
                 self._handle_configure_request(event)
             case events.PropertyNotify():
                 self._handle_property(event)
+            case events.AlarmNotify():
+                self.alarm_event(event)
             case events.ClientMessage():
                 self._handle_message(event)
             case events.SelectionClear() if event.selection == self._client.atoms["WM_S0"]:
@@ -106,6 +111,7 @@ class Dispatch:
         if record is not None:
             self._association.forget(record)
             self._loader.forget(window)
+            self.window_gone(window)
             self._manager.destroy(window)
 
     def _handle_map_request(self, event: events.MapRequest) -> None:

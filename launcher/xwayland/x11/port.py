@@ -7,13 +7,15 @@ from launcher.xwayland.model.names import Action, Protocol, State, WmState
 from launcher.xwayland.x11 import requests
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.requests import EventMask, StackMode
+from launcher.xwayland.x11.resizing import Resizing
 
 
 class Port:
     """Sends what the model asks for."""
 
-    def __init__(self, client: XClient) -> None:
+    def __init__(self, client: XClient, resizing: Resizing) -> None:
         self._client = client
+        self._resizing = resizing
         self.raised: Callable[[], None] = lambda: None
         """Called when a window was put above all others."""
 
@@ -31,6 +33,10 @@ class Port:
         self._client.request(
             requests.configure_window(window, x=x, y=y, width=width, height=height, border_width=0)
         )
+
+    def begin_resize(self, window: int, counter: int) -> bool:
+        """See `model.ports.XPort`."""
+        return self._resizing.begin(window, counter)
 
     def move_window(self, window: int, x: int, y: int) -> None:
         """See `model.ports.XPort`."""

@@ -59,7 +59,9 @@ class ModelMachine(RuleBasedStateMachine):
         window.transient_for = data.draw(st.sampled_from([0, 7, *self.manager.windows]))
         window.types = tuple(data.draw(st.lists(st.sampled_from(WindowType), max_size=2)))
         window.protocols = data.draw(st.frozensets(st.sampled_from(Protocol)))
-        window.wm_hints = WmHints(accepts_input=data.draw(st.booleans()))
+        window.wm_hints = WmHints(accepts_input=data.draw(st.booleans()), urgent=data.draw(st.booleans()))
+        window.sync_counter = data.draw(st.integers(0, 1))
+        window.startup_id = data.draw(st.sampled_from(["", "token"]))
         window.motif = MotifHints(decorations=data.draw(st.sampled_from([None, MotifDecoration(0)])))
         window.gtk_extents = data.draw(st.sampled_from([None, Extents(26, 26, 23, 29)]))
         window.hints = SizeHints(minimum=Size(data.draw(lengths), 10), increment=Size(7, 13))
@@ -148,6 +150,12 @@ class ModelMachine(RuleBasedStateMachine):
         self.requests.iconify(window)
         self.requests.activate(window)
         self.requests.tell_frame_extents(window)
+
+    @rule(data=st.data())
+    def draw(self, data: st.DataObject) -> None:
+        window = self.pick(data)
+        if window is not None:
+            self.manager.drawn(window)
 
     # Xwayland.
 
