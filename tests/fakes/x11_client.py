@@ -91,6 +91,20 @@ class XTestClient:
         )
         self.send(to, message)
 
+    def ask_manager(self, about: int, type_: str, *data: int) -> None:
+        """Send the window manager a client message (EWMH: to the root window)."""
+        words = (*data, 0, 0, 0, 0, 0)[:5]
+        message = cast(Any, xevent.ClientMessage)(
+            window=about, client_type=self.atom(type_), data=(32, list(words))
+        )
+        mask = X.SubstructureRedirectMask | X.SubstructureNotifyMask
+        self.window(self.root).send_event(message, event_mask=mask)
+        self.display.flush()
+
+    def names(self, window: int, property_: str) -> set[str]:
+        """The names of a property's atoms."""
+        return {self.name(atom) for atom in self.words(window, property_)}
+
     def set_words(self, window: int, property_: str, type_: str, words: list[int]) -> None:
         """Write a property of format 32."""
         self.window(window).change_property(self.atom(property_), self.atom(type_), 32, words)

@@ -88,6 +88,7 @@ class Manager:
         window.is_ready = False
         if managed:
             window.states.clear()
+            window.unmaximized = None
             window.wm_state = WmState.WITHDRAWN
             self.x.forget_client_state(window.window)
 
@@ -223,7 +224,9 @@ class Manager:
     def toplevel_configured(self, window: Window, states: frozenset[ShellState]) -> None:
         """See `toplevel.ToplevelHost`."""
         before = set(window.states)
-        _switch(window.states, MAXIMIZED, on=ShellState.MAXIMIZED in states)
+        if ShellState.MAXIMIZED in states or window.states >= MAXIMIZED:
+            # One axis alone is no business of the compositor's.
+            _switch(window.states, MAXIMIZED, on=ShellState.MAXIMIZED in states)
         _switch(window.states, {State.FULLSCREEN}, on=ShellState.FULLSCREEN in states)
         if ShellState.ACTIVATED in states:
             window.states.discard(State.HIDDEN)

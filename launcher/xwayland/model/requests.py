@@ -210,25 +210,25 @@ class Requests:
 
     def _maximize(self, window: Window, role: Toplevel, axes: frozenset[State], *, on: bool) -> None:
         """Both axes are the compositor's to maximise, one alone is a size of our own."""
-        if not on:
-            if window.states & MAXIMIZED and not window.states >= MAXIMIZED:
-                window.states.difference_update(axes)
-            role.port.set_maximized(maximized=False)
+        if axes | window.states >= MAXIMIZED and (on or window.states >= MAXIMIZED):
+            role.port.set_maximized(maximized=on)
             return
-        if axes | window.states >= MAXIMIZED:
-            role.port.set_maximized(maximized=True)
-            return
-        window.states |= axes
-        extents = self._extents(window)
-        screen = self._manager.screen
+        self._switch(window, axes, on=on)
         size = window.rectangle.size
-        if State.MAXIMIZED_VERT in axes:
-            size = size._replace(height=screen.height - extents.top - extents.bottom)
-        else:
-            size = size._replace(width=screen.width - extents.left - extents.right)
-        size = constrain(size, window.hints)
+        if on:
+            window.unmaximized = window.unmaximized or size
+            size = constrain(self._along(axes, size, self._extents(window)), window.hints)
+        elif window.unmaximized is not None:
+            size, window.unmaximized = window.unmaximized, None
         self._grant(window, window.rectangle._replace(width=size.width, height=size.height))
         role.client_resized(size)
+
+    def _along(self, axes: frozenset[State], size: Size, extents: Extents) -> Size:
+        """Returns a size with one side as long as the screen leaves it."""
+        screen = self._manager.screen
+        if State.MAXIMIZED_VERT in axes:
+            return size._replace(height=screen.height - extents.top - extents.bottom)
+        return size._replace(width=screen.width - extents.left - extents.right)
 
     def _switch(self, window: Window, states: frozenset[State], *, on: bool) -> None:
         if on:

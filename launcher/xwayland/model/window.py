@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from launcher.xwayland.model.geometry import NO_EXTENTS, NO_HINTS, Extents, Rectangle, SizeHints
+from launcher.xwayland.model.geometry import NO_EXTENTS, NO_HINTS, Extents, Rectangle, Size, SizeHints
 from launcher.xwayland.model.names import Action, Protocol, State, WindowType, WmState
 from launcher.xwayland.model.properties import (
     IconImage,
@@ -62,6 +62,7 @@ class Window:
         "sync_counter",
         "transient_for",
         "types",
+        "unmaximized",
         "window",
         "wm_class",
         "wm_hints",
@@ -103,6 +104,8 @@ class Window:
         self.pid = 0
         self.startup_id = ""
         self.sync_counter = 0
+        self.unmaximized: Size | None = None
+        """Its size before one axis was maximised, where one is."""
         self.opacity = 1.0
 
     def __repr__(self) -> str:

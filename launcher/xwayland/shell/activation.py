@@ -24,11 +24,12 @@ class Activation:
     def ask(self, window: Window, surface: Surface) -> None:
         """Asks for the keyboard because of what the user did last."""
         last = self._seats.last_input
+        focused = self._seats.keyboard_surface or surface
         if last is not None:
 
             def describe(token: Proxy) -> None:
                 token.send("set_serial", last[1], last[0])
-                token.send("set_surface", surface.entry)
+                token.send("set_surface", focused.entry)
 
             self._get_token(window, surface, describe)
 

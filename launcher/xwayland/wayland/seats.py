@@ -119,6 +119,11 @@ class Seats:
         """The seat and the serial of what the user did last, None where there was nothing."""
         return None if self._seat is None or self._seat.zombie else (self._seat, self._serial)
 
+    @property
+    def keyboard_surface(self) -> Surface | None:
+        """Xwayland's surface with the keyboard of any seat."""
+        return next((surface for surface in self._keyboards.values() if surface.alive), None)
+
     def add_target(self, surface: Proxy, target: Target) -> None:
         """From now on `target` gets what happens on a wl_surface of our own."""
         self._targets[surface.entry.host_id] = target

@@ -1,0 +1,251 @@
+"""What X clients ask of a window manager (EWMH 1.5, ICCCM 4.1): they get it, and are told so."""
+
+import contextlib
+from collections.abc import Generator
+from typing import Final
+
+import pytest
+from Xlib import X, Xutil
+from Xlib.error import BadDrawable, ConnectionClosedError
+
+from crossdomain.vm.seat import View
+from tests.fakes.x11 import X11Desktop
+from tests.fakes.x11_client import XTestClient
+from tests.fakes.x11_counter import Counter
+
+REMOVE, ADD, TOGGLE = range(3)
+NORMAL, ICONIC = 1, 3
+FRAME: Final = [1, 1, 28, 1]
+"""_NET_FRAME_EXTENTS: left, right, top, bottom."""
+
+
+@pytest.fixture
+def client(desktop: X11Desktop) -> Generator[XTestClient]:
+    """An X client whose windows the tests make."""
+    with desktop.client() as made:
+        yield made
+
+
+def open_window(desktop: X11Desktop, client: XTestClient, title: str, mask: int = 0) -> tuple[int, View]:
+    """A window that is on the screen; its client gets the events of `mask`."""
+    window = client.create_window(title=title, mask=mask)
+    return window, desktop.window(title)
+
+
+def state_of(client: XTestClient, window: int) -> int:
+    """Its WM_STATE, -1 where it has none."""
+    return (client.words(window, "WM_STATE") or [-1])[0]
+
+
+def ask_state(client: XTestClient, window: int, change: int, *states: str) -> None:
+    """Ask for a change of up to two states."""
+    client.ask_manager(window, "_NET_WM_STATE", change, *(client.atom(f"_NET_WM_STATE_{s}") for s in states))
+
+
+def has_states(client: XTestClient, window: int, *states: str) -> bool:
+    """Whether it has these states, among others."""
+    return {f"_NET_WM_STATE_{state}" for state in states} <= client.names(window, "_NET_WM_STATE")
+
+
+def test_the_manager_tells_who_it_is(client: XTestClient) -> None:
+    (check,) = client.words(client.root, "_NET_SUPPORTING_WM_CHECK")
+    assert client.words(check, "_NET_SUPPORTING_WM_CHECK") == [check]
+    assert client.window(check).get_full_property(client.atom("_NET_WM_NAME"), 0).value == b"crossdomain"
+    assert client.words(client.root, "_NET_WORKAREA") == [0, 0, 1024, 768]
+    assert int(client.display.get_selection_owner(client.atom("WM_S0")).id) == check
+    assert {"_NET_WM_STATE_FULLSCREEN", "_NET_WM_MOVERESIZE", "_NET_FRAME_EXTENTS"} <= client.names(
+        client.root, "_NET_SUPPORTED"
+    )
+
+
+def test_fullscreen_is_toggled(desktop: X11Desktop, client: XTestClient) -> None:
+    window, before = open_window(desktop, client, "full")
+    ask_state(client, window, TOGGLE, "FULLSCREEN")
+    desktop.wait(lambda: desktop.window("full").width == 1024, "fullscreen")
+    assert (desktop.window("full").x, desktop.window("full").height) == (0, 768)
+    assert has_states(client, window, "FULLSCREEN")
+    assert client.words(window, "_NET_FRAME_EXTENTS") == [0, 0, 0, 0]
+    ask_state(client, window, TOGGLE, "FULLSCREEN")
+    desktop.wait(lambda: desktop.window("full").width == before.width, "its former size")
+    desktop.wait(lambda: not has_states(client, window, "FULLSCREEN"), "the state is gone")
+    assert client.words(window, "_NET_FRAME_EXTENTS") == FRAME
+
+
+def test_both_axes_are_maximised(desktop: X11Desktop, client: XTestClient) -> None:
+    window, before = open_window(desktop, client, "large")
+    ask_state(client, window, ADD, "MAXIMIZED_VERT", "MAXIMIZED_HORZ")
+    desktop.wait(lambda: desktop.window("large").width == 1024, "maximised")
+    desktop.wait(lambda: has_states(client, window, "MAXIMIZED_VERT", "MAXIMIZED_HORZ"), "the states")
+    ask_state(client, window, REMOVE, "MAXIMIZED_VERT", "MAXIMIZED_HORZ")
+    desktop.wait(lambda: desktop.window("large").width == before.width, "its former size")
+    assert desktop.window("large").height == before.height
+
+
+@pytest.mark.parametrize(("axis", "size"), [("MAXIMIZED_VERT", (200, 739)), ("MAXIMIZED_HORZ", (1022, 100))])
+def test_one_axis_is_maximised(
+    desktop: X11Desktop, client: XTestClient, axis: str, size: tuple[int, int]
+) -> None:
+    window, before = open_window(desktop, client, "long")
+    ask_state(client, window, TOGGLE, axis)
+    desktop.wait(lambda: desktop.window("long")[3:5] == size, "one side is the screen's")
+    assert has_states(client, window, axis)
+    ask_state(client, window, TOGGLE, axis)
+    desktop.wait(lambda: desktop.window("long")[3:5] == before[3:5], "its former size")
+    assert not has_states(client, window, axis)
+
+
+def test_a_window_is_iconified(desktop: X11Desktop, client: XTestClient) -> None:
+    window, _ = open_window(desktop, client, "small")
+    client.ask_manager(window, "WM_CHANGE_STATE", ICONIC)
+    desktop.wait(lambda: state_of(client, window) == ICONIC, "iconic")
+    assert has_states(client, window, "HIDDEN")
+    desktop.gone("small")
+
+
+def test_a_window_is_withdrawn_and_comes_again(desktop: X11Desktop, client: XTestClient) -> None:
+    window, _ = open_window(desktop, client, "away")
+    assert state_of(client, window) == NORMAL
+    client.window(window).unmap()
+    client.display.sync()
+    desktop.gone("away")
+    desktop.wait(lambda: client.words(client.root, "_NET_CLIENT_LIST") == [], "it is no client's any more")
+    assert client.words(window, "_NET_WM_STATE") == []
+    client.window(window).map()
+    client.display.sync()
+    desktop.window("away")
+    desktop.wait(lambda: state_of(client, window) == NORMAL, "normal")
+
+
+def test_states_that_only_the_client_knows_are_kept(desktop: X11Desktop, client: XTestClient) -> None:
+    window, _ = open_window(desktop, client, "kept")
+    ask_state(client, window, ADD, "ABOVE", "SKIP_TASKBAR")
+    desktop.wait(lambda: has_states(client, window, "ABOVE", "SKIP_TASKBAR"), "both")
+    ask_state(client, window, TOGGLE, "ABOVE")
+    desktop.wait(lambda: not has_states(client, window, "ABOVE"), "one is gone")
+    assert has_states(client, window, "SKIP_TASKBAR")
+
+
+def test_windows_are_listed_in_the_order_in_which_they_came(desktop: X11Desktop, client: XTestClient) -> None:
+    first, _ = open_window(desktop, client, "first")
+    second, _ = open_window(desktop, client, "second")
+    desktop.wait(lambda: client.words(client.root, "_NET_CLIENT_LIST") == [first, second], "both")
+    view = desktop.place(desktop.window("first"), 600, 400)
+    desktop.seat.click(view.x + 5, view.y + 5)
+    stacked = "_NET_CLIENT_LIST_STACKING"
+    desktop.wait(lambda: client.words(client.root, stacked) == [second, first], "the first is on top")
+    assert client.words(client.root, "_NET_CLIENT_LIST") == [first, second]
+    desktop.wait(lambda: client.words(client.root, "_NET_ACTIVE_WINDOW") == [first], "it has the keyboard")
+
+
+def test_a_window_is_resized_for_whoever_asks(desktop: X11Desktop, client: XTestClient) -> None:
+    window, _ = open_window(desktop, client, "moved", mask=X.StructureNotifyMask)
+    flags = X.NorthWestGravity | 0b1111 << 8
+    client.ask_manager(window, "_NET_MOVERESIZE_WINDOW", flags, 30, 40, 320, 240)
+    desktop.wait(lambda: desktop.window("moved")[3:5] == (320, 240), "its new size")
+    geometry = client.window(window).get_geometry()
+    assert (geometry.x, geometry.y) == (30 + FRAME[0], 40 + FRAME[2])
+
+
+def test_the_frame_is_known_before_the_window_is_mapped(desktop: X11Desktop, client: XTestClient) -> None:
+    window = client.create_window()
+    client.ask_manager(window, "_NET_REQUEST_FRAME_EXTENTS")
+    desktop.wait(lambda: client.words(window, "_NET_FRAME_EXTENTS") == FRAME, "the frame's sides")
+
+
+@pytest.mark.parametrize(
+    ("direction", "expected"), [(8, (140, 130, 200, 100)), (4, (100, 100, 240, 130))], ids=["move", "resize"]
+)
+def test_a_client_lets_its_window_be_dragged(
+    desktop: X11Desktop, client: XTestClient, direction: int, expected: tuple[int, int, int, int]
+) -> None:
+    window, _ = open_window(desktop, client, "dragged")
+    view = desktop.place(desktop.window("dragged"), 100, 100)
+    seat = desktop.seat
+    seat.move_pointer(150, 150)
+    seat.button(pressed=True)
+    client.ask_manager(window, "_NET_WM_MOVERESIZE", view.x + 50, view.y + 50, direction, 1, 1)
+
+    def look() -> bool:
+        # The compositor takes over some time after the first motion.
+        seat.move_pointer(170, 160)
+        seat.move_pointer(190, 180)
+        return desktop.window("dragged")[1:5] == expected
+
+    desktop.wait(look, "the window is dragged")
+    seat.button(pressed=False)
+
+
+def test_a_window_is_closed_for_whoever_asks(desktop: X11Desktop, client: XTestClient) -> None:
+    window, _ = open_window(desktop, client, "asked")
+    delete = client.atom("WM_DELETE_WINDOW")
+    client.window(window).set_wm_protocols([delete])
+    client.display.sync()
+    client.ask_manager(window, "_NET_CLOSE_WINDOW")
+    message = client.wait(X.ClientMessage, "WM_DELETE_WINDOW")
+    assert message.data[1][0] == delete
+
+
+def test_a_client_that_answers_no_ping_is_ended_by_the_second_close(
+    desktop: X11Desktop, client: XTestClient
+) -> None:
+    with contextlib.suppress(ConnectionClosedError), desktop.client() as hung:
+        window, view = open_window(desktop, hung, "hung")
+        names = ("WM_DELETE_WINDOW", "_NET_WM_PING")
+        hung.window(window).set_wm_protocols([hung.atom(name) for name in names])
+        hung.display.sync()
+        bar = desktop.title_bar(view)
+        desktop.seat.click(bar.x + bar.width - 14, bar.y + 14)
+        assert hung.wait(X.ClientMessage, "a message").data[1][0] == hung.atom("WM_DELETE_WINDOW")
+        assert hung.wait(X.ClientMessage, "a ping").data[1][0] == hung.atom("_NET_WM_PING")
+        desktop.seat.click(bar.x + bar.width - 14, bar.y + 14)
+        desktop.gone("hung")
+    with pytest.raises(BadDrawable):
+        client.window(window).get_geometry()
+
+
+@pytest.mark.parametrize(
+    ("accepts", "takes", "focused"),
+    [
+        pytest.param(True, False, "model", id="passive"),
+        pytest.param(True, True, "model", id="locally active"),
+        pytest.param(False, True, "other", id="globally active"),
+        pytest.param(False, False, "nobody", id="no input"),
+    ],
+)
+def test_the_four_ways_to_take_the_keyboard(
+    desktop: X11Desktop, client: XTestClient, accepts: bool, takes: bool, focused: str
+) -> None:
+    """ICCCM 4.1.7; a globally active client here does not take what it is offered."""
+    other, _ = open_window(desktop, client, "other")
+    window = client.create_window()
+    record = client.window(window)
+    record.set_wm_hints(flags=Xutil.InputHint, input=int(accepts))
+    record.set_wm_protocols([client.atom("WM_TAKE_FOCUS")] * takes)
+    record.set_wm_name("model")
+    record.map()
+    client.display.sync()
+    view = desktop.place(desktop.window("model"), 600, 400)
+    desktop.seat.click(view.x + 5, view.y + 5)
+    desktop.wait(lambda: client.words(client.root, "_NET_ACTIVE_WINDOW") == [window], "it is active")
+    focus = client.display.get_input_focus().focus
+    assert {window: "model", other: "other"}.get(getattr(focus, "id", 0), "nobody") == focused
+    assert (client.poll(X.ClientMessage) is not None) == takes
+
+
+def test_a_resize_is_shown_when_the_client_has_drawn_it(desktop: X11Desktop, client: XTestClient) -> None:
+    window = client.create_window(mask=X.StructureNotifyMask)
+    counter = Counter(client)
+    client.set_words(window, "_NET_WM_SYNC_REQUEST_COUNTER", "CARDINAL", [counter.id])
+    client.window(window).set_wm_protocols([client.atom("_NET_WM_SYNC_REQUEST")])
+    client.window(window).set_wm_name("drawn")
+    client.window(window).map()
+    client.display.sync()
+    before = desktop.window("drawn")
+    ask_state(client, window, ADD, "FULLSCREEN")
+    message = client.wait(X.ClientMessage, "_NET_WM_SYNC_REQUEST")
+    value = message.data[1][2]
+    desktop.wait(lambda: client.window(window).get_geometry().width == 1024, "X knows the new size")
+    desktop.screenshot()
+    assert desktop.window("drawn")[3:5] == before[3:5]
+    counter.set(value)
+    desktop.wait(lambda: desktop.window("drawn").width == 1024, "the new size")

@@ -1,0 +1,119 @@
+"""X11 windows on sway, which has what Weston lacks: activation, urgency, opacity."""
+
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crossdomain.vm.image import Image
+from tests.fakes.client import FakeClient
+from tests.fakes.painting import solid_buffer
+from tests.fakes.sway import Sway, running_sway
+from tests.fakes.weston import wait_until
+from tests.fakes.windows import Window
+from tests.fakes.x11 import PATIENCE, ApplicationEnvironment, running_x11
+from tests.fakes.x11_client import XTestClient
+from tests.scenario.test_input_protocols import activation_token
+
+ADD = 1
+
+
+class SwayDesktop:
+    """A sway, an X display on it, and an X client."""
+
+    def __init__(self, sway: Sway, applications: ApplicationEnvironment, client: XTestClient) -> None:
+        self.sway = sway
+        self.applications = applications
+        self.client = client
+
+    def node(self, title: str) -> dict[str, Any]:
+        """What sway tells of a window, nothing where there is none."""
+        return next((node for node in self.sway.windows() if node["name"] == title), {})
+
+    def wait(self, title: str, key: str) -> None:
+        """Wait until something is true of a window."""
+        wait_until(lambda: bool(self.node(title).get(key)), seconds=PATIENCE, what=f"{title} is {key}")
+
+    def open(self, title: str, startup_id: str = "") -> int:
+        """A window of one colour, shown by sway."""
+        window = self.client.create_window()
+        record = self.client.window(window)
+        if startup_id:
+            utf8, name = self.client.atom("UTF8_STRING"), self.client.atom("_NET_STARTUP_ID")
+            record.change_property(name, utf8, 8, startup_id.encode())
+        record.set_wm_name(title)
+        record.map()
+        self.client.display.sync()
+        self.wait(title, "visible")
+        return window
+
+
+@pytest.fixture
+def desktop(debian: Image) -> Generator[SwayDesktop]:
+    """One for a test, with two windows beside each other."""
+    with (
+        tempfile.TemporaryDirectory(prefix="xd-sway-") as folder,
+        running_sway(debian, Path(folder), configuration="focus_on_window_activation smart\n") as sway,
+        running_x11(sway.socket_path) as applications,
+        XTestClient(applications.display, applications.authority) as client,
+    ):
+        yield SwayDesktop(sway, applications, client)
+
+
+def test_a_startup_id_gives_a_new_window_the_keyboard(desktop: SwayDesktop) -> None:
+    desktop.sway.swaymsg('no_focus [title="late"]')
+    with FakeClient(str(desktop.sway.socket_path)) as starter:
+        window = Window(starter, title="starter")
+        buffer = solid_buffer(starter, 100, 100, "ffffff")
+        window.show(buffer)
+        token = activation_token(starter, desktop.sway, window)
+        desktop.open("late without", "no token")
+        assert desktop.node("starter")["focused"]
+        desktop.open("late with", token)
+        desktop.wait("late with", "focused")
+        buffer.pool.close()
+
+
+def test_the_user_is_led_to_the_window_that_its_client_activates(desktop: SwayDesktop) -> None:
+    first = desktop.open("first")
+    desktop.open("second")
+    place = desktop.node("second")["rect"]
+    desktop.sway.seat.click(place["x"] + 50, place["y"] + 50)
+    desktop.wait("second", "focused")
+    desktop.client.ask_manager(first, "_NET_ACTIVE_WINDOW", 1)
+    desktop.wait("first", "focused")
+
+
+def test_a_window_that_demands_attention_is_urgent(desktop: SwayDesktop) -> None:
+    desktop.sway.swaymsg("focus_on_window_activation urgent")
+    first = desktop.open("first")
+    desktop.open("second")
+    desktop.wait("second", "focused")
+    attention = desktop.client.atom("_NET_WM_STATE_DEMANDS_ATTENTION")
+    desktop.client.ask_manager(first, "_NET_WM_STATE", ADD, attention)
+    desktop.wait("first", "urgent")
+    assert desktop.node("second")["focused"]
+
+
+def test_an_urgency_hint_makes_a_window_urgent(desktop: SwayDesktop) -> None:
+    desktop.sway.swaymsg("focus_on_window_activation urgent")
+    first = desktop.open("first")
+    desktop.open("second")
+    desktop.wait("second", "focused")
+    desktop.client.set_words(first, "WM_HINTS", "WM_HINTS", [1 << 8, 0, 0, 0, 0, 0, 0, 0, 0])
+    desktop.wait("first", "urgent")
+
+
+def test_a_window_is_as_opaque_as_its_client_says(desktop: SwayDesktop) -> None:
+    window = desktop.open("glass")
+
+    def looks_like(red: int, green: int, blue: int) -> bool:
+        pixels = desktop.sway.screenshot()[400:500, 400:500].astype(int)
+        return bool(np.all(np.abs(pixels - (red, green, blue)) <= 2))
+
+    wait_until(lambda: looks_like(0x33, 0x66, 0x99), seconds=PATIENCE, what="an opaque window")
+    desktop.client.set_words(window, "_NET_WM_WINDOW_OPACITY", "CARDINAL", [0x7FFFFFFF])
+    wait_until(lambda: looks_like(0x19, 0x33, 0x4C), seconds=PATIENCE, what="half of it")
