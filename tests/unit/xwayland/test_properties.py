@@ -158,3 +158,8 @@ def test_any_bytes_are_some_hints(value: bytes) -> None:
     parse_class(value)
     parse_extents(value)
     assert len(parse_words(value)) == len(value) // 4
+
+
+def test_a_class_is_cut_where_no_desktop_file_has_such_a_name() -> None:
+    found = parse_class(b"i" * 9000 + b"\0" + b"c" * 9000 + b"\0")
+    assert (len(found.instance), len(found.name)) == (200, 200)

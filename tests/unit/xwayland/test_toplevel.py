@@ -370,3 +370,51 @@ def test_windows_that_are_transient_for_each_other_are_no_circle(desk: Desk) -> 
     desk.manager.enter_pointer(first)
     desk.manager.enter_keyboard(second)
     assert desk.x.active == 2
+
+
+def test_while_a_client_draws_only_the_last_configure_counts(desk: Desk) -> None:
+    window = desk.open()
+    window.protocols = frozenset({Protocol.SYNC_REQUEST})
+    window.sync_counter = 7
+    port = desk.configure(window, Size(302, 229))
+    assert desk.x.asked[-1] == ("resize", 1, 7)
+    desk.configure(window, Size(402, 329))
+    desk.configure(window, Size(502, 429))
+    assert desk.x.geometry[1].size == Size(300, 200)
+    desk.manager.commit(window, Size(300, 200))
+    assert port.acked == port.sent[-3]
+    desk.manager.drawn(window)
+    assert desk.x.geometry[1].size == Size(500, 400)
+    desk.manager.commit(window, Size(500, 400))
+    assert port.acked == port.sent[-1]
+
+
+def test_a_startup_id_is_handed_in_once_the_window_is_there(desk: Desk) -> None:
+    window = desk.add()
+    window.startup_id = "token"
+    port = desk.map(window)
+    assert port.asked == []
+    desk.configure(window)
+    assert port.asked == [("activate", "token")]
+
+
+def test_urgency_is_told_once_and_only_of_windows_without_the_keyboard(desk: Desk) -> None:
+    window = desk.open()
+    desk.manager.enter_keyboard(window)
+    window.wm_hints = WmHints(urgent=True)
+    desk.manager.refresh(window)
+    assert port_of(window).asked == []
+    desk.manager.enter_keyboard(None)
+    desk.manager.refresh(window)
+    desk.manager.refresh(window)
+    assert port_of(window).asked == [("attention", True)]
+
+
+def test_one_maximised_axis_survives_what_the_compositor_configures(desk: Desk) -> None:
+    window = desk.open()
+    desk.requests.change_states(window, Change.ADD, frozenset({State.MAXIMIZED_VERT}))
+    assert window.rectangle.size == Size(200, 768 - 29)
+    desk.configure(window, ANYTHING, ShellState.ACTIVATED)
+    assert desk.x.net_states[1] >= {State.MAXIMIZED_VERT}
+    desk.requests.change_states(window, Change.REMOVE, frozenset({State.MAXIMIZED_VERT}))
+    assert window.rectangle.size == SMALL.size
