@@ -26,9 +26,15 @@ def client(desktop: X11Desktop) -> Generator[XTestClient]:
         yield made
 
 
-def open_window(desktop: X11Desktop, client: XTestClient, title: str, mask: int = 0) -> tuple[int, View]:
-    """A window that is on the screen; its client gets the events of `mask`."""
-    window = client.create_window(title=title, mask=mask)
+def open_window(
+    desktop: X11Desktop, client: XTestClient, title: str, mask: int = 0, protocols: tuple[str, ...] = ()
+) -> tuple[int, View]:
+    """A window that is on the screen; its client gets the events of `mask`, and has these WM_PROTOCOLS."""
+    window = client.create_window(mask=mask)
+    client.window(window).set_wm_protocols([client.atom(name) for name in protocols])
+    client.window(window).set_wm_name(title)
+    client.window(window).map()
+    client.display.sync()
     return window, desktop.window(title)
 
 
@@ -176,23 +182,18 @@ def test_a_client_lets_its_window_be_dragged(
 
 
 def test_a_window_is_closed_for_whoever_asks(desktop: X11Desktop, client: XTestClient) -> None:
-    window, _ = open_window(desktop, client, "asked")
-    delete = client.atom("WM_DELETE_WINDOW")
-    client.window(window).set_wm_protocols([delete])
-    client.display.sync()
+    window, _ = open_window(desktop, client, "asked", protocols=("WM_DELETE_WINDOW",))
     client.ask_manager(window, "_NET_CLOSE_WINDOW")
     message = client.wait(X.ClientMessage, "WM_DELETE_WINDOW")
-    assert message.data[1][0] == delete
+    assert message.data[1][0] == client.atom("WM_DELETE_WINDOW")
 
 
 def test_a_client_that_answers_no_ping_is_ended_by_the_second_close(
     desktop: X11Desktop, client: XTestClient
 ) -> None:
     with contextlib.suppress(ConnectionClosedError), desktop.client() as hung:
-        window, view = open_window(desktop, hung, "hung")
-        names = ("WM_DELETE_WINDOW", "_NET_WM_PING")
-        hung.window(window).set_wm_protocols([hung.atom(name) for name in names])
-        hung.display.sync()
+        protocols = ("WM_DELETE_WINDOW", "_NET_WM_PING")
+        window, view = open_window(desktop, hung, "hung", protocols=protocols)
         bar = desktop.title_bar(view)
         desktop.seat.click(bar.x + bar.width - 14, bar.y + 14)
         assert hung.wait(X.ClientMessage, "a message").data[1][0] == hung.atom("WM_DELETE_WINDOW")
