@@ -31,7 +31,8 @@ class SwayDesktop:
 
     def node(self, title: str) -> dict[str, Any]:
         """What sway tells of a window, nothing where there is none."""
-        return next((node for node in self.sway.windows() if node["name"] == title), {})
+        found = [node for node in self.sway.windows() if node["name"] == title]
+        return found[0] if found else {}
 
     def wait(self, title: str, key: str) -> None:
         """Wait until something is true of a window."""
