@@ -83,7 +83,8 @@ class Connection:
         self._tracer = Tracer(services.tables, self._walker, name) if services.trace else None
         self._window = Window()
         self._backlog = bytearray()
-        self._to_host: Outgoing[Identifier] = Outgoing()
+        # Of a host without our flow control, a SEND takes one pipe to read from.
+        self._to_host = Outgoing(None if channel.has_pipe_credit else _is_read_pipe)
         self._when_sent: list[Callable[[], None]] = []
         self._when_seen: list[Callable[[], None]] = []
         self._channel_full = False
@@ -505,3 +506,7 @@ class Connection:
         if events != self._channel_events:
             self._loop.change(self._channel_fd, events)
             self._channel_events = events
+
+
+def _is_read_pipe(identifier: Identifier) -> bool:
+    return identifier.type == IdentifierType.READ_PIPE

@@ -5,6 +5,7 @@ message's first byte or before it, never after, in their order, and only so many
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from crossdomain.errors import LocalError
@@ -21,9 +22,11 @@ class Outgoing(Generic[Attachment]):
     `peek` shows the next transfer, `advance` forgets what of it was taken.
     """
 
-    __slots__ = ("_attachments", "_begin", "_data")
+    __slots__ = ("_attachments", "_begin", "_data", "_is_single")
 
-    def __init__(self) -> None:
+    def __init__(self, is_single: Callable[[Attachment], bool] | None = None) -> None:
+        """Of the attachments for which `is_single` holds, a transfer takes one at a time."""
+        self._is_single = is_single
         self._data = bytearray()
         self._attachments: deque[tuple[int, Attachment]] = deque()
         self._begin = 0
@@ -48,15 +51,18 @@ class Outgoing(Generic[Attachment]):
         """
         end = self._begin + min(len(self._data), max_bytes)
         taken: list[Attachment] = []
+        has_single = False
         for position, attachment in self._attachments:
             if position >= end:
                 break
-            if len(taken) == MAX_ATTACHMENTS:
+            is_single = self._is_single is not None and self._is_single(attachment)
+            if len(taken) == MAX_ATTACHMENTS or (is_single and has_single):
                 end = position
                 break
+            has_single |= is_single
             taken.append(attachment)
         if end == self._begin and self._data:
-            raise LocalError("a message with more than 28 attachments")
+            raise LocalError("a message with more attachments than a transfer takes")
         return self._data[: end - self._begin], taken
 
     def advance(self, sent: int, attachments: int) -> None:

@@ -67,3 +67,11 @@ def test_clear_returns_the_attachments() -> None:
     queue.append(b"abc")
     assert queue.clear() == [1]
     assert len(queue) == 0
+
+
+def test_of_single_attachments_a_transfer_takes_one() -> None:
+    queue: Outgoing[int] = Outgoing(lambda number: number > 2)
+    for number in (1, 3, 2, 4, 5):
+        queue.attach(number)
+        queue.append(b"x")
+    assert take_all(queue, 1000) == [(b"xxx", [1, 3, 2]), (b"x", [4]), (b"x", [5])]
