@@ -178,3 +178,6 @@ as many (wp_image_description_creator_icc_v1)."""
 
 MAX_FILES_ON_THE_WAY: Final = 64
 """Copies of files that the compositor has not taken yet: a night light's fade sends some dozen a second."""
+
+MAX_SANDBOXES: Final = 256
+"""Sandboxes of one launcher: a desktop runs some dozen applications.  Each holds two of its fds."""

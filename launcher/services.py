@@ -1,12 +1,17 @@
 """What every client's connection shares."""
 
-from typing import NamedTuple
+import socket
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 from crossdomain.wire.policy import Policy
 from crossdomain.wire.tables import Tables
 from launcher.channel import OpenChannel
 from launcher.loop import Loop
 from launcher.stats import Stats
+
+OpenSandbox: TypeAlias = Callable[[socket.socket, int, str], None]
+"""Serves who connects to a listening socket until an fd hangs up; both are given away.  The text names it."""
 
 
 class Services(NamedTuple):
@@ -20,3 +25,5 @@ class Services(NamedTuple):
     open_channel: OpenChannel
     trace: bool
     """Whether every Wayland message is printed."""
+    open_sandbox: OpenSandbox | None = None
+    """For sandboxes that clients make; None for clients out of one, which have fewer rights."""

@@ -29,6 +29,7 @@ from launcher.relay.messages import (
 )
 from launcher.relay.pipes import Pipes
 from launcher.relay.registry import Registry
+from launcher.relay.security_contexts import MANAGER, SecurityContexts
 from launcher.relay.shm import Shm
 from launcher.relay.surfaces import Surfaces
 from launcher.relay.times import TIMED_GLOBALS, Times
@@ -56,7 +57,9 @@ class Parts:
         policy = services.policy
         if not channel.shares_fences:
             policy = policy.without(_FENCED_GLOBALS)
-        if channel.has_policy:
+        if services.open_sandbox is None:
+            policy = policy.with_groups(deny=policy.grantable).without({MANAGER})
+        elif channel.has_policy:
             policy = policy.with_groups(policy.grantable)
         times: tuple[Part, ...] = ()
         clocks = HostClocks(channel) if channel.has_clock else None
@@ -64,8 +67,12 @@ class Parts:
             times = (Times(clocks), InputTimes(host, clocks))
         else:
             policy = policy.without(TIMED_GLOBALS)
+        emulated: tuple[SecurityContexts, ...] = ()
+        if services.open_sandbox is not None:
+            emulated = (SecurityContexts(host, services.open_sandbox),)
+        self._emulated = emulated
         parts: tuple[Part, ...] = (
-            Registry(policy),
+            Registry(policy, emulated),
             Descriptors(services.tables, services.policy, channel, pipes),
             Files(host, channel),
             self._buffers,
@@ -73,6 +80,7 @@ class Parts:
             self._surfaces,
             Capture(host, self._buffers, stats, clocks),
             *times,
+            *emulated,
         )
         self.request_handlers: dict[int, RequestHandler] = {}
         self.event_handlers: dict[int, EventHandler] = {}
@@ -119,6 +127,8 @@ class Parts:
         self._buffers.close()
         self._shm.close()
         self._imports.close()
+        for served in self._emulated:
+            served.close()
 
     def _key(self, route: Route, direction: Direction, taken: Container[int]) -> int:
         """Returns the key of a message that nobody handles yet, and lets the walker find it."""

@@ -1,22 +1,18 @@
 """Takes in clients: each gets a channel of its own and a connection that serves it."""
 
-import errno
 import socket
 from collections.abc import Callable
-from typing import Final
+from functools import partial
 
 from crossdomain.errors import CrossDomainError, EnvironmentFault
 from crossdomain.wire.faults import DisplayError
 from launcher import log
-from launcher.loop import READABLE
 from launcher.relay import encode
 from launcher.relay.client_socket import ClientSocket
 from launcher.relay.connection import Connection
+from launcher.relay.listener import Listener
+from launcher.relay.sandboxes import Sandboxes
 from launcher.services import Services
-
-_MAX_ACCEPTS: Final = 16
-"""Clients of one round, so that those who are here already are served meanwhile."""
-_NO_FDS_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Server:
@@ -24,12 +20,12 @@ class Server:
 
     def __init__(self, services: Services, listener: socket.socket, emptied: Callable[[], None]) -> None:
         """`emptied` is called whenever the last client has gone."""
-        self._services = services
-        self._listener = listener
         self._emptied = emptied
         self._connections: set[Connection] = set()
-        self._listening = False
-        self._listen()
+        restricted = services._replace(open_sandbox=None)
+        self._sandboxes = Sandboxes(services.loop, partial(self._take_in, restricted))
+        ordinary = services._replace(open_sandbox=self._sandboxes.open)
+        self._listener = Listener(services.loop, listener, partial(self._take_in, ordinary), _fail)
 
     @property
     def clients(self) -> int:
@@ -48,40 +44,17 @@ class Server:
 
     def close(self) -> None:
         """Takes in nobody any more, and disconnects everybody."""
-        self._stop_listening()
+        self._listener.stop()
+        self._sandboxes.close()
         self._emptied = _nothing
         for connection in tuple(self._connections):
             connection.finish()
 
-    def _listen(self) -> None:
-        if not self._listening:
-            self._services.loop.add(self._listener.fileno(), READABLE, self._handle_listener)
-            self._listening = True
-
-    def _stop_listening(self) -> None:
-        if self._listening:
-            self._services.loop.remove(self._listener.fileno())
-            self._listening = False
-
-    def _handle_listener(self, _events: int) -> None:
-        for _ in range(_MAX_ACCEPTS):
-            try:
-                accepted, _address = self._listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                if error.errno not in _NO_FDS_LEFT:
-                    raise
-                # It stays in the queue until somebody leaves; listening on would only spin.
-                log.warning(f"a client has to wait: {error.strerror}")
-                self._stop_listening()
-                return
-            self._take_in(ClientSocket(accepted))
-
-    def _take_in(self, client: ClientSocket) -> None:
+    def _take_in(self, services: Services, accepted: socket.socket) -> None:
+        client = ClientSocket(accepted)
         name = _name(client.peer_process())
         try:
-            channel = self._services.open_channel(name)
+            channel = services.open_channel(name)
         except EnvironmentFault as fault:
             self._turn_away(client, name, f"{fault}: {fault.hint}")
             return
@@ -98,7 +71,7 @@ class Server:
             self._leave()
 
         try:
-            connection = Connection(self._services, client, channel, name, closed)
+            connection = Connection(services, client, channel, name, closed)
         except (OSError, MemoryError) as error:
             channel.close()
             self._turn_away(client, name, f"the proxy can't serve one more: {error}")
@@ -116,11 +89,17 @@ class Server:
             self._emptied()
         # There are fds again for a client that waits.
         if self._emptied is not _nothing:
-            self._listen()
+            self._listener.listen()
+            self._sandboxes.listen()
 
 
 def _nothing() -> None:
     pass
+
+
+def _fail(error: OSError) -> None:
+    """Our own listening socket is broken."""
+    raise error
 
 
 def _name(pid: int) -> str:

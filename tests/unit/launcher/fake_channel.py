@@ -267,7 +267,10 @@ class RelayedClient:
             stats=self.stats,
             open_channel=self._open,
             trace=False,
+            open_sandbox=self._open_sandbox,
         )
+        self.sandboxes: list[tuple[socket.socket, int, str]] = []
+        """Listening sockets that the client gave away, what closes them, and their app ids."""
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         self.connection = Connection(
@@ -277,6 +280,9 @@ class RelayedClient:
 
     def _open(self, _client: str) -> FakeChannel:
         return self.channel
+
+    def _open_sandbox(self, listening: socket.socket, close_fd: int, app_id: str) -> None:
+        self.sandboxes.append((listening, close_fd, app_id))
 
     def _handle_closed(self) -> None:
         self.closed = True
