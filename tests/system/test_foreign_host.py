@@ -32,7 +32,7 @@ COLOUR = (0x33, 0x66, 0x99)
 class Host:
     """The foreign host's process."""
 
-    def __init__(self, process: "subprocess.Popen[str]", socket: Path, log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", socket: Path, log: Path) -> None:
         self.process = process
         self.socket = socket
         self._log = log
@@ -54,18 +54,17 @@ def host(desktop: Desktop) -> Generator[Host]:
                 cwd=REPOSITORY,
                 stdout=subprocess.PIPE,
                 stderr=output,
-                text=True,
             )
         assert process.stdout is not None
         try:
-            assert process.stdout.readline() == "ready\n"
+            assert process.stdout.readline() == b"ready\n"
             yield Host(process, path, log)
             assert process.poll() is None
         finally:
             stop(process)
             said = process.stdout.read()
             process.stdout.close()
-        assert (said, log.read_text()) == ("", "")
+        assert (said, log.read_text()) == (b"", "")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
