@@ -181,3 +181,12 @@ MAX_FILES_ON_THE_WAY: Final = 64
 
 MAX_SANDBOXES: Final = 256
 """Sandboxes of one launcher: a desktop runs some dozen applications.  Each holds two of its fds."""
+
+MAX_BUFFER_PARAMS: Final = 256
+"""zwp_linux_buffer_params_v1 that are not used up: each holds up to four of the launcher's descriptors."""
+
+MAX_DMABUFS: Final = 1024
+"""dmabufs behind one client's buffers, a descriptor and a mapping each: video players have some dozen."""
+
+MAX_OFFERED_FORMATS: Final = 1024
+"""Formats that a compositor may offer: drm_fourcc.h has some 120."""

@@ -145,6 +145,10 @@ int64_t xd_walker_lookup(const xd_walker *walker, uint32_t object_id);
 
 /* Returns the lowest id that neither the client nor the proxy has used yet. */
 uint32_t xd_walker_next_id(const xd_walker *walker);
+/* The server's object that the proxy itself gives the client: its id leaves no hole.  Returns 0 or -1. */
+int xd_walker_adopt(xd_walker *walker, uint32_t object_id, uint32_t interface, uint32_t version);
+/* The lowest id of the server's that the client has not seen. */
+uint32_t xd_walker_next_server_id(const xd_walker *walker);
 
 /* system.c ------------------------------------------------------------------------------ */
 

@@ -376,6 +376,15 @@ uint32_t xd_walker_own_pending(const xd_walker *walker, uint32_t object_id) {
 
 uint32_t xd_walker_next_id(const xd_walker *walker) { return walker->maps[CLIENT].count; }
 
+uint32_t xd_walker_next_server_id(const xd_walker *walker) { return SERVER_ID_START + walker->maps[SERVER].count; }
+
+int xd_walker_adopt(xd_walker *walker, uint32_t object_id, uint32_t interface, uint32_t version) {
+    struct step step = {.direction = XD_EVENT, .new_id = object_id, .new_interface = interface, .new_version = version};
+    if (interface >= walker->tables->interface_count || !version || version > UINT8_MAX)
+        return -1;
+    return admit(walker, &step) || create(walker, &step) ? -1 : 0;
+}
+
 int xd_walker_release(xd_walker *walker, uint32_t object_id) {
     struct xd_entry *entry = entry_of(walker, object_id);
     if (!has_object(entry) || object_id == DISPLAY_ID)

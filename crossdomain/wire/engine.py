@@ -125,6 +125,17 @@ class Walker(Protocol):
         """Returns the lowest id that neither the client nor the proxy has used yet."""
         ...
 
+    def adopt(self, object_id: int, interface: str, version: int) -> None:
+        """Tells that the proxy itself sent the client an event that created `object_id`.
+
+        Raises LocalError for an id that is not a compositor's to choose, or leaves a hole.
+        """
+        ...
+
+    def next_server_id(self) -> int:
+        """Returns the lowest id of the compositor's that the client has not seen yet."""
+        ...
+
     def interface_of(self, object_id: int) -> int | None:
         """Returns the interface's index of a live or zombie object, or None."""
         ...

@@ -93,6 +93,14 @@ class NativeWalker:
     def next_id(self) -> int:
         return lib.xd_walker_next_id(self._walker)
 
+    def adopt(self, object_id: int, interface: str, version: int) -> None:
+        number = 0 <= object_id <= _MAX_ID
+        if not number or lib.xd_walker_adopt(self._walker, object_id, self._tables.index(interface), version):
+            raise LocalError(f"{object_id} can't be an object of the compositor's")
+
+    def next_server_id(self) -> int:
+        return lib.xd_walker_next_server_id(self._walker)
+
     def interface_of(self, object_id: int) -> int | None:
         found = lib.xd_walker_lookup(self._walker, object_id)
         return None if found < 0 else found >> 16

@@ -125,6 +125,17 @@ class PythonWalker:
     def next_id(self) -> int:
         return self._next_client_id
 
+    def adopt(self, object_id: int, interface: str, version: int) -> None:
+        creation = _Creation(object_id, self._tables.index(interface), version)
+        try:
+            self._admit(Direction.EVENT, creation)
+        except _Refused:
+            raise LocalError(f"{object_id} can't be an object of the compositor's") from None
+        self._create(Direction.EVENT, creation)
+
+    def next_server_id(self) -> int:
+        return self._next_server_id
+
     def interface_of(self, object_id: int) -> int | None:
         entry = self._entries.get(object_id)
         return None if entry is None else entry.interface

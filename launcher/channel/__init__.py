@@ -7,7 +7,7 @@ are those of `crossdomain.abi.cross_domain`, with data that stays valid.
 
 from collections.abc import Callable, Sequence
 from mmap import mmap
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Identifier, ReadWrite, SendReceive
@@ -15,6 +15,17 @@ from crossdomain.abi.pages import CopyPages, Shown, ShowPages
 
 Event: TypeAlias = SendReceive | ReadWrite
 """A RECEIVE (of 0 bytes: the compositor is gone) or a READ."""
+
+
+class Device(NamedTuple):
+    """A DRM device of the guest's."""
+
+    path: str
+    """Of its render node."""
+    number: int
+    """dev_t."""
+    is_linear: bool
+    """Whether its buffers are linear where nobody says how they are."""
 
 
 class Memory(Protocol):
@@ -126,6 +137,11 @@ class Channel(Protocol):
     @property
     def has_pipe_credit(self) -> bool:
         """Whether pipes have flow control (`cross_domain.Feature.PIPE_CREDIT`)."""
+        ...
+
+    @property
+    def device(self) -> Device | None:
+        """The DRM device that clients may allocate buffers on, if there is one."""
         ...
 
     @property

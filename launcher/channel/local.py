@@ -18,7 +18,7 @@ from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Feature, Identifier, IdentifierType, SendReceive
 from crossdomain.errors import EnvironmentFault, HostFault
 from launcher import log
-from launcher.channel import Event
+from launcher.channel import Device, Event, drm
 from launcher.channel.memory import linear_image, quantise, round_to_pages
 
 _ANSWER_TIMEOUT_MS: Final = 10_000
@@ -88,6 +88,7 @@ class LocalChannel:
         except BaseException:
             self._socket.close()
             raise
+        self.device = _first_device()
         self.max_send = capset.max_send
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
         self.has_policy = bool(capset.features & Feature.POLICY)
@@ -347,6 +348,16 @@ def _connect(path: str) -> socket.socket:
         ) from None
     connection.setblocking(False)
     return connection
+
+
+def _first_device() -> Device | None:
+    """Returns a device that clients may be able to use; its own idea of a buffer may be a tiled one."""
+    for path in drm.render_nodes():
+        try:
+            return Device(path, os.stat(path).st_rdev, is_linear=False)
+        except OSError:
+            continue
+    return None
 
 
 def _text(packet: local.Packet) -> str:

@@ -25,7 +25,7 @@ from crossdomain.abi.pages import (
     parse_shown,
 )
 from crossdomain.errors import HostFault, LocalError
-from launcher.channel import Event, drm
+from launcher.channel import Device, Event, drm
 from launcher.channel.guest_pages import GuestPages
 from launcher.channel.memory import PAGE_SIZE, linear_image, quantise, round_to_pages
 
@@ -158,6 +158,7 @@ class VirtgpuChannel:
         self._blobs: list[_Blob] = []
         self._fd = drm.open_node(node)
         try:
+            self.device = Device(node, os.fstat(self._fd).st_rdev, is_linear=True)
             polled = 1 << cross_domain.CHANNEL_RING
             rings = _RING_COUNT + _SYNC_RINGS if self.has_fences else _RING_COUNT
             drm.create_context(self._fd, cross_domain.CAPSET_ID, rings, polled, client)
@@ -221,7 +222,7 @@ class VirtgpuChannel:
         """Asks whether pages may be shown; never, where the host shows none."""
         if not self._shows_pages:
             return Shown(Verdict.NO)
-        return parse_shown(self._ask(encode_show_pages(show)))
+        return parse_shown(self.ask(encode_show_pages(show)))
 
     def create_unmapped(self, size: int) -> UnmappedMemory:
         """Memory of the host for `size` bytes, which the VM does not map."""
@@ -260,7 +261,7 @@ class VirtgpuChannel:
         return drm.execute_fenced(self._fd, command, ring_idx)
 
     def read_clock(self, clock_id: ClockId) -> int:
-        return clock.parse_clock(self._ask(clock.encode_get_clock(clock_id)), clock_id)
+        return clock.parse_clock(self.ask(clock.encode_get_clock(clock_id)), clock_id)
 
     def close(self) -> None:
         if self._fd < 0:
@@ -290,12 +291,12 @@ class VirtgpuChannel:
     def _require_image(self, size: int) -> tuple[int, int]:
         """Returns a reusable blob id for `size` bytes, and the bytes that such a blob has."""
         command = cross_domain.encode_get_image_requirements(*linear_image(size))
-        requirements = cross_domain.parse_image_requirements(self._ask(command))
+        requirements = cross_domain.parse_image_requirements(self.ask(command))
         if requirements.size < size:
             raise HostFault(f"memory of {requirements.size} bytes offered where {size} were asked for")
         return requirements.blob_id, requirements.size
 
-    def _ask(self, command: bytes) -> bytes:
+    def ask(self, command: bytes) -> bytes:
         """Returns what the host wrote into the query ring, zeroes where it refused the command."""
         answer = self._query_ring.buffer
         answer[:_ANSWER_SIZE] = bytes(_ANSWER_SIZE)

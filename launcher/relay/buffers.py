@@ -1,6 +1,6 @@
 """A client's buffers: memory of its own on one side, a mirror on the other."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -67,6 +67,7 @@ class Buffer:
         "bits_per_pixel",
         "buffer_id",
         "mirror",
+        "own",
         "path",
         "pins",
         "planes",
@@ -96,6 +97,8 @@ class Buffer:
         self.request = request
         self.mirror: Mirror | None = mirror
         """None once the client has destroyed it."""
+        self.own: Callable[[], None] | None = None
+        """Has to be called where the host's wl_buffer is made (again) and the client does not know it."""
         self.bits_per_pixel = _bits_per_pixel(mirror.layout)
         self.pins = 0
         """Who else names the host's wl_buffer, such as an attach without its commit: it can't be another."""

@@ -6,6 +6,7 @@ to another mirror (`sharing`).
 
 from crossdomain.abi.cross_domain import Identifier
 from crossdomain.wire import Record
+from crossdomain.wire.codec import SERVER_ID_START
 from launcher.channel import Channel
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer
@@ -49,8 +50,11 @@ class ClientBuffers:
     def join(self, buffer: Buffer, mirror: Mirror) -> ToHost:
         """Moves a movable buffer into the mirror of another; returns what makes the host's anew."""
         spare_id = self._host.spare_id()
-        for object_id in (buffer.buffer_id, spare_id):
-            self._host.own(object_id, _nothing)
+        self._host.own(spare_id, _nothing)
+        if buffer.own is not None:
+            buffer.own()
+        else:
+            self._host.own(buffer.buffer_id, _nothing)
         self._give_back(buffer.move(mirror))
         made = _make(buffer, spare_id)
         return made._replace(data=encode.destroy_buffer(buffer.buffer_id) + made.data)
@@ -91,6 +95,18 @@ class ClientBuffers:
         buffer = self._buffers.pop(record.object_id, None)
         if buffer is not None:
             self._give_back(buffer.leave())
+        if record.object_id >= SERVER_ID_START:
+            self._host.take_object_back(record.object_id)
+
+    def releases_of(self, buffer_id: int, buffer: Buffer) -> EventHandler:
+        """Returns who handles the events of a host's buffer that the client knows by another id."""
+
+        def handle(_record: Record, _data: memoryview, _identifiers: list[Identifier]) -> ToClient | None:
+            buffer.released()
+            is_there = self._buffers.get(buffer_id) is buffer
+            return ToClient(encode.release_buffer(buffer_id)) if is_there else None
+
+        return handle
 
     def _handle_release(
         self, record: Record, _data: memoryview, _identifiers: list[Identifier]

@@ -27,13 +27,23 @@ from launcher.channel import Channel
 from launcher.loop import GONE, READABLE, WRITABLE, Loop
 from launcher.relay import encode
 from launcher.relay.client_socket import RECEIVE_SIZE, ClientSocket
-from launcher.relay.messages import EVENT, REQUEST, EventHandler, RequestHandler, Route
-from launcher.relay.outgoing import Outgoing
+from launcher.relay.messages import (
+    EVENT,
+    REQUEST,
+    EventHandler,
+    RequestHandler,
+    Route,
+    ToHost,
+    first_message,
+    is_whole,
+    message,
+)
 from launcher.relay.own_objects import OwnObjects
 from launcher.relay.parts import Parts
 from launcher.relay.pipes import Pipes
+from launcher.relay.server_ids import ServerIds
 from launcher.relay.tracing import Tracer
-from launcher.relay.window import Window
+from launcher.relay.uplink import Uplink
 from launcher.services import Services
 
 _UNREAD_PAUSE: Final = MAX_UNREAD_EVENTS // 8
@@ -80,14 +90,10 @@ class Connection:
         self._events = parts.event_handlers
         self._walker = Walker(services.tables, parts.interest, strict=True)
         self._own = OwnObjects(self._walker)
+        self._uplink = Uplink(channel, self._own)
+        self._server_ids = ServerIds(services.tables, self._walker)
         self._tracer = Tracer(services.tables, self._walker, name) if services.trace else None
-        self._window = Window()
         self._backlog = bytearray()
-        # Of a host without our flow control, a SEND takes one pipe to read from.
-        self._to_host = Outgoing(None if channel.has_pipe_credit else _is_read_pipe)
-        self._when_sent: list[Callable[[], None]] = []
-        self._when_seen: list[Callable[[], None]] = []
-        self._channel_full = False
         self._lingers = False
         self._identifiers: deque[Identifier] = deque()
         self._partial_event = b""
@@ -125,11 +131,19 @@ class Connection:
 
     def when_sent(self, action: Callable[[], None]) -> None:
         """See `messages.Host`."""
-        self._when_sent.append(action)
+        self._uplink.when_sent(action)
 
     def when_seen(self, action: Callable[[], None]) -> None:
         """See `messages.Host`."""
-        self._when_seen.append(action)
+        self._uplink.when_seen(action)
+
+    def give_object(self, interface: str, version: int, host_id: int) -> int:
+        """See `messages.Host`."""
+        return self._server_ids.give(interface, version, host_id)
+
+    def take_object_back(self, object_id: int) -> None:
+        """See `messages.Host`."""
+        self._server_ids.take_back(object_id)
 
     def send_event(self, event: bytes, fds: tuple[int, ...] = ()) -> None:
         """See `messages.Host`."""
@@ -212,9 +226,8 @@ class Connection:
 
     def _serve_channel(self, events: int) -> None:
         if events & WRITABLE:
-            self._channel_full = False
             self._pipes.flush()
-            self._flush_to_host()
+            self._uplink.make_room()
         if events & (READABLE | GONE):
             self._receive_events()
         self._relay_requests()
@@ -230,12 +243,7 @@ class Connection:
 
     def _relay_requests(self) -> None:
         """Handles the backlog as far as the host, and the client's own reading, allow."""
-        while (
-            self._backlog
-            and self._window.is_open
-            and not self._channel_full
-            and self._client.pending <= _UNREAD_PAUSE
-        ):
+        while self._backlog and self._uplink.is_open and self._client.pending <= _UNREAD_PAUSE:
             with memoryview(self._backlog) as backlog, backlog[:RECEIVE_SIZE] as data:
                 consumed = self._relay_request_batch(data)
             if not consumed:
@@ -247,8 +255,9 @@ class Connection:
 
     def _relay_request_batch(self, data: memoryview) -> int:
         """Walks what is there and sends it on; returns how many bytes were whole messages."""
-        if self._tracer is not None:
-            data = self._tracer.first_message(data)
+        translates = self._server_ids.concern(data)
+        if translates or self._tracer is not None:
+            data = first_message(data)
         walk = self._walker.walk(REQUEST, data)
         if self._tracer is not None and walk.consumed:
             self._tracer.show(REQUEST, data)
@@ -256,17 +265,29 @@ class Connection:
         for record in walk.records:
             fds = self._take_fds(record) if record.fds else _NO_FDS
             translation = self._request_handler(record)(record, data, fds)
+            if translates:
+                translation = self._in_host_ids(record, data, translation)
             if translation is not None:
-                self._to_host.append(data[begin : record.offset])
-                for identifier in translation.identifiers:
-                    self._to_host.attach(identifier)
-                self._to_host.append(translation.data)
+                self._uplink.append(data[begin : record.offset])
+                self._uplink.append_answer(translation)
                 begin = record.offset + record.size
-        self._send(data[begin : walk.consumed])
-        self._window.sent(walk.consumed)
+        rest = data[begin : walk.consumed]
+        if translates and rest:
+            rest = memoryview(self._server_ids.to_host(bytes(rest)))
+        self._uplink.send(rest, walk.consumed)
         if walk.fault is not None:
             raise walk.fault
         return walk.consumed
+
+    def _in_host_ids(self, record: Record, data: memoryview, answer: ToHost | None) -> ToHost:
+        """Returns what goes to the host for a request that names ids of the compositor's kind."""
+        request = message(record, data)
+        translated = self._server_ids.to_host(request)
+        return (
+            ToHost(translated)
+            if answer is None
+            else answer._replace(data=answer.data.replace(request, translated))
+        )
 
     def _request_handler(self, record: Record) -> RequestHandler:
         return self._requests.get(record.interface << 16 | record.opcode, self.parts.refuse_request)
@@ -277,43 +298,6 @@ class Connection:
             text = f"invalid arguments for object {record.object_id}: file descriptor expected"
             raise WireFault(encode.DISPLAY_ID, DisplayError.INVALID_METHOD, text)
         return [fds.popleft() for _ in range(record.fds)]
-
-    def _send(self, data: memoryview) -> None:
-        """Sends bytes behind what waits already, and asks for an acknowledgement where it is time."""
-        if self._window.wants_marker or self._when_seen:
-            self._to_host.append(data)
-            self._mark()
-        elif self._to_host or len(data) > self._channel.max_send or not self._channel.send(data):
-            self._to_host.append(data)
-        self._flush_to_host()
-
-    def _mark(self) -> None:
-        if self._window.wants_marker:
-            self._sync(self._window.acknowledge)
-            self._window.mark()
-        actions, self._when_seen = self._when_seen, []
-        for action in actions:
-            self._sync(action)
-
-    def _sync(self, answered: Callable[[], None]) -> None:
-        callback_id = self.spare_id()
-        self.own(callback_id, answered)
-        self._to_host.append(encode.sync(callback_id))
-
-    def _flush_to_host(self) -> None:
-        while self._to_host and not self._channel_full:
-            data, identifiers = self._to_host.peek(self._channel.max_send)
-            if self._channel.send(data, identifiers):
-                self._to_host.advance(len(data), len(identifiers))
-            else:
-                self._channel_full = True
-        if self._when_sent and not self._to_host:
-            self._act()
-
-    def _act(self) -> None:
-        actions, self._when_sent = self._when_sent, []
-        for action in actions:
-            action()
 
     # Events.
 
@@ -345,8 +329,12 @@ class Connection:
 
     def _relay_event_batch(self, data: memoryview) -> int:
         """Walks what is there and sends it on; returns how many bytes were whole messages."""
+        translates = self._server_ids.concern(data)
+        if translates or self._tracer is not None:
+            data = first_message(data)
+        if translates and is_whole(data):
+            data = memoryview(self._server_ids.to_client(bytes(data)))
         if self._tracer is not None:
-            data = self._tracer.first_message(data)
             self._tracer.show(EVENT, data)
         walk = self._walker.walk(EVENT, data)
         begin = 0
@@ -392,8 +380,8 @@ class Connection:
             self._leave_host(tell=True)
         elif self.parts.shows_anything:
             # Another host ends the pipes with the connection, which waits for them: its windows don't.
-            self._to_host.append(self.parts.hide_everything())
-            self._flush_to_host()
+            self._uplink.append(self.parts.hide_everything())
+            self._uplink.flush()
 
     def _lose_host(self) -> None:
         log.info("the compositor has closed the connection", client=self.name)
@@ -440,9 +428,7 @@ class Connection:
 
     def _forget_requests(self) -> None:
         self.parts.close()
-        self._act()
-        self._channel_full = False
-        self._to_host.clear()
+        self._uplink.clear()
         # Not cleared: the frames of an exception may still hold views of it.
         self._backlog = bytearray()
 
@@ -480,8 +466,7 @@ class Connection:
     @property
     def _has_last_requests(self) -> bool:
         # What the open window leaves behind is no whole message.
-        held_back = not self._window.is_open or self._channel_full
-        return bool(self._to_host or (self._backlog and held_back))
+        return not self._uplink.is_empty or bool(self._backlog and not self._uplink.is_open)
 
     def _wanted_client_events(self) -> int:
         events = WRITABLE if self._client.pending else 0
@@ -489,7 +474,7 @@ class Connection:
         return events if full or self._state is _State.CLOSING else events | READABLE
 
     def _wanted_channel_events(self) -> int:
-        events = WRITABLE if self._channel_full or self._pipes.is_blocked else 0
+        events = WRITABLE if self._uplink.is_full or self._pipes.is_blocked else 0
         return events | READABLE if self._may_receive else events
 
     @property
@@ -506,7 +491,3 @@ class Connection:
         if events != self._channel_events:
             self._loop.change(self._channel_fd, events)
             self._channel_events = events
-
-
-def _is_read_pipe(identifier: Identifier) -> bool:
-    return identifier.type == IdentifierType.READ_PIPE

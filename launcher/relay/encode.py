@@ -48,6 +48,11 @@ def destroy_buffer(buffer_id: int) -> bytes:
     return _NO_ARGUMENTS.pack(buffer_id, 0, _NO_ARGUMENTS.size)
 
 
+def release_buffer(buffer_id: int) -> bytes:
+    """wl_buffer.release, an event."""
+    return _NO_ARGUMENTS.pack(buffer_id, 0, _NO_ARGUMENTS.size)
+
+
 def release_shm(shm_id: int) -> bytes:
     """wl_shm.release (since 2)."""
     return _NO_ARGUMENTS.pack(shm_id, 1, _NO_ARGUMENTS.size)

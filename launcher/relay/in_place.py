@@ -9,7 +9,7 @@ the buffer's own id for that, which is deleted once more then (`crossdomain.abi.
 from typing import Final
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
-from crossdomain.abi.pages import PAGE_SIZE, ShowPages, Verdict
+from crossdomain.abi.pages import ShowPages, Verdict
 from launcher.channel import Channel
 from launcher.relay.buffers import Buffer
 from launcher.relay.mirrors import Mirror
@@ -46,7 +46,7 @@ def take_in_place(channel: Channel, buffer: Buffer) -> Mirror | None:
     if pages is None:
         return None
     image = (request.format, request.width, request.height, stride)
-    show = ShowPages(pages.resource_id, buffer.buffer_id, PAGE_SIZE + offset, pages.key, *image)
+    show = ShowPages(pages.resource_id, buffer.buffer_id, pages.begin + offset, pages.key, *image)
     shown = copies.show(show)
     buffer.asked = buffer.asked + 1 if shown.verdict is Verdict.ASKING else _MAX_ASKED
     if shown.verdict is not Verdict.YES:

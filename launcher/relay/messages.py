@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from crossdomain.abi.cross_domain import Identifier
 from crossdomain.wire import Direction, Record
+from crossdomain.wire.codec import HEADER_SIZE
 
 
 class ToHost(NamedTuple):
@@ -45,6 +46,19 @@ Route: TypeAlias = tuple[str, str]
 def message(record: Record, data: memoryview) -> bytes:
     """A copy of the message that a record is of."""
     return bytes(data[record.offset : record.offset + record.size])
+
+
+def first_message(data: memoryview) -> memoryview:
+    """Returns the first message in `data`, or all of it where there is no whole one."""
+    if len(data) < HEADER_SIZE:
+        return data
+    size = int.from_bytes(data[6:8], "little")
+    return data[:size] if HEADER_SIZE <= size <= len(data) else data
+
+
+def is_whole(data: memoryview) -> bool:
+    """Whether `data` is one message, and no more."""
+    return len(data) >= HEADER_SIZE and int.from_bytes(data[6:8], "little") == len(data)
 
 
 def before(first: ToHost, record: Record, data: memoryview) -> ToHost:
@@ -85,6 +99,11 @@ class EmulatedGlobal(Protocol):
         ...
 
     @property
+    def version(self) -> int:
+        """The highest that can be served; 0 where it can't be served at all."""
+        ...
+
+    @property
     def behind(self) -> str:
         """The global of the compositor's that it needs, and behind which it is announced."""
         ...
@@ -94,6 +113,14 @@ class EmulatedGlobal(Protocol):
 
         `anchor` is the global that it needs, which may be bound in its place.
         """
+        ...
+
+
+class EmulatedPart(Part, EmulatedGlobal, Protocol):
+    """A part that serves a global."""
+
+    def close(self) -> None:
+        """Gives up what it holds."""
         ...
 
 
@@ -142,6 +169,17 @@ class Host(Protocol):
 
         Not where an event of the compositor's is handled, whose answer is the place for it.
         """
+        ...
+
+    def give_object(self, interface: str, version: int, host_id: int) -> int:
+        """Returns the id of the compositor's kind for a new object of the client's, `host_id` on the host.
+
+        An event that is sent at once has to create it.
+        """
+        ...
+
+    def take_object_back(self, object_id: int) -> None:
+        """The client has destroyed what `give_object` gave it."""
         ...
 
     def delete_id(self, object_id: int) -> None:

@@ -12,6 +12,7 @@ from launcher.channel import Channel
 from launcher.relay.capture import Capture
 from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.descriptors import Descriptors
+from launcher.relay.dmabuf.served import LinuxDmabuf
 from launcher.relay.files import Files
 from launcher.relay.host_clock import HostClocks
 from launcher.relay.imports import Imports
@@ -19,6 +20,7 @@ from launcher.relay.input_times import InputTimes
 from launcher.relay.messages import (
     EVENT,
     REQUEST,
+    EmulatedPart,
     EventHandler,
     Host,
     Part,
@@ -67,12 +69,12 @@ class Parts:
             times = (Times(clocks), InputTimes(host, clocks))
         else:
             policy = policy.without(TIMED_GLOBALS)
-        emulated: tuple[SecurityContexts, ...] = ()
+        self._emulated: list[EmulatedPart] = []
         if services.open_sandbox is not None:
-            emulated = (SecurityContexts(host, services.open_sandbox),)
-        self._emulated = emulated
+            self._emulated.append(SecurityContexts(host, services.open_sandbox))
+        self._emulated.append(LinuxDmabuf(host, self._buffers, self._imports, channel.device))
         parts: tuple[Part, ...] = (
-            Registry(policy, emulated),
+            Registry(policy, self._emulated),
             Descriptors(services.tables, services.policy, channel, pipes),
             Files(host, channel),
             self._buffers,
@@ -80,7 +82,7 @@ class Parts:
             self._surfaces,
             Capture(host, self._buffers, stats, clocks),
             *times,
-            *emulated,
+            *self._emulated,
         )
         self.request_handlers: dict[int, RequestHandler] = {}
         self.event_handlers: dict[int, EventHandler] = {}

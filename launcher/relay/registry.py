@@ -51,7 +51,7 @@ class Registry:
         self._anchors: dict[str, int] = {}
         """The name of the global behind which others are announced: the first of its interface."""
         for name, served in enumerate(emulated, start=_FIRST_NAME):
-            version = policy.emulated_version(served.interface)
+            version = min(served.version, policy.emulated_version(served.interface))
             if version:
                 self._own[name] = _Own(name, version, served)
                 self._behind.setdefault(served.behind, []).append(self._own[name])

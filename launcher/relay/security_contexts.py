@@ -59,6 +59,7 @@ class SecurityContexts:
 
     interface = MANAGER
     behind = "wl_compositor"
+    version = 1
 
     def __init__(self, host: Host, open_sandbox: OpenSandbox) -> None:
         self._open_sandbox = open_sandbox

@@ -7,6 +7,8 @@ other or one that stays.  The delete_ids of all of them are ours; the client get
 is gone and none of ours is to come any more.
 """
 
+from collections.abc import Callable
+
 from launcher.relay import encode
 from launcher.relay.messages import EventHandler, Host
 
@@ -18,9 +20,18 @@ class StandIns:
         self._host = host
         self._leaving: set[int] = set()
 
-    def create(self, object_id: int) -> bytes:
-        """The client creates an object that the host must not see; returns what goes there instead."""
-        self.own(object_id)
+    def create(self, object_id: int, answered: Callable[[], None] | None = None) -> bytes:
+        """The client creates an object that the host must not see; returns what goes there instead.
+
+        `answered` is called once the host has handled all that came before.
+        """
+
+        def deleted() -> None:
+            if answered is not None:
+                answered()
+            self._free(object_id)
+
+        self._host.own(object_id, deleted)
         return encode.sync(object_id)
 
     def own(self, object_id: int, events: EventHandler | None = None) -> None:

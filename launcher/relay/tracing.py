@@ -1,7 +1,7 @@
 """Prints a client's messages (`--trace`); with it the relay walks one message at a time."""
 
 from crossdomain.wire import Direction, Walker, WireFault
-from crossdomain.wire.codec import HEADER_SIZE, decode_header
+from crossdomain.wire.codec import decode_header
 from crossdomain.wire.tables import Tables
 from crossdomain.wire.trace import trace
 from launcher import log
@@ -14,13 +14,6 @@ class Tracer:
         self._tables = tables
         self._walker = walker
         self._name = name
-
-    def first_message(self, data: memoryview) -> memoryview:
-        """Returns the first message in `data`, or all of it where there is no whole one."""
-        if len(data) < HEADER_SIZE:
-            return data
-        size = int.from_bytes(data[6:8], "little")
-        return data[:size] if HEADER_SIZE <= size <= len(data) else data
 
     def show(self, direction: Direction, data: memoryview) -> None:
         """Prints the message that `data` begins with; one that can't be understood is told as such."""

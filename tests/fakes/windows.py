@@ -2,7 +2,7 @@
 
 import mmap
 import os
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from tests.fakes.client import FakeClient, Proxy, Value, integer
 from tests.fakes.endpoint import PATIENCE
@@ -52,6 +52,24 @@ class Pool:
         os.close(self.fd)
 
 
+class Backing(Protocol):
+    """Memory that a buffer is in."""
+
+    @property
+    def client(self) -> FakeClient:
+        """Whose it is."""
+        ...
+
+    @property
+    def memory(self) -> mmap.mmap:
+        """All of it."""
+        ...
+
+    def close(self) -> None:
+        """Give it back; the compositor may still have it mapped."""
+        ...
+
+
 class Buffer:
     """A wl_buffer in a pool.
 
@@ -59,7 +77,7 @@ class Buffer:
     """
 
     def __init__(self, pool: Pool, layout: "Layout", format_code: int) -> None:
-        self.pool = pool
+        self.pool: Backing = pool
         self.layout = layout
         self.busy = False
         self.proxy = pool.proxy.create(

@@ -51,6 +51,24 @@ async def pictures(
         return await photograph(steps, take)
 
 
+@pytest.mark.parametrize("weston", ["pixman", "gl"], indirect=True)
+async def test_every_pattern_of_dmabufs_looks_as_one_of_shared_memory(
+    weston: Weston, daemon: RunningDaemon, runtime_dir: Path
+) -> None:
+    scenarios = ("formats", "sizes", "short_lived", "damage", "without_attach", "one_buffer_on_two_surfaces")
+    direct = await pictures(weston, (*PATTERNS, *scenarios), weston.environment)
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_dir)}
+    environment.pop("WAYLAND_DISPLAY", None)
+    stats = runtime_dir / "stats.json"
+    options = (f"--channel=local:{daemon.local_socket}", f"--stats={stats}")
+    proxied = await pictures(
+        weston, (*RUN, *options, "--", *PATTERNS, *scenarios, "--dmabufs=file"), environment
+    )
+    assert different(direct, proxied, series="local-dmabufs") == []
+    assert json.loads(stats.read_text())["buffers"]["dmabuf-copy"] > 40
+    assert len({picture.packed for picture in direct.values()}) > 30, "the patterns hardly differ"
+
+
 @pytest.mark.parametrize(
     ("weston", "buffers"), [("pixman", "auto"), ("pixman", "copy"), ("gl", "copy")], indirect=["weston"]
 )

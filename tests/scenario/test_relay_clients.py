@@ -118,7 +118,11 @@ def test_what_can_not_be_carried_is_not_offered(runtime_dir: Path) -> None:
         served(compositor),
         FakeClient(launcher.socket) as client,
     ):
-        assert [entry.interface for entry in client.globals] == ["wl_shm"]
+        # The last is the launcher's own.
+        assert [entry.interface for entry in client.globals] == ["wl_shm", "zwp_linux_dmabuf_v1"]
+        client.bind("zwp_linux_dmabuf_v1")
+        client.round_trip()
+        assert set(compositor.peers[-1].bound) == {"wl_shm"}
 
 
 def test_binding_a_global_that_was_not_offered_is_refused(setting: Setting) -> None:

@@ -26,12 +26,16 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
 
 
 def main(arguments: list[str]) -> int:
-    """Run all scenarios, or those named on the command line; `--windowed` where fullscreen is in the way."""
+    """Run all scenarios, or those named on the command line; `--windowed` where fullscreen is in the way.
+
+    `--dmabufs=KIND,...` makes buffers of them.
+    """
     windowed = "--windowed" in arguments
-    names = [name for name in arguments if name != "--windowed"]
+    kinds = next((name.partition("=")[2] for name in arguments if name.startswith("--dmabufs=")), "")
+    names = [name for name in arguments if not name.startswith("--")]
     chosen = [scenario for scenario in SCENARIOS if not names or scenario.__name__ in names]
     with FakeClient() as client:
-        stage = Stage(client, fullscreen=not windowed)
+        stage = Stage(client, fullscreen=not windowed, kinds=kinds)
         for scenario in chosen:
             for name in scenario(stage):
                 client.round_trip()

@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 from tests.fakes.client import FakeClient
 from tests.fakes.painting import XRGB8888, Swapchain, layout_for, paint, pool_size
+from tests.fakes.patterns.allocation import Allocator, Memory
 from tests.fakes.windows import Buffer, Pool, Rectangle, Surface, Window
 
 WIDTH: Final = 320
@@ -18,8 +19,10 @@ class Stage:
     wherever the compositor, or whoever watches, puts it.
     """
 
-    def __init__(self, client: FakeClient, *, fullscreen: bool = True) -> None:
+    def __init__(self, client: FakeClient, *, fullscreen: bool = True, kinds: str = "") -> None:
+        """`kinds` of dmabufs (`tests.fakes.dmabufs`) that buffers are made of instead of wl_shm, by comma."""
         self.client = client
+        self._allocator = Allocator(client, kinds.split(",")) if kinds else None
         self.shm = client.bind("wl_shm")
         self.subcompositor = client.bind("wl_subcompositor")
         self.viewporter = client.bind("wp_viewporter") if client.offers("wp_viewporter") else None
@@ -29,13 +32,18 @@ class Stage:
         self.formats = sorted(
             values[0] for values in self.shm.received("format") if isinstance(values[0], int)
         )
-        self._pools: list[Pool] = []
+        self._pools: list[Pool | Memory] = []
 
     def buffer(
         self, width: int, height: int, *, format_code: int = XRGB8888, padding: int = 0, offset: int = 0
     ) -> Buffer:
         """A buffer in a pool of its own, which is destroyed at once: the buffer must live on."""
         layout = layout_for(width, height, format_code, padding=padding, offset=offset)
+        if self._allocator is not None:
+            size = pool_size(layout, format_code)
+            memory, allocated = self._allocator.buffer(layout, format_code, size)
+            self._pools.append(memory)
+            return allocated
         pool = Pool(self.client, self.shm, pool_size(layout, format_code))
         buffer = Buffer(pool, layout, format_code)
         pool.destroy()

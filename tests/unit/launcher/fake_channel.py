@@ -20,7 +20,7 @@ from crossdomain.abi.cross_domain import (
 from crossdomain.wire import load as load_tables
 from crossdomain.wire import policy
 from crossdomain.wire.codec import Value, encode_message
-from launcher.channel import Event, HostCopies, SharedMemory
+from launcher.channel import Device, Event, HostCopies, SharedMemory
 from launcher.loop import Loop
 from launcher.relay.client_socket import ClientSocket
 from launcher.relay.connection import Connection
@@ -97,6 +97,7 @@ class FakeChannel:
         self.has_policy = has_policy
         self.has_pipe_credit = self.has_lasting_pipes = has_pipe_credit
         self.has_ended = False
+        self.device: Device | None = None
         self.has_clock = has_clock
         self.has_fences = True
         self.shares_fences = False

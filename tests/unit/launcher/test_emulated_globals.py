@@ -31,6 +31,7 @@ class Served:
     def __init__(self, interface: str = EMULATED) -> None:
         self.interface = interface
         self.behind = "wl_shm"
+        self.version = 3
         self.bound: list[tuple[int, int, Anchor]] = []
 
     def bind(self, object_id: int, version: int, anchor: Anchor) -> ToHost:

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from crossdomain.wire.policy import Policy, load
+from crossdomain.wire.policy import Carriage, Policy, Treatment, load
 from crossdomain.wire.tables import ArgumentKind, Message
 from tests.unit.launcher.fake_channel import TABLES, RelayedClient
 
@@ -32,6 +32,20 @@ def reachable(policy: Policy) -> set[str]:
     return found
 
 
+def emulated(policy: Policy) -> set[str]:
+    """The interfaces of all objects that live in the launcher alone."""
+    made = {"wl_buffer", "wl_surface"}
+    waiting = [name for name, rule in policy.rules.items() if rule.treatment is Treatment.EMULATE]
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        for message in TABLES.interface(name).requests:
+            new = {a.interface for a in message.arguments if a.kind is ArgumentKind.NEW_ID and a.interface}
+            waiting += new - made - found
+    return found
+
+
 def messages() -> Iterator[Found]:
     """All messages of all objects that a client can have."""
     for name in sorted(reachable(load())):
@@ -41,7 +55,16 @@ def messages() -> Iterator[Found]:
 
 
 WITH_FDS: Final = [
-    found for found in messages() if any(a.kind is ArgumentKind.FD for a in found[2].arguments)
+    found
+    for found in messages()
+    if any(a.kind is ArgumentKind.FD for a in found[2].arguments)
+    if not (found[1] == "event" and load().descriptors.get((found[0], found[2].name)) is Carriage.OWN)
+]
+SERVED_HERE: Final = [
+    (name, "request", message)
+    for name in sorted(emulated(load()))
+    for message in TABLES.interface(name).requests
+    if message.since <= 5
 ]
 NAMING_BUFFERS: Final = [
     found
@@ -65,6 +88,11 @@ def test_there_is_something_to_check() -> None:
 
 @pytest.mark.parametrize("found", WITH_FDS, ids=lambda found: f"{found[0]}.{found[2].name}")
 def test_every_message_with_an_fd_is_handled(client: RelayedClient, found: Found) -> None:
+    assert is_handled(client, found)
+
+
+@pytest.mark.parametrize("found", SERVED_HERE, ids=lambda found: f"{found[0]}.{found[2].name}")
+def test_no_request_of_what_lives_here_reaches_the_host(client: RelayedClient, found: Found) -> None:
     assert is_handled(client, found)
 
 

@@ -46,6 +46,9 @@ class Pair:
     def release(self, object_id: int) -> None:
         assert outcome_of_release(self.native, object_id) == outcome_of_release(self.oracle, object_id)
 
+    def adopt(self, object_id: int) -> None:
+        assert outcome_of_adopt(self.native, object_id) == outcome_of_adopt(self.oracle, object_id)
+
 
 def described(walk: Walk) -> object:
     fault = walk.fault
@@ -54,12 +57,20 @@ def described(walk: Walk) -> object:
 
 def state(walker: Walker) -> object:
     objects = [(walker.interface_of(i), walker.version_of(i), walker.own_pending(i)) for i in IDS]
-    return objects, walker.next_id()
+    return objects, walker.next_id(), walker.next_server_id()
 
 
 def outcome_of_own(walker: Walker, object_id: int, deletes: int) -> str:
     try:
         walker.own(object_id, deletes)
+    except LocalError:
+        return "refused"
+    return "done"
+
+
+def outcome_of_adopt(walker: Walker, object_id: int) -> str:
+    try:
+        walker.adopt(object_id, "wl_buffer", 1)
     except LocalError:
         return "refused"
     return "done"
@@ -85,6 +96,8 @@ def exchange(pair: Pair, random: Random, messages: int) -> int:
             pair.own(random.choice(IDS), random.choice((0, 1, 1, 2, 0xFFFF, 0x10000)))
         if random.random() < 0.02:
             pair.release(random.choice(IDS))
+        if random.random() < 0.02:
+            pair.adopt(random.choice(IDS))
     return passed
 
 

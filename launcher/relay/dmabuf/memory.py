@@ -1,0 +1,71 @@
+"""One dmabuf of the client's: mapped where it has to be read here, and read between the kernel's marks."""
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from crossdomain.abi import dma_buf
+from crossdomain.native.system import FileMapping
+from launcher.channel import ImportedFile
+
+
+class Dmabuf:
+    """A `buffers.ClientMemory`."""
+
+    __slots__ = ("_mapping", "fd", "pages", "size")
+
+    def __init__(self, fd: int, size: int, pages: ImportedFile | None) -> None:
+        """Takes ownership of `fd`, a dmabuf of `size` bytes, which is mapped where it has no `pages`.
+
+        Raises:
+            OSError: it can't be mapped; the fd stays the caller's.
+        """
+        self._mapping = None if pages is not None else FileMapping(fd, size)
+        self.fd = fd
+        self.size = size
+        self.pages = pages
+
+    @property
+    def mapping(self) -> FileMapping:
+        """It, mapped here."""
+        if self._mapping is None:
+            self._mapping = FileMapping(self.fd, self.size)
+        return self._mapping
+
+    @contextmanager
+    def access(self, *, write: bool) -> Generator[None]:
+        """What has to be around each access through `mapping` (DMA_BUF_IOCTL_SYNC)."""
+        flags = dma_buf.DMA_BUF_SYNC_READ | (dma_buf.DMA_BUF_SYNC_WRITE if write else 0)
+        self._sync(dma_buf.DMA_BUF_SYNC_START | flags)
+        try:
+            yield
+        finally:
+            self._sync(dma_buf.DMA_BUF_SYNC_END | flags)
+
+    def close(self) -> None:
+        """Unmaps and closes it."""
+        if self._mapping is not None:
+            self._mapping.close()
+        os.close(self.fd)
+
+    def _sync(self, flags: int) -> None:
+        try:
+            fcntl.ioctl(self.fd, dma_buf.DMA_BUF_IOCTL_SYNC, dma_buf.DMA_BUF_SYNC.pack(flags))
+        except OSError:
+            # A plain memory file, whose contents are there without being asked for.
+            return
+
+
+def size_of(fd: int) -> int:
+    """Returns the bytes of a dmabuf; 0 where it does not tell."""
+    try:
+        return os.lseek(fd, 0, os.SEEK_END)
+    except OSError:
+        return 0
+
+
+def identity_of(fd: int) -> tuple[int, int]:
+    """Returns what is the same for all fds of one dmabuf."""
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino

@@ -1,0 +1,209 @@
+"""The global and its objects: what a client asks of zwp_linux_dmabuf_v1, and what the host gets of it.
+
+The client's zwp_linux_dmabuf_v1 is a wl_shm on the host.  Its params and feedback live here alone.  A
+buffer of create_immed is a wl_buffer of the same id on the host; one of create, whose id the compositor
+would choose, has the id of its params there (`server_ids`).
+"""
+
+from struct import Struct
+from typing import Final
+
+from crossdomain.bridge.dmabuf import Image, ParamsError, mirror_layout, shm_code
+from crossdomain.bridge.formats import BufferRequest
+from crossdomain.errors import LimitExceeded
+from crossdomain.limits import MAX_BUFFER_PARAMS
+from crossdomain.wire import Record, WireFault
+from crossdomain.wire.codec import encode_message
+from crossdomain.wire.tables import load
+from launcher.channel import Device
+from launcher.relay import encode
+from launcher.relay.buffers import Buffer, are_shown
+from launcher.relay.client_buffers import ClientBuffers
+from launcher.relay.dmabuf import feedback
+from launcher.relay.dmabuf.host_shm import RELEASE_SINCE, HostShm
+from launcher.relay.dmabuf.params import AddedPlane, Params
+from launcher.relay.dmabuf.sources import Sources
+from launcher.relay.imports import Imports
+from launcher.relay.messages import (
+    DROP_REQUEST,
+    Anchor,
+    EventHandler,
+    Host,
+    RequestHandler,
+    Route,
+    ToHost,
+)
+from launcher.relay.stand_ins import StandIns
+
+_HEADER: Final = 8
+_UINT: Final = Struct("<I")
+_ADD: Final = Struct("<IIIII")
+_CREATE: Final = Struct("<iiII")
+_CREATE_IMMED: Final = Struct("<IiiII")
+_VERSION: Final = 5
+_WITHOUT_FEEDBACK: Final = 3
+_BIND: Final = load().interface("wl_registry").requests[0]
+_CREATED, _FAILED = load().interface("zwp_linux_buffer_params_v1").events
+
+
+class LinuxDmabuf:
+    """One client's; a `messages.Part`, and a `messages.EmulatedGlobal`."""
+
+    def __init__(self, host: Host, buffers: ClientBuffers, imports: Imports, device: Device | None) -> None:
+        """`device` is the guest's own, if it has one: without it there is no feedback."""
+        self.interface: Final = "zwp_linux_dmabuf_v1"
+        self.behind: Final = "wl_shm"
+        self.version = _VERSION if device is not None else _WITHOUT_FEEDBACK
+        self._host = host
+        self._buffers = buffers
+        self._device = device
+        self._is_linear = device is not None and device.is_linear
+        self._stand_ins = StandIns(host)
+        self._sources = Sources(imports)
+        self._shms: dict[int, HostShm] = {}
+        self._params: dict[int, Params] = {}
+        self._feedbacks: set[int] = set()
+
+    def bind(self, object_id: int, version: int, anchor: Anchor) -> ToHost:
+        """See `messages.EmulatedGlobal`."""
+        shm = HostShm(object_id, (version, anchor.version), implicit=self._is_linear)
+        self._shms[object_id] = shm
+        self._stand_ins.own(object_id, shm.handle_event)
+        values = (anchor.name, self.behind, anchor.version, object_id)
+        return ToHost(encode_message(_BIND, anchor.registry_id, *values))
+
+    def request_routes(self) -> dict[Route, RequestHandler]:
+        """See `messages.Part`."""
+        return {
+            ("zwp_linux_dmabuf_v1", "destroy"): self._handle_destroy,
+            ("zwp_linux_dmabuf_v1", "create_params"): self._handle_create_params,
+            ("zwp_linux_dmabuf_v1", "get_default_feedback"): self._handle_get_feedback,
+            ("zwp_linux_dmabuf_v1", "get_surface_feedback"): self._handle_get_feedback,
+            ("zwp_linux_dmabuf_feedback_v1", "destroy"): self._handle_destroy_feedback,
+            ("zwp_linux_buffer_params_v1", "destroy"): self._handle_destroy_params,
+            ("zwp_linux_buffer_params_v1", "add"): self._handle_add,
+            ("zwp_linux_buffer_params_v1", "create"): self._handle_create,
+            ("zwp_linux_buffer_params_v1", "create_immed"): self._handle_create_immed,
+        }
+
+    def event_routes(self) -> dict[Route, EventHandler]:
+        """See `messages.Part`."""
+        return {}
+
+    def close(self) -> None:
+        """Gives up what was collected."""
+        for params in self._params.values():
+            params.close()
+        self._params.clear()
+
+    # The global.
+
+    def _handle_destroy(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
+        self._stand_ins.leave(record.object_id)
+        return self._leaving(self._shms[record.object_id])
+
+    def _handle_create_params(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
+        if len(self._params) >= MAX_BUFFER_PARAMS:
+            raise LimitExceeded(f"more than {MAX_BUFFER_PARAMS} zwp_linux_buffer_params_v1")
+        params_id = _uint(record, data)
+        self._params[params_id] = Params(params_id, self._shms[record.object_id])
+        return ToHost(self._stand_ins.create(params_id))
+
+    def _leaving(self, shm: HostShm) -> ToHost:
+        """The global or params of it leave; returns what the host gets of it."""
+        if shm.leave():
+            return DROP_REQUEST
+        # Without it buffers can't be made anew.  One that can't be released keeps its id for ever.
+        del self._shms[shm.object_id]
+        self._buffers.pin_all(shm.object_id)
+        return DROP_REQUEST if shm.shm_version < RELEASE_SINCE else ToHost(encode.release_shm(shm.object_id))
+
+    # Feedback.
+
+    def _handle_get_feedback(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
+        feedback_id, shm = _uint(record, data), self._shms[record.object_id]
+        self._feedbacks.add(feedback_id)
+        # The host's formats are known when it answers.
+        return ToHost(self._stand_ins.create(feedback_id, lambda: self._send_feedback(feedback_id, shm)))
+
+    def _send_feedback(self, feedback_id: int, shm: HostShm) -> None:
+        if feedback_id not in self._feedbacks or self._device is None:
+            return
+        fd, size = feedback.make_table(shm.formats, shm.modifiers)
+        self._host.send_event(feedback.describe(feedback_id, self._device.number, size), (fd,))
+
+    def _handle_destroy_feedback(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
+        self._feedbacks.discard(record.object_id)
+        self._stand_ins.leave(record.object_id)
+        return DROP_REQUEST
+
+    # Params.
+
+    def _handle_destroy_params(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
+        params = self._params.pop(record.object_id)
+        params.close()
+        self._stand_ins.leave(record.object_id)
+        return self._leaving(params.shm)
+
+    def _handle_add(self, record: Record, data: memoryview, fds: list[int]) -> ToHost:
+        index, offset, stride, high, low = _ADD.unpack_from(data, record.offset + _HEADER)
+        self._params[record.object_id].add(index, AddedPlane(fds[0], offset, stride, high << 32 | low))
+        return DROP_REQUEST
+
+    def _handle_create(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
+        params = self._params[record.object_id]
+        image = Image(params.object_id, *_CREATE.unpack_from(data, record.offset + _HEADER))
+        buffer = self._open(params, image, params.object_id)
+        if buffer is None:
+            self._host.send_event(encode_message(_FAILED, params.object_id))
+            return DROP_REQUEST
+        client_id = self._host.give_object("wl_buffer", params.shm.version, buffer.buffer_id)
+        self._host.send_event(encode_message(_CREATED, params.object_id, client_id))
+
+        def own() -> None:
+            self._stand_ins.own(buffer.buffer_id, self._buffers.releases_of(client_id, buffer))
+
+        buffer.own = own
+        own()
+        spare_id = self._host.spare_id()
+        self._host.own(spare_id, _nothing)
+        return self._buffers.add(client_id, buffer, spare_id)
+
+    def _handle_create_immed(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
+        params = self._params[record.object_id]
+        buffer_id, *rest = _CREATE_IMMED.unpack_from(data, record.offset + _HEADER)
+        buffer = self._open(params, Image(params.object_id, *rest), buffer_id)
+        if buffer is None:
+            text = "the dmabufs can't be imported"
+            raise WireFault(params.object_id, ParamsError.INVALID_WL_BUFFER, text)
+        self._stand_ins.own(params.object_id)
+        return self._buffers.add(buffer_id, buffer, params.object_id)
+
+    def _open(self, params: Params, image: Image, host_id: int) -> Buffer | None:
+        """Returns the buffer of a client's image, `host_id` on the host; None where that can't be shown."""
+        taken = params.take(image)
+        if taken is None:
+            return None
+        found = mirror_layout(image, [memory for _plane, memory in taken])
+        source = self._sources.open(params.shm, taken)
+        if found is None or source is None:
+            if source is not None:
+                source.leave()
+            return None
+        stride, layout = found
+        mapped = not are_shown(source.planes, layout)
+        request = BufferRequest(0, 0, 0, image.width, image.height, stride, shm_code(image.fourcc))
+        mirror = self._buffers.mirrors.take(layout, mapped=mapped)
+        buffer = Buffer(host_id, source, request, source.planes, mirror)
+        buffer.path = "dmabuf-copy" if mapped else "dmabuf-pages"
+        return buffer
+
+
+def _uint(record: Record, data: memoryview) -> int:
+    """Returns a message's first argument."""
+    value: int = _UINT.unpack_from(data, record.offset + _HEADER)[0]
+    return value
+
+
+def _nothing() -> None:
+    """An object of our own is gone, and nobody waited for that."""

@@ -1,0 +1,86 @@
+"""The dmabufs behind one buffer, and which way their pixels go."""
+
+import os
+
+from crossdomain.bridge.dmabuf import PlaneMemory
+from crossdomain.errors import LimitExceeded
+from crossdomain.limits import MAX_DMABUFS
+from launcher.relay.buffers import ClientPlane
+from launcher.relay.dmabuf.host_shm import HostShm
+from launcher.relay.dmabuf.memory import Dmabuf, identity_of
+from launcher.relay.dmabuf.params import AddedPlane
+from launcher.relay.imports import Imports
+
+
+class DmabufSource:
+    """A `buffers.Source` of one buffer."""
+
+    __slots__ = ("_dmabufs", "_shm_id", "_sources", "planes")
+
+    def __init__(
+        self, shm: HostShm, planes: tuple[ClientPlane, ...], dmabufs: list[Dmabuf], sources: "Sources"
+    ) -> None:
+        """Takes ownership of `dmabufs`, which `planes` are in."""
+        self._shm_id = shm.object_id
+        self.planes = planes
+        self._dmabufs = dmabufs
+        self._sources = sources
+
+    @property
+    def shm_id(self) -> int:
+        """The wl_shm with which its mirror is made."""
+        return self._shm_id
+
+    def use(self) -> None:
+        """See `buffers.Source`: there is one buffer, from the start."""
+
+    def leave(self) -> None:
+        """The buffer is gone."""
+        self._sources.close_all(self._dmabufs)
+
+
+class Sources:
+    """One client's."""
+
+    def __init__(self, imports: Imports) -> None:
+        self._imports = imports
+        self._open = 0
+
+    def open(self, shm: HostShm, taken: list[tuple[AddedPlane, PlaneMemory]]) -> DmabufSource | None:
+        """Opens the planes of a checked image, whose fds this owns; None where they can't be read.
+
+        Raises:
+            LimitExceeded: the client has too many.
+        """
+        dmabufs: dict[tuple[int, int], Dmabuf] = {}
+        planes: list[ClientPlane] = []
+        fds = [plane.fd for plane, _memory in taken]
+        try:
+            if self._open + len(fds) > MAX_DMABUFS:
+                raise LimitExceeded(f"more than {MAX_DMABUFS} dmabufs")
+            for plane, memory in taken:
+                identity = identity_of(plane.fd)
+                if identity not in dmabufs:
+                    dmabufs[identity] = self._open_one(plane.fd, memory.size)
+                    fds.remove(plane.fd)
+                planes.append(ClientPlane(dmabufs[identity], plane.offset, plane.stride))
+        except OSError:
+            self.close_all(list(dmabufs.values()))
+            return None
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return DmabufSource(shm, tuple(planes), list(dmabufs.values()), self)
+
+    def close_all(self, dmabufs: list[Dmabuf]) -> None:
+        """Closes what `open` has opened."""
+        for dmabuf in dmabufs:
+            if dmabuf.pages is not None:
+                self._imports.drop(dmabuf.pages)
+            dmabuf.close()
+            self._open -= 1
+
+    def _open_one(self, fd: int, size: int) -> Dmabuf:
+        dmabuf = Dmabuf(fd, size, None)
+        self._open += 1
+        return dmabuf

@@ -1,0 +1,44 @@
+"""Buffers of the guest's own dmabufs look as those of shared memory do, whatever they were allocated from."""
+
+import asyncio
+import json
+import os
+from typing import Final
+
+import pytest
+
+from crossdomain.vm.machine import Machine
+from tests.fakes.pictures import Picture, different, photograph
+from tests.fakes.programs import PATTERNS, running_steps
+from tests.fakes.weston import Pixels
+from tests.system.conftest import GUEST_TESTS, Desktop
+from tests.system.test_pixels_vm import PLACE, GuestSteps
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+
+SCENARIOS: Final = ("formats", "sizes", "damage", "without_attach", "one_buffer_on_two_surfaces")
+LABEL: Final = "patterns'"
+
+
+async def take(desktop: Desktop) -> Pixels:
+    view = await desktop.window(LABEL)
+    if (view.x, view.y) != PLACE:
+        await desktop.put(view, *PLACE)
+    return await desktop.screenshot()
+
+
+async def test_every_kind_of_dmabuf_looks_as_shared_memory_does(machine: Machine, desktop: Desktop) -> None:
+    loaded = await machine.run(["modprobe", "vgem"], user="root")
+    assert loaded.status == 0, loaded.errors
+    environment = {**os.environ, **desktop.weston.environment}
+    async with running_steps((*PATTERNS, "--windowed", *SCENARIOS), environment) as steps:
+        direct = await photograph(steps, lambda: take(desktop))
+    await desktop.no_window(LABEL)
+    command = ["crossdomain-run", "--stats=/tmp/stats.json", "python3", "-m", "tests.fakes.patterns"]
+    options = ["--windowed", "--dmabufs=udmabuf,heap,vgem,blob", *SCENARIOS]
+    process = await machine.spawn([*command, *options], env=GUEST_TESTS, user="root")
+    proxied: dict[str, Picture] = await photograph(GuestSteps(process), lambda: take(desktop))
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert different(direct, proxied, series="vm-dmabufs") == []
+    stats = await machine.run(["cat", "/tmp/stats.json"])
+    assert json.loads(stats.output)["buffers"] == {"dmabuf-copy": 29}

@@ -1,0 +1,547 @@
+"""zwp_linux_dmabuf_v1 as the relay serves it: what a client is told, its buffers, and the protocol's errors.
+
+A memory file stands for a dmabuf here: what the relay asks of the one, it can ask of the other.
+"""
+
+import mmap
+import os
+import struct
+from collections.abc import Generator
+from typing import Final
+
+import pytest
+
+from crossdomain.bridge.dmabuf import ParamsError
+from crossdomain.bridge.formats import fourcc
+from crossdomain.limits import MAX_BUFFER_PARAMS
+from crossdomain.wire.codec import SERVER_ID_START, Value
+from launcher.channel import Device
+from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient, event, request
+from tests.unit.launcher.test_relay_shm import error_code
+
+WIDTH: Final = 16
+HEIGHT: Final = 8
+STRIDE: Final = WIDTH * 4
+SIZE: Final = STRIDE * HEIGHT
+DMABUF: Final = 0xFD000001
+"""The name that the relay gives its global, the second of them."""
+XR24: Final = fourcc("XR24")
+NV12: Final = fourcc("NV12")
+LINEAR: Final = 0
+INVALID: Final = 0x00FFFFFFFFFFFFFF
+DEVICE: Final = Device("/dev/dri/renderD128", os.makedev(226, 128), is_linear=True)
+SHM_FORMATS: Final = (0, 1, NV12)
+
+
+class Allocating:
+    """A client with buffers of dmabufs and a surface, on a compositor with three formats."""
+
+    def __init__(self, client: RelayedClient, version: int = 5) -> None:
+        self.client = client
+        self.compositor = client.bind("wl_compositor", 6)
+        self.surface = client.new_id()
+        client.say(request("wl_compositor", "create_surface", self.compositor, self.surface))
+        self.registry = client.new_id()
+        client.say(request("wl_display", "get_registry", 1, self.registry))
+        client.channel.deliver(event("wl_registry", "global", self.registry, 9, "wl_shm", 2))
+        client.hear()
+        client.channel.sends.clear()
+        self.dmabuf = client.new_id()
+        client.say(self.bind(version))
+        self.files: list[int] = []
+
+    def bind(self, version: int) -> bytes:
+        """wl_registry.bind of the relay's own global."""
+        values = (DMABUF, "zwp_linux_dmabuf_v1", version, self.dmabuf)
+        return request("wl_registry", "bind", self.registry, *values)
+
+    def tell_formats(self) -> bytes:
+        """Let the host tell its formats; what the client hears of it."""
+        for code in SHM_FORMATS:
+            self.client.channel.deliver(event("wl_shm", "format", self.dmabuf, code))
+        return self.client.hear()
+
+    def file(self, size: int = SIZE) -> int:
+        """A memory file, which this closes."""
+        fd = os.memfd_create("dmabuf")
+        os.ftruncate(fd, size)
+        self.files.append(fd)
+        return fd
+
+    def create_params(self) -> int:
+        params = self.client.new_id()
+        self.client.say(request("zwp_linux_dmabuf_v1", "create_params", self.dmabuf, params))
+        return params
+
+    def add(
+        self,
+        params: int,
+        fd: int,
+        *,
+        index: int = 0,
+        offset: int = 0,
+        stride: int = STRIDE,
+        modifier: int = 0,
+    ) -> None:
+        values = (None, index, offset, stride, modifier >> 32, modifier & 0xFFFFFFFF)
+        self.client.say(request("zwp_linux_buffer_params_v1", "add", params, *values), fds=[os.dup(fd)])
+
+    def create_immed(
+        self, params: int, *, width: int = WIDTH, height: int = HEIGHT, code: int = XR24, flags: int = 0
+    ) -> int:
+        buffer = self.client.new_id()
+        values: tuple[Value, ...] = (buffer, width, height, code, flags)
+        self.client.say(request("zwp_linux_buffer_params_v1", "create_immed", params, *values))
+        return buffer
+
+    def buffer(self, fd: int, **plane: int) -> int:
+        """A buffer of one plane."""
+        params = self.create_params()
+        self.add(params, fd, **plane)
+        buffer = self.create_immed(params)
+        self.client.say(request("zwp_linux_buffer_params_v1", "destroy", params))
+        return buffer
+
+    def show(self, buffer: int) -> None:
+        self.client.say(
+            request("wl_surface", "attach", self.surface, buffer, 0, 0),
+            request("wl_surface", "damage_buffer", self.surface, 0, 0, WIDTH, HEIGHT),
+            request("wl_surface", "commit", self.surface),
+        )
+
+    def delete_id(self, object_id: int) -> None:
+        """Let the compositor delete an id."""
+        self.client.channel.deliver(event("wl_display", "delete_id", 1, object_id))
+        self.client.serve()
+
+    def mirror(self, number: int = -1, size: int = SIZE) -> bytes:
+        """What the compositor sees of a buffer."""
+        return self.client.channel.memories[number].buffer[:size]
+
+    def close(self) -> None:
+        for fd in self.files:
+            os.close(fd)
+
+
+@pytest.fixture
+def client() -> Generator[RelayedClient]:
+    channel = FakeChannel()
+    channel.device = DEVICE
+    made = RelayedClient(channel)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def allocating(client: RelayedClient) -> Generator[Allocating]:
+    made = Allocating(client)
+    made.tell_formats()
+    client.channel.sends.clear()
+    yield made
+    client.connection.close()
+    made.close()
+
+
+def error_of(client: RelayedClient) -> int:
+    return error_code(client.hear())
+
+
+# What the client is told.
+
+
+def test_a_bind_makes_a_wl_shm_on_the_host(client: RelayedClient) -> None:
+    allocating = Allocating(client)
+    values = (9, "wl_shm", 2, allocating.dmabuf)
+    assert client.channel.sent == request("wl_registry", "bind", allocating.registry, *values)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_first_versions_hear_of_formats(client: RelayedClient, version: int) -> None:
+    allocating = Allocating(client, version)
+    expected = [fourcc("AR24"), XR24, NV12]
+    assert allocating.tell_formats() == b"".join(
+        event("zwp_linux_dmabuf_v1", "format", allocating.dmabuf, code) for code in expected
+    )
+
+
+def test_version_3_hears_of_linear_memory_alone(client: RelayedClient) -> None:
+    allocating = Allocating(client, 3)
+    assert allocating.tell_formats() == b"".join(
+        event(
+            "zwp_linux_dmabuf_v1", "modifier", allocating.dmabuf, code, modifier >> 32, modifier & 0xFFFFFFFF
+        )
+        for code in (fourcc("AR24"), XR24, NV12)
+        for modifier in (LINEAR, INVALID)
+    )
+
+
+def test_a_format_that_can_not_be_copied_is_not_offered(client: RelayedClient) -> None:
+    allocating = Allocating(client, 1)
+    client.channel.deliver(event("wl_shm", "format", allocating.dmabuf, fourcc("YU08")))
+    assert client.hear() == b""
+
+
+@pytest.mark.parametrize("device", [None, DEVICE])
+def test_feedback_is_there_where_the_guest_has_a_device(device: Device | None) -> None:
+    channel = FakeChannel()
+    channel.device = device
+    client = RelayedClient(channel)
+    registry = client.new_id()
+    client.say(request("wl_display", "get_registry", 1, registry))
+    offered = event("wl_registry", "global", registry, 9, "wl_shm", 1)
+    channel.deliver(offered)
+    version = 3 if device is None else 5
+    ours = event("wl_registry", "global", registry, DMABUF, "zwp_linux_dmabuf_v1", version)
+    assert client.hear() == offered + ours
+    client.close()
+
+
+@pytest.mark.parametrize("surface", [False, True])
+def test_feedback_names_the_guests_device_and_what_can_be_shown(
+    client: RelayedClient, allocating: Allocating, surface: bool
+) -> None:
+    feedback = client.new_id()
+    name, values = (
+        ("get_surface_feedback", (feedback, allocating.surface))
+        if surface
+        else (
+            "get_default_feedback",
+            (feedback,),
+        )
+    )
+    client.say(request("zwp_linux_dmabuf_v1", name, allocating.dmabuf, *values))
+    assert client.channel.sent == request("wl_display", "sync", 1, feedback)
+    assert client.hear() == b""
+    client.channel.deliver(event("wl_display", "delete_id", 1, feedback))
+    heard, fds = client.hear_fds()
+    table = os.pread(fds[0], 4096, 0)
+    pairs = [(code, modifier) for code in (fourcc("AR24"), XR24, NV12) for modifier in (LINEAR, INVALID)]
+    device = struct.pack("=Q", DEVICE.number)
+    interface = "zwp_linux_dmabuf_feedback_v1"
+    assert list(struct.iter_unpack("=IxxxxQ", table)) == pairs
+    assert heard == b"".join(
+        (
+            event(interface, "format_table", feedback, None, len(table)),
+            event(interface, "main_device", feedback, device),
+            event(interface, "tranche_target_device", feedback, device),
+            event(interface, "tranche_flags", feedback, 0),
+            event(interface, "tranche_formats", feedback, struct.pack("=6H", *range(6))),
+            event(interface, "tranche_done", feedback),
+            event(interface, "done", feedback),
+        )
+    )
+    with pytest.raises(OSError, match="Operation not permitted"):
+        os.pwrite(fds[0], b"x", 0)
+    os.close(fds[0])
+
+
+def test_feedback_that_is_gone_before_it_comes_is_not_sent(
+    client: RelayedClient, allocating: Allocating
+) -> None:
+    feedback = client.new_id()
+    client.say(
+        request("zwp_linux_dmabuf_v1", "get_default_feedback", allocating.dmabuf, feedback),
+        request("zwp_linux_dmabuf_feedback_v1", "destroy", feedback),
+    )
+    client.channel.deliver(event("wl_display", "delete_id", 1, feedback))
+    assert client.hear() == event("wl_display", "delete_id", 1, feedback)
+
+
+# Buffers.
+
+
+def test_a_buffer_is_a_mirror_on_the_host(client: RelayedClient, allocating: Allocating) -> None:
+    fd = allocating.file()
+    params = allocating.create_params()
+    allocating.add(params, fd)
+    client.channel.sends.clear()
+    buffer = allocating.create_immed(params)
+    size = client.channel.memories[0].size
+    assert client.channel.sent == b"".join(
+        (
+            request("wl_shm", "create_pool", allocating.dmabuf, params, None, SIZE),
+            request("wl_shm_pool", "create_buffer", params, buffer, 0, WIDTH, HEIGHT, STRIDE, 1),
+            request("wl_shm_pool", "destroy", params),
+        )
+    )
+    assert size >= SIZE
+    assert client.stats.totals().buffers == {"dmabuf-copy": 1}
+
+
+def test_what_was_drawn_is_in_the_mirror_before_its_commit_leaves(allocating: Allocating) -> None:
+    fd = allocating.file()
+    buffer = allocating.buffer(fd)
+    os.pwrite(fd, b"\7" * SIZE, 0)
+    allocating.show(buffer)
+    assert allocating.mirror() == b"\7" * SIZE
+
+
+def test_planes_lie_as_the_client_says(client: RelayedClient, allocating: Allocating) -> None:
+    luma, chroma = allocating.file(4096), allocating.file(4096)
+    params = allocating.create_params()
+    allocating.add(params, luma, offset=32, stride=24)
+    allocating.add(params, chroma, index=1, offset=64, stride=40)
+    buffer = allocating.create_immed(params, code=NV12)
+    for row in range(HEIGHT):
+        os.pwrite(luma, bytes([row]) * WIDTH, 32 + 24 * row)
+    for row in range(HEIGHT // 2):
+        os.pwrite(chroma, bytes([100 + row]) * WIDTH, 64 + 40 * row)
+    allocating.show(buffer)
+    expected = b"".join(bytes([row]) * WIDTH + bytes(8) for row in range(HEIGHT))
+    expected += b"".join(bytes([100 + row]) * WIDTH + bytes(8) for row in range(HEIGHT // 2))
+    assert allocating.mirror(size=len(expected)) == expected
+    assert client.stats.totals().bytes_copied == WIDTH * HEIGHT * 3 // 2
+
+
+def test_a_buffer_that_create_makes_is_one_of_the_compositors(
+    client: RelayedClient, allocating: Allocating
+) -> None:
+    fd = allocating.file()
+    params = allocating.create_params()
+    allocating.add(params, fd)
+    client.channel.sends.clear()
+    client.say(request("zwp_linux_buffer_params_v1", "create", params, WIDTH, HEIGHT, XR24, 0))
+    buffer = SERVER_ID_START
+    assert client.hear() == event("zwp_linux_buffer_params_v1", "created", params, buffer)
+    made = request("wl_shm_pool", "create_buffer", params + 1, params, 0, WIDTH, HEIGHT, STRIDE, 1)
+    assert made in client.channel.sent
+    os.pwrite(fd, b"\7" * SIZE, 0)
+    client.channel.sends.clear()
+    allocating.show(buffer)
+    assert allocating.mirror() == b"\7" * SIZE
+    assert client.channel.sent.startswith(request("wl_surface", "attach", allocating.surface, params, 0, 0))
+    client.say(request("zwp_linux_buffer_params_v1", "destroy", params))
+    allocating.delete_id(params)
+    client.channel.deliver(event("wl_buffer", "release", params))
+    assert client.hear() == event("wl_buffer", "release", buffer)
+    client.channel.sends.clear()
+    client.say(request("wl_buffer", "destroy", buffer))
+    assert client.channel.sent == request("wl_buffer", "destroy", params)
+    client.channel.deliver(event("wl_display", "delete_id", 1, params))
+    assert client.hear() == event("wl_display", "delete_id", 1, params)
+
+
+def test_the_compositors_own_ids_move_behind_it(client: RelayedClient, allocating: Allocating) -> None:
+    params = allocating.create_params()
+    allocating.add(params, allocating.file())
+    client.say(request("zwp_linux_buffer_params_v1", "create", params, WIDTH, HEIGHT, XR24, 0))
+    client.hear()
+    # The pool that made it had the id after that.
+    allocating.delete_id(params + 1)
+    seat, manager = client.bind("wl_seat", 5), client.bind("wl_data_device_manager", 3)
+    device = client.new_id()
+    client.say(request("wl_data_device_manager", "get_data_device", manager, device, seat))
+    client.hear()
+    theirs, ours = SERVER_ID_START, SERVER_ID_START + 1
+    offer = event("wl_data_device", "data_offer", device, theirs)
+    offers = event("wl_data_offer", "offer", theirs, "text/plain")
+    client.channel.deliver(offer + offers + event("wl_data_device", "selection", device, theirs))
+    assert client.hear() == b"".join(
+        (
+            event("wl_data_device", "data_offer", device, ours),
+            event("wl_data_offer", "offer", ours, "text/plain"),
+            event("wl_data_device", "selection", device, ours),
+        )
+    )
+    client.channel.sends.clear()
+    client.say(
+        request("wl_data_offer", "accept", ours, 3, "text/plain"), request("wl_data_offer", "destroy", ours)
+    )
+    assert client.channel.sent == b"".join(
+        (
+            request("wl_data_offer", "accept", theirs, 3, "text/plain"),
+            request("wl_data_offer", "destroy", theirs),
+        )
+    )
+    client.channel.deliver(offer)
+    assert client.hear() == event("wl_data_device", "data_offer", device, ours)
+
+
+def test_an_id_that_create_gave_is_used_again(client: RelayedClient, allocating: Allocating) -> None:
+    for _ in range(3):
+        params = allocating.create_params()
+        allocating.add(params, allocating.file())
+        client.say(request("zwp_linux_buffer_params_v1", "create", params, WIDTH, HEIGHT, XR24, 0))
+        assert client.hear() == event("zwp_linux_buffer_params_v1", "created", params, SERVER_ID_START)
+        client.say(request("wl_buffer", "destroy", SERVER_ID_START))
+
+
+def test_what_can_not_be_shown_fails_in_create(client: RelayedClient, allocating: Allocating) -> None:
+    params = allocating.create_params()
+    allocating.add(params, allocating.file())
+    client.say(request("zwp_linux_buffer_params_v1", "create", params, WIDTH, HEIGHT, XR24, 1))
+    assert client.hear() == event("zwp_linux_buffer_params_v1", "failed", params)
+    client.say(request("zwp_linux_buffer_params_v1", "destroy", params))
+    allocating.delete_id(params)
+    assert client.hear() == event("wl_display", "delete_id", 1, params)
+
+
+def test_what_can_not_be_shown_ends_the_client_in_create_immed(
+    client: RelayedClient, allocating: Allocating
+) -> None:
+    params = allocating.create_params()
+    allocating.add(params, allocating.file())
+    allocating.create_immed(params, flags=1)
+    assert error_of(client) == ParamsError.INVALID_WL_BUFFER
+
+
+def test_a_file_that_shrinks_costs_its_client_alone(client: RelayedClient, allocating: Allocating) -> None:
+    fd = allocating.file(4 * mmap.PAGESIZE)
+    buffer = allocating.buffer(fd, stride=4 * mmap.PAGESIZE // HEIGHT)
+    os.ftruncate(fd, 0)
+    allocating.show(buffer)
+    assert error_of(client) == 2
+
+
+def test_all_is_given_back_with_the_client(client: RelayedClient, allocating: Allocating) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    fd = allocating.file()
+    allocating.buffer(fd)
+    allocating.add(allocating.create_params(), fd)
+    client.connection.close()
+    assert all(memory.closed for memory in client.channel.memories)
+    # The file, less the connection's and the channel's sockets.
+    assert len(os.listdir("/proc/self/fd")) == before + 1 - 3
+
+
+# Its ids, and the host's wl_shm.
+
+
+def test_the_hosts_wl_shm_stays_as_long_as_params_need_it(
+    client: RelayedClient, allocating: Allocating
+) -> None:
+    params = allocating.create_params()
+    allocating.delete_id(params)
+    client.channel.sends.clear()
+    client.say(request("zwp_linux_dmabuf_v1", "destroy", allocating.dmabuf))
+    assert client.channel.sent == b""
+    client.say(request("zwp_linux_buffer_params_v1", "destroy", params))
+    assert client.channel.sent == request("wl_shm", "release", allocating.dmabuf)
+    assert client.hear() == event("wl_display", "delete_id", 1, params)
+    client.channel.deliver(event("wl_display", "delete_id", 1, allocating.dmabuf))
+    assert client.hear() == event("wl_display", "delete_id", 1, allocating.dmabuf)
+
+
+# The protocol's errors.
+
+
+def test_params_make_one_buffer(client: RelayedClient, allocating: Allocating) -> None:
+    params = allocating.create_params()
+    allocating.add(params, allocating.file())
+    allocating.create_immed(params)
+    allocating.create_immed(params)
+    assert error_of(client) == ParamsError.ALREADY_USED
+
+
+def test_nothing_is_added_to_used_params(client: RelayedClient, allocating: Allocating) -> None:
+    params = allocating.create_params()
+    allocating.add(params, allocating.file())
+    allocating.create_immed(params)
+    allocating.add(params, allocating.file(), index=1)
+    assert error_of(client) == ParamsError.ALREADY_USED
+
+
+@pytest.mark.parametrize(
+    ("indices", "expected"), [((4,), ParamsError.PLANE_IDX), ((0, 0), ParamsError.PLANE_SET)]
+)
+def test_a_plane_is_added_once_at_a_place_that_there_is(
+    client: RelayedClient, allocating: Allocating, indices: tuple[int, ...], expected: ParamsError
+) -> None:
+    params = allocating.create_params()
+    for index in indices:
+        allocating.add(params, allocating.file(), index=index)
+    assert error_of(client) == expected
+
+
+@pytest.mark.parametrize(
+    ("indices", "code"), [((), XR24), ((1,), XR24), ((0, 1), XR24), ((0,), NV12), ((0, 1, 2), NV12)]
+)
+def test_all_planes_of_a_format_and_no_others_are_there(
+    client: RelayedClient, allocating: Allocating, indices: tuple[int, ...], code: int
+) -> None:
+    params = allocating.create_params()
+    for index in indices:
+        allocating.add(params, allocating.file(), index=index)
+    allocating.create_immed(params, code=code)
+    assert error_of(client) == ParamsError.INCOMPLETE
+
+
+def test_a_format_was_offered(client: RelayedClient, allocating: Allocating) -> None:
+    params = allocating.create_params()
+    allocating.add(params, allocating.file())
+    allocating.create_immed(params, code=fourcc("AB24"))
+    assert error_of(client) == ParamsError.INVALID_FORMAT
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [(3, ParamsError.INVALID_WL_BUFFER), (4, ParamsError.INVALID_FORMAT)]
+)
+def test_a_modifier_was_offered(client: RelayedClient, version: int, expected: ParamsError) -> None:
+    allocating = Allocating(client, version)
+    params = allocating.create_params()
+    allocating.add(params, allocating.file(), modifier=1 << 56 | 1)
+    allocating.create_immed(params)
+    client_error = client.hear()
+    assert error_code(client_error) == expected
+    client.connection.close()
+    allocating.close()
+
+
+def test_all_planes_have_one_modifier(client: RelayedClient, allocating: Allocating) -> None:
+    params = allocating.create_params()
+    allocating.add(params, allocating.file())
+    allocating.add(params, allocating.file(), index=1, modifier=INVALID)
+    allocating.create_immed(params, code=NV12)
+    assert error_of(client) == ParamsError.INVALID_FORMAT
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 8), (16, 0), (-1, 8), (16, -2147483648)])
+def test_an_image_has_pixels(client: RelayedClient, allocating: Allocating, width: int, height: int) -> None:
+    params = allocating.create_params()
+    allocating.add(params, allocating.file())
+    allocating.create_immed(params, width=width, height=height)
+    assert error_of(client) == ParamsError.INVALID_DIMENSIONS
+
+
+@pytest.mark.parametrize(
+    ("offset", "stride"), [(1, STRIDE), (0, STRIDE + 4), (0xFFFFFFFF, STRIDE), (SIZE, 0), (0, 0xFFFFFFFF)]
+)
+def test_a_plane_lies_in_its_dmabuf(
+    client: RelayedClient, allocating: Allocating, offset: int, stride: int
+) -> None:
+    params = allocating.create_params()
+    allocating.add(params, allocating.file(), offset=offset, stride=stride)
+    allocating.create_immed(params)
+    assert error_of(client) in (ParamsError.OUT_OF_BOUNDS, ParamsError.INVALID_WL_BUFFER)
+
+
+def test_a_pipe_is_no_dmabuf(client: RelayedClient, allocating: Allocating) -> None:
+    reading, writing = os.pipe()
+    params = allocating.create_params()
+    allocating.add(params, reading)
+    os.close(reading)
+    os.close(writing)
+    allocating.create_immed(params)
+    assert error_of(client) == ParamsError.OUT_OF_BOUNDS
+
+
+def test_params_are_bounded(client: RelayedClient, allocating: Allocating) -> None:
+    for _ in range(MAX_BUFFER_PARAMS):
+        allocating.create_params()
+    assert client.hear() == b""
+    allocating.create_params()
+    assert b"zwp_linux_buffer_params_v1" in client.hear()
+
+
+def test_dmabufs_are_bounded(
+    client: RelayedClient, allocating: Allocating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.relay.dmabuf.sources.MAX_DMABUFS", 5)
+    fd = allocating.file()
+    for _ in range(5):
+        allocating.buffer(fd)
+    client.hear()
+    params = allocating.create_params()
+    allocating.add(params, fd)
+    allocating.create_immed(params)
+    assert b"dmabufs" in client.hear()
