@@ -121,8 +121,12 @@ MAX_MEMORY_REGIONS: Final = 4096
 MAX_MEMORY_SLOTS: Final = 509
 """What GET_MAX_MEM_SLOTS says: QEMU's own 512 less the three that it keeps; more is never used there."""
 
-MAX_QUEUE_SIZE: Final = 1024
-"""Entries of a virtqueue: QEMU's VIRTQUEUE_MAX_SIZE.  Also how many chains can be under way."""
+MAX_QUEUE_SIZE: Final = 32768
+"""Entries of a virtqueue: virtio's own limit (1.3, 2.7), and crosvm's default; QEMU's largest is 1024."""
+
+MAX_CHAINS_UNDER_WAY: Final = 1024
+"""Chains of one queue that were taken and not given back, in a larger queue too: a driver waits for most of
+its commands, and each of our contexts keeps one."""
 
 MAX_CHAIN_DESCRIPTORS: Final = 16384
 """Descriptors of one chain.  A guest process's EXECBUFFER is a descriptor per page, so a longer one is

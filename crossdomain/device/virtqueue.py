@@ -26,7 +26,12 @@ from crossdomain.abi.virtio_gpu import (
 )
 from crossdomain.device.memory import GuestMemory
 from crossdomain.errors import GuestFault, HostFault
-from crossdomain.limits import MAX_CHAIN_DESCRIPTORS, MAX_COMMAND_SIZE, MAX_QUEUE_SIZE
+from crossdomain.limits import (
+    MAX_CHAIN_DESCRIPTORS,
+    MAX_CHAINS_UNDER_WAY,
+    MAX_COMMAND_SIZE,
+    MAX_QUEUE_SIZE,
+)
 
 _U16: Final = Struct("<H")
 _DESC_SIZE: Final = VIRTQ_DESC.size
@@ -71,6 +76,7 @@ class SplitQueue:
         "_desc_at",
         "_generation",
         "_memory",
+        "_most",
         "_ready",
         "_size",
         "_used",
@@ -88,7 +94,7 @@ class SplitQueue:
 
     def __init__(self, memory: GuestMemory) -> None:
         self._memory = memory
-        self._size = 0
+        self._size = self._most = 0
         self._desc_at = self._avail_at = self._used_at = 0
         self._generation = -1
         self._ready = 0
@@ -111,6 +117,7 @@ class SplitQueue:
         if not 0 < size <= MAX_QUEUE_SIZE or size & (size - 1):
             raise HostFault(f"a virtqueue of {size} entries; at most {MAX_QUEUE_SIZE}, a power of two")
         self._size = size
+        self._most = min(size, MAX_CHAINS_UNDER_WAY)
 
     @property
     def used_index(self) -> int:
@@ -156,8 +163,8 @@ class SplitQueue:
             self._ready = self._count_ready()
             if not self._ready:
                 return None
-        if self.under_way >= self._size:
-            raise GuestFault(f"more than {self._size} descriptor chains are under way")
+        if self.under_way >= self._most:
+            raise GuestFault(f"more than {self._most} descriptor chains are under way")
         at = self._avail_at + VIRTQ_AVAIL_HEADER_SIZE + 2 * (self.next_available & (self._size - 1))
         (head,) = _unpack_u16(self._avail, at)
         if head >= self._size:

@@ -30,6 +30,11 @@ _MEM_SLOTS: Final = 1 << 15
 _RESET_DEVICE: Final = 1 << 13
 _SHMEM: Final = 1 << 22
 
+CROSVM: Final = 1 << 0 | 1 << 3 | 1 << 5 | 1 << 9 | 1 << 19 | _SHMEM
+"""The protocol features that crosvm knows: MQ, REPLY_ACK, BACKEND_REQ, CONFIG, DEVICE_STATE and SHMEM."""
+CLOUD_HYPERVISOR: Final = 1 << 0 | 1 << 3 | 1 << 9 | _MEM_SLOTS
+"""Those of cloud-hypervisor: MQ, REPLY_ACK, CONFIG and CONFIGURE_MEM_SLOTS."""
+
 
 class FakeWindow:
     """The host-visible window as the VMM keeps it: the same memory that the back-end mapped."""
@@ -92,7 +97,8 @@ class FakeFrontend:
     """One VM on one vhost-user connection.
 
     `async with FakeFrontend(connection) as vm:` boots it and hangs up at the end.  The options say what
-    kind of VMM it is: `memory_slots` False is crosvm's SET_MEM_TABLE; `announces` False one that tells
+    kind of VMM it is: `acknowledges` are the protocol features that it knows, `memory_slots` False one with
+    SET_MEM_TABLE alone; `announces` False one that tells
     nothing of mappings; `resets_device` False one that never sends RESET_DEVICE.  `ram` is that of another
     device of the same VM, and stays the caller's.
     """
@@ -104,6 +110,7 @@ class FakeFrontend:
         ram_size: int = 4 << 20,
         ram: GuestRam | None = None,
         queue_size: int = 64,
+        acknowledges: int = -1,
         memory_slots: bool = True,
         announces: bool = True,
         resets_device: bool = True,
@@ -122,7 +129,8 @@ class FakeFrontend:
         """What the back-end asked, in order."""
         self.offered_features = 0
         self.offered_protocol_features = 0
-        self._memory_slots = memory_slots
+        self._acknowledges = acknowledges if memory_slots else acknowledges & ~_MEM_SLOTS
+        self._memory_slots = bool(self._acknowledges & _MEM_SLOTS)
         self._announces = announces
         self._resets_device = resets_device
         self._bases = [0] * len(self.driver.queues)
@@ -150,7 +158,11 @@ class FakeFrontend:
 
     @property
     def _has_window(self) -> bool:
-        return bool(self.offered_protocol_features & _SHMEM)
+        return bool(self._protocol_features & _SHMEM)
+
+    @property
+    def _protocol_features(self) -> int:
+        return self.offered_protocol_features & self._acknowledges
 
     @property
     def window_address(self) -> int:
@@ -175,10 +187,8 @@ class FakeFrontend:
             main = self.main
             self.offered_features = await self._number(abi.VHOST_USER_GET_FEATURES)
             self.offered_protocol_features = await self._number(abi.VHOST_USER_GET_PROTOCOL_FEATURES)
-            protocol = self.offered_protocol_features
-            if not self._memory_slots:
-                protocol &= ~_MEM_SLOTS
-            await main.write(abi.VHOST_USER_SET_PROTOCOL_FEATURES, struct.pack("<Q", protocol))
+            acknowledged = struct.pack("<Q", self._protocol_features)
+            await main.write(abi.VHOST_USER_SET_PROTOCOL_FEATURES, acknowledged)
             assert await self._number(abi.VHOST_USER_GET_QUEUE_NUM) == 2
             if self._memory_slots:
                 await self._number(abi.VHOST_USER_GET_MAX_MEM_SLOTS)
@@ -199,7 +209,12 @@ class FakeFrontend:
             main = self.main
             config = struct.pack("<III", 0, 16, 0) + bytes(16)
             answer = await main.ask(abi.VHOST_USER_GET_CONFIG, config)
-            assert struct.unpack_from("<12xIIII", answer) == (0, 0, 0, int(self._has_window))
+            assert struct.unpack_from("<12xIIII", answer) == (
+                0,
+                0,
+                0,
+                self.offered_protocol_features >> 22 & 1,
+            )
             virtio = _VIRTIO_FEATURES & self.offered_features
             features = struct.pack("<Q", virtio | _PROTOCOL_FEATURE)
             assert not await main.ask_for_success(abi.VHOST_USER_SET_FEATURES, features)
@@ -232,7 +247,7 @@ class FakeFrontend:
 
     async def reset(self) -> None:
         """The guest's driver resets the device and starts anew: a reboot, or a driver loaded again."""
-        if self._resets_device and self.offered_protocol_features & _RESET_DEVICE:
+        if self._resets_device and self._protocol_features & _RESET_DEVICE:
             async with self._lock:
                 assert not await self.main.ask_for_success(abi.VHOST_USER_RESET_DEVICE)
         await self.stop_rings()

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -10,7 +11,12 @@ from crossdomain.device.memory import GuestMemory
 from crossdomain.device.vhost_user import Region
 from crossdomain.device.virtqueue import SplitQueue
 from crossdomain.errors import GuestFault, HostFault
-from crossdomain.limits import MAX_CHAIN_DESCRIPTORS, MAX_COMMAND_SIZE, MAX_QUEUE_SIZE
+from crossdomain.limits import (
+    MAX_CHAIN_DESCRIPTORS,
+    MAX_CHAINS_UNDER_WAY,
+    MAX_COMMAND_SIZE,
+    MAX_QUEUE_SIZE,
+)
 from tests.fakes.guest_driver import Descriptor, GuestQueue
 from tests.fakes.guest_ram import HIGH, GuestRam
 
@@ -48,16 +54,16 @@ class Ring(NamedTuple):
         self.driver.expose(head)
 
 
-@pytest.fixture
-def ring() -> Generator[Ring]:
-    """A started queue of 8 entries."""
+@contextmanager
+def started_ring(size: int) -> Generator[Ring]:
+    """A started queue of `size` entries."""
     ram = GuestRam(4 << 20)
     memory = GuestMemory()
     for region in ram.regions:
         memory.add(Region(*region), ram.fd)
-    driver = GuestQueue(ram, SIZE)
+    driver = GuestQueue(ram, size)
     device = SplitQueue(memory)
-    device.size = SIZE
+    device.size = size
     device.addresses = (
         ram.user_address(driver.descriptors),
         ram.user_address(driver.available),
@@ -68,6 +74,13 @@ def ring() -> Generator[Ring]:
     driver.close()
     memory.close()
     ram.close()
+
+
+@pytest.fixture
+def ring() -> Generator[Ring]:
+    """A started queue of 8 entries."""
+    with started_ring(SIZE) as started:
+        yield started
 
 
 def test_an_empty_ring_has_no_chain(ring: Ring) -> None:
@@ -301,6 +314,17 @@ def test_a_chain_too_long_to_walk_is_given_back_unanswered(ring: Ring) -> None:
 def test_a_queue_size_that_is_no_power_of_two_or_too_large_is_refused(ring: Ring, size: int) -> None:
     with pytest.raises(HostFault, match=f"virtqueue of {size} entries"):
         ring.device.size = size
+
+
+def test_in_a_large_queue_no_more_chains_are_under_way_than_in_qemus() -> None:
+    with started_ring(MAX_QUEUE_SIZE) as ring:
+        for head in range(MAX_CHAINS_UNDER_WAY + 1):
+            ring.driver.write_descriptor(head, Descriptor(SCRATCH, 1))
+            ring.driver.expose(head)
+        for _ in range(MAX_CHAINS_UNDER_WAY):
+            assert ring.device.pop() is not None
+        with pytest.raises(GuestFault, match=f"more than {MAX_CHAINS_UNDER_WAY}"):
+            ring.device.pop()
 
 
 def test_the_largest_queue_is_taken(ring: Ring) -> None:
