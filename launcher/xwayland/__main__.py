@@ -26,6 +26,7 @@ def main() -> int:
             found.auth,
             read_cookie(found.auth),
             found.wayland,
+            found.scale,
         )
         return Session(loop, settings).run()
     except EnvironmentFault as fault:

@@ -10,12 +10,13 @@ from typing import Final, NamedTuple
 from crossdomain.errors import CrossDomainError, EnvironmentFault, LocalError
 from crossdomain.wire.tables import load as load_tables
 from launcher import log
-from launcher.xwayland.model.frame import FrameMetrics
 from launcher.xwayland.shell.objects import Objects
 from launcher.xwayland.sides import WaylandSide, XSide
 from launcher.xwayland.timers import TimedLoop
 from launcher.xwayland.wayland.globals import Globals
 from launcher.xwayland.wayland.mediator import Mediator
+from launcher.xwayland.wayland.outputs import measure
+from launcher.xwayland.wayland.scaling import Scaling
 from launcher.xwayland.window_manager import WindowManager
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.setup import Setup
@@ -38,7 +39,8 @@ class Settings(NamedTuple):
     cookie: bytes
     wayland_display: str
     """Path of the compositor's socket."""
-    metrics: FrameMetrics = FrameMetrics()
+    scale: str = "auto"
+    """How many px of an X window make a logical one of the compositor: a number, or as its outputs are."""
 
 
 class Session:
@@ -84,14 +86,26 @@ class Session:
 
     def _start_mediator(self) -> None:
         tables = load_tables()
-        mediator = Mediator(tables, self._wayland.to_host, self._wayland.to_client)
+        mediator = self._mediator = Mediator(tables, self._wayland.to_host, self._wayland.to_client)
         self._globals = Globals(mediator, tables)
         self._manager = WindowManager(self._loop, mediator, self._globals)
         self._wayland.start(mediator)
         self._globals.start(self._handle_globals)
 
     def _handle_globals(self) -> None:
+        if self._settings.scale == "auto":
+            measure(self._mediator, self._globals, self._set_scale)
+        else:
+            self._set_scale(float(self._settings.scale))
+
+    def _set_scale(self, factor: float) -> None:
+        if factor != 1.0 and self._globals.find("wp_viewporter") is None:
+            log.warning("the compositor has no wp_viewporter: X11 windows are not scaled")
+            factor = 1.0
+        log.info(f"X11 windows have {factor:g} px for each logical one")
+        self._mediator.scale(Scaling(factor))
         self._objects = Objects(self._globals)
+        self._manager.set_scaling(self._objects)
         self._wayland.open()
         self._start_manager()
 
@@ -107,7 +121,7 @@ class Session:
     def _start_manager(self) -> None:
         """Both sides are there: now there is something to manage."""
         if self._client is not None and self._objects is not None:
-            self._x.handle_event = self._manager.start(self._client, self._objects, self._settings.metrics)
+            self._x.handle_event = self._manager.start(self._client, self._objects)
 
     def _flush(self) -> None:
         try:

@@ -41,19 +41,27 @@ class WindowManager:
         self._keyboard_moved = False
         self._selections: Selections | None = None
 
-    def start(self, client: XClient, objects: Objects, metrics: FrameMetrics) -> Callable[[bytes], None]:
+    def set_scaling(self, objects: Objects) -> None:
+        """What the compositor has, and how dense it is, are known; before Xwayland's first request."""
+        if self._mediator.scaling.is_needed:
+            self._surfaces.viewporter = objects.find("wp_viewporter")
+            # Xwayland would have the surfaces' only viewport for itself.
+            self._globals.hide("wp_viewporter")
+
+    def start(self, client: XClient, objects: Objects) -> Callable[[bytes], None]:
         """Takes over the windows; returns who is to get the X events."""
-        shell = Shell(self._mediator, objects, self._seats)
+        factor = self._mediator.scaling.factor
+        shell = Shell(self._mediator, objects, self._seats, factor)
         resizing = Resizing(client, self._loop)
         port = Port(client, resizing)
-        manager = Manager(port, shell, metrics)
+        manager = Manager(port, shell, FrameMetrics.scaled(factor))
         shell.manager = manager
         self._manager = manager
-        root = Root(client)
+        root = Root(client, factor)
         dispatch = Dispatch(client, manager, self._association)
 
         def screen_changed(size: Size) -> None:
-            manager.screen = size
+            manager.resize_screen(size)
             root.set_screen(size)
 
         def drawn(number: int) -> None:

@@ -25,7 +25,7 @@ _SHAPES: Final = {
 }
 """wp_cursor_shape_device_v1.shape: default, and the resize shapes named after the edges."""
 _SIDE: Final = 24
-"""px of a drawn cursor's side."""
+"""px of a drawn cursor's side on a screen of usual density."""
 _SMOOTH: Final = 4
 _ARROW: Final = ((4, 2), (4, 18), (8, 14.5), (10.6, 20.5), (13.2, 19.4), (10.7, 13.6), (16, 13.4))
 """The usual arrow, px; its tip is the hot spot."""
@@ -48,8 +48,10 @@ _TURNS: Final = {
 class Cursors:
     """Sets pointers' cursors while they are on our own surfaces."""
 
-    def __init__(self, mediator: Mediator, objects: Objects) -> None:
+    def __init__(self, mediator: Mediator, objects: Objects, scale: float) -> None:
         self._mediator = mediator
+        self._scale = scale
+        self._side = round(_SIDE * scale)
         self._objects = objects
         self._devices: dict[Pointer, Proxy] = {}
         self._drawn: dict[Edge, tuple[Proxy, Buffer]] = {}
@@ -64,7 +66,10 @@ class Cursors:
             device.send("set_shape", pointer.enter_serial, _SHAPES[edge])
             return
         surface = self._surface(edge)
-        spot = _ARROW_SPOT if edge is Edge.NONE else (_SIDE // 2, _SIDE // 2)
+        middle = self._side // 2
+        spot = (middle, middle)
+        if edge is Edge.NONE:
+            spot = (round(_ARROW_SPOT[0] * self._scale), round(_ARROW_SPOT[1] * self._scale))
         host_id = surface.entry.host_id
         self._mediator.request_for(pointer.entry, "set_cursor", pointer.enter_serial, host_id, *spot)
 
@@ -80,28 +85,33 @@ class Cursors:
         if drawn is not None:
             return drawn[0]
         surface = self._objects["wl_compositor"].create("create_surface")
-        buffer = Buffer(self._objects["wl_shm"], _SIDE, _SIDE, ARGB)
-        buffer.write(_draw(edge))
+        side = self._side
+        buffer = Buffer(self._objects["wl_shm"], side, side, ARGB)
+        buffer.write(_draw(edge, side))
+        viewporter = self._objects.find("wp_viewporter")
+        if viewporter is not None:
+            viewporter.create("get_viewport", surface).send("set_destination", side, side)
         surface.send("attach", buffer.proxy, 0, 0)
-        surface.send("damage_buffer", 0, 0, _SIDE, _SIDE)
+        surface.send("damage_buffer", 0, 0, side, side)
         surface.send("commit")
         self._drawn[edge] = (surface, buffer)
         return surface
 
 
 @lru_cache(maxsize=16)
-def _draw(edge: Edge) -> bytes:
+def _draw(edge: Edge, final: int) -> bytes:
     """Returns a cursor's pixels, premultiplied ARGB: black with a white edge."""
-    side = _SIDE * _SMOOTH
+    side = final * _SMOOTH
+    zoom = side / _SIDE
     shape = Image.new("L", (side, side))
     outline = Image.new("L", (side, side))
-    points = [(x * _SMOOTH, y * _SMOOTH) for x, y in (_ARROW if edge is Edge.NONE else _DOUBLE)]
+    points = [(x * zoom, y * zoom) for x, y in (_ARROW if edge is Edge.NONE else _DOUBLE)]
     ImageDraw.Draw(shape).polygon(points, fill=255)
     draw = ImageDraw.Draw(outline)
     draw.polygon(points, fill=255)
-    draw.line([*points, points[0], points[1]], fill=255, width=2 * _SMOOTH + 1, joint="curve")
+    draw.line([*points, points[0], points[1]], fill=255, width=round(2 * zoom) + 1, joint="curve")
     turn = _TURNS.get(edge, 0)
-    size = (_SIDE, _SIDE)
+    size = (final, final)
     inner = shape.rotate(turn).resize(size, Image.Resampling.BOX)
     outer = outline.rotate(turn).resize(size, Image.Resampling.BOX)
     pixels = bytearray()

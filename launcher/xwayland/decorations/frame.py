@@ -51,14 +51,14 @@ class Actions(Protocol):
         ...
 
     def show_menu(self, x: int, y: int) -> None:
-        """The title was clicked with the right button; surface-local px of the contents."""
+        """The title was clicked with the right button; px from the contents' upper left corner."""
         ...
 
 
 class Studio:
     """What all frames share."""
 
-    def __init__(self, objects: Objects, seats: Seats, cursors: Cursors, scale: int) -> None:
+    def __init__(self, objects: Objects, seats: Seats, cursors: Cursors, scale: float) -> None:
         self.objects = objects
         self.seats = seats
         self.cursors = cursors
@@ -161,8 +161,7 @@ class Frame:
             return
         part = layout.part_at(x, y)
         if button == _RIGHT_BUTTON and part is not Part.EDGE:
-            scale = self._studio.scale
-            self.actions.show_menu(int(x // scale), int(y // scale))
+            self.actions.show_menu(int(x), int(y))
         elif button == _LEFT_BUTTON:
             self._press_left(layout, part, x, y, time)
 
@@ -252,12 +251,10 @@ class _Piece:
 
     def put(self, place: Rectangle) -> None:
         """Shows what was attached in a place."""
-        scale = self._studio.scale
         if self._place is None or place[:2] != self._place[:2]:
-            self.subsurface.send("set_position", place.x // scale, place.y // scale)
+            self.subsurface.send("set_position", place.x, place.y)
         if self._viewport is not None and (self._place is None or place.size != self._place.size):
-            width, height = max(1, -(-place.width // scale)), max(1, -(-place.height // scale))
-            self._viewport.send("set_destination", width, height)
+            self._viewport.send("set_destination", *place.size)
         self._place = place
         self.surface.send("commit")
 
@@ -300,5 +297,4 @@ class _Piece:
     def _point(self, pointer: Pointer) -> tuple[float, float]:
         """Returns where the pointer is, px from the contents' upper left corner."""
         place = self._place or Rectangle(0, 0, 0, 0)
-        scale = self._studio.scale / _FIXED
-        return pointer.x * scale + place.x, pointer.y * scale + place.y
+        return pointer.x / _FIXED + place.x, pointer.y / _FIXED + place.y

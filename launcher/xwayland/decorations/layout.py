@@ -43,7 +43,7 @@ class FrameState(NamedTuple):
 class Layout:
     """The places in one frame."""
 
-    def __init__(self, state: FrameState, scale: int) -> None:
+    def __init__(self, state: FrameState, scale: float) -> None:
         """`scale`: how many px a length of one has that was thought of for a screen of usual density."""
         content, extents = state.content, state.extents
         self.state = state
@@ -53,10 +53,10 @@ class Layout:
         self.left = Rectangle(-extents.left, 0, extents.left, content.height)
         self.right = Rectangle(content.width, 0, extents.right, content.height)
         self.bottom = Rectangle(-extents.left, content.height, self.outer.width, extents.bottom)
-        margin = GRAB_MARGIN * scale
+        margin = round(GRAB_MARGIN * scale)
         self.grab = self.outer.grown(Extents(margin, margin, margin, margin))
         """Where the edges can be taken, the window included."""
-        self._corner = _CORNER * scale
+        self._corner = round(_CORNER * scale)
 
     def button(self, part: Part) -> Rectangle:
         """Returns a button's place in the title bar: a square; empty where there is none."""

@@ -13,6 +13,12 @@ class FrameMetrics(NamedTuple):
     title_height: int = 28
     border: int = 1
 
+    @classmethod
+    def scaled(cls, factor: float) -> "FrameMetrics":
+        """Returns those of a screen with so many px for each one of usual density."""
+        usual = cls()
+        return cls(round(usual.title_height * factor), max(1, round(usual.border * factor)))
+
 
 _EDGELESS: Final = frozenset({ShellState.MAXIMIZED})
 """States in which the window's sides are those of the screen."""

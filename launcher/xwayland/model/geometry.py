@@ -138,6 +138,16 @@ def constrain(size: Size, hints: SizeHints, *, exactly: bool = False) -> Size:
     return Size(width, height)
 
 
+def on_screen(place: Rectangle, screen: Size) -> Rectangle:
+    """Returns a place with all of it on the X screen, or its upper left corner where it is larger.
+
+    The X server keeps the pointer on its screen: what is outside of that can't be pointed at.
+    """
+    x = max(0, min(place.x, screen.width - place.width))
+    y = max(0, min(place.y, screen.height - place.height))
+    return place._replace(x=x, y=y)
+
+
 def client_position(
     x: int, y: int, gravity: Gravity, frame: Extents, border_width: int = 0
 ) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Final
 from launcher.xwayland.limits import MAX_WINDOWS
 from launcher.xwayland.model.focus import Focus
 from launcher.xwayland.model.frame import FrameMetrics, extents_of
-from launcher.xwayland.model.geometry import Extents, Rectangle, Size
+from launcher.xwayland.model.geometry import Extents, Rectangle, Size, on_screen
 from launcher.xwayland.model.names import MAXIMIZED, Protocol, State, WmState
 from launcher.xwayland.model.placement import Kind, choose_role, initial_place, root_of, shown_parent
 from launcher.xwayland.model.popup import Popup, relative_place
@@ -43,6 +43,15 @@ class Manager:
         self._pointer: Window | None = None
         """The window that the pointer was on last."""
         self._lists_changed = False
+
+    def resize_screen(self, screen: Size) -> None:
+        """Outputs have come, gone or changed: windows stay where they can be pointed at."""
+        self.screen = screen
+        for window in self._managed:
+            place = on_screen(window.rectangle, screen)
+            if place != window.rectangle and isinstance(window.role, Toplevel):
+                window.rectangle = place
+                self.x.move_window(window.window, place.x, place.y)
 
     # What X clients do.
 

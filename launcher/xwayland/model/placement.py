@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final
 
 from launcher.xwayland.limits import MAX_TREE_DEPTH
-from launcher.xwayland.model.geometry import Extents, Rectangle, Size, client_position
+from launcher.xwayland.model.geometry import Extents, Rectangle, Size, client_position, on_screen
 from launcher.xwayland.model.names import WindowType
 from launcher.xwayland.model.popup import Popup
 from launcher.xwayland.model.toplevel import Toplevel
@@ -90,7 +90,7 @@ def shown_parent(window: Window, windows: Mapping[int, Window]) -> Window | None
 def initial_place(window: Window, screen: Size, extents: Extents, parent: Window | None) -> Rectangle:
     """Returns where on the X screen a new toplevel goes: where it asks to be, else in the middle.
 
-    The frame's title stays on the screen, so that menus have room and coordinates are not negative.
+    It is all on the screen, with its frame's title where there is room.
     """
     x, y, width, height = window.rectangle
     if window.hints.positioned:
@@ -99,9 +99,8 @@ def initial_place(window: Window, screen: Size, extents: Extents, parent: Window
         around = Rectangle(0, 0, *screen) if parent is None else parent.rectangle
         x = around.x + (around.width - width) // 2
         y = around.y + (around.height - height) // 2
-    x = min(max(x, extents.left), max(extents.left, screen.width - 1))
-    y = min(max(y, extents.top), max(extents.top, screen.height - 1))
-    return Rectangle(x, y, width, height)
+    place = Rectangle(max(x, extents.left), max(y, extents.top), width, height)
+    return on_screen(place, screen)
 
 
 def _find_parent(

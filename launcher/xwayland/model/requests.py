@@ -11,6 +11,7 @@ from launcher.xwayland.model.geometry import (
     Size,
     client_position,
     constrain,
+    on_screen,
 )
 from launcher.xwayland.model.manager import Manager
 from launcher.xwayland.model.names import MAXIMIZED, Edge, State
@@ -163,6 +164,7 @@ class Requests:
 
     def _configure_toplevel(self, window: Window, role: Toplevel, wish: Wish, gravity: Gravity) -> None:
         wanted = self._wanted(window, wish, gravity)
+        wanted = on_screen(wanted, self._manager.screen)
         if role.is_exact:
             wanted = wanted._replace(width=window.rectangle.width, height=window.rectangle.height)
         self._grant(window, wanted)
@@ -220,7 +222,8 @@ class Requests:
             size = constrain(self._along(axes, size, self._extents(window)), window.hints)
         elif window.unmaximized is not None:
             size, window.unmaximized = window.unmaximized, None
-        self._grant(window, window.rectangle._replace(width=size.width, height=size.height))
+        wanted = window.rectangle._replace(width=size.width, height=size.height)
+        self._grant(window, on_screen(wanted, self._manager.screen))
         role.client_resized(size)
 
     def _along(self, axes: frozenset[State], size: Size, extents: Extents) -> Size:

@@ -8,7 +8,7 @@ later Xwayland commits a buffer of the new size.  So each Configure waits here f
 from typing import Final, NamedTuple, Protocol
 
 from launcher.xwayland.model.frame import FrameMetrics, extents_of
-from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle, Size, constrain
+from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle, Size, constrain, on_screen
 from launcher.xwayland.model.ports import Configure, ShellState, ToplevelPort, XPort
 from launcher.xwayland.model.window import Window
 
@@ -18,6 +18,9 @@ _EXACT: Final = frozenset({ShellState.MAXIMIZED, ShellState.FULLSCREEN})
 
 class ToplevelHost(Protocol):
     """Who has the windows; `manager.Manager` is it."""
+
+    screen: Size
+    """Of the X server."""
 
     def toplevel_ready(self, window: Window) -> None:
         """The toplevel is configured: others may be put on top of it."""
@@ -171,7 +174,8 @@ class Toplevel:
         """Gives the window its size, and goes on at once where it has it."""
         window = self.window
         if size != window.rectangle.size:
-            window.rectangle = Rectangle(window.rectangle.x, window.rectangle.y, *size)
+            place = Rectangle(window.rectangle.x, window.rectangle.y, *size)
+            window.rectangle = on_screen(place, self._host.screen)
             if self.configured and window.tells_drawn:
                 self._is_drawing = self._x.begin_resize(window.window, window.sync_counter)
             self._x.configure_window(window.window, window.rectangle)

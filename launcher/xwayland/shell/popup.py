@@ -77,6 +77,7 @@ class PopupRole(_OnParent):
     def __init__(self, shell: "Shell", window: Window, parent: Window, rectangle: Rectangle) -> None:
         super().__init__(shell, window, shell.surface_of(window))
         self._parent = parent
+        self._place = self._asked = (rectangle.x, rectangle.y)
         self._token = 0
         self.xdg_surface = shell.objects["xdg_wm_base"].create("get_xdg_surface", self.surface.entry)
         self.xdg_surface.handlers["configure"] = self._handle_configure
@@ -85,11 +86,11 @@ class PopupRole(_OnParent):
         positioner.send("destroy")
         self._popup.handlers["configure"] = self._handle_popup
         self._popup.handlers["popup_done"] = self._handle_done
-        self._place = (rectangle.x, rectangle.y)
         self.surface.commit()
 
     def move(self, rectangle: Rectangle) -> None:
         """See `model.ports.PopupPort`."""
+        self._asked = (rectangle.x, rectangle.y)
         positioner = self._positioner(rectangle)
         self._token += 1
         self._popup.send("reposition", positioner, self._token)
@@ -120,7 +121,9 @@ class PopupRole(_OnParent):
 
     def _handle_popup(self, values: tuple[Value, ...], _fds: list[int]) -> None:
         frame = _frame_of(self._parent)
-        self._place = (integer(values[0]) - frame.left, integer(values[1]) - frame.top)
+        x, y = integer(values[0]) - frame.left, integer(values[1]) - frame.top
+        off = max(abs(x - self._asked[0]), abs(y - self._asked[1]))
+        self._place = self._asked if off <= self._shell.slack else (x, y)
 
     def _handle_configure(self, values: tuple[Value, ...], _fds: list[int]) -> None:
         self.xdg_surface.send("ack_configure", integer(values[0]))

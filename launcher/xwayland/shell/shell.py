@@ -1,5 +1,7 @@
 """The compositor, as the model sees it (`model.ports.ShellPort`)."""
 
+from math import ceil
+
 from crossdomain.errors import LocalError
 from launcher.xwayland.decorations.cursors import Cursors
 from launcher.xwayland.decorations.frame import Studio
@@ -22,11 +24,13 @@ class Shell:
 
     manager: Manager
 
-    def __init__(self, mediator: Mediator, objects: Objects, seats: Seats, scale: int = 1) -> None:
+    def __init__(self, mediator: Mediator, objects: Objects, seats: Seats, scale: float = 1.0) -> None:
         self._mediator = mediator
         self.objects = objects
         self.seats = seats
-        self.studio = Studio(objects, seats, Cursors(mediator, objects), scale)
+        self.slack = 0 if scale == 1.0 else ceil(scale)
+        """px that a place may be off after it was converted to the compositor's and back."""
+        self.studio = Studio(objects, seats, Cursors(mediator, objects, scale), scale)
         self.icons = Icons(objects)
         self.activation = Activation(objects, seats)
 

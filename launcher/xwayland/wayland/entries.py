@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from crossdomain.wire.codec import Value, decode_arguments
 from crossdomain.wire.engine import Direction
 from crossdomain.wire.tables import Argument, ArgumentKind, Message, Tables
+from launcher.xwayland.wayland.scaling import Scaler, Scaling
 
 if TYPE_CHECKING:
     from launcher.xwayland.wayland.proxy import Proxy
@@ -110,12 +111,15 @@ class Plan:
         "message",
         "new_id",
         "objects",
+        "scaler",
         "words",
     )
 
-    def __init__(self, message: Message, handler: Handler | None) -> None:
+    def __init__(self, message: Message, handler: Handler | None, scaler: Scaler | None) -> None:
         self.message = message
         self.handler = handler
+        self.scaler = scaler
+        """What the lengths in it need; those who see it see px of the X screen."""
         self.destructor = message.destructor
         self.fds = sum(argument.kind is ArgumentKind.FD for argument in message.arguments)
         self.fixed = True
@@ -125,7 +129,7 @@ class Plan:
         self.words = _HEADER_WORDS
         """What the message has at least."""
         self._place(message.arguments)
-        self.is_plain = handler is None and self.fixed and not self.fds
+        self.is_plain = handler is None and scaler is None and self.fixed and not self.fds
         """Whether nothing but ids has to be exchanged."""
 
     def _place(self, arguments: tuple[Argument, ...]) -> None:
@@ -153,6 +157,7 @@ class Plans:
         self._tables = tables
         self._direction = direction
         self._routes = routes
+        self.scaling = Scaling()
         self._plans: dict[str, tuple[Plan, ...]] = {}
 
     def find(self, interface: str, opcode: int) -> Plan | None:
@@ -162,7 +167,16 @@ class Plans:
             plans = self._plans[interface] = self._make(interface)
         return plans[opcode] if opcode < len(plans) else None
 
+    def scale(self, scaling: Scaling) -> None:
+        """From now on lengths are converted."""
+        self.scaling = scaling
+        self._plans.clear()
+
     def _make(self, interface: str) -> tuple[Plan, ...]:
         found = self._tables.interface(interface)
-        messages = found.requests if self._direction is Direction.REQUEST else found.events
-        return tuple(Plan(message, self._routes.get((interface, message.name))) for message in messages)
+        is_request = self._direction is Direction.REQUEST
+        find_scaler = self.scaling.of_request if is_request else self.scaling.of_event
+        return tuple(
+            Plan(message, self._routes.get((interface, message.name)), find_scaler(interface, message.name))
+            for message in (found.requests if is_request else found.events)
+        )

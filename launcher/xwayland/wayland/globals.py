@@ -41,6 +41,7 @@ class Globals:
         self._mediator = mediator
         self._tables = tables
         self._found: dict[int, Global] = {}
+        self._hidden = set(_HIDDEN)
         self._emulated: dict[int, _Emulated] = {}
         self.added: list[Callable[[Global], None]] = []
         """Called for each global that appears."""
@@ -70,6 +71,14 @@ class Globals:
             if found.interface == interface:
                 return found
         return None
+
+    def find_all(self, interface: str) -> list[Global]:
+        """Returns all globals of that interface."""
+        return [found for found in self._found.values() if found.interface == interface]
+
+    def hide(self, interface: str) -> None:
+        """Keeps a global from Xwayland; before its first request."""
+        self._hidden.add(interface)
 
     def bind(self, interface: str, version: int) -> Proxy | None:
         """Binds the first global of that interface, in `version` or what there is below it."""
@@ -105,7 +114,7 @@ class Globals:
 
     def _handle_client_global(self, call: Call) -> Verdict:
         index = self._tables.find(call.text(1))
-        if index is None or call.text(1) in _HIDDEN:
+        if index is None or call.text(1) in self._hidden:
             return Verdict.DROP
         call.values[2] = min(call.number(2), self._tables.at(index).version)
         return Verdict.CHANGED

@@ -10,84 +10,19 @@ Xwayland is started by us and trusted as much as any program; what it does wrong
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from crossdomain.errors import GuestFault, HostFault, LocalError
 from crossdomain.wire.codec import DISPLAY_ID, HEADER_SIZE, SERVER_ID_START, Value, encode_message
 from crossdomain.wire.engine import Direction
 from crossdomain.wire.faults import WireFault
 from crossdomain.wire.tables import ArgumentKind, Interface, Message, Tables
+from launcher.xwayland.wayland.batch import Batch, Dropped, Ids, Missing, Outlet
 from launcher.xwayland.wayland.entries import Call, Entry, Handler, Plan, Plans, Routes, Verdict
 from launcher.xwayland.wayland.proxy import Proxy
+from launcher.xwayland.wayland.scaling import Scaling
 
 _HEADER_WORDS: Final = HEADER_SIZE // 4
-
-
-class Outlet(Protocol):
-    """Where bytes and fds go, in their order."""
-
-    def append(self, data: bytes | bytearray | memoryview) -> None:
-        """Queues bytes."""
-        ...
-
-    def append_fd(self, fd: int) -> None:
-        """Queues an fd of the message that is appended next, and takes it over."""
-        ...
-
-
-class _Dropped(Exception):
-    """The event names an object that Xwayland does not know of."""
-
-
-class _Ids:
-    """Ids that one side chooses: those freed last first, as libwayland does."""
-
-    __slots__ = ("_free", "_next")
-
-    def __init__(self, first: int) -> None:
-        self._free: list[int] = []
-        self._next = first
-
-    def take(self) -> int:
-        if self._free:
-            return self._free.pop()
-        self._next += 1
-        return self._next - 1
-
-    def give_back(self, object_id: int) -> None:
-        self._free.append(object_id)
-
-
-class _Run:
-    """The messages of one batch; those that were not passed on yet begin at `begin` (32-bit words)."""
-
-    __slots__ = ("begin", "fds", "outlet", "view", "words")
-
-    def __init__(self, outlet: Outlet, buffer: bytearray, fds: deque[int]) -> None:
-        self.outlet = outlet
-        self.fds = fds
-        self.view = memoryview(buffer)
-        self.words = self.view.cast("I")
-        self.begin = 0
-
-    def flush(self, position: int) -> None:
-        """Passes on what comes before `position`."""
-        if position > self.begin:
-            self.outlet.append(self.view[self.begin * 4 : position * 4])
-            self.begin = position
-
-    def take_fds(self, count: int) -> list[int]:
-        if len(self.fds) < count:
-            raise _Missing
-        return [self.fds.popleft() for _ in range(count)]
-
-    def release(self) -> None:
-        self.words.release()
-        self.view.release()
-
-
-class _Missing(Exception):
-    """A message came without its fds."""
 
 
 class Mediator:
@@ -106,8 +41,8 @@ class Mediator:
         display = Entry("wl_display", 1, client_id=DISPLAY_ID, host_id=DISPLAY_ID)
         self._from_client: dict[int, Entry] = {DISPLAY_ID: display}
         self._from_host: dict[int, Entry] = {DISPLAY_ID: display}
-        self._host_ids = _Ids(DISPLAY_ID + 1)
-        self._client_server_ids = _Ids(SERVER_ID_START)
+        self._host_ids = Ids(DISPLAY_ID + 1)
+        self._client_server_ids = Ids(SERVER_ID_START)
         self._expected: dict[int, Callable[[Entry], None]] = {}
         self._display = Proxy(self, tables.interface("wl_display"), display)
 
@@ -115,6 +50,16 @@ class Mediator:
     def display(self) -> Proxy:
         """wl_display, for requests of our own."""
         return self._display
+
+    @property
+    def scaling(self) -> Scaling:
+        """What lies between px of the X screen and the compositor's."""
+        return self._request_plans.scaling
+
+    def scale(self, scaling: Scaling) -> None:
+        """From now on lengths are converted; to be called before Xwayland's first request."""
+        self._request_plans.scale(scaling)
+        self._event_plans.scale(scaling)
 
     # Messages that come in.
 
@@ -126,7 +71,7 @@ class Mediator:
         """
         try:
             return self._walk(Direction.REQUEST, data, fds)
-        except (WireFault, _Missing) as fault:
+        except (WireFault, Missing) as fault:
             raise GuestFault(f"Xwayland broke the protocol: {fault!r}") from None
 
     def handle_events(self, data: bytes, fds: deque[int]) -> int:
@@ -136,7 +81,7 @@ class Mediator:
         """
         try:
             return self._walk(Direction.EVENT, data, fds)
-        except (WireFault, _Missing) as fault:
+        except (WireFault, Missing) as fault:
             raise HostFault(f"the compositor broke the protocol: {fault!r}") from None
 
     def handle_request(self, data: bytes) -> None:
@@ -184,7 +129,9 @@ class Mediator:
         """Sends a request of our own for an object of Xwayland's; ids in `values` are the compositor's."""
         for message in self.describe(entry.interface).requests:
             if message.name == name:
-                self._to_host.append(encode_message(message, entry.host_id, *values))
+                plain = list(values)
+                self.scale_request(entry.interface, name, plain)
+                self._to_host.append(encode_message(message, entry.host_id, *plain))
                 return
         raise LocalError(f"{entry.interface} has no request {name}")
 
@@ -203,6 +150,12 @@ class Mediator:
         """See `proxy.Sender`."""
         return self._tables.interface(interface)
 
+    def scale_request(self, interface: str, name: str, values: list[Value]) -> None:
+        """See `proxy.Sender`."""
+        scaler = self.scaling.of_request(interface, name)
+        if scaler is not None:
+            scaler(values)
+
     def send_own(self, data: bytes, fds: list[int]) -> None:
         """See `proxy.Sender`."""
         for fd in fds:
@@ -220,7 +173,7 @@ class Mediator:
     def _walk(self, direction: Direction, data: bytes, fds: deque[int]) -> int:
         outlet = self._to_host if direction is Direction.REQUEST else self._to_client
         step = self._step_request if direction is Direction.REQUEST else self._step_event
-        run = _Run(outlet, bytearray(data[: len(data) & ~3]), fds)
+        run = Batch(outlet, bytearray(data[: len(data) & ~3]), fds)
         words = run.words
         position = 0
         end = len(words)
@@ -240,7 +193,7 @@ class Mediator:
 
     # Requests.
 
-    def _step_request(self, run: _Run, position: int, end: int) -> None:
+    def _step_request(self, run: Batch, position: int, end: int) -> None:
         words = run.words
         entry = self._from_client.get(words[position])
         if entry is None or entry.zombie:
@@ -255,7 +208,7 @@ class Mediator:
         data = bytes(run.view[position * 4 : end * 4])
         call = Call(entry, plan.message, data, run.take_fds(plan.fds))
         verdict = self._show_request(call, plan)
-        if verdict is Verdict.PASS and plan.fixed:
+        if verdict is Verdict.PASS and plan.fixed and plan.scaler is None:
             self._attach(run.outlet, call.fds)
             self._translate_request(run, position, end, entry, plan)
             run.flush(end)
@@ -283,7 +236,7 @@ class Mediator:
             return Verdict.DROP
         return Verdict.PASS if plan.handler is None else plan.handler(call)
 
-    def _translate_request(self, run: _Run, position: int, end: int, entry: Entry, plan: Plan) -> None:
+    def _translate_request(self, run: Batch, position: int, end: int, entry: Entry, plan: Plan) -> None:
         """Exchanges the ids of a request where it stands."""
         words = run.words
         if end - position < plan.words:
@@ -299,8 +252,10 @@ class Mediator:
             words[position + plan.new_id] = self._create(new)
 
     def _rewrite_request(self, call: Call, plan: Plan) -> bytes:
-        """Returns a request with its ids exchanged, from its values."""
+        """Returns a request with its ids exchanged and its lengths converted, from its values."""
         values = call.values
+        if plan.scaler is not None:
+            plan.scaler(values)
         for number, argument in enumerate(plan.message.arguments):
             value = values[number]
             if not isinstance(value, int) or value == 0:
@@ -345,7 +300,7 @@ class Mediator:
 
     # Events.
 
-    def _step_event(self, run: _Run, position: int, end: int) -> None:
+    def _step_event(self, run: Batch, position: int, end: int) -> None:
         words = run.words
         entry = self._from_host.get(words[position])
         if entry is None:
@@ -358,7 +313,7 @@ class Mediator:
         if plan.is_plain and entry.client_id and entry.host_id != DISPLAY_ID:
             try:
                 self._translate_event(run, position, end, entry, plan)
-            except _Dropped:
+            except Dropped:
                 run.flush(position)
                 run.begin = end
             return
@@ -374,6 +329,8 @@ class Mediator:
     def _show_event(self, call: Call, plan: Plan) -> bytes | None:
         """Returns what Xwayland gets of an event, None for nothing."""
         entry = call.entry
+        if plan.scaler is not None:
+            plan.scaler(call.values)
         if entry.host_id == DISPLAY_ID:
             self._handle_display(call)
             return None
@@ -391,13 +348,13 @@ class Mediator:
             return None
         try:
             return self._rewrite_event(call, plan)
-        except _Dropped:
+        except Dropped:
             for fd in call.fds:
                 os.close(fd)
             return None
 
-    def _translate_event(self, run: _Run, position: int, end: int, entry: Entry, plan: Plan) -> None:
-        """Exchanges the ids of an event where it stands; raises _Dropped where Xwayland can't get it."""
+    def _translate_event(self, run: Batch, position: int, end: int, entry: Entry, plan: Plan) -> None:
+        """Exchanges the ids of an event where it stands; raises Dropped where Xwayland can't get it."""
         words = run.words
         if end - position < plan.words:
             raise HostFault(f"the compositor sent a truncated event of {entry!r}")
@@ -409,7 +366,7 @@ class Mediator:
         words[position] = entry.client_id
 
     def _rewrite_event(self, call: Call, plan: Plan) -> bytes:
-        """Returns an event with its ids exchanged, from its values; raises _Dropped."""
+        """Returns an event with its ids exchanged, from its values; raises Dropped."""
         values = call.values
         for number, argument in enumerate(plan.message.arguments):
             value = values[number]
@@ -424,7 +381,7 @@ class Mediator:
     def _client_id(self, host_id: int) -> int:
         entry = self._from_host.get(host_id)
         if entry is None or not entry.client_id:
-            raise _Dropped
+            raise Dropped
         return entry.client_id
 
     def _take_in(self, interface: str, creator: Entry, host_id: int) -> int:

@@ -27,6 +27,10 @@ class Sender(Protocol):
         """Returns an interface's messages."""
         ...
 
+    def scale_request(self, interface: str, name: str, values: list[Value]) -> None:
+        """Converts the lengths in a request's arguments to the compositor's."""
+        ...
+
     def send_own(self, data: bytes, fds: list[int]) -> None:
         """Sends a request of our own; its fds are given away."""
         ...
@@ -111,6 +115,7 @@ class Proxy:
                 fds.append(value)
                 value = None
             plain.append(0 if value is None and argument.kind is ArgumentKind.OBJECT else _plain(value))
+        self._sender.scale_request(self.interface.name, message.name, plain)
         if message.destructor:
             self.alive = False
             self.entry.zombie = True

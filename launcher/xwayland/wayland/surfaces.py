@@ -11,10 +11,16 @@ from typing import Final, Protocol
 from crossdomain.wire.codec import Value, encode_message
 from launcher.xwayland.wayland.entries import Call, Entry, Verdict
 from launcher.xwayland.wayland.mediator import Mediator
+from launcher.xwayland.wayland.proxy import Proxy
+from launcher.xwayland.wayland.scaling import Scaling
 
 _EVERYTHING: Final = (0, 0, 0x7FFFFFFF, 0x7FFFFFFF)
 """Damage of a whole surface."""
 _WORD: Final = 0xFFFFFFFF
+_FIXED: Final = 256
+"""One px, 24.8 fixed."""
+_WHOLE: Final = (-_FIXED,) * 4
+"""wp_viewport.set_source: all of the contents."""
 
 
 class Owner(Protocol):
@@ -64,7 +70,9 @@ class Surface:
         "_committed",
         "_dirty",
         "_frames",
+        "_shown",
         "_surfaces",
+        "_viewport",
         "alive",
         "entry",
         "height",
@@ -76,6 +84,9 @@ class Surface:
     def __init__(self, surfaces: "Surfaces", entry: Entry) -> None:
         self._surfaces = surfaces
         self.entry = entry
+        self._viewport: Proxy | None = None
+        self._shown = (0, 0)
+        """The size that the viewport was told last, px."""
         self.owner: Owner | None = None
         self.alive = True
         self.is_held = True
@@ -165,12 +176,30 @@ class Surface:
         self._dirty = False
         if self.owner is not None:
             self.owner.surface_commits(self)
+        self._fit()
         return Verdict.PASS
+
+    def _fit(self) -> None:
+        """Has the contents shown in the size that they have on the X screen (`scaling`)."""
+        size = (self.width, self.height)
+        if not self.width or self._shown == size:
+            return
+        if self._viewport is None:
+            self._viewport = self._surfaces.create_viewport(self)
+        if self._viewport is not None:
+            self._shown = size
+            fit = self._surfaces.scaling.fit
+            shown = (fit(self.width), fit(self.height))
+            source = _WHOLE if shown == size else (0, 0, shown[0] * _FIXED, shown[1] * _FIXED)
+            self._viewport.send("set_source", *source)
+            self._viewport.send("set_destination", *shown)
 
     def handle_destroy(self) -> list[int]:
         """wl_surface.destroy; returns the callbacks that the compositor does not know of."""
         if self.owner is not None:
             self.owner.surface_destroyed(self)
+        if self._viewport is not None:
+            self._viewport.send("destroy")
         self.owner = None
         self.alive = False
         frames, self._frames = self._frames, []
@@ -189,6 +218,8 @@ class Surfaces:
     def __init__(self, mediator: Mediator, listener: Listener) -> None:
         self._mediator = mediator
         self._listener = listener
+        self.viewporter: Proxy | None = None
+        """wp_viewporter, where contents have to be fitted."""
         mediator.request_routes.update(
             {
                 ("wl_compositor", "create_surface"): self._handle_create,
@@ -224,6 +255,15 @@ class Surfaces:
         return Verdict.DROP
 
     # For `Surface`.
+
+    @property
+    def scaling(self) -> Scaling:
+        """What lies between contents' px and the compositor's."""
+        return self._mediator.scaling
+
+    def create_viewport(self, surface: Surface) -> Proxy | None:
+        """Makes a surface's viewport, where contents have to be fitted."""
+        return None if self.viewporter is None else self.viewporter.create("get_viewport", surface.entry)
 
     def replay(self, surface: Surface, name: str, *values: Value) -> None:
         """Handles a request as if Xwayland sent it now; ids in `values` are Xwayland's."""

@@ -7,6 +7,7 @@ from launcher.xwayland.model.geometry import Size
 from launcher.xwayland.x11 import requests
 from launcher.xwayland.x11.atoms import SUPPORTED
 from launcher.xwayland.x11.client import XClient
+from launcher.xwayland.x11.density import tell_density
 from launcher.xwayland.x11.requests import EventMask
 
 _NAME: Final = b"crossdomain"
@@ -18,8 +19,10 @@ _OFF_SCREEN: Final = (-100, -100, 1, 1)
 class Root:
     """The root window, and the small one that stands for us."""
 
-    def __init__(self, client: XClient) -> None:
+    def __init__(self, client: XClient, factor: float) -> None:
+        """`factor`: how many px of the screen stand for one of usual density."""
         self._client = client
+        self._factor = factor
         self.window = client.new_id()
         """Our own window: selections' owner and the target of messages."""
 
@@ -50,6 +53,8 @@ class Root:
         )
         self._set_cursor()
         self._describe()
+        if self._factor != 1.0:
+            tell_density(client, self.window, self._factor)
         for selection in ("_NET_WM_CM_S0", "WM_S0"):
             atom = client.atoms[selection]
             client.request(requests.set_selection_owner(self.window, atom, requests.CURRENT_TIME))

@@ -199,6 +199,10 @@ class ModelMachine(RuleBasedStateMachine):
         if window is not None and window.role is not None and isinstance(window.role.port, FakeToplevel):
             self.manager.configure(window, window.role.port.next_configure(size, states))
 
+    @rule(size=st.builds(Size, lengths, lengths))
+    def resize_screen(self, size: Size) -> None:
+        self.manager.resize_screen(size)
+
     @rule(data=st.data(), x=st.integers(-500, 500), y=st.integers(-500, 500))
     def configure_popup(self, data: st.DataObject, x: int, y: int) -> None:
         window = self.pick(data, shown=True)

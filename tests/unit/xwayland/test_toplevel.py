@@ -418,3 +418,21 @@ def test_one_maximised_axis_survives_what_the_compositor_configures(desk: Desk) 
     assert desk.x.net_states[1] >= {State.MAXIMIZED_VERT}
     desk.requests.change_states(window, Change.REMOVE, frozenset({State.MAXIMIZED_VERT}))
     assert window.rectangle.size == SMALL.size
+
+
+def test_a_window_that_grows_stays_where_it_can_be_pointed_at(desk: Desk) -> None:
+    window = desk.open()
+    assert window.rectangle[:2] == (412, 334)
+    desk.configure(window, Size(1024, 768), ShellState.FULLSCREEN)
+    assert desk.x.geometry[1] == (0, 0, 1024, 768)
+    desk.manager.commit(window, Size(1024, 768))
+    desk.configure(window, Size(802, 629))
+    assert desk.x.geometry[1] == (0, 0, 800, 600)
+
+
+def test_a_window_follows_the_screens_edge(desk: Desk) -> None:
+    window = desk.open()
+    desk.requests.configure(window, Wish(ConfigureMask.X | ConfigureMask.Y, 2000, -50))
+    assert window.rectangle == (824, 0, 200, 100)
+    desk.manager.resize_screen(Size(640, 480))
+    assert ("move", 1, 440, 0) in desk.x.asked

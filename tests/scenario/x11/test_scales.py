@@ -1,0 +1,126 @@
+"""HiDPI: X11 windows are as sharp as the outputs of the compositor, and clicks land where they are aimed."""
+
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from Xlib import X
+
+from crossdomain.vm.image import Image
+from tests.fakes.sway import OUTPUT, Sway, running_sway
+from tests.fakes.weston import wait_until
+from tests.fakes.x11 import PATIENCE, ApplicationEnvironment, running_x11
+from tests.fakes.x11_client import XTestClient
+
+SIZE: Final = (1200, 600)
+"""px of an output: whole numbers of logical px at each scale here."""
+LIGHT, DARK = 0xF0F0F0, 0x102030
+
+
+class Scaled:
+    """A sway of some scale, with an X client."""
+
+    def __init__(self, sway: Sway, applications: ApplicationEnvironment, client: XTestClient) -> None:
+        self.sway = sway
+        self.applications = applications
+        self.client = client
+
+    def show_stripes(self) -> int:
+        """A window whose columns are light and dark by turns, which any blur mixes."""
+        window = self.client.create_window(mask=X.ButtonPressMask | X.PointerMotionMask)
+        record = self.client.window(window)
+        depth = self.client.display.screen().root_depth
+        pixmap = record.create_pixmap(2, 1, depth)
+        gc = pixmap.create_gc(foreground=LIGHT)
+        pixmap.fill_rectangle(gc, 0, 0, 2, 1)
+        gc.change(foreground=DARK)
+        pixmap.fill_rectangle(gc, 1, 0, 1, 1)
+        record.change_attributes(background_pixmap=pixmap)
+        record.set_wm_name("stripes")
+        record.map()
+        self.client.display.sync()
+        return window
+
+    def are_sharp(self) -> bool:
+        """Whether the screen shows nothing but stripes of one px, the pointer's place aside."""
+        row = self.sway.screenshot()[300]
+        stripes = np.array([[0xF0] * 3, [0x10, 0x20, 0x30]] * (len(row) // 2), dtype=np.uint8)
+        return bool((row == stripes).all())
+
+    def size(self, window: int) -> tuple[int, int]:
+        """A window's size on the X screen."""
+        geometry: Any = self.client.window(window).get_geometry()
+        return geometry.width, geometry.height
+
+
+@contextmanager
+def scaled(debian: Image, scale: str, *options: str) -> Generator[Scaled]:
+    """Run everything until the block ends."""
+    with (
+        tempfile.TemporaryDirectory(prefix="xd-sway-") as folder,
+        running_sway(
+            debian, Path(folder), width=SIZE[0], height=SIZE[1], configuration=f"output * scale {scale}\n"
+        ) as sway,
+        running_x11(sway.socket_path, *options) as applications,
+        XTestClient(applications.display, applications.authority) as client,
+    ):
+        yield Scaled(sway, applications, client)
+
+
+@pytest.mark.parametrize("scale", ["1", "1.25", "1.5", "2"])
+def test_contents_are_sharp_at_the_scale_of_the_output(debian: Image, scale: str) -> None:
+    with scaled(debian, scale) as desktop:
+        window = desktop.show_stripes()
+        wait_until(desktop.are_sharp, seconds=PATIENCE, what="sharp stripes")
+        assert desktop.size(window) == SIZE
+
+
+def test_a_scale_of_the_users_choice_counts_more(debian: Image) -> None:
+    with scaled(debian, "2", "--x11-scale=1") as desktop:
+        window = desktop.show_stripes()
+        wait_until(lambda: desktop.size(window) == (600, 300), seconds=PATIENCE, what="logical px")
+
+
+@pytest.mark.parametrize("scale", ["1.5", "2"])
+def test_a_click_lands_where_it_is_aimed_at(debian: Image, scale: str) -> None:
+    with scaled(debian, scale) as desktop:
+        desktop.show_stripes()
+        wait_until(desktop.are_sharp, seconds=PATIENCE, what="sharp stripes")
+        desktop.sway.seat.click(900, 450)
+        press = desktop.client.wait(X.ButtonPress, "a click")
+        assert abs(press.event_x - 900) <= 2
+        assert abs(press.event_y - 450) <= 2
+
+
+def test_toolkits_are_told_how_dense_the_screen_is(debian: Image) -> None:
+    with scaled(debian, "1.5") as desktop:
+        resources = desktop.applications.run("xrdb", "-query").stdout
+        assert resources == "Xft.dpi:\t144\nXcursor.size:\t36\n"
+        owner = desktop.client.display.get_selection_owner(desktop.client.atom("_XSETTINGS_S0"))
+        found = owner.get_full_property(desktop.client.atom("_XSETTINGS_SETTINGS"), X.AnyPropertyType)
+        assert b"Xft/DPI" in found.value
+
+
+def test_outputs_may_come_go_and_turn(debian: Image) -> None:
+    with scaled(debian, "2") as desktop:
+        window = desktop.show_stripes()
+        wait_until(lambda: desktop.size(window) == SIZE, seconds=PATIENCE, what="the whole output")
+        desktop.sway.swaymsg(f"output {OUTPUT} transform 90")
+        wait_until(lambda: desktop.size(window) == SIZE[::-1], seconds=PATIENCE, what="it is turned")
+        desktop.sway.swaymsg(f"output {OUTPUT} transform normal")
+        wait_until(lambda: desktop.size(window) == SIZE, seconds=PATIENCE, what="it is turned back")
+        second = desktop.sway.plug_output()
+        desktop.sway.swaymsg(f"output {second} scale 2")
+
+        def screen() -> int:
+            return int(desktop.client.window(desktop.client.root).get_geometry().width)
+
+        wait_until(lambda: screen() == 2 * SIZE[0], seconds=PATIENCE, what="two outputs in a row")
+        desktop.sway.swaymsg(f"[title=stripes] move container to output {second}")
+        desktop.sway.unplug_output(second)
+        wait_until(lambda: screen() == SIZE[0], seconds=PATIENCE, what="one output again")
+        wait_until(desktop.are_sharp, seconds=PATIENCE, what="the window is back, and sharp")
