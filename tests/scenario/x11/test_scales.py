@@ -123,4 +123,5 @@ def test_outputs_may_come_go_and_turn(debian: Image) -> None:
         desktop.sway.swaymsg(f"[title=stripes] move container to output {second}")
         desktop.sway.unplug_output(second)
         wait_until(lambda: screen() == SIZE[0], seconds=PATIENCE, what="one output again")
+        desktop.sway.swaymsg("[title=stripes] focus")  # its workspace came along, behind the other one
         wait_until(desktop.are_sharp, seconds=PATIENCE, what="the window is back, and sharp")

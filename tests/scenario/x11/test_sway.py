@@ -81,8 +81,9 @@ def test_a_startup_id_gives_a_new_window_the_keyboard(desktop: SwayDesktop) -> N
 def test_the_user_is_led_to_the_window_that_its_client_activates(desktop: SwayDesktop) -> None:
     first = desktop.open("first")
     desktop.open("second")
-    place = desktop.node("second")["rect"]
-    desktop.sway.seat.click(place["x"] + 50, place["y"] + 50)
+    beside = {"x": 512, "y": 0, "width": 512, "height": 640}
+    wait_until(lambda: desktop.node("second")["rect"] == beside, seconds=PATIENCE, what="it is beside it")
+    desktop.sway.seat.click(562, 50)
     desktop.wait("second", "focused")
     desktop.client.ask_manager(first, "_NET_ACTIVE_WINDOW", 1)
     desktop.wait("first", "focused")
