@@ -1,4 +1,4 @@
-"""Many VMs on one daemon: all are served, each client costs what one costs alone, and nothing is left behind."""
+"""Many VMs on one daemon: all are served, a client costs what it costs alone, and nothing is left behind."""
 
 import asyncio
 import socket
