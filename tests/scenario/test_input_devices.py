@@ -10,8 +10,8 @@ import pytest
 
 from crossdomain.vm.image import Image
 from tests.fakes.client import FakeClient, Proxy, Value, integer
-from tests.fakes.daemon import running_daemon
-from tests.fakes.launcher import RunningLauncher, running_launcher
+from tests.fakes.guest import running_guest
+from tests.fakes.launcher import RunningLauncher
 from tests.fakes.painting import solid_buffer
 from tests.fakes.sway import Sway
 from tests.fakes.sway_devices import Devices, running_sway_with_devices
@@ -38,15 +38,12 @@ class Desk(NamedTuple):
 @pytest.fixture(scope="module")
 def desk(debian: Image) -> Generator[Desk]:
     folder = Path(tempfile.mkdtemp(prefix="xd-"))
-    (folder / "sway").mkdir()
     with (
-        running_sway_with_devices(debian, folder / "sway") as (sway, devices),
-        running_daemon(folder, sway.socket_path) as daemon,
-        running_launcher(folder, daemon.local_socket) as launcher,
+        running_sway_with_devices(debian, folder) as (sway, devices),
+        running_guest(sway.socket_path) as launcher,
     ):
         devices.use("touchpad")
         yield Desk(sway, devices, launcher)
-        launcher.assert_alive()
     shutil.rmtree(folder)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.fakes.client import FakeClient, Proxy, integer
 from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.guest import running_guest
 from tests.fakes.launcher import PATIENCE, RUN, RunningLauncher, environment, running_launcher
 from tests.fakes.painting import solid_buffer
 from tests.fakes.sway import Sway
@@ -58,16 +59,9 @@ def host(own_sway: Sway) -> Generator[FakeClient]:
 
 
 @pytest.fixture
-def trusted(runtime_dir: Path, own_sway: Sway) -> Generator[FakeClient]:
+def trusted(own_sway: Sway) -> Generator[FakeClient]:
     """A client in a guest that may lock the session and be an input method."""
-    folder = runtime_dir / "trusted"
-    folder.mkdir()
-    options = [f"--allow={group}" for group in ALLOWED]
-    with (
-        running_daemon(folder, own_sway.socket_path, *options) as daemon,
-        running_launcher(folder, daemon.local_socket) as launcher,
-        FakeClient(launcher.socket) as made,
-    ):
+    with running_guest(own_sway.socket_path, allow=ALLOWED) as launcher, FakeClient(launcher.socket) as made:
         yield made
 
 

@@ -1,11 +1,8 @@
 """Privileged protocols of a real sway, used from the guest through the real launcher and daemon."""
 
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +13,8 @@ from crossdomain.vm.image import Image
 from crossdomain.vm.seat import KEY_LEFT_SHIFT
 from crossdomain.wire import policy
 from tests.fakes.client import FakeClient, Proxy, Value, integer
-from tests.fakes.daemon import running_daemon
-from tests.fakes.launcher import PATIENCE, RunningLauncher, running_launcher
+from tests.fakes.guest import running_guest
+from tests.fakes.launcher import PATIENCE, RunningLauncher
 from tests.fakes.painting import solid_buffer
 from tests.fakes.sway import OUTPUT, Sway
 from tests.fakes.weston import wait_until
@@ -36,28 +33,16 @@ SERVER_SIDE: Final = 2
 FIXED_ONE: Final = 256
 
 
-@contextmanager
-def guest_of(sway: Sway) -> Generator[RunningLauncher]:
-    """A launcher whose host allows everything that can be allowed."""
-    folder = Path(tempfile.mkdtemp(prefix="xd-"))
-    allowed = [f"--allow={group}" for group in policy.load().grantable]
-    with (
-        running_daemon(folder, sway.socket_path, *allowed) as daemon,
-        running_launcher(folder, daemon.local_socket) as running,
-    ):
-        yield running
-    shutil.rmtree(folder)
-
-
 @pytest.fixture(scope="module")
 def launcher(sway: Sway) -> Generator[RunningLauncher]:
-    with guest_of(sway) as running:
+    """Of a host that allows everything that can be allowed."""
+    with running_guest(sway.socket_path, allow=policy.load().grantable) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def new_launcher(new_sway: Sway) -> Generator[RunningLauncher]:
-    with guest_of(new_sway) as running:
+    with running_guest(new_sway.socket_path, allow=policy.load().grantable) as running:
         yield running
 
 
@@ -231,7 +216,7 @@ def created(proxy: Proxy, event: str) -> list[Proxy]:
 
 def test_a_screen_locker_of_the_guest_locks_and_unlocks_the_host(own_sway: Sway) -> None:
     with (
-        guest_of(own_sway) as launcher,
+        running_guest(own_sway.socket_path, allow=policy.load().grantable) as launcher,
         FakeClient(str(own_sway.socket_path)) as host,
         filling_window(host, own_sway),
         FakeClient(launcher.socket) as client,

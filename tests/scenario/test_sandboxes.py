@@ -1,9 +1,7 @@
 """A sandbox inside a guest, such as Flatpak's: its programs get a Wayland socket with fewer rights."""
 
 import os
-import shutil
 import socket
-import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,8 +12,8 @@ import pytest
 from crossdomain.limits import MAX_SANDBOXES
 from crossdomain.wire import policy
 from tests.fakes.client import FakeClient, ProtocolError
-from tests.fakes.daemon import running_daemon
-from tests.fakes.launcher import PATIENCE, RunningLauncher, running_launcher
+from tests.fakes.guest import running_guest
+from tests.fakes.launcher import PATIENCE, RunningLauncher
 from tests.fakes.sway import Sway
 from tests.fakes.weston import accepts, wait_until
 from tests.scenario.test_sway import filling_window
@@ -25,16 +23,9 @@ MANAGER: Final = "wp_security_context_manager_v1"
 
 @pytest.fixture(scope="module")
 def launcher(sway: Sway) -> Generator[RunningLauncher]:
-    """A launcher whose host allows everything that can be allowed."""
-    folder = Path(tempfile.mkdtemp(prefix="xd-"))
-    allowed = [f"--allow={group}" for group in policy.load().grantable]
-    with (
-        running_daemon(folder, sway.socket_path, *allowed) as daemon,
-        running_launcher(folder, daemon.local_socket) as running,
-    ):
+    """Of a host that allows everything that can be allowed."""
+    with running_guest(sway.socket_path, allow=policy.load().grantable) as running:
         yield running
-        running.assert_alive()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

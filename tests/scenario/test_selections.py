@@ -1,18 +1,14 @@
 """Clipboard and primary selection between the guest and a real sway, through every protocol for them."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.fakes.client import FakeClient, integer
-from tests.fakes.daemon import running_daemon
-from tests.fakes.launcher import RunningLauncher, running_launcher
+from tests.fakes.guest import running_guest
+from tests.fakes.launcher import RunningLauncher
 from tests.fakes.selections import CLIPBOARD, PRIMARY, Protocol, Selection, data_control
 from tests.fakes.sway import Sway
 from tests.scenario.test_sway import bind_keyboard, filling_window
@@ -23,27 +19,15 @@ LARGE: Final = bytes(range(256)) * (64 << 12)
 CONTENTS: Final = {"text/plain;charset=utf-8": "Grüße\n".encode(), "image/png": IMAGE, "video/x-raw": LARGE}
 
 
-@contextmanager
-def guest_of(sway: Sway) -> Generator[RunningLauncher]:
-    """A launcher whose host allows data control."""
-    folder = Path(tempfile.mkdtemp(prefix="xd-"))
-    with (
-        running_daemon(folder, sway.socket_path, "--allow=data-control") as daemon,
-        running_launcher(folder, daemon.local_socket) as running,
-    ):
-        yield running
-    shutil.rmtree(folder)
-
-
 @pytest.fixture(scope="module")
 def launcher(sway: Sway) -> Generator[RunningLauncher]:
-    with guest_of(sway) as running:
+    with running_guest(sway.socket_path, allow=["data-control"]) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def new_launcher(new_sway: Sway) -> Generator[RunningLauncher]:
-    with guest_of(new_sway) as running:
+    with running_guest(new_sway.socket_path, allow=["data-control"]) as running:
         yield running
 
 
