@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from crossdomain.vm import image
 from crossdomain.vm.headless import HeadlessWeston
+from crossdomain.vm.image import Image
+from tests.fakes import debian as debian_root
 from tests.fakes.daemon import Footprint, RunningDaemon, running_daemon
 from tests.fakes.launcher import RunningLauncher, running_launcher
 from tests.fakes.weston import wait_until
@@ -23,9 +24,10 @@ Numbers: TypeAlias = Mapping[str, int]
 class Desk(NamedTuple):
     """A desktop with a keyboard, a daemon before it, and two ways of buffers to it.
 
-    `copying` treats the clients' memory as that of a VM's.
+    `copying` treats the clients' memory as that of a VM's; `debian` is where applications come from.
     """
 
+    debian: Image
     weston: HeadlessWeston
     daemon: RunningDaemon
     sharing: RunningLauncher
@@ -68,14 +70,15 @@ def running_desk() -> Generator[Desk]:
     folder = Path(tempfile.mkdtemp(prefix="xd-"))
     for name in ("sharing", "copying"):
         (folder / name).mkdir(mode=0o700)
+    debian = debian_root.obtain()
     with ExitStack() as stack:
-        weston = stack.enter_context(HeadlessWeston(image.obtain(image.Recipe())))
+        weston = stack.enter_context(HeadlessWeston(debian))
         daemon = stack.enter_context(running_daemon(folder, weston.socket_path))
         sharing = stack.enter_context(running_launcher(folder / "sharing", daemon.local_socket))
         copying = stack.enter_context(
             running_launcher(folder / "copying", daemon.local_socket, "--buffers=copy")
         )
-        yield Desk(weston, daemon, sharing, copying)
+        yield Desk(debian, weston, daemon, sharing, copying)
         for running in (sharing, copying, daemon):
             running.assert_alive()
     shutil.rmtree(folder)

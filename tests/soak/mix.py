@@ -16,6 +16,7 @@ from tests.fakes.clipboard import Copier, Paster
 from tests.fakes.painting import XRGB8888, layout_for, solid_buffer
 from tests.fakes.stream import read, write
 from tests.fakes.windows import Buffer, Pool, Rectangle, Surface, Window
+from tests.soak.applications import browse, use_a_terminal
 from tests.soak.desk import Desk
 
 Activity: TypeAlias = Callable[[Desk, int], None]
@@ -176,6 +177,8 @@ class Resident:
 
 
 MIX: Final[Sequence[Activity]] = (
+    use_a_terminal,
+    browse,
     draw_and_resize,
     open_menus,
     copy_and_paste,
