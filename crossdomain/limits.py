@@ -194,3 +194,6 @@ MAX_DMABUFS: Final = 1024
 
 MAX_OFFERED_FORMATS: Final = 1024
 """Formats that a compositor may offer: drm_fourcc.h has some 120."""
+
+MAX_HELD_BYTES: Final = 1 << 20
+"""Bytes of requests that wait for fences, as many as wait for a busy compositor; then the client waits."""

@@ -1,9 +1,10 @@
-"""The launcher's event loop: fds and handlers on one epoll, nothing else.
+"""The launcher's event loop: fds and handlers on one epoll, and timers.
 
 asyncio would cost more time to import than everything else that the launcher does until
-the application starts.  There are no timers: an idle launcher is never woken.
+the application starts.  An idle launcher has no timer, and is never woken.
 """
 
+import heapq
 import select
 import time
 from collections.abc import Callable
@@ -18,13 +19,42 @@ Handler: TypeAlias = Callable[[int], None]
 """Called with the events that are ready, as a bit set."""
 
 
+class Timer:
+    """A call to come; `cancel` may be called at any time."""
+
+    __slots__ = ("_callback", "when")
+
+    def __init__(self, when: float, callback: Callable[[], None]) -> None:
+        self.when = when
+        """Seconds of the monotonic clock."""
+        self._callback: Callable[[], None] | None = callback
+
+    def __lt__(self, other: "Timer") -> bool:
+        return self.when < other.when
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nothing will be called."""
+        return self._callback is None
+
+    def cancel(self) -> None:
+        """It is not called any more."""
+        self._callback = None
+
+    def fire(self) -> None:
+        """Calls it, once."""
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
+
+
 class Loop:
     """Calls the handlers of ready fds, one round after the other, in the thread that runs it.
 
     The loop owns no fd but its epoll's; whoever added an fd removes it before closing it.
     """
 
-    __slots__ = ("_epoll", "_handlers", "_removed", "_stopped")
+    __slots__ = ("_epoll", "_handlers", "_removed", "_stopped", "_timers")
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -32,6 +62,13 @@ class Loop:
         self._removed: set[int] = set()
         """In this round."""
         self._stopped = False
+        self._timers: list[Timer] = []
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Calls `callback` once, from the loop."""
+        timer = Timer(time.monotonic() + seconds, callback)
+        heapq.heappush(self._timers, timer)
+        return timer
 
     def add(self, fd: int, events: int, handler: Handler) -> None:
         """Calls `handler` whenever one of `events` is there (level-triggered)."""
@@ -77,14 +114,33 @@ class Loop:
     def close(self) -> None:
         """Gives the epoll up; the loop can't be used any more."""
         self._handlers.clear()
+        self._timers.clear()
         self._epoll.close()
 
     def _round(self, timeout: float | None) -> int:
+        """Returns how many handlers and timers were called."""
         self._removed.clear()
-        ready = self._epoll.poll(timeout)
+        ready = self._epoll.poll(self._patience(timeout) if self._timers else timeout)
         for fd, events in ready:
             # An earlier handler of this round may have removed it.  If the number is in use again, what is
             # ready belongs to the fd before: a client that has just come must not be taken for gone.
             if fd not in self._removed:
                 self._handlers[fd](events)
-        return len(ready)
+        return len(ready) + (self._fire_timers() if self._timers else 0)
+
+    def _patience(self, timeout: float | None) -> float | None:
+        """Returns how long may be waited, s."""
+        while self._timers and self._timers[0].is_cancelled:
+            heapq.heappop(self._timers)
+        if not self._timers:
+            return timeout
+        left = max(0.0, self._timers[0].when - time.monotonic())
+        return left if timeout is None else min(left, timeout)
+
+    def _fire_timers(self) -> int:
+        now = time.monotonic()
+        fired = 0
+        while self._timers and self._timers[0].when <= now:
+            heapq.heappop(self._timers).fire()
+            fired += 1
+        return fired

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from crossdomain.abi.cross_domain import Feature
+from crossdomain.bridge.syncobj import SyncDevice
 from crossdomain.errors import CrossDomainError, EnvironmentFault
 from crossdomain.wire import load as load_tables
 from crossdomain.wire import policy
 from launcher import guest_service, log, options
 from launcher.announcement import Announcement
 from launcher.application import Application, raise_fd_limit
-from launcher.channel import OpenChannel
+from launcher.channel import OpenChannel, drm
 from launcher.display import DisplaySocket, RuntimeDirectory
 from launcher.execution import StartError
 from launcher.loop import Loop
@@ -58,6 +59,7 @@ def run(arguments: Sequence[str]) -> int:
 def _serve(chosen: Options) -> int:
     open_channel = _choose_channel(chosen.channel, share_files=not chosen.copies)
     loop = Loop()
+    device = _open_sync_device()
     directory = RuntimeDirectory(os.environ)
     try:
         if chosen.service:
@@ -66,7 +68,9 @@ def _serve(chosen: Options) -> int:
         try:
             stats = Stats(chosen.stats)
             rules = policy.load().with_groups(chosen.allow)
-            services = Services(loop, load_tables(), rules, stats, open_channel, chosen.trace)
+            services = Services(
+                loop, load_tables(), rules, stats, open_channel, chosen.trace, sync_device=device
+            )
             x11 = _start_x11(chosen, loop, directory, display)
             try:
                 environment = _environment(directory, display) | ({} if x11 is None else x11.environment)
@@ -78,6 +82,8 @@ def _serve(chosen: Options) -> int:
             display.close()
     finally:
         directory.close()
+        if device is not None:
+            device.close()
         loop.close()
 
 
@@ -139,6 +145,15 @@ def _choose_channel(choice: ChannelChoice, *, share_files: bool) -> OpenChannel:
 
         pages = GuestPages.open()
     return lambda client: VirtgpuChannel(node.path, node.capset, client, pages)
+
+
+def _open_sync_device() -> SyncDevice | None:
+    """Returns the first render node that has timelines."""
+    for path in drm.render_nodes():
+        device = SyncDevice.open(path)
+        if device is not None:
+            return device
+    return None
 
 
 def _start_x11(

@@ -8,6 +8,7 @@ from crossdomain.wire.policy import Policy
 from crossdomain.wire.tables import Tables
 from launcher.channel import OpenChannel
 from launcher.loop import Loop
+from launcher.relay.sync.timelines import SyncDevice
 from launcher.stats import Stats
 
 OpenSandbox: TypeAlias = Callable[[socket.socket, int, str], None]
@@ -27,3 +28,5 @@ class Services(NamedTuple):
     """Whether every Wayland message is printed."""
     open_sandbox: OpenSandbox | None = None
     """For sandboxes that clients make; None for clients out of one, which have fewer rights."""
+    sync_device: SyncDevice | None = None
+    """Where clients' timelines are; without it they have no explicit synchronization."""

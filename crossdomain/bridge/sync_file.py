@@ -7,6 +7,7 @@ are returned are the caller's too.
 import errno
 import fcntl
 import os
+import select
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
@@ -47,17 +48,31 @@ def written(dmabuf: int) -> int:
 
 
 @contextmanager
-def cpu_access(dmabuf: int, access: int) -> Generator[None]:
-    """Brackets the CPU's access to a dmabuf that is mapped: DMA_BUF_SYNC_READ, WRITE or both.
+def cpu_access(dmabuf: int, *, write: bool) -> Generator[None]:
+    """What has to be around each access of the CPU to a dmabuf that is mapped (DMA_BUF_IOCTL_SYNC).
 
-    Waits for what devices do with it: only for a dmabuf whose fences are over.
+    Never blocks: where a device is still at it, which the client has said does not matter, the kernel is
+    not asked, as it would wait.  A plain memory file needs nothing.
     """
-    _bracket(dmabuf, dma_buf.DMA_BUF_SYNC_START | access)
+    access = dma_buf.DMA_BUF_SYNC_RW if write else dma_buf.DMA_BUF_SYNC_READ
+    is_marked = _is_idle(dmabuf, write=write) and _mark(dmabuf, dma_buf.DMA_BUF_SYNC_START | access)
     try:
         yield
     finally:
-        _bracket(dmabuf, dma_buf.DMA_BUF_SYNC_END | access)
+        if is_marked:
+            _mark(dmabuf, dma_buf.DMA_BUF_SYNC_END | access)
 
 
-def _bracket(dmabuf: int, flags: int) -> None:
-    fcntl.ioctl(dmabuf, dma_buf.DMA_BUF_IOCTL_SYNC, dma_buf.DMA_BUF_SYNC.pack(flags))
+def _is_idle(dmabuf: int, *, write: bool) -> bool:
+    poll = select.poll()
+    poll.register(dmabuf, select.POLLOUT if write else select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _mark(dmabuf: int, flags: int) -> bool:
+    """Returns whether it is a dmabuf."""
+    try:
+        fcntl.ioctl(dmabuf, dma_buf.DMA_BUF_IOCTL_SYNC, dma_buf.DMA_BUF_SYNC.pack(flags))
+    except OSError:
+        return False
+    return True

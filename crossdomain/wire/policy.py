@@ -119,6 +119,15 @@ class Policy:
         rules = {name: rule for name, rule in self.rules.items() if name not in hidden}
         return Policy(rules, self.descriptors, self.groups, self.allowed)
 
+    def emulating(self, interfaces: Iterable[str]) -> "Policy":
+        """Returns the same policy, with some globals served by the relay itself."""
+        served = set(interfaces)
+        rules = {
+            name: rule._replace(treatment=Treatment.EMULATE) if name in served else rule
+            for name, rule in self.rules.items()
+        }
+        return Policy(rules, self.descriptors, self.groups, self.allowed)
+
     def visible_version(self, interface: str, offered: int) -> int:
         """Returns the version that a guest may see of a global that the compositor offers; 0 if none."""
         rule = self.rules.get(interface)

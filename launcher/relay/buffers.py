@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from crossdomain.bridge.copy import Pixels, Place, TruncatedFault, copy_plane
 from crossdomain.bridge.damage import Rectangle, Region
+from crossdomain.bridge.fences import Fence
 from crossdomain.bridge.formats import BufferRequest, Layout, Plane, ShmError, plane_row
 from crossdomain.errors import LocalError
 from crossdomain.native.system import FileMapping
@@ -28,8 +29,21 @@ class ClientMemory(Protocol):
         """It as the host sees it, if it does."""
         ...
 
+    @property
+    def dmabuf(self) -> int | None:
+        """The fd that fences are at, its own; None where nothing but the CPU writes it."""
+        ...
+
     def access(self, *, write: bool) -> AbstractContextManager[None]:
         """What has to be around each access through `mapping`."""
+        ...
+
+
+class Release(Protocol):
+    """Who wants to know that a commit of a buffer is not read any more."""
+
+    def signal(self) -> None:
+        """It is not; called once."""
         ...
 
 
@@ -63,9 +77,11 @@ class Buffer:
 
     __slots__ = (
         "_readers",
+        "_releases",
         "asked",
         "bits_per_pixel",
         "buffer_id",
+        "is_dmabuf",
         "mirror",
         "own",
         "path",
@@ -88,7 +104,10 @@ class Buffer:
         mirror.buffers += 1
         self.source = source
         self.planes = tuple(planes)
+        self.is_dmabuf = any(plane.memory.dmabuf is not None for plane in self.planes)
+        """Whether devices may write it."""
         self._readers = 0
+        self._releases: list[Release] = []
         self.asked = 0
         """How many times it was asked whether the compositor reads it in place."""
         self.path = ""
@@ -107,6 +126,30 @@ class Buffer:
     def has_pages(self) -> bool:
         """Whether the host sees all of it."""
         return self.mirror is not None and are_shown(self.planes, self.mirror.layout)
+
+    def writers(self) -> list[Fence]:
+        """What is being written into it now by devices; the fences are the caller's.
+
+        Raises:
+            OSError: the kernel does not tell.
+        """
+        dmabufs = {plane.memory.dmabuf for plane in self.planes} - {None}
+        return [Fence.of_writers(dmabuf) for dmabuf in dmabufs if dmabuf is not None]
+
+    def release_later(self, releases: Iterable[Release]) -> None:
+        """A commit of it is done, whose end of use concerns somebody.
+
+        What has been copied here already is not read any more; else the compositor's release says so.
+        """
+        self._releases += releases
+        if self.mirror is None or self.mirror.pixels is not None:
+            self.signal_releases()
+
+    def signal_releases(self) -> None:
+        """The compositor has given it back."""
+        releases, self._releases = self._releases, []
+        for release in releases:
+            release.signal()
 
     @property
     def is_movable(self) -> bool:
@@ -207,6 +250,7 @@ class Buffer:
 
     def leave(self) -> Mirror | None:
         """The client has destroyed it; returns its mirror if nobody lives there any more."""
+        self.signal_releases()
         self.source.leave()
         return self._leave_mirror()
 

@@ -114,6 +114,7 @@ class ClientBuffers:
         buffer = self._buffers.get(record.object_id)
         if buffer is not None:
             buffer.released()
+            buffer.signal_releases()
         return None
 
     def _count(self, buffer: Buffer, way: str) -> None:

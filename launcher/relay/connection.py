@@ -11,14 +11,16 @@ Pipes outlive both ends, as between two processes that have a pipe without us: w
 knows how (`Feature.LASTING_PIPES`), the channel stays open for them alone.
 """
 
+import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
+from struct import Struct
 from typing import Final
 
 from crossdomain.abi.cross_domain import NO_IDENTIFIER, Identifier, IdentifierType, SendReceive
-from crossdomain.errors import CrossDomainError, HostFault
+from crossdomain.errors import CrossDomainError, HostFault, LocalError
 from crossdomain.limits import MAX_CLIENT_BACKLOG, MAX_CLIENT_FDS, MAX_UNREAD_EVENTS
 from crossdomain.wire import Flag, Record, Walker, WireFault
 from crossdomain.wire.faults import DisplayError
@@ -27,13 +29,15 @@ from launcher.channel import Channel
 from launcher.loop import GONE, READABLE, WRITABLE, Loop
 from launcher.relay import encode
 from launcher.relay.client_socket import RECEIVE_SIZE, ClientSocket
+from launcher.relay.families import Families
+from launcher.relay.holds import Holds, Request
 from launcher.relay.messages import (
     EVENT,
     REQUEST,
     EventHandler,
-    RequestHandler,
     Route,
     ToHost,
+    Wait,
     first_message,
     is_whole,
     message,
@@ -44,12 +48,15 @@ from launcher.relay.pipes import Pipes
 from launcher.relay.server_ids import ServerIds
 from launcher.relay.tracing import Tracer
 from launcher.relay.uplink import Uplink
+from launcher.relay.waiting import Waiting
 from launcher.services import Services
 
 _UNREAD_PAUSE: Final = MAX_UNREAD_EVENTS // 8
 """Bytes of events that a client left unread, beyond which its requests wait: each may bring more events."""
 _OWN: Final = int(Flag.OWN)
 """As a plain number: an enum's operators are slow."""
+_MESSAGE_HEADER: Final = Struct("<II")
+"""Object, and size and opcode in one word."""
 _NO_FDS: Final[list[int]] = []
 _NO_IDENTIFIERS: Final[list[Identifier]] = []
 
@@ -93,6 +100,9 @@ class Connection:
         self._uplink = Uplink(channel, self._own)
         self._server_ids = ServerIds(services.tables, self._walker)
         self._tracer = Tracer(services.tables, self._walker, name) if services.trace else None
+        self._families = Families(services.tables, self._walker)
+        holds = Holds(services.tables, self._walker, self._families)
+        self._waiting = Waiting(services.loop, self, holds)
         self._backlog = bytearray()
         self._lingers = False
         self._identifiers: deque[Identifier] = deque()
@@ -243,7 +253,12 @@ class Connection:
 
     def _relay_requests(self) -> None:
         """Handles the backlog as far as the host, and the client's own reading, allow."""
-        while self._backlog and self._uplink.is_open and self._client.pending <= _UNREAD_PAUSE:
+        while (
+            self._backlog
+            and self._uplink.is_open
+            and self._client.pending <= _UNREAD_PAUSE
+            and not self._waiting.is_full
+        ):
             with memoryview(self._backlog) as backlog, backlog[:RECEIVE_SIZE] as data:
                 consumed = self._relay_request_batch(data)
             if not consumed:
@@ -262,15 +277,26 @@ class Connection:
         if self._tracer is not None and walk.consumed:
             self._tracer.show(REQUEST, data)
         begin = 0
-        for record in walk.records:
+        for number, record in enumerate(walk.records):
+            if self._waiting:
+                self._relay_one_by_one(data[: walk.consumed], begin, walk.records[number:])
+                begin = walk.consumed
+                break
             fds = self._take_fds(record) if record.fds else _NO_FDS
-            translation = self._request_handler(record)(record, data, fds)
+            self._observe(record, data)
+            translation = self._answer(record, data, fds)
             if translates:
                 translation = self._in_host_ids(record, data, translation)
             if translation is not None:
                 self._uplink.append(data[begin : record.offset])
-                self._uplink.append_answer(translation)
                 begin = record.offset + record.size
+                if translation.wait is None:
+                    self._uplink.append_answer(translation)
+                else:
+                    self._waiting.hold(_whole(record, data, fds), translation.wait)
+        if self._waiting and begin < walk.consumed:
+            self._relay_one_by_one(data[: walk.consumed], begin, ())
+            begin = walk.consumed
         rest = data[begin : walk.consumed]
         if translates and rest:
             rest = memoryview(self._server_ids.to_host(bytes(rest)))
@@ -289,8 +315,63 @@ class Connection:
             else answer._replace(data=answer.data.replace(request, translated))
         )
 
-    def _request_handler(self, record: Record) -> RequestHandler:
-        return self._requests.get(record.interface << 16 | record.opcode, self.parts.refuse_request)
+    def _relay_one_by_one(self, data: memoryview, position: int, records: Sequence[Record]) -> None:
+        """Relays a batch from some message on, of which some may have to wait behind others."""
+        found = {record.offset: record for record in records}
+        while position < len(data):
+            record = found.get(position) or self._record_of(data, position)
+            fds = self._take_fds(record) if record.fds else _NO_FDS
+            self._observe(record, data)
+            self._waiting.take(_whole(record, data, fds))
+            position += record.size
+
+    def _record_of(self, data: memoryview, offset: int) -> Record:
+        """Returns the record of a message without fds that nobody has asked for."""
+        object_id, word = _MESSAGE_HEADER.unpack_from(data, offset)
+        interface = self._walker.interface_of(object_id)
+        if interface is None:
+            raise LocalError(f"the walker let a request of object {object_id} pass, which there is not")
+        return Record(offset, word >> 16, object_id, interface, word & 0xFFFF, 0, 0)
+
+    def _answer(self, record: Record, data: memoryview, fds: list[int]) -> ToHost | None:
+        """Returns what a request becomes; None where it goes on as it came."""
+        handler = self._requests.get(record.interface << 16 | record.opcode)
+        if handler is None:
+            return self.parts.refuse_request(record, data, fds) if record.fds else None
+        return handler(record, data, fds)
+
+    def _observe(self, record: Record, data: memoryview) -> None:
+        if record.interface << 16 | record.opcode in self.parts.observed:
+            self._families.note(record, data)
+
+    # What is done with requests that have waited (`waiting.Relay`).
+
+    def relay_request(self, request: Request) -> Wait | None:
+        """See `waiting.Relay`."""
+        answer = self._answer(request.record, request.data, request.fds)
+        if answer is not None and answer.wait is not None:
+            return answer.wait
+        if self._server_ids.concern(request.data):
+            answer = self._in_host_ids(request.record, request.data, answer)
+        if answer is None:
+            self._uplink.append(request.data)
+        else:
+            self._uplink.append_answer(answer)
+        return None
+
+    def drop_commit(self, surface_id: int) -> None:
+        """See `waiting.Relay`."""
+        self.parts.drop_commit(surface_id)
+
+    def stand_in(self, object_id: int) -> None:
+        """See `waiting.Relay`."""
+        self._own.add(object_id, _nothing, None)
+        self._uplink.append(encode.sync(object_id))
+
+    def end_batch(self) -> None:
+        """See `waiting.Relay`."""
+        self._uplink.send(memoryview(b""), 0)
+        self._relay_requests()
 
     def _take_fds(self, record: Record) -> list[int]:
         fds = self._client.fds
@@ -427,6 +508,8 @@ class Connection:
             self._close_channel()
 
     def _forget_requests(self) -> None:
+        for fd in self._waiting.close():
+            os.close(fd)
         self.parts.close()
         self._uplink.clear()
         # Not cleared: the frames of an exception may still hold views of it.
@@ -491,3 +574,12 @@ class Connection:
         if events != self._channel_events:
             self._loop.change(self._channel_fd, events)
             self._channel_events = events
+
+
+def _whole(record: Record, data: memoryview, fds: list[int]) -> Request:
+    """Returns a copy of a request that outlives its batch."""
+    return Request(record._replace(offset=0), memoryview(message(record, data)), fds)
+
+
+def _nothing() -> None:
+    """What stood in for an object is gone, and nobody waited for that."""

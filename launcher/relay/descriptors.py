@@ -31,7 +31,11 @@ _INVALID_FENCE: Final = 0
 class Descriptors:
     """One client's; a `messages.Part`."""
 
-    def __init__(self, tables: Tables, policy: Policy, channel: Channel, pipes: Pipes) -> None:
+    def __init__(
+        self, tables: Tables, policy: Policy, channel: Channel, pipes: Pipes, *, shares_fences: bool
+    ) -> None:
+        """`shares_fences` where the compositor gets the client's fences, if nobody else handles them."""
+        self._shares_fences = shares_fences
         self._tables = tables
         self._channel = channel
         self._pipes = pipes
@@ -39,10 +43,9 @@ class Descriptors:
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""
-        handlers: dict[Carriage, RequestHandler] = {
-            Carriage.PIPE: self._handle_sink,
-            Carriage.FENCE: self._handle_fence,
-        }
+        handlers: dict[Carriage, RequestHandler] = {Carriage.PIPE: self._handle_sink}
+        if self._shares_fences:
+            handlers[Carriage.FENCE] = self._handle_fence
         return {
             route: handle
             for carriage, handle in handlers.items()

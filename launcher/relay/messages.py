@@ -8,8 +8,18 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from crossdomain.abi.cross_domain import Identifier
+from crossdomain.bridge.fences import Fence
 from crossdomain.wire import Direction, Record
 from crossdomain.wire.codec import HEADER_SIZE
+
+
+class Wait(NamedTuple):
+    """What a commit waits for."""
+
+    fence: Fence
+    """The handler's own, until it is over at least."""
+    buffer_id: int
+    """The client's buffer that the commit is to show."""
 
 
 class ToHost(NamedTuple):
@@ -17,6 +27,8 @@ class ToHost(NamedTuple):
 
     data: bytes
     identifiers: tuple[Identifier, ...] = ()
+    wait: Wait | None = None
+    """Where there is one, nothing goes yet: the request is to be handled again when that is over."""
 
 
 class ToClient(NamedTuple):

@@ -9,6 +9,7 @@ from crossdomain.errors import HostFault, LocalError
 from crossdomain.wire import Direction, Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher.channel import Channel
+from launcher.relay import families
 from launcher.relay.capture import Capture
 from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.descriptors import Descriptors
@@ -34,12 +35,12 @@ from launcher.relay.registry import Registry
 from launcher.relay.security_contexts import MANAGER, SecurityContexts
 from launcher.relay.shm import Shm
 from launcher.relay.surfaces import Surfaces
+from launcher.relay.sync.commits import Commits
+from launcher.relay.sync.fences import Fences as ExplicitFences
+from launcher.relay.sync.timelines import Timelines
 from launcher.relay.times import TIMED_GLOBALS, Times
 from launcher.services import Services
 from launcher.stats import ClientStats
-
-_FENCED_GLOBALS: Final = ("zwp_linux_explicit_synchronization_v1",)
-"""Those that pass where the compositor can have the client's fences."""
 
 
 class Parts:
@@ -55,10 +56,15 @@ class Parts:
         self._imports = Imports(host, channel)
         self._buffers = ClientBuffers(host, channel, stats)
         self._shm = Shm(host, channel, self._buffers, self._imports, stats)
-        self._surfaces = Surfaces(self._buffers, channel.host_copies, services.stats, stats)
+        commits = Commits()
+        self._surfaces = Surfaces(self._buffers, commits, channel.host_copies, services.stats, stats)
+        syncs: tuple[EmulatedPart, ...] = ()
         policy = services.policy
-        if not channel.shares_fences:
-            policy = policy.without(_FENCED_GLOBALS)
+        if services.sync_device is not None:
+            syncs = (Timelines(host, services.sync_device, commits), ExplicitFences(host, commits))
+            policy = policy.emulating(sync.interface for sync in syncs)
+        elif not channel.shares_fences:
+            policy = policy.without((ExplicitFences.interface,))
         if services.open_sandbox is None:
             policy = policy.with_groups(deny=policy.grantable).without({MANAGER})
         elif channel.has_policy:
@@ -72,10 +78,11 @@ class Parts:
         self._emulated: list[EmulatedPart] = []
         if services.open_sandbox is not None:
             self._emulated.append(SecurityContexts(host, services.open_sandbox))
+        self._emulated += syncs
         self._emulated.append(LinuxDmabuf(host, self._buffers, self._imports, channel.device))
         parts: tuple[Part, ...] = (
             Registry(policy, self._emulated),
-            Descriptors(services.tables, services.policy, channel, pipes),
+            Descriptors(services.tables, services.policy, channel, pipes, shares_fences=not syncs),
             Files(host, channel),
             self._buffers,
             self._shm,
@@ -91,6 +98,8 @@ class Parts:
             for route, handle_request in part.request_routes().items():
                 self.request_handlers[self._key(route, REQUEST, self.request_handlers)] = handle_request
             self.add_event_handlers(part.event_routes())
+        self.observed: Final = frozenset(self._find(route, REQUEST) for route in families.ROUTES)
+        """The keys of requests that `families` has to be told of."""
 
     @property
     def shows_anything(self) -> bool:
@@ -105,6 +114,10 @@ class Parts:
     def hide_everything(self) -> bytes:
         """Returns the requests after which `shows_anything` is false."""
         return self._surfaces.hide_everything()
+
+    def drop_commit(self, surface_id: int) -> None:
+        """A commit that waits will never be."""
+        self._surfaces.drop_commit(surface_id)
 
     def refuse_request(self, record: Record, _data: memoryview, fds: list[int]) -> ToHost | None:
         """Handles a request that nobody else does: it has fds, for which there is no way."""
@@ -134,12 +147,16 @@ class Parts:
 
     def _key(self, route: Route, direction: Direction, taken: Container[int]) -> int:
         """Returns the key of a message that nobody handles yet, and lets the walker find it."""
+        key = self._find(route, direction)
+        if key in taken:
+            raise LocalError(f"two parts handle {route[0]}.{route[1]}")
+        return key
+
+    def _find(self, route: Route, direction: Direction) -> int:
+        """Returns the key of a message, and lets the walker find it."""
         interface, message_name = route
         self.interest.append((interface, direction, message_name))
         found = self._tables.interface(interface)
         messages = found.requests if direction is REQUEST else found.events
         opcode = next(message.opcode for message in messages if message.name == message_name)
-        key = self._tables.index(interface) << 16 | opcode
-        if key in taken:
-            raise LocalError(f"two parts handle {interface}.{message_name}")
-        return key
+        return self._tables.index(interface) << 16 | opcode

@@ -16,7 +16,7 @@ _NOTHING: Final[AbstractContextManager[None]] = nullcontext()
 class Pool:
     """A pool: a `buffers.Source`, and its memory."""
 
-    __slots__ = ("_imports", "_users", "mapping", "pages", "pool_id", "shm_id")
+    __slots__ = ("_imports", "_users", "dmabuf", "mapping", "pages", "pool_id", "shm_id")
 
     def __init__(
         self,
@@ -31,6 +31,7 @@ class Pool:
         self.shm_id = shm_id
         self.mapping = mapping
         self.pages = pages
+        self.dmabuf: int | None = None
         self._imports = imports
         self._users = 1
 

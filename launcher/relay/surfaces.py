@@ -10,14 +10,16 @@ from struct import Struct
 from typing import Final, TypeAlias
 
 from crossdomain.bridge.damage import Rectangle, Region, SurfaceMapping, Viewport
+from crossdomain.bridge.fences import Fence
 from crossdomain.wire import Record
 from launcher.channel import HostCopies
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer, Source
 from launcher.relay.client_buffers import ClientBuffers
-from launcher.relay.messages import DROP_REQUEST, EventHandler, RequestHandler, Route, ToHost, before
+from launcher.relay.messages import DROP_REQUEST, EventHandler, RequestHandler, Route, ToHost, Wait, before
 from launcher.relay.mirrors import Mirror
 from launcher.relay.sharing import Move, Sharing
+from launcher.relay.sync.commits import Attached, Commits
 from launcher.stats import ClientStats, Stats
 
 _HEADER: Final = 8
@@ -54,11 +56,15 @@ class _Surface:
 
     __slots__ = (
         "attached",
+        "attached_id",
         "attaches",
+        "awaited",
         "buffer",
         "buffer_damage",
         "damage",
+        "has_begun",
         "held",
+        "is_lost",
         "is_shown",
         "mapping",
         "mirrors",
@@ -72,10 +78,17 @@ class _Surface:
         self.attaches = False
         self.attached: Buffer | None = None
         """What the next commit shows, where `attaches`; None: nothing, or a buffer that has no mirror."""
+        self.attached_id = 0
+        """The client's id of what was attached last."""
         self.held: Source | None = None
         """Whose memory the compositor reads in place, whatever the client does with its buffer."""
         self.is_shown = False
         """Whether the last attach was one of a buffer, of any kind."""
+        self.has_begun = False
+        """Whether a commit waits for what is `awaited`."""
+        self.awaited: list[Fence] = []
+        self.is_lost = False
+        """Whether what is attached was never finished: it is not shown."""
         self.damage = Region()
         """In surface coordinates."""
         self.buffer_damage = Region()
@@ -95,6 +108,7 @@ class _Surface:
         """The next commit shows that buffer."""
         self.cancel_attach()
         self.attaches = True
+        self.is_lost = False
         self.attached = buffer
         if buffer is not None:
             buffer.pins += 1
@@ -105,6 +119,20 @@ class _Surface:
             self.attached.pins -= 1
         self.attaches = False
         self.attached = None
+
+    def await_next(self) -> Fence | None:
+        """Returns a fence that a commit that has begun still waits for."""
+        while self.awaited:
+            if self.awaited[-1].is_pending:
+                return self.awaited[-1]
+            self.awaited.pop().close()
+        return None
+
+    def end_waiting(self) -> None:
+        """The commit that has begun is done, or will never be."""
+        self.has_begun = False
+        while self.awaited:
+            self.awaited.pop().close()
 
     def take_damage(self, buffer: Buffer) -> Region:
         """Returns what the commit says has changed, in px of the buffer, and forgets it."""
@@ -127,9 +155,15 @@ class Surfaces:
     """One client's surfaces; a `messages.Part`."""
 
     def __init__(
-        self, buffers: ClientBuffers, copies: HostCopies | None, stats: Stats, client_stats: ClientStats
+        self,
+        buffers: ClientBuffers,
+        commits: Commits,
+        copies: HostCopies | None,
+        stats: Stats,
+        client_stats: ClientStats,
     ) -> None:
         self._buffers = buffers
+        self._commits = commits
         self._copies = copies
         self._all_stats = stats
         self._stats = client_stats
@@ -149,8 +183,9 @@ class Surfaces:
         return b"".join(map(encode.show_nothing, shown))
 
     def close(self) -> None:
-        """Nothing is shown any more."""
+        """Nothing is shown any more, and no commit waits."""
         for surface in self._surfaces.values():
+            surface.end_waiting()
             _hold(surface, None)
 
     def request_routes(self) -> dict[Route, RequestHandler]:
@@ -180,6 +215,7 @@ class Surfaces:
         buffer = self._buffers.get(buffer_id)
         moved = None if buffer is None else self._place(surface, buffer)
         surface.attach(buffer)
+        surface.attached_id = buffer_id
         surface.is_shown = buffer_id != 0
         return None if moved is None else before(moved, record, data)
 
@@ -218,10 +254,32 @@ class Surfaces:
             surface.mapping.transform = transform
             surface.remapped = True
 
-    def _handle_commit(self, record: Record, _data: memoryview, _fds: list[int]) -> None:
-        surface = self._surfaces.get(record.object_id)
-        if surface is None:
-            return
+    def _handle_commit(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost | None:
+        surface = self._surface(record.object_id)
+        if surface.is_lost:
+            return DROP_REQUEST
+        if not surface.has_begun:
+            attached = Attached(surface.attaches, surface.is_shown, surface.attached)
+            surface.awaited = self._commits.begin(record.object_id, attached)
+            surface.has_begun = True
+        fence = surface.await_next()
+        if fence is not None:
+            return ToHost(b"", wait=Wait(fence, surface.attached_id))
+        surface.end_waiting()
+        self._commit(surface)
+        if surface.buffer is not None:
+            surface.buffer.release_later(self._commits.take_releases(record.object_id))
+        return None
+
+    def drop_commit(self, surface_id: int) -> None:
+        """The commit that has begun will never be: what is attached is not shown by a later one either."""
+        surface = self._surfaces[surface_id]
+        surface.end_waiting()
+        surface.is_lost = surface.attaches
+        for release in self._commits.take_releases(surface_id):
+            release.signal()
+
+    def _commit(self, surface: _Surface) -> None:
         attaches = surface.attaches
         if attaches:
             self._show_attached(surface)
@@ -272,7 +330,9 @@ class Surfaces:
 
     def _handle_destroy(self, record: Record, _data: memoryview, _fds: list[int]) -> None:
         surface = self._surfaces.pop(record.object_id, None)
+        self._commits.lose_surface(record.object_id)
         if surface is not None:
+            surface.end_waiting()
             surface.cancel_attach()
             _hold(surface, None)
             _forget_mirrors(surface)

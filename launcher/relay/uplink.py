@@ -61,7 +61,7 @@ class Uplink:
         if self._window.wants_marker or self._when_seen:
             self._waiting.append(data)
             self._mark()
-        elif self._waiting or len(data) > self._channel.max_send or not self._channel.send(data):
+        elif data and (self._waiting or len(data) > self._channel.max_send or not self._channel.send(data)):
             self._waiting.append(data)
         self.flush()
         self._window.sent(consumed)

@@ -1,11 +1,9 @@
 """One dmabuf of the client's: mapped where it has to be read here, and read between the kernel's marks."""
 
-import fcntl
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from crossdomain.abi import dma_buf
+from crossdomain.bridge.sync_file import cpu_access
 from crossdomain.native.system import FileMapping
 from launcher.channel import ImportedFile
 
@@ -33,28 +31,20 @@ class Dmabuf:
             self._mapping = FileMapping(self.fd, self.size)
         return self._mapping
 
-    @contextmanager
-    def access(self, *, write: bool) -> Generator[None]:
-        """What has to be around each access through `mapping` (DMA_BUF_IOCTL_SYNC)."""
-        flags = dma_buf.DMA_BUF_SYNC_READ | (dma_buf.DMA_BUF_SYNC_WRITE if write else 0)
-        self._sync(dma_buf.DMA_BUF_SYNC_START | flags)
-        try:
-            yield
-        finally:
-            self._sync(dma_buf.DMA_BUF_SYNC_END | flags)
+    @property
+    def dmabuf(self) -> int:
+        """See `buffers.ClientMemory`."""
+        return self.fd
+
+    def access(self, *, write: bool) -> AbstractContextManager[None]:
+        """See `buffers.ClientMemory`."""
+        return cpu_access(self.fd, write=write)
 
     def close(self) -> None:
         """Unmaps and closes it."""
         if self._mapping is not None:
             self._mapping.close()
         os.close(self.fd)
-
-    def _sync(self, flags: int) -> None:
-        try:
-            fcntl.ioctl(self.fd, dma_buf.DMA_BUF_IOCTL_SYNC, dma_buf.DMA_BUF_SYNC.pack(flags))
-        except OSError:
-            # A plain memory file, whose contents are there without being asked for.
-            return
 
 
 def size_of(fd: int) -> int:

@@ -4,7 +4,8 @@ from collections import deque
 from typing import Final
 
 from launcher import log
-from launcher.xwayland.timers import TimedLoop, Timer
+from launcher.loop import Timer
+from launcher.xwayland.timers import TimedLoop
 from launcher.xwayland.transfer.devices import Offer
 from launcher.xwayland.transfer.names import Names
 from launcher.xwayland.transfer.reader import STUCK_SECONDS, MemorySink, PipeSink, Reader

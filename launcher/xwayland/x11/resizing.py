@@ -8,8 +8,9 @@ contents rather than half of the new ones.
 from collections.abc import Callable
 from typing import Final
 
+from launcher.loop import Timer
 from launcher.xwayland.model.names import Protocol
-from launcher.xwayland.timers import TimedLoop, Timer
+from launcher.xwayland.timers import TimedLoop
 from launcher.xwayland.x11 import requests
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.events import AlarmNotify

@@ -24,6 +24,7 @@ from launcher.channel import Device, Event, HostCopies, SharedMemory
 from launcher.loop import Loop
 from launcher.relay.client_socket import ClientSocket
 from launcher.relay.connection import Connection
+from launcher.relay.sync.timelines import SyncDevice
 from launcher.services import Services
 from launcher.stats import Stats
 from tests.fakes.endpoint import find_message
@@ -256,7 +257,7 @@ class FakeChannel:
 class RelayedClient:
     """A client of the relay: `socket` is its end, `channel` the relay's way to the host."""
 
-    def __init__(self, channel: FakeChannel | None = None) -> None:
+    def __init__(self, channel: FakeChannel | None = None, sync_device: SyncDevice | None = None) -> None:
         self.channel = channel or FakeChannel()
         self.loop = Loop()
         self.stats = Stats(None)
@@ -269,6 +270,7 @@ class RelayedClient:
             open_channel=self._open,
             trace=False,
             open_sandbox=self._open_sandbox,
+            sync_device=sync_device,
         )
         self.sandboxes: list[tuple[socket.socket, int, str]] = []
         """Listening sockets that the client gave away, what closes them, and their app ids."""

@@ -1,6 +1,6 @@
 """Nothing that the policy lets through is forgotten by the relay: no fd, and no use of a buffer."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Final
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from crossdomain.wire.policy import Carriage, Policy, Treatment, load
 from crossdomain.wire.tables import ArgumentKind, Message
 from tests.unit.launcher.fake_channel import TABLES, RelayedClient
+from tests.unit.launcher.fake_timelines import FakeSyncDevice
 
 Found = tuple[str, str, Message]
 """Interface, "request" or "event", message."""
@@ -72,6 +73,16 @@ NAMING_BUFFERS: Final = [
     if found[1] == "request" and any(a.interface == "wl_buffer" for a in found[2].arguments)
     if not any(a.kind is ArgumentKind.NEW_ID for a in found[2].arguments)
 ]
+
+
+@pytest.fixture
+def client() -> Generator[RelayedClient]:
+    """One that may have all that there is."""
+    device = FakeSyncDevice()
+    made = RelayedClient(sync_device=device)
+    yield made
+    made.close()
+    device.close()
 
 
 def is_handled(client: RelayedClient, found: Found) -> bool:
