@@ -70,6 +70,9 @@ class Command(IntEnum):
     """EXTENSION (`Feature.SYNC`)."""
     SHOW_PAGES = 0xF4
     """EXTENSION (`Feature.SHOW_PAGES`)."""
+    EXPECT_PAGES = 0xF6
+    CLAIM_PAGES = 0xF7
+    """EXTENSION (`Feature.CLAIM_PAGES`)."""
 
 
 class ChannelType(IntEnum):
@@ -154,6 +157,8 @@ class Feature(IntFlag):
     """Fences cross in both directions; see `abi.sync`."""
     SHOW_PAGES = 1024
     """SHOW_PAGES may let the compositor read them in place."""
+    CLAIM_PAGES = 4096
+    """Pages without a key belong to the context that has claimed them."""
 
 
 EXTENSION: Final = Struct("<IIII")

@@ -1,10 +1,18 @@
-"""COPY_PAGES and SHOW_PAGES, EXTENSIONS of the cross-domain protocol: guest pages that the host reads.
+"""COPY_PAGES and its kin, EXTENSIONS of the cross-domain protocol: guest pages that the host reads.
 
 The VM has a second virtio-gpu of the same host, MEMORY, that can import dmabufs.  The guest imports a
 udmabuf there whose first page is its own and begins with KEY_SIZE secret bytes, and whose other pages are
 a client's.  COPY_PAGES, submitted on a cross-domain context, names that resource by its number on
 MEMORY and shows the key: whoever can't write the first page, another program of the same guest, can
 have nothing copied from there.
+
+A dmabuf that somebody else has made has no page for a key.  Such a resource belongs to the one context
+that expected it: EXPECT_PAGES before the guest imports it, CLAIM_PAGES with its number afterwards, which
+says whether it does.  Both are answered in the query ring, and the guest waits for the answers.  A
+context that expects owns each resource that the host gets to see meanwhile, unless another one expects,
+too: then nobody does, and the guest has to copy for itself.  So a program that expects all the time gets
+nothing of anybody's, because whoever imports expects as well.  What begins with KEY_PREFIX, as all keys
+do, belongs to nobody: it is opened by its key alone.  For what a context owns the key does not matter.
 
 SHOW_PAGES asks for less than a copy: the compositor reads the pages themselves, as a dmabuf.  It names them
 in the same way, and says which image lies there.  The answer in the query ring is a SHOWN.  Where that
@@ -25,6 +33,8 @@ from crossdomain.errors import GuestFault, HostFault
 PAGE_SIZE: Final = 4096
 """Bytes of the first page: the client's begin behind it."""
 KEY_SIZE: Final = 16
+KEY_PREFIX: Final = b"xdk\1"
+"""What a key begins with; the rest is secret."""
 
 COPY_PAGES: Final = Struct("<8xII16sQQIIII")
 """destination (a resource of the context in host memory), source (of MEMORY), key, then of the plane: offset
@@ -70,6 +80,46 @@ def parse_copy_pages(command: memoryview) -> CopyPages:
         raise GuestFault(f"COPY_PAGES with {count} rectangles in {len(rectangles)} bytes")
     places = offset, source_offset, stride, source_stride
     return CopyPages(destination, source, key, *places, block_bytes, rectangles)
+
+
+EXPECT_PAGES: Final = Struct("<8x")
+CLAIM_PAGES: Final = Struct("<8xII")
+"""source (of MEMORY), pad."""
+CLAIMED: Final = Struct("<II")
+"""The answer to either: 1, and whether the resource is this context's (0 of EXPECT_PAGES)."""
+
+
+def encode_expect_pages() -> bytes:
+    """EXPECT_PAGES."""
+    return HEADER.pack(Command.EXPECT_PAGES, QUERY_RING, EXPECT_PAGES.size, 0)
+
+
+def encode_claim_pages(source: int) -> bytes:
+    """CLAIM_PAGES."""
+    body = CLAIM_PAGES.pack(source, 0)[HEADER.size :]
+    return HEADER.pack(Command.CLAIM_PAGES, QUERY_RING, CLAIM_PAGES.size, 0) + body
+
+
+def parse_claim_pages(command: memoryview) -> int:
+    """CLAIM_PAGES; returns the source.
+
+    Raises:
+        GuestFault: of another size.
+    """
+    if len(command) != CLAIM_PAGES.size:
+        raise GuestFault(f"CLAIM_PAGES of {len(command)} bytes")
+    return int(CLAIM_PAGES.unpack(command)[0])
+
+
+def encode_claimed(*, is_own: bool) -> bytes:
+    """The answer to EXPECT_PAGES and CLAIM_PAGES."""
+    return CLAIMED.pack(1, is_own)
+
+
+def parse_claimed(answer: Buffer) -> bool | None:
+    """The answer to either, at the start of the query ring; None where the command was refused."""
+    done, is_own = CLAIMED.unpack_from(answer)
+    return bool(is_own) if done else None
 
 
 SHOW_PAGES: Final = Struct("<8xIIQ16sIIII")

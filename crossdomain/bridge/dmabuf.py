@@ -91,8 +91,15 @@ def check_image(image: Image, memories: Sequence[PlaneMemory | None]) -> None:
             raise _fault(image, ParamsError.OUT_OF_BOUNDS, text)
 
 
-def mirror_layout(image: Image, memories: Sequence[PlaneMemory]) -> tuple[int, Layout] | None:
-    """Returns stride and layout of a wl_shm buffer that holds a checked image; None where there is none.
+class MirrorLayout(NamedTuple):
+    """Of a wl_shm buffer: the stride that it is made by, and where its planes lie."""
+
+    stride: int
+    layout: Layout
+
+
+def mirror_layout(image: Image, memories: Sequence[PlaneMemory]) -> MirrorLayout | None:
+    """Returns a wl_shm buffer that holds a checked image; None where there is none.
 
     Strides are the dmabuf's where they can be, which copies whole rows at once.
     """
@@ -104,7 +111,7 @@ def mirror_layout(image: Image, memories: Sequence[PlaneMemory]) -> tuple[int, L
     if stride * image.height > INT32_MAX:
         return None
     found = layout(shm_code(image.fourcc), image.width, image.height, stride)
-    return None if found is None or found.size > INT32_MAX else (stride, found)
+    return None if found is None or found.size > INT32_MAX else MirrorLayout(stride, found)
 
 
 def is_same_layout(planes: Sequence[Plane], memories: Sequence[PlaneMemory]) -> bool:

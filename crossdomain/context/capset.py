@@ -27,7 +27,7 @@ def capset(*, shares_files: bool = False, has_pages: bool = False, shows_pages: 
     if shares_files:
         features |= Feature.SHARE_FILES
     if has_pages:
-        features |= Feature.PAGES
+        features |= Feature.PAGES | Feature.CLAIM_PAGES
     if shows_pages:
         features |= Feature.SHOW_PAGES
     return encode_capset(1 << ChannelType.WAYLAND, features=features)

@@ -37,7 +37,13 @@ from crossdomain.abi.cross_domain import (
     parse_send,
     parse_write,
 )
-from crossdomain.abi.pages import KEY_SIZE, encode_shown, parse_copy_pages, parse_show_pages
+from crossdomain.abi.pages import (
+    encode_claimed,
+    encode_shown,
+    parse_claim_pages,
+    parse_copy_pages,
+    parse_show_pages,
+)
 from crossdomain.abi.sync import parse_await_sync
 from crossdomain.context.blobs import Blobs, IdentifierCounter
 from crossdomain.context.compositor import CompositorSocket, close_all
@@ -45,9 +51,10 @@ from crossdomain.context.counters import Counters
 from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, Source
+from crossdomain.context.page_access import PageAccess
 from crossdomain.context.pipes import Orphans, Pipes
 from crossdomain.context.policy import Batch, ClientPolicy, refusal, split
-from crossdomain.context.ports import FindPages, Pages, Resources
+from crossdomain.context.ports import MemoryDevice, Resources
 from crossdomain.context.stream import EventStream
 from crossdomain.context.syncs import Syncs
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
@@ -73,7 +80,7 @@ class Context:
         on_close: "Callable[[Context], None]",
         sink: EventSink | None = None,
         orphans: Orphans | None = None,
-        find_pages: FindPages | None = None,
+        memory: MemoryDevice | None = None,
     ) -> None:
         """Nothing happens before INIT.  The running loop is the one it lives on.
 
@@ -85,7 +92,7 @@ class Context:
             on_close: called once, at the end of `close`.
             sink: where events go if not into rings in guest memory.
             orphans: keeps pipes whose readers are slower than the client's end.
-            find_pages: finds what COPY_PAGES and SHOW_PAGES name, where the guest has pages that we see.
+            memory: where what COPY_PAGES and SHOW_PAGES name is, where the guest has pages that we see.
         """
         self.name = name
         self.counters = Counters()
@@ -94,7 +101,7 @@ class Context:
         self._policy = policy
         policy.transfers.deliver = self._deliver
         self._on_close = on_close
-        self._find_pages = find_pages
+        self._pages = PageAccess(memory)
         self._local_sink = sink
         self._loop = asyncio.get_running_loop()
         self._fences = PollFences()
@@ -119,6 +126,8 @@ class Context:
             Command.WRITE: self._handle_write,
             Command.COPY_PAGES: self._handle_copy_pages,
             Command.SHOW_PAGES: self._handle_show_pages,
+            Command.EXPECT_PAGES: self._handle_expect_pages,
+            Command.CLAIM_PAGES: self._handle_claim_pages,
             Command.GET_CLOCK: self._handle_get_clock,
             Command.AWAIT_SYNC: self._handle_await_sync,
         }
@@ -213,6 +222,7 @@ class Context:
         self._give_up_pipes()
         self._blobs.close()
         self._syncs.close()
+        self._pages.close()
         self._fences.complete_all()
         self._on_close(self)
 
@@ -243,17 +253,13 @@ class Context:
     def _handle_get_image_requirements(self, command: memoryview) -> None:
         if len(command) != GET_IMAGE_REQUIREMENTS.size:
             raise GuestFault(f"GET_IMAGE_REQUIREMENTS of {len(command)} bytes")
-        if self._sink is None:
-            raise GuestFault("GET_IMAGE_REQUIREMENTS before INIT")
         width, height, drm_format, _flags = GET_IMAGE_REQUIREMENTS.unpack(command)
         requirements = self._blobs.require_image(width, height, drm_format)
-        self._sink.answer(encode_image_requirements(requirements))
+        self._answer(encode_image_requirements(requirements))
 
     def _handle_get_clock(self, command: memoryview) -> None:
         clock_id = parse_get_clock(command)
-        if self._sink is None:
-            raise GuestFault("GET_CLOCK before INIT")
-        self._sink.answer(encode_clock(clock_id, time.clock_gettime_ns(clock_id)))
+        self._answer(encode_clock(clock_id, time.clock_gettime_ns(clock_id)))
 
     def _handle_poll(self, command: memoryview) -> None:
         """What counts is the fence, which comes through `create_fence`."""
@@ -281,7 +287,7 @@ class Context:
             return
         try:
             copy = parse_copy_pages(command)
-            pages = self._open_pages(copy.source, copy.key)
+            pages = self._pages.open(copy.source, copy.key)
             copied = pages.copy_out(self._resources.lookup(copy.destination).pixels(), copy)
         except GuestFault as fault:
             # What the compositor would show is not what the client has drawn.
@@ -291,17 +297,19 @@ class Context:
 
     def _handle_show_pages(self, command: memoryview) -> None:
         show = parse_show_pages(command)
-        if self._sink is None:
-            raise GuestFault("SHOW_PAGES before INIT")
-        self._sink.answer(encode_shown(self._policy.shown.ask(show, self._open_pages(show.source, show.key))))
+        self._answer(encode_shown(self._policy.shown.ask(show, self._pages.open(show.source, show.key))))
 
-    def _open_pages(self, source: int, key: bytes) -> Pages:
-        if self._find_pages is None:
-            raise GuestFault("there is no memory device to read from")
-        pages = self._find_pages(source)
-        if pages.read(0, KEY_SIZE) != key:
-            raise GuestFault(f"the key of resource {source} is another")
-        return pages
+    def _handle_expect_pages(self, _command: memoryview) -> None:
+        self._pages.expect()
+        self._answer(encode_claimed(is_own=False))
+
+    def _handle_claim_pages(self, command: memoryview) -> None:
+        self._answer(encode_claimed(is_own=self._pages.claim(parse_claim_pages(command))))
+
+    def _answer(self, answer: bytes) -> None:
+        if self._sink is None:
+            raise GuestFault("a question before INIT")
+        self._sink.answer(answer)
 
     def _handle_send(self, command: memoryview) -> None:
         if self._outbox is None:

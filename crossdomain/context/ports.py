@@ -4,7 +4,7 @@ A context never sees guest memory, descriptor chains or sockets of a launcher; i
 resources by number and writes whole events.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from crossdomain.abi.cross_domain import Buffer
@@ -61,6 +61,11 @@ class Storage(Protocol):
 class Pages(Protocol):
     """Pages of the guest's own RAM that it has imported for us to read (`crossdomain.abi.pages`)."""
 
+    @property
+    def owner(self) -> object:
+        """Who has claimed them; None: nobody."""
+        ...
+
     def read(self, offset: int, length: int, /) -> bytes:
         """As `Storage.read`."""
         ...
@@ -114,8 +119,28 @@ class Showing(Protocol):
         ...
 
 
-FindPages = Callable[[int], Pages]
-"""Returns the pages of that resource of the VM's memory device; raises GuestFault where there are none."""
+class MemoryDevice(Protocol):
+    """The device on which the VM imports pages for us to read, if it has one."""
+
+    def find(self, resource_id: int, /) -> Pages:
+        """The pages of that resource.
+
+        Raises:
+            GuestFault: there are none.
+        """
+        ...
+
+    def expect(self, owner: object, /) -> None:
+        """What is imported from now on, and has no key, is the owner's, unless somebody else expects, too.
+
+        Raises:
+            GuestFault: there is no such device.
+        """
+        ...
+
+    def forget(self, owner: object, /) -> None:
+        """It does not expect any more, if it did."""
+        ...
 
 
 class Resources(Protocol):

@@ -13,6 +13,7 @@ from typing import Final
 from crossdomain.abi import vhost_user as abi
 from crossdomain.abi import virtio_gpu as gpu_abi
 from crossdomain.device.backend_channel import BackendChannel
+from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import FaultLog, logger
 from crossdomain.device.gpu import ContextFactory, Gpu
 from crossdomain.device.memory import GuestMemory
@@ -50,6 +51,7 @@ class Backend:
         name: str,
         broken: Callable[[CrossDomainError], None],
         profile: Profile = GPU,
+        expectations: Expectations | None = None,
     ) -> None:
         """`broken` is told where the VMM does not keep to the protocol on the back-end channel."""
         self._loop = loop
@@ -66,12 +68,19 @@ class Backend:
         self._control = Ring(self._memory, loop, self._execute, self._on_ring_broken)
         self._cursor = Ring(self._memory, loop, self._discard, self._on_ring_broken)
         self._rings = (self._control, self._cursor)
+        self._expectations = Expectations() if expectations is None else expectations
         self._gpu = self._make_gpu()
         self._handlers = self._make_handlers()
 
     def _make_gpu(self) -> Gpu:
         return Gpu(
-            self._memory, self._window, self._new_context, self._capset, self._control.complete, self._log
+            self._memory,
+            self._window,
+            self._new_context,
+            self._capset,
+            self._control.complete,
+            self._log,
+            self._expectations,
         )
 
     def _make_handlers(self) -> Mapping[int, Callable[[Message], bytes | None]]:

@@ -13,6 +13,7 @@ from crossdomain.abi import virtio_gpu as abi
 from crossdomain.abi.cross_domain import CAPSET_ID
 from crossdomain.context.memory import PAGE_SIZE, HostMemory
 from crossdomain.context.ports import Resources
+from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import (
     FaultLog,
     bad_context,
@@ -109,6 +110,7 @@ class Gpu:
         capset: bytes,
         complete: Callable[[Chain, bytes], None],
         log: FaultLog,
+        expectations: Expectations,
     ) -> None:
         """`complete` gives a chain of the control queue back with its answer; `capset` is capset 5's data."""
         self._memory = memory
@@ -117,6 +119,7 @@ class Gpu:
         self._capset = capset
         self._complete = complete
         self._log = log
+        self._expectations = expectations
         self._contexts: dict[int, _AttachedContext] = {}
         self._resources = ResourceTable(window.size)
         self._used = False
@@ -304,6 +307,7 @@ class Gpu:
         elif blob_mem in (abi.VIRTIO_GPU_BLOB_MEM_GUEST, abi.VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST):
             # HOST3D_GUEST asks for host memory *or* the guest's pages behind it: the pages always serve.
             storage = GuestStorage(self._memory, size, entries)
+            storage.owner = self._expectations.owner_of(storage)
         else:
             raise bad_parameter(f"blob_mem {blob_mem}")
         mappable = bool(blob_flags & abi.VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE)

@@ -32,7 +32,7 @@ Entries: TypeAlias = list[tuple[int, int]]
 class GuestStorage:
     """Pages of the guest's own RAM, in any number of runs.  A `Storage` that cannot be exported."""
 
-    __slots__ = ("_ends", "_entries", "_generation", "_memory", "_runs_in_place", "_size")
+    __slots__ = ("_ends", "_entries", "_generation", "_memory", "_runs_in_place", "_size", "owner")
 
     def __init__(self, memory: GuestMemory, size: int, entries: Entries) -> None:
         """`size` bytes over `entries`, which are checked now and again at each use.
@@ -46,6 +46,8 @@ class GuestStorage:
         self._ends: list[int] = []
         self._runs_in_place = b""
         self._generation = -1
+        self.owner: object = None
+        """Who may name them without a key, see `context.ports.Pages`."""
         self.attach(entries)
 
     @property

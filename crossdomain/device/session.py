@@ -5,6 +5,7 @@ import socket
 
 from crossdomain.context.ports import Pages
 from crossdomain.device.backend import Backend
+from crossdomain.device.expectations import Expectations
 from crossdomain.device.gpu import ContextFactory
 from crossdomain.device.profiles import GPU, Profile
 from crossdomain.device.transport import Transport
@@ -47,6 +48,8 @@ class GpuSession:
         self._name = name
         self._profile = profile
         self._backend: Backend | None = None
+        self.expectations = Expectations()
+        """Who expects that the guest imports something here."""
 
     @property
     def resources(self) -> int:
@@ -99,6 +102,7 @@ class GpuSession:
             name=self._name,
             broken=end,
             profile=self._profile,
+            expectations=self.expectations,
         )
         self._backend = backend
 

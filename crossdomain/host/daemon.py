@@ -21,7 +21,7 @@ from crossdomain.errors import CrossDomainError, EnvironmentFault
 from crossdomain.host.compositor import Compositor
 from crossdomain.host.listeners import Door, Listeners
 from crossdomain.host.local import LocalConnection
-from crossdomain.host.memory_devices import MemoryDevices
+from crossdomain.host.memory_devices import MemoryDevice, MemoryDevices
 from crossdomain.host.settings import HostFile, Settings
 from crossdomain.host.status import Status, VmStatus
 from crossdomain.host.tenant import Names, Tenant
@@ -169,7 +169,7 @@ class Daemon:
             window_size=self._configuration.window_size,
             name=tenant.name,
         )
-        tenant.find_pages = self._memories.finder(session)
+        tenant.memory = MemoryDevice(self._memories, session)
         task = asyncio.get_running_loop().create_task(self._serve_vm(session, tenant))
         self._vms[task] = _Vm(section, tenant, session)
         task.add_done_callback(self._vm_ended)

@@ -8,7 +8,7 @@ import logging
 import socket
 from typing import NoReturn
 
-from crossdomain.context.ports import FindPages, Pages, Resources
+from crossdomain.context.ports import Pages, Resources
 from crossdomain.device.profiles import MEMORY
 from crossdomain.device.session import GpuSession
 from crossdomain.errors import CrossDomainError, GuestFault
@@ -45,19 +45,13 @@ class MemoryDevices:
         self._sessions[task] = session
         task.add_done_callback(self._sessions.pop)
 
-    def finder(self, gpu: GpuSession) -> FindPages:
-        """What finds the pages that the guest of that device has imported."""
-        paired: GpuSession | None = None
+    def find(self, gpu: GpuSession) -> GpuSession | None:
+        """The one that belongs to the same VM as that device, if it is connected."""
+        return next((session for session in self._sessions.values() if session.is_of_same_vm(gpu)), None)
 
-        def find(resource_id: int) -> Pages:
-            nonlocal paired
-            if paired not in self._sessions.values():
-                paired = next((s for s in self._sessions.values() if s.is_of_same_vm(gpu)), None)
-            if paired is None:
-                raise GuestFault("this VM has no memory device")
-            return paired.find_pages(resource_id)
-
-        return find
+    def is_connected(self, session: GpuSession) -> bool:
+        """Whether it still is one of them."""
+        return session in self._sessions.values()
 
     async def close(self) -> None:
         """Hangs up on all."""
@@ -65,6 +59,35 @@ class MemoryDevices:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class MemoryDevice:
+    """That of one VM, which may come after the other device, and go before it: a `ports.MemoryDevice`."""
+
+    def __init__(self, all_: MemoryDevices, gpu: GpuSession) -> None:
+        self._all = all_
+        self._gpu = gpu
+        self._session: GpuSession | None = None
+
+    def find(self, resource_id: int, /) -> Pages:
+        """See `ports.MemoryDevice`."""
+        return self._find().find_pages(resource_id)
+
+    def expect(self, owner: object, /) -> None:
+        """See `ports.MemoryDevice`."""
+        self._find().expectations.add(owner)
+
+    def forget(self, owner: object, /) -> None:
+        """See `ports.MemoryDevice`."""
+        if self._session is not None:
+            self._session.expectations.discard(owner)
+
+    def _find(self) -> GpuSession:
+        if self._session is None or not self._all.is_connected(self._session):
+            self._session = self._all.find(self._gpu)
+        if self._session is None:
+            raise GuestFault("this VM has no memory device")
+        return self._session
 
 
 async def _serve(session: GpuSession, label: str) -> None:

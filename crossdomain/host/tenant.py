@@ -7,7 +7,7 @@ from crossdomain.context.context import Context
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
-from crossdomain.context.ports import FindPages, Resources
+from crossdomain.context.ports import MemoryDevice, Resources
 from crossdomain.context.rules import Guest
 from crossdomain.host.asking import Asker
 from crossdomain.host.compositor import Compositor
@@ -52,8 +52,8 @@ class Tenant:
         self.name = names.label
         self.orphans = Orphans()
         self.contexts: dict[Context, None] = {}
-        self.find_pages: FindPages | None = None
-        """Finds the guest's own pages, for a VM that may show us some."""
+        self.memory: MemoryDevice | None = None
+        """Where the guest's own pages are, for a VM that may show us some."""
         identity = Identity(app_id=names.section, instance_id=names.vm)
         self._enclosure = Enclosure(compositor, identity, settings.security_context)
         self._showing = None if udmabuf is None else Showing(udmabuf, self._enclosure.connect, names.label)
@@ -80,7 +80,7 @@ class Tenant:
             on_close=self._forget,
             sink=sink,
             orphans=self.orphans,
-            find_pages=self.find_pages,
+            memory=self.memory,
         )
         self.contexts[context] = None
         return context

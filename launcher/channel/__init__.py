@@ -106,6 +106,10 @@ class HostCopies(Protocol):
         """
         ...
 
+    def import_dmabuf(self, fd: int, size: int, /) -> ImportedFile | None:
+        """Shows the host a dmabuf of `size` bytes for this channel alone; as `import_file`."""
+        ...
+
     def copy(self, copy: CopyPages) -> None:
         """Has the host copy before it gets the next SEND; only from a file that is not closed."""
         ...
@@ -214,6 +218,13 @@ class Channel(Protocol):
         """Lets the host know a memory file (`crossdomain.bridge.memory_file`) of at least `size` bytes.
 
         The fd stays the caller's.  Returns None where the host is another machine, or must not have it.
+        """
+        ...
+
+    def share_dmabuf(self, fd: int, size: int, /) -> SharedFile | None:
+        """Lets the compositor have a dmabuf that is a blob in host memory; as `share_file`.
+
+        Returns None where it is any other.
         """
         ...
 

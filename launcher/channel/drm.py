@@ -112,6 +112,14 @@ def import_dmabuf(fd: int, dmabuf: int) -> Blob:
     return Blob(handle, abi.RESOURCE_INFO.unpack(information)[1])
 
 
+def memory_of(fd: int, handle: int) -> int:
+    """Returns where a resource's memory is: VIRTGPU_BLOB_MEM_*, 0 where it is no blob."""
+    information = bytearray(abi.RESOURCE_INFO.pack(handle, 0, 0, 0))
+    fcntl.ioctl(fd, abi.DRM_IOCTL_VIRTGPU_RESOURCE_INFO, information)
+    memory: int = abi.RESOURCE_INFO.unpack(information)[3]
+    return memory
+
+
 def map_blob(fd: int, handle: int, size: int) -> mmap.mmap:
     """Maps a whole blob, shared and writable."""
     request = bytearray(abi.MAP.pack(0, handle, 0))

@@ -7,11 +7,19 @@ that can't be sealed: then the damage is copied in the guest.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Final, Self
 
 from crossdomain.abi import udmabuf, virtgpu_drm
-from crossdomain.abi.pages import KEY_SIZE, PAGE_SIZE
+from crossdomain.abi.pages import (
+    KEY_PREFIX,
+    KEY_SIZE,
+    PAGE_SIZE,
+    encode_claim_pages,
+    encode_expect_pages,
+    parse_claimed,
+)
 from crossdomain.bridge.udmabuf import Span, Udmabuf
 from launcher.channel import drm
 from launcher.channel.memory import round_to_pages
@@ -43,6 +51,34 @@ class ImportedFile:
             self._handle = 0
 
 
+class ImportedDmabuf:
+    """A client's dmabuf that the host sees."""
+
+    __slots__ = ("_drm_fd", "_handle", "_handles", "begin", "key", "resource_id", "size")
+
+    def __init__(self, drm_fd: int, blob: drm.Blob, size: int, handles: Counter[int]) -> None:
+        """`handles` counts who needs which handle."""
+        self._drm_fd = drm_fd
+        self._handle = blob.handle
+        self._handles = handles
+        handles[blob.handle] += 1
+        self.resource_id = blob.resource_id
+        """Its number on the memory device."""
+        self.begin = 0
+        self.key = bytes(KEY_SIZE)
+        """It has none: it is its context's."""
+        self.size = size
+
+    def close(self) -> None:
+        """Shows it no longer; may be called again."""
+        handle, self._handle = self._handle, 0
+        if handle:
+            self._handles[handle] -= 1
+            if not self._handles[handle]:
+                del self._handles[handle]
+                drm.close_handle(self._drm_fd, handle)
+
+
 class GuestPages:
     """The memory device, opened once for all clients of a launcher."""
 
@@ -50,7 +86,9 @@ class GuestPages:
         """Takes ownership of both."""
         self._drm_fd = drm_fd
         self._udmabuf = device
-        self._key = os.urandom(KEY_SIZE)
+        self._key = KEY_PREFIX + os.urandom(KEY_SIZE - len(KEY_PREFIX))
+        self._dmabufs: Counter[int] = Counter()
+        """How often each handle of a dmabuf is needed: the kernel knows it by one."""
         self._key_fd = os.memfd_create("crossdomain key", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.write(self._key_fd, self._key.ljust(PAGE_SIZE, b"\0"))
         fcntl.fcntl(self._key_fd, fcntl.F_ADD_SEALS, _KEY_SEALS)
@@ -92,6 +130,27 @@ class GuestPages:
             return None
         finally:
             os.close(dmabuf)
+
+    def import_dmabuf(self, fd: int, size: int, ask: Callable[[bytes], bytes]) -> "ImportedDmabuf | None":
+        """Shows the host a dmabuf of `size` bytes, which stays the caller's, for one context alone.
+
+        `ask` is that context's: it has the host carry out a command and returns the answer.
+
+        Returns None where that can't be: the kernel refuses it, or it would not be for that context alone.
+        """
+        if parse_claimed(ask(encode_expect_pages())) is None:
+            return None
+        try:
+            blob = drm.import_dmabuf(self._drm_fd, fd)
+        except OSError:
+            # There is no such resource, and nothing is expected any more.
+            ask(encode_claim_pages(0))
+            return None
+        imported = ImportedDmabuf(self._drm_fd, blob, size, self._dmabufs)
+        if not parse_claimed(ask(encode_claim_pages(blob.resource_id))):
+            imported.close()
+            return None
+        return imported
 
     def close(self) -> None:
         """Gives all up."""

@@ -145,6 +145,9 @@ class LocalChannel:
         self._send_waiting(packet, fd)
         return LocalFile(self, resource_id, size)
 
+    def share_dmabuf(self, _fd: int, _size: int, /) -> None:
+        return None
+
     def create_memory(self, size: int) -> LocalMemory:
         wanted = quantise(size)
         image = self._images.get(wanted)

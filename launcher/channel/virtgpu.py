@@ -9,6 +9,7 @@ ioctls, `launcher.channel.render_node` finds the node.
 import errno
 import mmap
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,7 +27,7 @@ from crossdomain.abi.pages import (
 )
 from crossdomain.errors import HostFault, LocalError
 from launcher.channel import Device, Event, drm
-from launcher.channel.guest_pages import GuestPages
+from launcher.channel.guest_pages import GuestPages, ImportedDmabuf
 from launcher.channel.memory import PAGE_SIZE, linear_image, quantise, round_to_pages
 
 _RING_COUNT: Final = 2
@@ -88,6 +89,29 @@ class UnmappedMemory:
             self._handle = 0
 
 
+class SharedBlob:
+    """A client's blob in host memory.  The kernel knows it by one handle, however often it is shared."""
+
+    __slots__ = ("_drm_fd", "_handle", "_handles", "identifier")
+
+    def __init__(self, drm_fd: int, blob: drm.Blob, size: int, handles: Counter[int]) -> None:
+        """`handles` counts who needs which handle."""
+        self._drm_fd = drm_fd
+        self._handle = blob.handle
+        self._handles = handles
+        handles[blob.handle] += 1
+        self.identifier = Identifier(blob.resource_id, IdentifierType.VIRTGPU_BLOB, size)
+
+    def close(self) -> None:
+        """Gives it up; the compositor keeps what it was given.  May be called again."""
+        handle, self._handle = self._handle, 0
+        if handle:
+            self._handles[handle] -= 1
+            if not self._handles[handle]:
+                del self._handles[handle]
+                drm.close_handle(self._drm_fd, handle)
+
+
 class VirtgpuMemory:
     """A HOST3D blob, mapped through the host-visible window."""
 
@@ -116,7 +140,12 @@ class VirtgpuCopies:
     def __init__(self, channel: "VirtgpuChannel", pages: GuestPages, copies: bytearray) -> None:
         self._channel = channel
         self._copies = copies
+        self._pages = pages
         self.import_file = pages.import_file
+
+    def import_dmabuf(self, fd: int, size: int, /) -> ImportedDmabuf | None:
+        """See `HostCopies`."""
+        return self._pages.import_dmabuf(fd, size, self._channel.ask) if self._channel.claims_pages else None
 
     def copy(self, copy: CopyPages) -> None:
         """Queues it before the next SEND."""
@@ -146,6 +175,7 @@ class VirtgpuChannel:
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
         self.has_policy = bool(capset.features & Feature.POLICY)
         self.has_clock = bool(capset.features & Feature.CLOCK)
+        self.claims_pages = bool(capset.features & Feature.CLAIM_PAGES)
         self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)
         self.has_fences = bool(capset.features & Feature.SYNC)
         self.shares_fences = False
@@ -155,6 +185,7 @@ class VirtgpuChannel:
         """COPY_PAGES commands that go before the next SEND."""
         self.host_copies = None if pages is None else VirtgpuCopies(self, pages, self._copies)
         self._images: dict[int, tuple[int, int]] = {}
+        self._shared_handles: Counter[int] = Counter()
         self._blobs: list[_Blob] = []
         self._fd = drm.open_node(node)
         try:
@@ -162,7 +193,7 @@ class VirtgpuChannel:
             polled = 1 << cross_domain.CHANNEL_RING
             rings = _RING_COUNT + _SYNC_RINGS if self.has_fences else _RING_COUNT
             drm.create_context(self._fd, cross_domain.CAPSET_ID, rings, polled, client)
-            own_host = bool(capset.features)
+            own_host = self._is_own_host = bool(capset.features)
             self._query_ring = self._create_ring(PAGE_SIZE)
             self._channel_ring = self._create_ring(_CHANNEL_RING_SIZE if own_host else PAGE_SIZE)
             query, channel = self._query_ring.resource_id, self._channel_ring.resource_id
@@ -223,6 +254,20 @@ class VirtgpuChannel:
         if not self._shows_pages:
             return Shown(Verdict.NO)
         return parse_shown(self.ask(encode_show_pages(show)))
+
+    def share_dmabuf(self, fd: int, size: int, /) -> SharedBlob | None:
+        if not self._is_own_host:
+            # Elsewhere host memory may be a GPU's, which is no memory for a wl_shm_pool.
+            return None
+        try:
+            # Of any other device's this refuses: the driver imports none where it has 3D commands.
+            blob = drm.import_dmabuf(self._fd, fd)
+        except OSError:
+            return None
+        if drm.memory_of(self._fd, blob.handle) != virtgpu_drm.VIRTGPU_BLOB_MEM_HOST3D:
+            drm.close_handle(self._fd, blob.handle)
+            return None
+        return SharedBlob(self._fd, blob, size, self._shared_handles)
 
     def create_unmapped(self, size: int) -> UnmappedMemory:
         """Memory of the host for `size` bytes, which the VM does not map."""

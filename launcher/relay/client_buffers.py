@@ -25,6 +25,7 @@ class ClientBuffers:
         self._stats = stats
         self.mirrors = Mirrors(host, channel)
         self._buffers: dict[int, Buffer] = {}
+        self._shared: set[int] = set()
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""
@@ -95,16 +96,25 @@ class ClientBuffers:
         buffer = self._buffers.pop(record.object_id, None)
         if buffer is not None:
             self._give_back(buffer.leave())
+        self._shared.discard(record.object_id)
         if record.object_id >= SERVER_ID_START:
             self._host.take_object_back(record.object_id)
 
-    def releases_of(self, buffer_id: int, buffer: Buffer) -> EventHandler:
+    def add_shared(self, buffer_id: int) -> None:
+        """The client has a new buffer that it knows by another id than the host, which has its pixels."""
+        self._shared.add(buffer_id)
+
+    def releases_of(self, buffer_id: int, host_id: int) -> EventHandler:
         """Returns who handles the events of a host's buffer that the client knows by another id."""
 
         def handle(_record: Record, _data: memoryview, _identifiers: list[Identifier]) -> ToClient | None:
-            buffer.released()
-            is_there = self._buffers.get(buffer_id) is buffer
-            return ToClient(encode.release_buffer(buffer_id)) if is_there else None
+            buffer = self._buffers.get(buffer_id)
+            if buffer is not None and buffer.buffer_id == host_id:
+                buffer.released()
+            elif buffer is not None or buffer_id not in self._shared:
+                # It is gone, and another may have its id.
+                return None
+            return ToClient(encode.release_buffer(buffer_id))
 
         return handle
 

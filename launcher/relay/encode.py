@@ -32,10 +32,12 @@ def create_pool(shm_id: int, pool_id: int, size: int) -> bytes:
     return _CREATE_POOL.pack(shm_id, 0, _CREATE_POOL.size, pool_id, size)
 
 
-def create_buffer(pool_id: int, buffer_id: int, width: int, height: int, stride: int, format_: int) -> bytes:
-    """wl_shm_pool.create_buffer at offset 0; px, px, bytes."""
+def create_buffer(
+    pool_id: int, buffer_id: int, width: int, height: int, stride: int, format_: int, *, offset: int = 0
+) -> bytes:
+    """wl_shm_pool.create_buffer; px, px, bytes."""
     size = _CREATE_BUFFER.size
-    return _CREATE_BUFFER.pack(pool_id, 0, size, buffer_id, 0, width, height, stride, format_)
+    return _CREATE_BUFFER.pack(pool_id, 0, size, buffer_id, offset, width, height, stride, format_)
 
 
 def destroy_pool(pool_id: int) -> bytes:

@@ -25,6 +25,16 @@ class Imports:
             self._shown.add(pages)
         return pages
 
+    def import_dmabuf(self, fd: int, size: int) -> ImportedFile | None:
+        """Shows the host a dmabuf, where that can be and pays."""
+        copies = self._channel.host_copies
+        if copies is None or size < _LEAST_FILE:
+            return None
+        pages = copies.import_dmabuf(fd, size)
+        if pages is not None:
+            self._shown.add(pages)
+        return pages
+
     def drop(self, pages: ImportedFile) -> None:
         """Nobody needs it any more: the host sees it until it has done what names it."""
         # It is on another ring than the copies out of it, which have to be over.

@@ -79,7 +79,7 @@ class Parts:
         if services.open_sandbox is not None:
             self._emulated.append(SecurityContexts(host, services.open_sandbox))
         self._emulated += syncs
-        self._emulated.append(LinuxDmabuf(host, self._buffers, self._imports, channel.device))
+        self._emulated.append(LinuxDmabuf(host, channel, self._buffers, self._imports, stats))
         parts: tuple[Part, ...] = (
             Registry(policy, self._emulated),
             Descriptors(services.tables, services.policy, channel, pipes, shares_fences=not syncs),

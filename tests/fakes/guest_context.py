@@ -9,6 +9,7 @@ import mmap
 from typing import Self
 
 from crossdomain.abi import cross_domain as protocol
+from crossdomain.abi.pages import encode_claim_pages, encode_expect_pages, parse_claimed
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import Response, parse_response
 from tests.fakes.guest_ram import PAGE
@@ -101,6 +102,20 @@ class GuestContext:
         command = protocol.encode_get_image_requirements(width, height, fourcc)
         assert (await self.submit(command, ring_idx=protocol.QUERY_RING)).ok
         return protocol.parse_image_requirements(self.read_ring(self.query_ring))
+
+    async def expect_pages(self) -> bool | None:
+        """EXPECT_PAGES and its answer."""
+        return await self._ask_claimed(encode_expect_pages())
+
+    async def claim_pages(self, source: int) -> bool | None:
+        """CLAIM_PAGES and its answer: whether they are this context's; None where it was refused."""
+        return await self._ask_claimed(encode_claim_pages(source))
+
+    async def _ask_claimed(self, command: bytes) -> bool | None:
+        ((address, length),) = self._ring_runs[self.query_ring]
+        self.vm.ram.write(address, bytes(length))
+        await self.submit(command, ring_idx=protocol.QUERY_RING)
+        return parse_claimed(self.read_ring(self.query_ring))
 
     async def open_blob(self, blob_id: int, size: int) -> MappedBlob:
         """Makes the host's blob a resource of ours and maps it; `size` in bytes."""

@@ -13,7 +13,7 @@ import pytest
 
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.abi.cross_domain import encode_send
-from crossdomain.abi.pages import KEY_SIZE, PAGE_SIZE, CopyPages, encode_copy_pages
+from crossdomain.abi.pages import KEY_PREFIX, KEY_SIZE, PAGE_SIZE, CopyPages, encode_copy_pages
 from crossdomain.device.qemu import memory_socket
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.frontend import FakeFrontend
@@ -28,7 +28,7 @@ REFUSAL = abi.VIRTIO_GPU_RESP_ERR_UNSPEC
 SIZE = 8 * PAGE_SIZE
 STRIDE = 256
 ROWS = SIZE // STRIDE
-KEY = os.urandom(KEY_SIZE)
+KEY = KEY_PREFIX + os.urandom(KEY_SIZE - len(KEY_PREFIX))
 SOURCE = 7
 """The number of the imported file on the memory device."""
 
@@ -66,7 +66,10 @@ class Guest:
 
     async def import_file(self, content: bytes, *, key: bytes = KEY, number: int = SOURCE) -> None:
         """Show the host scattered pages: the first with the key, the others with `content`."""
-        data = key.ljust(PAGE_SIZE, b"\0") + content
+        await self.import_dmabuf(key.ljust(PAGE_SIZE, b"\0") + content, number=number)
+
+    async def import_dmabuf(self, data: bytes, *, number: int = SOURCE) -> None:
+        """Show the host scattered pages."""
         pages = self.memory.driver.pages(len(data) // PAGE_SIZE, scattered=True)
         for index, (address, length) in enumerate(pages):
             self.memory.ram.write(address, data[index * PAGE_SIZE : index * PAGE_SIZE + length])
@@ -117,6 +120,77 @@ async def test_pages_of_the_guest_are_copied_on_the_host(daemon: RunningDaemon) 
         assert guest.mirror.view[:SIZE] == content
         (vm,) = daemon.status()["vms"]
         assert vm["clients"][0]["bytes_copied"] == SIZE
+
+
+async def test_pages_without_a_key_belong_to_the_context_that_expected_them(daemon: RunningDaemon) -> None:
+    content = os.urandom(SIZE)
+    async with booted(daemon) as guest:
+        assert await guest.client.expect_pages() is False
+        await guest.import_dmabuf(content)
+        assert await guest.client.claim_pages(SOURCE) is True
+        assert await guest.copy(lambda usual: usual._replace(key=bytes(KEY_SIZE), source_offset=0)) == OK
+        assert guest.mirror.view[:SIZE] == content
+
+
+async def test_nobody_else_can_name_them_whatever_key_is_shown(daemon: RunningDaemon) -> None:
+    content = os.urandom(SIZE)
+    async with booted(daemon) as guest:
+        await guest.client.expect_pages()
+        await guest.import_dmabuf(content)
+        assert await guest.client.claim_pages(SOURCE) is True
+        other = await GuestContext.open(guest.gpu, 2)
+        await other.expect_pages()
+        assert await other.claim_pages(SOURCE) is False
+        mirror = await other.allocate(SIZE)
+        change = guest.usual._replace(destination=mirror.resource_id, key=content[:KEY_SIZE], source_offset=0)
+        assert not (await other.submit(encode_copy_pages(change))).ok
+        assert mirror.view[:SIZE] == bytes(SIZE)
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_where_two_expect_nobody_gets_anything(daemon: RunningDaemon, first: bool) -> None:
+    async with booted(daemon) as guest:
+        other = await GuestContext.open(guest.gpu, 2)
+        for client in (guest.client, other) if first else (other, guest.client):
+            await client.expect_pages()
+        await guest.import_dmabuf(os.urandom(SIZE))
+        assert await other.claim_pages(SOURCE) is False
+        assert await guest.client.claim_pages(SOURCE) is False
+        assert await guest.copy(lambda usual: usual._replace(key=bytes(KEY_SIZE))) != OK
+
+
+async def test_who_is_gone_or_has_claimed_expects_no_more(daemon: RunningDaemon) -> None:
+    async with booted(daemon) as guest:
+        other = await GuestContext.open(guest.gpu, 2)
+        await other.expect_pages()
+        await other.claim_pages(SOURCE)
+        third = await GuestContext.open(guest.gpu, 3)
+        await third.expect_pages()
+        await third.close()
+        await guest.client.expect_pages()
+        await guest.import_dmabuf(os.urandom(SIZE))
+        assert await guest.client.claim_pages(SOURCE) is True
+
+
+async def test_pages_with_a_key_belong_to_nobody(daemon: RunningDaemon) -> None:
+    async with booted(daemon) as guest:
+        await guest.client.expect_pages()
+        await guest.import_file(os.urandom(SIZE))
+        assert await guest.client.claim_pages(SOURCE) is False
+        assert await guest.copy(lambda usual: usual._replace(key=bytes(KEY_SIZE))) != OK
+
+
+async def test_pages_that_nobody_expected_belong_to_nobody(daemon: RunningDaemon) -> None:
+    async with booted(daemon) as guest:
+        await guest.import_dmabuf(os.urandom(SIZE))
+        await guest.client.expect_pages()
+        assert await guest.client.claim_pages(SOURCE) is False
+        assert await guest.client.claim_pages(SOURCE + 1) is None
+
+
+async def test_nothing_can_be_expected_without_a_memory_device(daemon: RunningDaemon) -> None:
+    async with booted(daemon, with_memory=False) as guest:
+        assert await guest.client.expect_pages() is None
 
 
 async def test_only_what_is_asked_for_is_copied(daemon: RunningDaemon) -> None:

@@ -35,10 +35,10 @@ async def test_every_kind_of_dmabuf_looks_as_shared_memory_does(machine: Machine
         direct = await photograph(steps, lambda: take(desktop))
     await desktop.no_window(LABEL)
     command = ["crossdomain-run", "--stats=/tmp/stats.json", "python3", "-m", "tests.fakes.patterns"]
-    options = ["--windowed", "--dmabufs=udmabuf,heap,vgem,blob", *SCENARIOS]
+    options = ["--windowed", "--dmabufs=udmabuf,heap,vgem,blob,image", *SCENARIOS]
     process = await machine.spawn([*command, *options], env=GUEST_TESTS, user="root")
     proxied: dict[str, Picture] = await photograph(GuestSteps(process), lambda: take(desktop))
     assert await asyncio.wait_for(process.wait(), 60) == 0
     assert different(direct, proxied, series="vm-dmabufs") == []
     stats = await machine.run(["cat", "/tmp/stats.json"])
-    assert json.loads(stats.output)["buffers"] == {"dmabuf-copy": 29}
+    assert json.loads(stats.output)["buffers"] == {"dmabuf-copy": 4, "dmabuf-pages": 14, "dmabuf-blob": 11}

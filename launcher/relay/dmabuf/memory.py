@@ -14,19 +14,23 @@ class Dmabuf:
     __slots__ = ("_mapping", "fd", "pages", "size")
 
     def __init__(self, fd: int, size: int, pages: ImportedFile | None) -> None:
-        """Takes ownership of `fd`, a dmabuf of `size` bytes, which is mapped where it has no `pages`.
-
-        Raises:
-            OSError: it can't be mapped; the fd stays the caller's.
-        """
-        self._mapping = None if pages is not None else FileMapping(fd, size)
+        """Takes ownership of `fd`, a dmabuf of `size` bytes."""
+        self._mapping: FileMapping | None = None
         self.fd = fd
         self.size = size
         self.pages = pages
 
     @property
     def mapping(self) -> FileMapping:
-        """It, mapped here."""
+        """It, mapped here from the first time on."""
+        return self.open_mapping()
+
+    def open_mapping(self) -> FileMapping:
+        """Maps it where it is not yet.
+
+        Raises:
+            OSError: it can't be mapped.
+        """
         if self._mapping is None:
             self._mapping = FileMapping(self.fd, self.size)
         return self._mapping

@@ -8,21 +8,22 @@ would choose, has the id of its params there (`server_ids`).
 from struct import Struct
 from typing import Final
 
-from crossdomain.bridge.dmabuf import Image, ParamsError, mirror_layout, shm_code
+from crossdomain.bridge.dmabuf import Image, MirrorLayout, ParamsError, mirror_layout, shm_code
 from crossdomain.bridge.formats import BufferRequest
 from crossdomain.errors import LimitExceeded
 from crossdomain.limits import MAX_BUFFER_PARAMS
 from crossdomain.wire import Record, WireFault
 from crossdomain.wire.codec import encode_message
 from crossdomain.wire.tables import load
-from launcher.channel import Device
+from launcher.channel import Channel
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer, are_shown
 from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.dmabuf import feedback
 from launcher.relay.dmabuf.host_shm import RELEASE_SINCE, HostShm
 from launcher.relay.dmabuf.params import AddedPlane, Params
-from launcher.relay.dmabuf.sources import Sources
+from launcher.relay.dmabuf.shared import Shared, share
+from launcher.relay.dmabuf.sources import DmabufSource, Sources, close_planes
 from launcher.relay.imports import Imports
 from launcher.relay.messages import (
     DROP_REQUEST,
@@ -34,6 +35,7 @@ from launcher.relay.messages import (
     ToHost,
 )
 from launcher.relay.stand_ins import StandIns
+from launcher.stats import ClientStats
 
 _HEADER: Final = 8
 _UINT: Final = Struct("<I")
@@ -49,13 +51,18 @@ _CREATED, _FAILED = load().interface("zwp_linux_buffer_params_v1").events
 class LinuxDmabuf:
     """One client's; a `messages.Part`, and a `messages.EmulatedGlobal`."""
 
-    def __init__(self, host: Host, buffers: ClientBuffers, imports: Imports, device: Device | None) -> None:
-        """`device` is the guest's own, if it has one: without it there is no feedback."""
+    def __init__(
+        self, host: Host, channel: Channel, buffers: ClientBuffers, imports: Imports, stats: ClientStats
+    ) -> None:
+        """`buffers` and `imports` are the client's.  Without a device of the guest's there is no feedback."""
+        device = channel.device
         self.interface: Final = "zwp_linux_dmabuf_v1"
         self.behind: Final = "wl_shm"
         self.version = _VERSION if device is not None else _WITHOUT_FEEDBACK
         self._host = host
+        self._channel = channel
         self._buffers = buffers
+        self._stats = stats
         self._device = device
         self._is_linear = device is not None and device.is_linear
         self._stand_ins = StandIns(host)
@@ -153,43 +160,58 @@ class LinuxDmabuf:
     def _handle_create(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
         params = self._params[record.object_id]
         image = Image(params.object_id, *_CREATE.unpack_from(data, record.offset + _HEADER))
-        buffer = self._open(params, image, params.object_id)
-        if buffer is None:
+        made = self._make(params, image, params.object_id)
+        if made is None:
             self._host.send_event(encode_message(_FAILED, params.object_id))
             return DROP_REQUEST
-        client_id = self._host.give_object("wl_buffer", params.shm.version, buffer.buffer_id)
+        client_id = self._host.give_object("wl_buffer", params.shm.version, params.object_id)
         self._host.send_event(encode_message(_CREATED, params.object_id, client_id))
 
         def own() -> None:
-            self._stand_ins.own(buffer.buffer_id, self._buffers.releases_of(client_id, buffer))
+            self._stand_ins.own(params.object_id, self._buffers.releases_of(client_id, params.object_id))
 
-        buffer.own = own
         own()
         spare_id = self._host.spare_id()
         self._host.own(spare_id, _nothing)
-        return self._buffers.add(client_id, buffer, spare_id)
+        if isinstance(made, Shared):
+            self._buffers.add_shared(client_id)
+            return made.create(params.object_id, spare_id)
+        made.own = own
+        return self._buffers.add(client_id, made, spare_id)
 
     def _handle_create_immed(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
         params = self._params[record.object_id]
         buffer_id, *rest = _CREATE_IMMED.unpack_from(data, record.offset + _HEADER)
-        buffer = self._open(params, Image(params.object_id, *rest), buffer_id)
-        if buffer is None:
+        made = self._make(params, Image(params.object_id, *rest), buffer_id)
+        if made is None:
             text = "the dmabufs can't be imported"
             raise WireFault(params.object_id, ParamsError.INVALID_WL_BUFFER, text)
         self._stand_ins.own(params.object_id)
-        return self._buffers.add(buffer_id, buffer, params.object_id)
+        if isinstance(made, Shared):
+            return made.create(buffer_id, params.object_id)
+        return self._buffers.add(buffer_id, made, params.object_id)
 
-    def _open(self, params: Params, image: Image, host_id: int) -> Buffer | None:
-        """Returns the buffer of a client's image, `host_id` on the host; None where that can't be shown."""
+    def _make(self, params: Params, image: Image, host_id: int) -> Buffer | Shared | None:
+        """Returns a client's image as a buffer, `host_id` on the host, or as what the host has already.
+
+        None where it can't be shown.
+        """
         taken = params.take(image)
         if taken is None:
             return None
         found = mirror_layout(image, [memory for _plane, memory in taken])
-        source = self._sources.open(params.shm, taken)
-        if found is None or source is None:
-            if source is not None:
-                source.leave()
+        if found is None:
+            close_planes(taken)
             return None
+        shared = share(self._channel, params.shm, image, found.layout, taken)
+        if shared is not None:
+            self._host.when_sent(shared.file.close)
+            self._stats.count_buffer("dmabuf-blob")
+            return shared
+        source = self._sources.open(params.shm, taken)
+        return None if source is None else self._mirrored(source, image, found, host_id)
+
+    def _mirrored(self, source: DmabufSource, image: Image, found: MirrorLayout, host_id: int) -> Buffer:
         stride, layout = found
         mapped = not are_shown(source.planes, layout)
         request = BufferRequest(0, 0, 0, image.width, image.height, stride, shm_code(image.fourcc))

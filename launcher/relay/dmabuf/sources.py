@@ -1,9 +1,10 @@
 """The dmabufs behind one buffer, and which way their pixels go."""
 
 import os
+from collections.abc import Iterable
 
 from crossdomain.bridge.dmabuf import PlaneMemory
-from crossdomain.errors import LimitExceeded
+from crossdomain.errors import CrossDomainError, LimitExceeded
 from crossdomain.limits import MAX_DMABUFS
 from launcher.relay.buffers import ClientPlane
 from launcher.relay.dmabuf.host_shm import HostShm
@@ -64,9 +65,13 @@ class Sources:
                     dmabufs[identity] = self._open_one(plane.fd, memory.size)
                     fds.remove(plane.fd)
                 planes.append(ClientPlane(dmabufs[identity], plane.offset, plane.stride))
+            _map_if_needed(dmabufs.values())
         except OSError:
             self.close_all(list(dmabufs.values()))
             return None
+        except CrossDomainError:
+            self.close_all(list(dmabufs.values()))
+            raise
         finally:
             for fd in fds:
                 os.close(fd)
@@ -81,6 +86,22 @@ class Sources:
             self._open -= 1
 
     def _open_one(self, fd: int, size: int) -> Dmabuf:
-        dmabuf = Dmabuf(fd, size, None)
+        dmabuf = Dmabuf(fd, size, self._imports.import_dmabuf(fd, size))
         self._open += 1
         return dmabuf
+
+
+def _map_if_needed(dmabufs: Iterable[Dmabuf]) -> None:
+    """Maps all where the host does not see one: the mirror is written here then.
+
+    Raises:
+        OSError: one can't be mapped.
+    """
+    for dmabuf in () if all(dmabuf.pages is not None for dmabuf in dmabufs) else dmabufs:
+        dmabuf.open_mapping()
+
+
+def close_planes(taken: list[tuple[AddedPlane, PlaneMemory]]) -> None:
+    """Closes the fds of planes that are not opened."""
+    for plane, _memory in taken:
+        os.close(plane.fd)

@@ -18,6 +18,7 @@ from crossdomain.abi.cross_domain import (
     encode_send,
 )
 from crossdomain.device.backend_channel import BackendChannel
+from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import FaultLog
 from crossdomain.device.gpu import Gpu
 from crossdomain.device.memory import GuestMemory
@@ -81,6 +82,7 @@ class _Device:
             bytes(16),
             self._complete,
             FaultLog("fuzz"),
+            Expectations(),
         )
         self._under_way: set[int] = set()
         self._heads = 0

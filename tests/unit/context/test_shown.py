@@ -8,6 +8,7 @@ import pytest
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
 from crossdomain.abi.pages import (
+    KEY_PREFIX,
     KEY_SIZE,
     PAGE_SIZE,
     CopyPages,
@@ -24,11 +25,11 @@ from crossdomain.context.ports import Image, Pages
 from crossdomain.errors import GuestFault
 from crossdomain.limits import MAX_SHOWN_BUFFERS
 from tests.unit.context.test_requests import announce
-from tests.unit.context.world import World, delete_id, event, request, until
+from tests.unit.context.world import FakeMemoryDevice, World, delete_id, event, request, until
 
 DMABUF: Final = "zwp_linux_dmabuf_v1"
 PARAMS: Final = "zwp_linux_buffer_params_v1"
-KEY: Final = bytes(range(KEY_SIZE))
+KEY: Final = KEY_PREFIX + bytes(range(KEY_SIZE - len(KEY_PREFIX)))
 SOURCE, SHM, POOL, BUFFER = 7, 3, 4, 5
 WIDTH, HEIGHT, STRIDE = 64, 32, 256
 OFFSET: Final = PAGE_SIZE + 512
@@ -44,6 +45,7 @@ class ShownFile:
 
     def __init__(self) -> None:
         self.size = 64 * PAGE_SIZE
+        self.owner: object = None
 
     def read(self, offset: int, length: int, /) -> bytes:
         """The key, and zeroes."""
@@ -95,7 +97,7 @@ class ShowingWorld(World):
 
     def __init__(self) -> None:
         self.showing = FakeShowing()
-        super().__init__(find_pages=self._find, showing=self.showing)
+        super().__init__(memory=FakeMemoryDevice(self._find), showing=self.showing)
 
     def _find(self, resource_id: int) -> Pages:
         if resource_id != SOURCE:

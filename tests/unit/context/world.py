@@ -28,7 +28,7 @@ from crossdomain.context.context import Context
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
-from crossdomain.context.ports import FindPages, Showing, Storage
+from crossdomain.context.ports import MemoryDevice, Pages, Showing, Storage
 from crossdomain.context.rules import Guest, Rules
 from crossdomain.errors import GuestFault
 from crossdomain.wire import load, policy
@@ -163,6 +163,26 @@ class CompositorEnd:
         self.gone = not data
 
 
+class FakeMemoryDevice:
+    """A memory device whose pages the test finds; see `ports.MemoryDevice`."""
+
+    def __init__(self, find: Callable[[int], Pages]) -> None:
+        self._find = find
+        self.expecting: list[object] = []
+
+    def find(self, resource_id: int, /) -> Pages:
+        """See `ports.MemoryDevice`."""
+        return self._find(resource_id)
+
+    def expect(self, owner: object, /) -> None:
+        """See `ports.MemoryDevice`."""
+        self.expecting.append(owner)
+
+    def forget(self, owner: object, /) -> None:
+        """See `ports.MemoryDevice`."""
+        self.expecting = [other for other in self.expecting if other is not owner]
+
+
 class World:
     """One context, with its guest's side as methods."""
 
@@ -172,12 +192,12 @@ class World:
         guest: Guest | None = None,
         allow: Sequence[str] = (),
         *,
-        find_pages: FindPages | None = None,
+        memory: MemoryDevice | None = None,
         showing: Showing | None = None,
     ) -> None:
         """`guest` is the VM, where it has another client; `allow` are groups that it may use besides.
 
-        `find_pages` and `showing` are for a VM with a memory device.
+        `memory` and `showing` are for a VM with a memory device.
         """
         self.guest = Guest("test", Rules()) if guest is None else guest
         self.policy = policy.load().with_groups(allow)
@@ -197,7 +217,7 @@ class World:
             policy=ClientPolicy(load(), self.policy, self.guest, showing),
             on_close=self.closed.append,
             orphans=self.orphans,
-            find_pages=find_pages,
+            memory=memory,
         )
 
     @property

@@ -114,6 +114,7 @@ class FakeChannel:
         self.memories: list[FakeMemory] = []
         self.files: list[FakeFile] = []
         self.shares_files = False
+        self.shares_dmabufs = False
         self.host_copies: HostCopies | None = None
         self.blobs: dict[int, bytes] = {}
         self.full = False
@@ -202,6 +203,14 @@ class FakeChannel:
     def share_file(self, fd: int, size: int, /) -> FakeFile | None:
         """See `Channel`."""
         if not self.shares_files:
+            return None
+        shared = FakeFile(fd, len(self.files) + _FIRST_FILE, size)
+        self.files.append(shared)
+        return shared
+
+    def share_dmabuf(self, fd: int, size: int, /) -> FakeFile | None:
+        """See `Channel`."""
+        if not self.shares_dmabufs:
             return None
         shared = FakeFile(fd, len(self.files) + _FIRST_FILE, size)
         self.files.append(shared)

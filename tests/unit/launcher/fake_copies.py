@@ -19,9 +19,9 @@ class FakeImport:
         self._fd = fd
 
     def read(self, offset: int, length: int) -> bytes:
-        """What the host sees, behind the first page."""
+        """What the host sees from its own first byte on."""
         assert not self.closed, "the host was told to copy what it does not see any more"
-        return os.pread(self._fd, length, offset - PAGE_SIZE)
+        return os.pread(self._fd, length, offset - self.begin)
 
     def close(self) -> None:
         """See `ImportedFile`."""
@@ -48,6 +48,13 @@ class FakeCopies:
             return None
         made = FakeImport(os.dup(fd), len(self.imports) + 1, size)
         self.imports.append(made)
+        return made
+
+    def import_dmabuf(self, fd: int, size: int, /) -> FakeImport | None:
+        """See `HostCopies`."""
+        made = self.import_file(fd, size)
+        if made is not None:
+            made.begin = 0
         return made
 
     def copy(self, copy: CopyPages) -> None:

@@ -17,12 +17,14 @@ from crossdomain.limits import MAX_BUFFER_PARAMS
 from crossdomain.wire.codec import SERVER_ID_START, Value
 from launcher.channel import Device
 from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient, event, request
+from tests.unit.launcher.fake_copies import FakeCopies
 from tests.unit.launcher.test_relay_shm import error_code
 
 WIDTH: Final = 16
 HEIGHT: Final = 8
 STRIDE: Final = WIDTH * 4
 SIZE: Final = STRIDE * HEIGHT
+LARGE: Final = 4096 + 512 * 128
 DMABUF: Final = 0xFD000001
 """The name that the relay gives its global, the second of them."""
 XR24: Final = fourcc("XR24")
@@ -364,6 +366,101 @@ def test_an_id_that_create_gave_is_used_again(client: RelayedClient, allocating:
         client.say(request("zwp_linux_buffer_params_v1", "create", params, WIDTH, HEIGHT, XR24, 0))
         assert client.hear() == event("zwp_linux_buffer_params_v1", "created", params, SERVER_ID_START)
         client.say(request("wl_buffer", "destroy", SERVER_ID_START))
+
+
+def shown_in_place(
+    client: RelayedClient, allocating: Allocating, name: str, *, stride: int = STRIDE
+) -> bytes:
+    """What the host gets of a buffer that it may have the memory of already."""
+    client.channel.shares_dmabufs = True
+    params = allocating.create_params()
+    allocating.add(params, allocating.file(4096), offset=256, stride=stride)
+    client.channel.sends.clear()
+    if name == "create":
+        client.say(request("zwp_linux_buffer_params_v1", "create", params, WIDTH, HEIGHT, XR24, 0))
+    else:
+        allocating.create_immed(params)
+    return client.channel.sent
+
+
+def test_memory_of_the_hosts_is_handed_on(client: RelayedClient, allocating: Allocating) -> None:
+    sent = shown_in_place(client, allocating, "create_immed")
+    params, buffer = client.new_id() - 2, client.new_id() - 2
+    expected = (
+        request("wl_shm", "create_pool", allocating.dmabuf, params, None, 4096),
+        request("wl_shm_pool", "create_buffer", params, buffer, 256, WIDTH, HEIGHT, STRIDE, 1),
+        request("wl_shm_pool", "destroy", params),
+    )
+    assert sent == b"".join(expected)
+    assert client.stats.totals().buffers == {"dmabuf-blob": 1}
+    assert client.channel.files[0].closed
+    client.channel.sends.clear()
+    allocating.show(buffer)
+    assert client.channel.memories == []
+
+
+def test_memory_of_the_hosts_may_be_a_buffer_of_create(client: RelayedClient, allocating: Allocating) -> None:
+    shown_in_place(client, allocating, "create")
+    params = client.new_id() - 1
+    assert client.hear() == event("zwp_linux_buffer_params_v1", "created", params, SERVER_ID_START)
+    allocating.delete_id(params)
+    allocating.show(SERVER_ID_START)
+    client.channel.deliver(event("wl_buffer", "release", params))
+    assert client.hear() == event("wl_buffer", "release", SERVER_ID_START)
+    client.say(request("wl_buffer", "destroy", SERVER_ID_START))
+    client.channel.deliver(event("wl_buffer", "release", params))
+    assert client.hear() == b""
+
+
+def test_memory_of_the_hosts_that_lies_otherwise_is_copied(
+    client: RelayedClient, allocating: Allocating
+) -> None:
+    shown_in_place(client, allocating, "create_immed", stride=STRIDE + 2)
+    assert client.stats.totals().buffers == {"dmabuf-copy": 1}
+
+
+def large_buffer(allocating: Allocating) -> tuple[int, int]:
+    """An fd and its buffer, large enough to be worth showing to the host."""
+    fd = allocating.file(LARGE)
+    params = allocating.create_params()
+    allocating.add(params, fd, offset=4096, stride=512)
+    return fd, allocating.create_immed(params, width=128, height=128)
+
+
+@pytest.fixture
+def seen() -> Generator[Allocating]:
+    """A client whose host sees the guest's memory."""
+    channel = FakeChannel()
+    channel.host_copies = FakeCopies(channel)
+    client = RelayedClient(channel)
+    made = Allocating(client, 3)
+    made.tell_formats()
+    yield made
+    client.close()
+    made.close()
+
+
+def test_the_host_copies_out_of_pages_that_it_sees(seen: Allocating) -> None:
+    client, allocating = seen.client, seen
+    copies = client.channel.host_copies
+    assert isinstance(copies, FakeCopies)
+    fd, buffer = large_buffer(allocating)
+    os.pwrite(fd, b"\7" * (LARGE - 4096), 4096)
+    allocating.show(buffer)
+    assert allocating.mirror(size=512 * 128) == b"\7" * (512 * 128)
+    totals = client.stats.totals()
+    assert (totals.buffers, totals.bytes_copied) == ({"dmabuf-pages": 1}, 0)
+    assert totals.bytes_copied_host == 512 * 128
+    client.connection.close()
+    assert [shown.closed for shown in copies.imports] == [True]
+
+
+def test_a_dmabuf_that_the_host_can_not_see_is_copied_here(seen: Allocating) -> None:
+    copies = seen.client.channel.host_copies
+    assert isinstance(copies, FakeCopies)
+    copies.refuses = True
+    large_buffer(seen)
+    assert seen.client.stats.totals().buffers == {"dmabuf-copy": 1}
 
 
 def test_what_can_not_be_shown_fails_in_create(client: RelayedClient, allocating: Allocating) -> None:

@@ -5,11 +5,18 @@ import os
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from crossdomain.abi import udmabuf
-from crossdomain.abi.pages import KEY_SIZE, PAGE_SIZE
+from crossdomain.abi.pages import (
+    KEY_SIZE,
+    PAGE_SIZE,
+    encode_claim_pages,
+    encode_claimed,
+    encode_expect_pages,
+)
 from crossdomain.bridge.udmabuf import Udmabuf
 from launcher.channel import drm
 from launcher.channel.guest_pages import GuestPages
@@ -155,3 +162,64 @@ def test_what_the_kernel_refuses_is_not_shown(kernel: FakeKernel, pages: GuestPa
 def test_a_machine_without_a_memory_device_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drm, "render_nodes", list[str])
     assert GuestPages.open() is None
+
+
+class Asked:
+    """A context's questions and the host's answers to them, in turn."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.commands: list[bytes] = []
+        self._answers = list(answers)
+
+    def __call__(self, command: bytes) -> bytes:
+        """See `GuestPages.import_dmabuf`."""
+        self.commands.append(command)
+        return self._answers.pop(0)
+
+
+EXPECTED: Final = encode_claimed(is_own=False)
+OWN: Final = encode_claimed(is_own=True)
+REFUSED: Final = bytes(8)
+
+
+def test_a_dmabuf_is_expected_imported_and_claimed(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
+    ask = Asked(EXPECTED, OWN)
+    shown = pages.import_dmabuf(pool, SIZE, ask)
+    assert shown is not None
+    assert ask.commands == [encode_expect_pages(), encode_claim_pages(55)]
+    assert (shown.resource_id, shown.begin, shown.size) == (55, 0, SIZE)
+    shown.close()
+    shown.close()
+    assert kernel.closed == [5]
+
+
+def test_a_dmabuf_that_others_may_have_is_not_shown(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
+    assert pages.import_dmabuf(pool, SIZE, Asked(EXPECTED, encode_claimed(is_own=False))) is None
+    assert kernel.closed == [5]
+
+
+def test_a_host_that_expects_nothing_gets_nothing(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
+    assert pages.import_dmabuf(pool, SIZE, Asked(REFUSED)) is None
+    assert kernel.closed == []
+
+
+def test_nothing_is_expected_after_an_import_that_failed(
+    kernel: FakeKernel, pages: GuestPages, pool: int
+) -> None:
+    kernel.refuses_import = True
+    ask = Asked(EXPECTED, REFUSED)
+    assert pages.import_dmabuf(pool, SIZE, ask) is None
+    assert ask.commands == [encode_expect_pages(), encode_claim_pages(0)]
+
+
+def test_a_dmabuf_is_shown_as_long_as_one_import_of_it_is_there(
+    kernel: FakeKernel, pages: GuestPages, pool: int
+) -> None:
+    first = pages.import_dmabuf(pool, SIZE, Asked(EXPECTED, OWN))
+    second = pages.import_dmabuf(pool, SIZE, Asked(EXPECTED, OWN))
+    assert first is not None
+    assert second is not None
+    first.close()
+    assert kernel.closed == []
+    second.close()
+    assert kernel.closed == [5]
