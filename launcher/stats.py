@@ -26,6 +26,7 @@ class ClientStats:
         "bytes_copied",
         "bytes_copied_host",
         "bytes_damaged",
+        "copied",
         "first_frame_s",
         "frames",
         "name",
@@ -44,8 +45,15 @@ class ClientStats:
         """Bytes of the host's screen that were copied into buffers of the client."""
         self.buffers: dict[str, int] = {}
         """How many buffers went which way."""
+        self.copied: dict[str, int] = {}
+        """Bytes that were copied, here or on the host, of the buffers that went which way."""
         self.first_frame_s: float | None = None
         """Seconds from the launcher's start to the first commit with a buffer."""
+
+    def count_copied(self, path: str, size: int) -> None:
+        """So many bytes of a buffer that goes that way were copied."""
+        if size:
+            self.copied[path] = self.copied.get(path, 0) + size
 
     def count_buffer(self, path: str) -> None:
         """One more buffer goes that way."""
@@ -65,6 +73,8 @@ class ClientStats:
         self.bytes_copied += other.bytes_copied
         self.bytes_copied_host += other.bytes_copied_host
         self.bytes_captured += other.bytes_captured
+        for path, size in other.copied.items():
+            self.count_copied(path, size)
         for path, count in other.buffers.items():
             self.buffers[path] = self.buffers.get(path, 0) + count
         if self.first_frame_s is None or (other.first_frame_s or math.inf) < self.first_frame_s:
@@ -158,6 +168,7 @@ def _counters(client: ClientStats) -> dict[str, object]:
         "bytes_copied_host": client.bytes_copied_host,
         "bytes_captured": client.bytes_captured,
         "buffers": client.buffers,
+        "bytes_copied_by_path": client.copied,
     }
 
 

@@ -15,6 +15,7 @@ from crossdomain.abi.cross_domain import Buffer
 from crossdomain.context import labels, shown, transfers, viewports
 from crossdomain.context.edits import EVENT, REQUEST, Edit, Messages, Passing, find
 from crossdomain.context.labels import Labels
+from crossdomain.context.pixel_formats import PixelFormats
 from crossdomain.context.ports import Showing
 from crossdomain.context.rules import Guest
 from crossdomain.context.shown import ShownPages
@@ -70,6 +71,7 @@ class ClientPolicy:
         self.labels = Labels(guest)
         self.transfers = Transfers(guest)
         self.viewports = Viewports()
+        self.formats = PixelFormats(guest)
         self.shown = ShownPages()
         self.compositor_error: str | None = None
         """What the compositor said in a wl_display.error, cut: for the log."""
@@ -164,6 +166,15 @@ class ClientPolicy:
         self.shown.note_global_remove(event.data)
         return _shown(self._registry.handle_global_remove(event.data), event)
 
+    def handle_format(self, event: Passing) -> Edit | None:
+        """wl_shm.format."""
+        return self.formats.handle_format(event)
+
+    def handle_create_buffer(self, request: Passing) -> Edit | None:
+        """wl_shm_pool.create_buffer."""
+        self.formats.check_buffer(request)
+        return self.shown.handle_create_buffer(request)
+
     def handle_bind(self, request: Passing) -> None:
         """wl_registry.bind."""
         self._registry.check_bind(request.data)
@@ -241,6 +252,9 @@ _MESSAGES: Final[Messages[ClientPolicy]] = {
     **_of(lambda policy: policy.shown, shown.HANDLERS),
     **_of(lambda policy: policy.transfers, transfers.HANDLERS),
     **_of(lambda policy: policy.viewports, viewports.HANDLERS),
+    ("wl_shm", EVENT, "format"): ClientPolicy.handle_format,
+    # Before `shown` gets it.
+    ("wl_shm_pool", REQUEST, "create_buffer"): ClientPolicy.handle_create_buffer,
 }
 _INTEREST: Final = tuple(_MESSAGES)
 _HANDLERS: Final[dict[tuple[int, Direction, int], _Handler]] = {

@@ -82,6 +82,8 @@ class Rules:
     clipboard: Flow = Flow.ALLOW
     """Selections of all kinds."""
     drag_and_drop: Flow = Flow.ALLOW
+    formats: frozenset[int] | None = None
+    """Of buffers, as wl_shm numbers them, besides the two that everybody has; None: all."""
 
     @property
     def all_flows_free(self) -> bool:

@@ -14,6 +14,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar, cast
 
+from crossdomain.bridge.formats import formats as known_formats
+from crossdomain.bridge.formats import fourcc
 from crossdomain.context.rules import UNCHANGED_APP_ID, UNCHANGED_TITLE, Flow, Rules
 from crossdomain.errors import EnvironmentFault, LocalError
 from crossdomain.host.asking import Command
@@ -29,6 +31,8 @@ MAX_ASK_SECONDS: Final = 3600
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME_RULE: Final = "up to 64 letters, digits, '.', '_' and '-', the first a letter or digit"
 
+_ALL_FORMATS: Final = "all"
+_FOURCC: Final = re.compile(r"[A-Z0-9 ]{1,4}")
 _BRACES: Final = re.compile(r"\{[^{}]*\}|[{}]")
 
 _Table: TypeAlias = Mapping[str, object]
@@ -49,6 +53,8 @@ class Settings:
     allow: frozenset[str] = frozenset()
     """Groups of globals besides those that everybody may use."""
     deny: frozenset[str] = frozenset()
+    formats: frozenset[int] | None = None
+    """Of buffers; see `Rules`."""
 
     @property
     def ask(self) -> Command:
@@ -58,7 +64,7 @@ class Settings:
     @property
     def rules(self) -> Rules:
         """What concerns the messages of its clients."""
-        return Rules(self.title, self.app_id, self.clipboard, self.drag_and_drop)
+        return Rules(self.title, self.app_id, self.clipboard, self.drag_and_drop, self.formats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +312,20 @@ def _set_deny(settings: Settings, value: object) -> Settings:
     return replace(settings, deny=_groups(value))
 
 
+def _set_formats(settings: Settings, value: object) -> Settings:
+    if value == _ALL_FORMATS:
+        return replace(settings, formats=None)
+    hint = f'write "{_ALL_FORMATS}", or a list of fourccs such as ["XR30", "NV12"]'
+    if not isinstance(value, list):
+        raise _Mistake(f"{value!r:.80} is no list", hint)
+    codes: set[int] = set()
+    for entry in cast("list[object]", value):
+        if not isinstance(entry, str) or not _FOURCC.fullmatch(entry) or fourcc(entry) not in known_formats():
+            raise _Mistake(f"{entry!r:.80} is no format that can cross", hint)
+        codes.add(fourcc(entry))
+    return replace(settings, formats=frozenset(codes))
+
+
 _KEYS: Final[Mapping[str, Callable[[Settings, object], Settings]]] = {
     "title": _set_title,
     "app_id": _set_app_id,
@@ -316,5 +336,6 @@ _KEYS: Final[Mapping[str, Callable[[Settings, object], Settings]]] = {
     "ask_seconds": _set_ask_seconds,
     "allow": _set_allow,
     "deny": _set_deny,
+    "formats": _set_formats,
 }
 """What each key of a section does to the settings."""

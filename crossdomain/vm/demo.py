@@ -205,6 +205,8 @@ def _describe_app(app: App, counters: dict[str, Any]) -> dict[str, Any]:
         "bytes_damaged": counters.get("bytes_damaged", 0),
         "bytes_copied": counters.get("bytes_copied", 0) + counters.get("bytes_copied_host", 0),
         "bytes_copied_guest": counters.get("bytes_copied", 0),
+        "bytes_copied_by_path": counters.get("bytes_copied_by_path", {}),
+        "buffers": counters.get("buffers", {}),
         "frames": counters.get("frames", 0),
     }
 

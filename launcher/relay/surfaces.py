@@ -318,6 +318,7 @@ class Surfaces:
 
     def _refresh(self, buffer: Buffer) -> None:
         copied = buffer.refresh(self._copies)
+        self._stats.count_copied(buffer.path, copied)
         if buffer.mirror is not None and buffer.mirror.pixels is None:
             self._stats.bytes_copied_host += copied
         else:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from crossdomain.bridge.formats import fourcc
 from tests.fakes.client import FakeClient
 from tests.fakes.compositor import FakeCompositor, Peer, served
 from tests.fakes.daemon import RunningDaemon, running_daemon
@@ -68,6 +69,13 @@ class Guest:
     def send(self, *requests: bytes) -> None:
         """One SEND."""
         self.client.send(b"".join(requests))
+
+    def hear(self, last: bytes) -> bytes:
+        """All events until that one has come."""
+        heard = b""
+        while last not in heard:
+            heard += bytes(self.client.next_event().data)
+        return heard
 
     def titles(self, last: str) -> list[str]:
         """All titles that the compositor was told, once that one has come."""
@@ -176,6 +184,20 @@ def test_a_mistake_in_new_settings_changes_nothing(runtime_dir: Path) -> None:
         assert "there is no key local.titel: did you mean local.title?" in stage.daemon.log
         guest.send(make_window("one"))
         assert guest.titles("local: one") == ["local:", "local: one"]
+
+
+def test_formats_of_buffers_are_filtered_for_a_client_that_is_connected(runtime_dir: Path) -> None:
+    offered = [fourcc("XR30"), fourcc("NV12")]
+    with staged(runtime_dir, '[local]\nformats = ["NV12"]\n') as stage, stage.guest() as guest:
+        guest.send(guest.bind(stage.compositor, "wl_shm", 6))
+        wait_until(lambda: "wl_shm" in guest.peer.bound, seconds=PATIENCE, what="wl_shm")
+        denied, allowed = (event("wl_shm", "format", 6, code) for code in offered)
+        for code in offered:
+            guest.peer.bound["wl_shm"].send("format", code)
+        assert denied not in guest.hear(allowed)
+        stage.daemon.reload('[local]\nformats = "all"\n')
+        guest.peer.bound["wl_shm"].send("format", offered[0])
+        assert guest.hear(denied)
 
 
 def test_sections_come_and_go_without_dropping_clients(runtime_dir: Path) -> None:

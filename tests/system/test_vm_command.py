@@ -176,6 +176,8 @@ def test_the_demo_shows_three_applications_at_once(runtime_dir: Path, tmp_path: 
         assert app["name"] in output
         assert app["first_frame_s"] > 0
         assert app["buffer_path"]
+        assert app["buffers"]
+        assert sum(app["bytes_copied_by_path"].values()) == app["bytes_copied"]
         assert app["bytes_copied"] > 0
     pixels = load_pixels(tmp_path / "screenshot.png")
     shown = np.any(pixels != np.array(BACKGROUND), axis=2)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from crossdomain.bridge.formats import fourcc
 from crossdomain.context.rules import Flow, Rules
 from crossdomain.errors import EnvironmentFault
 from crossdomain.host.asking import Command
@@ -176,3 +177,17 @@ def test_the_example_documents_the_defaults_of_every_key() -> None:
         assert group in section, f"docs/host.toml does not name {group}"
     assert "\nsocket = " in text
     assert "\nlocal_socket = " in text
+
+
+def test_formats_are_named_by_their_fourccs() -> None:
+    file = parsed('[default]\nformats = ["XR30", "R8"]\n[vm.a]\nformats = "all"\n[vm.b]\nformats = []\n')
+    assert file.default.formats == frozenset({fourcc("XR30"), fourcc("R8")})
+    assert file.of_vm("other").rules.formats == file.default.formats
+    assert file.of_vm("a").formats is None
+    assert file.of_vm("b").formats == frozenset()
+
+
+@pytest.mark.parametrize("value", ['"XR30"', '["XR31"]', "[1]", '["xr30"]', '["TOOLONG"]', "true"])
+def test_what_is_no_format_is_told(value: str) -> None:
+    with pytest.raises(EnvironmentFault, match=r"default.formats: .* is no (list|format)"):
+        parsed(f"[default]\nformats = {value}\n")

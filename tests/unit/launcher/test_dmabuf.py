@@ -451,6 +451,7 @@ def test_the_host_copies_out_of_pages_that_it_sees(seen: Allocating) -> None:
     totals = client.stats.totals()
     assert (totals.buffers, totals.bytes_copied) == ({"dmabuf-pages": 1}, 0)
     assert totals.bytes_copied_host == 512 * 128
+    assert totals.copied == {"dmabuf-pages": 512 * 128}
     client.connection.close()
     assert [shown.closed for shown in copies.imports] == [True]
 

@@ -38,3 +38,20 @@ def test_many_clients_that_left_stay_in_the_sum_only() -> None:
 def test_a_file_that_can_not_be_written_costs_nothing(tmp_path: Path) -> None:
     Stats(str(tmp_path / "nowhere" / "stats")).write()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_are_counted_by_the_way_of_their_buffer(tmp_path: Path) -> None:
+    path = tmp_path / "stats.json"
+    stats = Stats(str(path))
+    first, second = stats.add_client("first"), stats.add_client("second")
+    first.count_copied("shm-pages", 4)
+    first.count_copied("dmabuf-copy", 0)
+    second.count_copied("shm-pages", 8)
+    second.count_copied("dmabuf-copy", 2)
+    stats.write()
+    written = json.loads(path.read_text())
+    assert written["bytes_copied_by_path"] == {"shm-pages": 12, "dmabuf-copy": 2}
+    assert [client["bytes_copied_by_path"] for client in written["per_client"]] == [
+        {"shm-pages": 4},
+        {"shm-pages": 8, "dmabuf-copy": 2},
+    ]
