@@ -26,6 +26,9 @@ MAX_STARTUP_ID: Final = 200
 MAX_WINDOWS: Final = 4096
 """Windows that are shown at a time; more can only be an accident, and each costs objects on the host."""
 
+MAX_CLIENT_WINDOWS: Final = 500
+"""Windows that one X client shows at a time: others need room on the screen, and among MAX_WINDOWS, too."""
+
 MAX_SIDE: Final = 32767
 """px of a window's side: the X protocol's coordinates are signed 16-bit numbers."""
 

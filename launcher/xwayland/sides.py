@@ -16,8 +16,8 @@ from launcher.xwayland.x11.setup import Setup, encode_setup, parse_setup, setup_
 
 _MAX_PENDING: Final = 1 << 20
 """Bytes that wait for one side before the other is read no more."""
-_X_RECEIVE: Final = 1 << 18
-"""Bytes of one read of the X connection."""
+_X_RECEIVE: Final = 1 << 16
+"""Bytes of one read of the X connection: the Wayland side has its turn in between."""
 
 Failed = Callable[[Exception], None]
 

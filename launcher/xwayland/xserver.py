@@ -17,6 +17,9 @@ _LINGER_SECONDS: Final = 2
 """How long it waits for another client after its last one: scripts run one small program after the other."""
 _KEPT_LINES: Final = 10
 _KEPT_CHARACTERS: Final = 300
+_SO_SNDBUFFORCE: Final = 32
+_ON_ITS_WAY: Final = 16 << 20
+"""Bytes that Xwayland may have sent before we read them, as far as the system allows that many."""
 _NOISE: Final = ("The XKEYBOARD keymap compiler", "> ", "Errors from xkbcomp")
 """How lines begin in which it tells, at every start, that X has no names for some keys."""
 
@@ -57,6 +60,7 @@ class Xwayland:
         """
         wayland, wayland_client = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         manager, manager_server = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        _widen(wayland_client)
         with wayland_client, manager_server:
             inherited = [wayland_client.fileno(), manager_server.fileno(), *listeners]
             command = [PROGRAM, f":{display}", "-rootless", "-auth", authority, *options]
@@ -141,3 +145,11 @@ class Xwayland:
         self._pidfd = -1
         self._close_output()
         return os.waitstatus_to_exitcode(status)
+
+
+def _widen(connection: socket.socket) -> None:
+    """Lets more be on its way: libwayland ends a client that has fds to send and finds no room for them."""
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _ON_ITS_WAY)
+    except OSError:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ON_ITS_WAY)

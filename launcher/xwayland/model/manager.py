@@ -5,15 +5,22 @@ through the ports.  Requests of clients that need a decision (ConfigureRequest, 
 in `requests`.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Final
 
-from launcher.xwayland.limits import MAX_WINDOWS
+from launcher.xwayland.limits import MAX_CLIENT_WINDOWS, MAX_WINDOWS
 from launcher.xwayland.model.focus import Focus
 from launcher.xwayland.model.frame import FrameMetrics, extents_of
 from launcher.xwayland.model.geometry import Extents, Rectangle, Size, on_screen
 from launcher.xwayland.model.names import MAXIMIZED, Protocol, State, WmState
-from launcher.xwayland.model.placement import Kind, choose_role, initial_place, root_of, shown_parent
+from launcher.xwayland.model.placement import (
+    Kind,
+    choose_role,
+    client_of,
+    initial_place,
+    root_of,
+    shown_parent,
+)
 from launcher.xwayland.model.popup import Popup, relative_place
 from launcher.xwayland.model.ports import Configure, FrameKind, ShellPort, ShellState, XPort
 from launcher.xwayland.model.stacking import Stack
@@ -40,6 +47,8 @@ class Manager:
         self._managed: dict[Window, None] = {}
         self._orphans: dict[Window, None] = {}
         self._closing: set[Window] = set()
+        self._shares: Counter[int] = Counter()
+        """How many windows each X client shows."""
         self._pointer: Window | None = None
         """The window that the pointer was on last."""
         self._lists_changed = False
@@ -72,6 +81,8 @@ class Manager:
 
     def request_map(self, window: Window) -> None:
         """A client wants its window mapped; its properties are known."""
+        if not self._admit(window):
+            return
         if not window.mapped and not window.override_redirect:
             self._prepare(window)
         window.is_ready = True
@@ -251,7 +262,7 @@ class Manager:
         self._orphans.pop(window, None)
         if window.role is not None or not window.mapped or window.surface is None or not window.is_ready:
             return
-        if len(self._recent) >= MAX_WINDOWS:
+        if len(self._recent) >= MAX_WINDOWS or not self._admit(window):
             return
         kind, parent = choose_role(window, self.windows, self.recent, self.focus.window)
         if kind is Kind.TOPLEVEL or parent is None:
@@ -317,6 +328,9 @@ class Manager:
         self._drop_role(window)
         self.stack.remove(window.window)
         self._managed.pop(window, None)
+        if window.is_admitted:
+            window.is_admitted = False
+            self._shares[client_of(window.window)] -= 1
         self._lists_changed = True
         if self._pointer is window:
             self._pointer = None
@@ -327,6 +341,14 @@ class Manager:
         for other in tuple(self._recent):
             if isinstance(other.role, Popup) and other.role.parent is window:
                 other.role.refresh()
+
+    def _admit(self, window: Window) -> bool:
+        """Returns whether a window's client may show it, beside its others."""
+        client = client_of(window.window)
+        if not window.is_admitted and self._shares[client] < MAX_CLIENT_WINDOWS:
+            window.is_admitted = True
+            self._shares[client] += 1
+        return window.is_admitted
 
     # Details.
 

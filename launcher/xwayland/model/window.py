@@ -43,6 +43,7 @@ class Window:
         "gtk_extents",
         "hints",
         "icons",
+        "is_admitted",
         "is_ready",
         "is_requested",
         "leader",
@@ -82,6 +83,8 @@ class Window:
         """How often the compositor has closed it since it was mapped."""
         self.is_ready = False
         """Whether its properties were read since it was mapped, or asked to be."""
+        self.is_admitted = False
+        """Whether it counts among those that its client may show."""
         self.is_requested = False
         """Whether it asked to be mapped, and is to be once it is ready."""
         self.surface: object | None = None

@@ -2,6 +2,7 @@
 
 import pytest
 
+from launcher.xwayland.limits import MAX_CLIENT_WINDOWS
 from launcher.xwayland.model.frame import FrameMetrics
 from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle, Size, SizeHints
 from launcher.xwayland.model.manager import Manager
@@ -436,3 +437,15 @@ def test_a_window_follows_the_screens_edge(desk: Desk) -> None:
     assert window.rectangle == (824, 0, 200, 100)
     desk.manager.resize_screen(Size(640, 480))
     assert ("move", 1, 440, 0) in desk.x.asked
+
+
+def test_a_client_shows_only_so_many_windows_and_another_shows_its_own(desk: Desk) -> None:
+    windows = [desk.add(number) for number in range(1, MAX_CLIENT_WINDOWS + 2)]
+    for window in windows:
+        desk.manager.request_map(window)
+    assert ("map", MAX_CLIENT_WINDOWS) in desk.x.asked
+    assert ("map", MAX_CLIENT_WINDOWS + 1) not in desk.x.asked
+    desk.map(desk.add(1 << 21))
+    desk.manager.destroy(1)
+    desk.manager.request_map(windows[-1])
+    assert ("map", MAX_CLIENT_WINDOWS + 1) in desk.x.asked

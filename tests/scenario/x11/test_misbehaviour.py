@@ -1,0 +1,159 @@
+"""X clients that do everything wrong: they cost the others nothing, and the display goes on."""
+
+import contextlib
+import struct
+import subprocess
+import sys
+import textwrap
+from typing import Final
+
+from Xlib import X
+from Xlib.error import ConnectionClosedError
+
+from launcher.xwayland.limits import MAX_CLIENT_WINDOWS
+from tests.fakes.programs import REPOSITORY
+from tests.fakes.x11 import X11Desktop
+
+STRANGE: Final = (
+    ("WM_NORMAL_HINTS", "WM_SIZE_HINTS", 32, [0x3FF, 1]),
+    ("WM_NORMAL_HINTS", "WM_SIZE_HINTS", 32, [0xFFFFFFFF] * 18),
+    ("WM_HINTS", "WM_HINTS", 32, [0xFFFFFFFF] * 9),
+    ("WM_HINTS", "WM_HINTS", 8, b"x"),
+    ("WM_CLASS", "STRING", 8, b"\xff" * 60000),
+    ("WM_NAME", "COMPOUND_TEXT", 8, b"\x1b%/1\x80\x80\x1b" * 500),
+    ("_NET_WM_NAME", "UTF8_STRING", 8, b"\xf0\x9f\x98" * 20000),
+    ("WM_TRANSIENT_FOR", "WINDOW", 32, [0xFFFFFFFF]),
+    ("WM_PROTOCOLS", "ATOM", 32, [0xFFFFFFFF] * 5000),
+    ("_NET_WM_WINDOW_TYPE", "ATOM", 16, [1, 2, 3]),
+    ("_MOTIF_WM_HINTS", "_MOTIF_WM_HINTS", 32, [0xFFFFFFFF]),
+    ("_GTK_FRAME_EXTENTS", "CARDINAL", 32, [0x7FFFFFFF] * 4),
+    ("_NET_WM_SYNC_REQUEST_COUNTER", "CARDINAL", 32, [0xDEAD]),
+    ("_NET_STARTUP_ID", "UTF8_STRING", 8, b"t" * 60000),
+    ("_NET_WM_ICON", "CARDINAL", 32, [0xFFFFFFFF, 0xFFFFFFFF, 1]),
+    ("_NET_WM_ICON", "CARDINAL", 32, [0, 0, 16, 16]),
+)
+"""Properties that nobody should have."""
+
+MANY_WINDOWS: Final = textwrap.dedent(
+    """
+    import sys
+    from Xlib.display import Display
+    display = Display()
+    screen = display.screen()
+    windows = [screen.root.create_window(0, 0, 10, 10, 0, screen.root_depth) for _ in range(10000)]
+    for window in windows:
+        window.map()
+    display.sync()
+    print("mapped", flush=True)
+    sys.stdin.read(1)
+    """
+)
+
+
+def assert_works(desktop: X11Desktop) -> None:
+    """A new client shows a window, and closes it."""
+    process = desktop.start("xclock", "-title", "still works")
+    desktop.window("still works")
+    process.kill()
+    process.wait()
+    desktop.gone("still works")
+
+
+def test_properties_that_nobody_should_have(desktop: X11Desktop) -> None:
+    with desktop.client() as client:
+        window = client.create_window(title="strange")
+        desktop.window("strange")
+        for name, type_, format_, data in STRANGE:
+            client.window(window).change_property(client.atom(name), client.atom(type_), format_, data)
+        client.ask_manager(window, "_NET_WM_STATE", 1, client.atom("_NET_WM_STATE_FULLSCREEN"))
+        desktop.wait(
+            lambda: client.window(window).get_geometry().width == 1024, "it does what it is asked for"
+        )
+        for name, type_, format_, data in STRANGE:
+            other = client.create_window()
+            client.window(other).change_property(client.atom(name), client.atom(type_), format_, data)
+            client.window(other).map()
+        client.display.sync()
+        desktop.wait(lambda: len(client.words(client.root, "_NET_CLIENT_LIST")) == 17, "all of them")
+    assert_works(desktop)
+
+
+def test_an_icon_of_many_megabytes_is_passed_over(desktop: X11Desktop) -> None:
+    with desktop.client() as client:
+        window = client.create_window()
+        icon = client.atom("_NET_WM_ICON")
+        client.window(window).change_property(icon, client.atom("CARDINAL"), 32, [3000, 3000])
+        part = struct.pack("I", 0xFF336699) * 60000
+        for _ in range(150):
+            client.window(window).change_property(icon, client.atom("CARDINAL"), 32, part, X.PropModeAppend)
+        client.window(window).set_wm_name("heavy")
+        client.window(window).map()
+        client.display.sync()
+        desktop.window("heavy")
+    assert_works(desktop)
+
+
+def test_a_storm_of_properties_holds_nobody_up(desktop: X11Desktop) -> None:
+    with desktop.client() as client:
+        window = client.create_window(title="storm")
+        desktop.window("storm")
+        for number in range(20000):
+            client.window(window).set_wm_name(f"storm {number}")
+        client.display.sync()
+        desktop.window("storm 19999")
+    assert_works(desktop)
+
+
+def test_windows_may_be_gone_at_any_instant(desktop: X11Desktop) -> None:
+    with desktop.client() as client:
+        last = 0
+        for number in range(300):
+            window = client.create_window()
+            record = client.window(window)
+            record.set_wm_transient_for(client.window(last or window))
+            record.set_wm_protocols([client.atom("WM_TAKE_FOCUS"), client.atom("_NET_WM_SYNC_REQUEST")])
+            record.map()
+            client.ask_manager(window, "_NET_WM_STATE", 2, client.atom("_NET_WM_STATE_FULLSCREEN"))
+            if number % 3:
+                record.configure(width=300 + number, height=200)
+            if number % 2:
+                client.display.flush()
+            record.destroy()
+            client.ask_manager(window, "_NET_ACTIVE_WINDOW", 1)
+            last = window
+        client.display.sync()
+        desktop.wait(lambda: client.words(client.root, "_NET_CLIENT_LIST") == [], "none is left")
+        assert client.words(last, "WM_STATE") == []
+    assert_works(desktop)
+
+
+def test_ten_thousand_windows_are_too_many_for_nobody_else(desktop: X11Desktop) -> None:
+    many = subprocess.Popen(
+        [sys.executable, "-c", MANY_WINDOWS],
+        env=desktop.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    desktop.adopt(many)
+    assert many.stdout is not None
+    assert many.stdout.readline() == b"mapped\n"
+    assert_works(desktop)
+    with desktop.client() as client:
+        shown = len(client.words(client.root, "_NET_CLIENT_LIST"))
+        assert 0 < shown <= MAX_CLIENT_WINDOWS
+        many.kill()
+        many.wait()
+        desktop.wait(lambda: client.words(client.root, "_NET_CLIENT_LIST") == [], "they are gone")
+    assert_works(desktop)
+
+
+def test_a_client_that_was_ended_by_the_manager_leaves_the_others(desktop: X11Desktop) -> None:
+    with contextlib.suppress(ConnectionClosedError), desktop.client() as client:
+        client.create_window(title="ended")
+        bar = desktop.title_bar(desktop.window("ended"))
+        desktop.start("xclock", "-title", "stays")
+        desktop.window("stays")
+        desktop.seat.click(bar.x + bar.width - 14, bar.y + 14)
+        desktop.gone("ended")
+        desktop.window("stays")
