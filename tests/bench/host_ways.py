@@ -131,7 +131,8 @@ class Local:
         self.bench = bench
         self._buffers = "copy" if copies else "auto"
         self._daemon = daemon
-        self._stats = bench.folder / f"stats-{self.name}.json"
+        self.stats_path = bench.folder / f"stats-{self.name}.json"
+        """What a launcher that has ended has counted."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -141,7 +142,7 @@ class Local:
     def command(self, *app: str | Path) -> list[str | Path]:
         """Returns the command that runs `app` through the launcher."""
         channel = f"local:{self._daemon.local_socket}"
-        options = ("--channel", channel, "--buffers", self._buffers, "--stats", self._stats)
+        options = ("--channel", channel, "--buffers", self._buffers, "--stats", self.stats_path)
         return run_program("launcher.run", *options, "--", *app)
 
     @contextmanager
@@ -157,7 +158,7 @@ class Local:
 
     async def start(self, arguments: Sequence[str]) -> HostProcess:
         """Starts the client below a launcher of its own."""
-        self._stats.unlink(missing_ok=True)
+        self.stats_path.unlink(missing_ok=True)
         return await start_process(self.command(self.bench.client, *arguments), self.bench.environment)
 
     def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
@@ -170,7 +171,7 @@ class Local:
 
     def stats(self) -> dict[str, object]:
         """Returns what the last launcher counted."""
-        counted: dict[str, object] = json.loads(self._stats.read_text())
+        counted: dict[str, object] = json.loads(self.stats_path.read_text())
         return counted
 
 

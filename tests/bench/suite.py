@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.bench import copying, footprint, frames, guest_frames, guest_start, traffic
+from tests.bench import copying, footprint, frames, guest_frames, guest_start, traffic, x11
 from tests.bench.client_run import BenchError, Way
 from tests.bench.guest_ways import InGuest, ThroughVm, guest_ways
 from tests.bench.host_ways import Bench, Direct, Local, Waypipe, running_daemon, running_waypipe
@@ -123,6 +123,10 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
         ("start_python", "start_cold", "start_warm", "start_waypipe"),
         lambda ways, effort: footprint.measure_start(ways.local, ways.waypipe, effort),
     ),
+    HostMeasurement(
+        ("x11_start_*", "x11_first_frame_local"), lambda ways, effort: x11.measure_start(ways.local, effort)
+    ),
+    HostMeasurement(("x11perf_*",), lambda ways, effort: x11.measure_operations(ways.local, effort)),
     HostMeasurement(("rss_*",), lambda ways, _: footprint.measure_memory(ways.local, ways.waypipe)),
     HostMeasurement(("idle_wakeups*",), lambda ways, effort: footprint.measure_idle(ways.proxies, effort)),
 )
