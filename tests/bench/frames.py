@@ -1,14 +1,20 @@
 """Rows about frames on this machine: rates, CPU and bytes copied."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from tests.bench import client_run
 from tests.bench.client_run import BenchError, Way
 from tests.bench.host_ways import Local, gl_way
-from tests.bench.rows import Row, against
+from tests.bench.rows import Row, against, median
 from tests.bench.traffic import FULL, MOVING, SMALL, Effort, Samples, Scene, rate_rows, sample_frames
 
 _LARGE_WINDOW = SMALL._replace(name="small_2160p", size="3840x2160")
+_MANY: Final = 200
+_SCALE_FRAMES: Final = 30
+"""Of each client."""
+_SCALE_RATE: Final = 10
+"""Frames per second of each client."""
 _LITTLE_WINDOW = SMALL._replace(name="small_480p", size="640x480")
 
 
@@ -70,6 +76,21 @@ async def measure_window_size(local: Local, effort: Effort) -> list[Row]:
 async def _both_cpu(local: Local, scene: Scene, effort: Effort) -> float:
     samples = await sample_frames([local], scene, effort)
     return samples.median(local.name, "launcher") + samples.median(local.name, "daemon")
+
+
+async def measure_scale(local: Local, effort: Effort) -> list[Row]:
+    """The CPU of launcher and daemon per frame, of one client at 10 frames a second and of 200."""
+    one = Row("scale_1", await _cpu_among(local, 1, effort), "ms/frame")
+    return [one, against(Row(f"scale_{_MANY}", await _cpu_among(local, _MANY, effort), "ms/frame"), one)]
+
+
+async def _cpu_among(local: Local, clients: int, effort: Effort) -> float:
+    samples: list[float] = []
+    for _ in range(effort.rounds):
+        result = await client_run.run(local, "many", str(clients), str(_SCALE_FRAMES), str(_SCALE_RATE))
+        used = result.servers_cpu_ns["launcher"] + result.servers_cpu_ns["daemon"]
+        samples.append(used / result.frames / 1e6)
+    return median(samples)
 
 
 async def measure_copies(local: Local, local_copy: Local, effort: Effort) -> list[Row]:

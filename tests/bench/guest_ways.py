@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from crossdomain.vm import image, kvm
+from crossdomain.vm import image, kvm, seat
 from crossdomain.vm.guest import Completed, GuestProcess
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.machine import Machine, MachineConfig
@@ -20,17 +20,33 @@ from tests.bench.client_run import ClientProcess
 from tests.bench.host_ways import Daemon, running_daemon
 
 _CLIENT: Final = "/tmp/bench-client"
-_DISPLAY: Final = "bench"
+GUEST_DISPLAY: Final = "bench"
+"""WAYLAND_DISPLAY of the Weston in the guest."""
+_SEAT: Final = "/tmp/seat.so"
 _STATS: Final = "/tmp/bench-stats.json"
 
 _WESTON_ARGUMENTS: Final = (
-    f"--socket={_DISPLAY}",
+    f"--socket={GUEST_DISPLAY}",
     "--idle-time=0",
     "--backend=headless",
     "--renderer=pixman",
     "--width=1920",
     "--height=1080",
+    f"--modules={_SEAT}",
 )
+
+_WITH_SEAT: Final = """\
+import os, socket, sys
+ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+for end in ends:
+    os.set_inheritable(end.fileno(), True)
+os.environ[sys.argv[1]] = str(ends[1].fileno())
+log = os.open("/tmp/weston.log", os.O_WRONLY | os.O_CREAT)
+os.dup2(log, 1)
+os.dup2(log, 2)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""Becomes a Weston with a seat, without which terminals do not start; nobody drives it."""
 
 _CONFIGURATION: Final = """\
 [core]
@@ -88,7 +104,7 @@ class InGuest:
 
     async def start(self, arguments: Sequence[str]) -> GuestClient:
         """Starts the client on the guest's own compositor."""
-        process = await self._machine.spawn([_CLIENT, *arguments], env={"WAYLAND_DISPLAY": _DISPLAY})
+        process = await self._machine.spawn([_CLIENT, *arguments], env={"WAYLAND_DISPLAY": GUEST_DISPLAY})
         return GuestClient(process)
 
     def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
@@ -148,6 +164,7 @@ async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest
         config = MachineConfig(made, memory=_MEMORY_MIB, kvm=use_kvm, gpu_socket=daemon.gpu_socket)
         async with Machine(config) as machine:
             await machine.push(_CLIENT, client.read_bytes(), mode=0o755)
+            await machine.push(_SEAT, (await asyncio.to_thread(seat.compile_module, made)).read_bytes())
             await _start_guest_weston(machine)
             yield InGuest(machine), ThroughVm(machine, daemon, weston.pid)
 
@@ -155,10 +172,10 @@ async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest
 async def _start_guest_weston(machine: Machine) -> None:
     """Returns when it serves; it ends with the machine."""
     await machine.push("/tmp/weston.ini", _CONFIGURATION.encode())
-    arguments = " ".join(["weston", "--config=/tmp/weston.ini", *_WESTON_ARGUMENTS])
-    await machine.spawn(["sh", "-c", f"exec >/tmp/weston.log 2>&1; exec {arguments}"])
+    arguments = ["weston", "--config=/tmp/weston.ini", *_WESTON_ARGUMENTS]
+    await machine.spawn(["python3", "-c", _WITH_SEAT, seat.FD_VARIABLE, *arguments])
     await machine.run(
         ["sh", "-c", "until wayland-info >/dev/null 2>&1; do sleep 0.2; done"],
-        env={"WAYLAND_DISPLAY": _DISPLAY},
+        env={"WAYLAND_DISPLAY": GUEST_DISPLAY},
         timeout=_SERVES_SECONDS,
     )

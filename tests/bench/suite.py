@@ -114,6 +114,7 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
         ("frame_small_damage*",),
         lambda ways, effort: frames.measure_window_size(ways.local, _paced(effort)),
     ),
+    HostMeasurement(("scale_*",), lambda ways, effort: frames.measure_scale(ways.local, _paced(effort))),
     HostMeasurement(
         ("copied_guest_shm_shared*", "copied_guest_shm_copy*"),
         lambda ways, effort: frames.measure_copies(ways.local, ways.local_copy, effort),
@@ -150,6 +151,11 @@ VM: Final[tuple[VmMeasurement, ...]] = (
         ("copied_guest_shm_pages*", "copied_host_shm_pages*"),
         lambda ways, effort: guest_frames.measure_copies(ways.vm, _emulated(effort)),
     ),
+    VmMeasurement(
+        ("first_frame_foot_*",),
+        lambda ways, effort: guest_start.measure_first_frame(ways.vm, _emulated(effort)),
+    ),
+    VmMeasurement(("blob_cycle_vm",), lambda ways, _effort: guest_start.measure_blob_cycle(ways.vm)),
     VmMeasurement(
         ("start_python_vm", "start_cold_vm", "start_warm_vm"),
         lambda ways, effort: guest_start.measure_start(

@@ -3,6 +3,7 @@
  *   bench-client [--gate] [--watch-parent] sync N
  *   bench-client ... burst N
  *   bench-client ... frames N WIDTHxHEIGHT full|WIDTHxHEIGHT|moving:WIDTHxHEIGHT paced|unpaced BUFFERS
+ *   bench-client ... many N FRAMES RATE
  *   bench-client ... hold N
  *
  * --gate: say "begin" before and "end" after what is measured, and wait for a line on stdin each
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { WARM_SYNCS = 200, WARM_FRAMES = 12, WL_COMPOSITOR_CREATE_REGION = 1, WL_REGION_ADD = 1 };
@@ -172,24 +174,79 @@ static void run_frames(struct phase *phase, unsigned count, const struct plan *p
 	       drawn.frames - warm.frames, drawn.bytes - warm.bytes, warm.bytes);
 }
 
+static struct window *open_windows(unsigned count, const struct plan *plan, struct drawn *drawn)
+{
+	struct window *windows = calloc(count, sizeof *windows);
+
+	if (!windows)
+		die("allocate %u connections", count);
+	for (unsigned i = 0; i < count; i++) {
+		window_connect(&windows[i]);
+		window_create(&windows[i], plan->width, plan->height, plan->buffers);
+		show_frame(&windows[i], plan, drawn);
+		window_round_trip(&windows[i]);
+	}
+	return windows;
+}
+
+static void wait_until(uint64_t due_ns, struct pollfd *polled, struct window *windows, unsigned count)
+{
+	for (;;) {
+		uint64_t now = now_ns();
+		uint64_t left = due_ns > now ? due_ns - now : 0;
+		struct timespec timeout = { (time_t)(left / 1000000000u), (long)(left % 1000000000u) };
+
+		if (ppoll(polled, count, &timeout, NULL) < 0)
+			die("poll");
+		for (unsigned i = 0; i < count; i++)
+			if (polled[i].revents)
+				window_dispatch(&windows[i]);
+		if (!left)
+			return;
+	}
+}
+
+/* Many connections with a small window each, which all change `rate` times a second, one after the other. */
+static void run_many(struct phase *phase, unsigned count, unsigned frames, unsigned rate)
+{
+	const struct plan plan = { .width = 64, .height = 64, .damage_width = 64, .damage_height = 64, .buffers = 2 };
+	struct drawn drawn = { 0 };
+	struct window *windows = open_windows(count, &plan, &drawn);
+	struct pollfd *polled = calloc(count, sizeof *polled);
+	uint64_t step_ns = 1000000000u / rate / count, due_ns;
+
+	if (!polled)
+		die("allocate %u connections", count);
+	for (unsigned i = 0; i < count; i++)
+		polled[i] = (struct pollfd){ .fd = windows[i].wire.fd, .events = POLLIN };
+	phase_begin(phase);
+	due_ns = now_ns();
+	for (unsigned i = 0; i < count * frames; i++, due_ns += step_ns) {
+		wait_until(due_ns, polled, windows, count);
+		show_frame(&windows[i % count], &plan, &drawn);
+	}
+	for (unsigned i = 0; i < count; i++)
+		window_round_trip(&windows[i]);
+	phase_end(phase);
+	phase_print(phase);
+	printf(", \"frames\": %u, \"clients\": %u}\n", count * frames, count);
+	free(windows);
+	free(polled);
+}
+
 /* Many connections with a small window each; they answer pings and do nothing else until stdin says
  * something or ends. */
 static void run_hold(const struct phase *phase, unsigned count)
 {
 	const struct plan plan = { .width = 64, .height = 64, .damage_width = 64, .damage_height = 64, .buffers = 1 };
-	struct window *windows = calloc(count, sizeof *windows);
-	struct pollfd *polled = calloc(count + 1, sizeof *polled);
 	struct drawn drawn = { 0 };
+	struct window *windows = open_windows(count, &plan, &drawn);
+	struct pollfd *polled = calloc(count + 1, sizeof *polled);
 
-	if (!windows || !polled)
+	if (!polled)
 		die("allocate %u connections", count);
-	for (unsigned i = 0; i < count; i++) {
-		window_connect(&windows[i]);
-		window_create(&windows[i], plan.width, plan.height, plan.buffers);
-		show_frame(&windows[i], &plan, &drawn);
-		window_round_trip(&windows[i]);
+	for (unsigned i = 0; i < count; i++)
 		polled[i] = (struct pollfd){ .fd = windows[i].wire.fd, .events = POLLIN };
-	}
 	polled[count] = (struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN };
 	puts("begin");
 	fflush(stdout);
@@ -255,7 +312,7 @@ int main(int argc, char **argv)
 
 	errno = 0;
 	if (left < 2)
-		die("usage: bench-client [--gate] [--watch-parent] sync|burst|frames|hold N ...");
+		die("usage: bench-client [--gate] [--watch-parent] sync|burst|frames|many|hold N ...");
 	count = parse_count(arguments[1], 10000000);
 	if (!strcmp(arguments[0], "sync") && left == 2) {
 		run_sync(&phase, count);
@@ -265,6 +322,8 @@ int main(int argc, char **argv)
 		struct plan plan = parse_plan(arguments + 2);
 
 		run_frames(&phase, count, &plan);
+	} else if (!strcmp(arguments[0], "many") && left == 4) {
+		run_many(&phase, count, parse_count(arguments[2], 100000), parse_count(arguments[3], 1000));
 	} else if (!strcmp(arguments[0], "hold") && left == 2) {
 		run_hold(&phase, count);
 	} else {

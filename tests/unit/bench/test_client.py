@@ -39,6 +39,13 @@ async def test_burst_counts_its_requests(direct: Direct) -> None:
     assert result.wall_ns > 0
 
 
+async def test_many_clients_show_as_many_frames_as_asked_for_at_that_rate(direct: Direct) -> None:
+    result = await client_run.run(direct, "many", "3", "4", "50")
+
+    assert (result.clients, result.frames) == (3, 12)
+    assert result.wall_ns >= 11 * (1_000_000_000 // 50 // 3)
+
+
 async def test_frames_report_exactly_the_damage(direct: Direct) -> None:
     result = await client_run.run(direct, *Scene("", "320x200", "64x64", "paced", 2).arguments(5))
 
