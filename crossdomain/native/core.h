@@ -90,6 +90,7 @@ typedef struct xd_record {
     uint8_t fds;
     uint8_t flags;
     uint8_t pad[2];
+    uint32_t next_id;
 } xd_record;
 
 typedef struct xd_walk {

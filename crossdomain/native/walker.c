@@ -5,7 +5,7 @@
 #include <string.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is read in the machine's order");
-_Static_assert(sizeof(xd_record) == 20, "crossdomain/wire/native.py unpacks 20 bytes");
+_Static_assert(sizeof(xd_record) == 24, "crossdomain/wire/native.py unpacks 24 bytes");
 
 #define HEADER_SIZE 8u
 #define DISPLAY_ID 1u
@@ -291,6 +291,7 @@ void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_
             .object_id = load(data + offset),
             .interface = XD_NO_INTERFACE,
             .opcode = (uint16_t)word,
+            .next_id = walker->maps[CLIENT].count,
         };
         enum xd_fault fault = XD_FAULT_NONE;
         int wanted = 0;

@@ -48,7 +48,8 @@ class Record(NamedTuple):
 
     `offset` and `size` are bytes in the walked data, header included.  `interface` is
     an index into the tables, or `NO_INTERFACE` for an own object that the client's
-    map does not know.  `fds` counts the fds that travel with the message.
+    map does not know.  `fds` counts the fds that travel with the message.  `next_id` is what
+    `Walker.next_id` was before the message: a batch is walked whole before its records are looked at.
     """
 
     offset: int
@@ -58,6 +59,7 @@ class Record(NamedTuple):
     opcode: int
     fds: int
     flags: int
+    next_id: int = 0
 
 
 class Walk(NamedTuple):

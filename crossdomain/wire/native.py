@@ -29,7 +29,7 @@ from crossdomain.wire.tables import Tables
 if TYPE_CHECKING:
     from crossdomain.native._core import TablesPointer
 
-_RECORD: Final = struct.Struct("<IIIHHBBxx")
+_RECORD: Final = struct.Struct("<IIIHHBBxxI")
 _OUT_OF_MEMORY: Final = max(FaultKind) + 1
 _MAX_ID: Final = 0xFFFFFFFF
 

@@ -89,7 +89,7 @@ class PythonWalker:
             object_id = int.from_bytes(view[offset : offset + 4], "little")
             opcode = int.from_bytes(view[offset + 4 : offset + 6], "little")
             size = int.from_bytes(view[offset + 6 : offset + 8], "little")
-            record = Record(offset, size, object_id, NO_INTERFACE, opcode, 0, 0)
+            record = Record(offset, size, object_id, NO_INTERFACE, opcode, 0, 0, self._next_client_id)
             try:
                 if size < HEADER_SIZE or size % 4:
                     raise _Refused(FaultKind.SIZE)

@@ -338,7 +338,10 @@ class Connection:
         handler = self._requests.get(record.interface << 16 | record.opcode)
         if handler is None:
             return self.parts.refuse_request(record, data, fds) if record.fds else None
-        return handler(record, data, fds)
+        self._own.come_to(record.next_id)
+        answer = handler(record, data, fds)
+        self._own.come_to(None)
+        return answer
 
     def _observe(self, record: Record, data: memoryview) -> None:
         if record.interface << 16 | record.opcode in self.parts.observed:

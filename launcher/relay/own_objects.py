@@ -28,6 +28,7 @@ class OwnObjects:
     def __init__(self, walker: Walker) -> None:
         self._walker = walker
         self._spare_id: int | None = None
+        self._next_id: int | None = None
         self._objects: dict[int, deque[_OwnObject]] = {}
 
     def add(self, object_id: int, deleted: Callable[[], None], events: EventHandler | None) -> None:
@@ -39,10 +40,18 @@ class OwnObjects:
         """Returns how many delete_ids for objects of our own with that id are still to come."""
         return self._walker.own_pending(object_id)
 
+    def come_to(self, next_id: int | None) -> None:
+        """Requests go before a message now, at which the walker's next id was that; None: behind all."""
+        self._next_id = next_id
+
     def spare_id(self) -> int:
-        """Returns a free id, the same one as long as it is free."""
+        """Returns a free id, the same one as long as it is free.
+
+        A fresh one is the first that the host does not know yet: the walker knows more, up to the end of the
+        batch, and an id that leaves a hole ends the client.
+        """
         if self._spare_id is None or self._walker.interface_of(self._spare_id) is not None:
-            self._spare_id = self._walker.next_id()
+            self._spare_id = self._walker.next_id() if self._next_id is None else self._next_id
         return self._spare_id
 
     def handle_event(self, record: Record, data: memoryview) -> ToClient:

@@ -40,6 +40,8 @@ class FakeCopies:
         self.verdicts: list[Verdict] = []
         """The answers about the next images; NO when there are none left."""
         self.asked: list[ShowPages] = []
+        self.granted: list[int] = []
+        """Buffers that were said YES to."""
         self.channel = channel
 
     def import_file(self, fd: int, size: int, /) -> FakeImport | None:
@@ -78,6 +80,8 @@ class FakeCopies:
         assert not source.closed
         self.asked.append(show)
         verdict = self.verdicts.pop(0) if self.verdicts else Verdict.NO
+        if verdict is Verdict.YES:
+            self.granted.append(show.buffer_id)
         return Shown(verdict, len(self.asked) if verdict is Verdict.YES else 0)
 
     def create_memory(self, size: int) -> FakeMemory:

@@ -55,8 +55,8 @@ static void walk(xd_walker *walker, FILE *script) {
     printf("w %u %d", found.consumed, found.fault != XD_FAULT_NONE);
     for (uint32_t index = 0; index < found.records; index++) {
         const xd_record *record = &records[index];
-        printf(" %u,%u,%u,%u,%u,%u,%u", record->offset, record->size, record->object_id, record->interface,
-               record->opcode, record->fds, record->flags);
+        printf(" %u,%u,%u,%u,%u,%u,%u,%u", record->offset, record->size, record->object_id, record->interface,
+               record->opcode, record->fds, record->flags, record->next_id);
     }
     printf("\n");
     free(data);

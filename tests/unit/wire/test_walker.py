@@ -96,7 +96,15 @@ def test_records_tell_where_the_message_is(strict: Connection) -> None:
     create = request("wl_compositor", "create_surface", COMPOSITOR, FIRST_FREE)
     walk = strict.requests(create, request("wl_surface", "commit", FIRST_FREE))
     index = load().index("wl_surface")
-    assert walk.records == [(len(create), 8, FIRST_FREE, index, 6, 0, 0)]
+    assert walk.records == [(len(create), 8, FIRST_FREE, index, 6, 0, 0, FIRST_FREE + 1)]
+
+
+def test_records_tell_which_id_was_the_next_then(strict: Connection) -> None:
+    commit = request("wl_surface", "commit", FIRST_FREE)
+    create = request("wl_compositor", "create_surface", COMPOSITOR, FIRST_FREE)
+    later = request("wl_compositor", "create_surface", COMPOSITOR, FIRST_FREE + 1)
+    walk = strict.requests(create, commit, later, commit)
+    assert [record.next_id for record in walk.records] == [FIRST_FREE + 1, FIRST_FREE + 2]
 
 
 def test_an_interest_may_come_later(strict: Connection) -> None:
