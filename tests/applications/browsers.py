@@ -63,8 +63,9 @@ def _chromium(profile: Path, address: str) -> list[str]:
     return [
         "chromium", "--ozone-platform=wayland", "--no-sandbox", "--test-type", "--no-first-run",
         "--disable-component-update", "--disable-background-networking", "--disable-sync", "--disable-gpu",
-        "--disable-smooth-scrolling", f"--user-data-dir={profile}", "--password-store=basic",
-        address,
+        "--disable-smooth-scrolling", "--disable-extensions", "--disable-default-apps",
+        "--disable-component-extensions-with-background-pages", f"--user-data-dir={profile}",
+        "--password-store=basic", address,
     ]  # fmt: skip
 
 
@@ -79,14 +80,21 @@ class Page:
         stage: where it is shown.
         assert_alive: fails where the browser has ended.
         seconds: how long the browser may take for what it is asked to do.
+        every: seconds between two looks at it: each is a screenshot, and takes time from an emulated browser.
     """
 
     def __init__(
-        self, stage: Stage, assert_alive: Callable[[], None], *, seconds: float = APPLICATION_SECONDS
+        self,
+        stage: Stage,
+        assert_alive: Callable[[], None],
+        *,
+        seconds: float = APPLICATION_SECONDS,
+        every: float = 0.01,
     ) -> None:
         self.stage = stage
         self._assert_alive = assert_alive
         self._seconds = seconds
+        self._every = every
 
     def told(self, name: str) -> str:
         """What the page tells of `name` now; empty where it tells nothing."""
@@ -111,7 +119,7 @@ class Page:
             self._assert_alive()
             return condition()
 
-        wait_until(holds, seconds=self._seconds, what=what)
+        wait_until(holds, seconds=self._seconds, what=what, every=self._every)
 
     def picture(self) -> Pixels:
         """What the browser shows below its own rows, in which the title stands."""

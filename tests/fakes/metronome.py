@@ -6,7 +6,9 @@ standard input with one line of nanoseconds, and ends when its standard input do
     now ID      what a clock of this machine says
     frame       when a new frame was committed, shown and heard of (presentation clock)
     motion X    when the pointer came to the column X of the window, in px, and the milliseconds of
-                that event (CLOCK_MONOTONIC)
+                that event (CLOCK_MONOTONIC); where there is a seat
+    burst 0|1   how many of the frames that were committed all at once were shown, without or with fifo
+    after NS    when a frame was to be shown, which is so many ns from now, then as for `frame`
 """
 
 import sys
@@ -46,7 +48,7 @@ class Pointer:
 def main() -> int:
     """Answer questions."""
     with FakeClient() as client:
-        pointer = Pointer(client)
+        pointers = [Pointer(client)] if client.offers("wl_seat") else []
         window = PacedWindow(client)
         window.show()
         print(f"clock {window.clock_id}", flush=True)
@@ -57,7 +59,12 @@ def main() -> int:
                 case ["frame"]:
                     say(*window.show())
                 case ["motion", x]:
-                    say(*pointer.wait_for(int(x)))
+                    say(*pointers[0].wait_for(int(x)))
+                case ["burst", fifo]:
+                    say(window.burst(fifo=fifo == "1").count("presented"))
+                case ["after", wait]:
+                    target, frame = window.show_after(int(wait))
+                    say(target, *frame)
                 case _:
                     return 2
         window.close()

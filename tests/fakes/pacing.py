@@ -10,6 +10,9 @@ from tests.fakes.windows import Buffer, Window
 SECOND: Final = 1_000_000_000
 MS: Final = 1_000_000
 
+BURST: Final = 8
+"""Frames."""
+
 
 def triple(nanoseconds: int) -> tuple[int, int, int]:
     """A time as the protocols write it: tv_sec_hi, tv_sec_lo, tv_nsec."""
@@ -47,6 +50,8 @@ class PacedWindow:
         self.clock_id = integer(clock_id)
         self.window = Window(client, title="paced")
         self._buffers: dict[str, Buffer] = {}
+        self._queue: Proxy | None = None
+        self._timer: Proxy | None = None
 
     def close(self) -> None:
         """Give the memory of its frames back."""
@@ -80,3 +85,27 @@ class PacedWindow:
         feedback = self.commit()
         assert self.fate(feedback) == "presented"
         return Shown(committed, nanoseconds(feedback.received("presented")[0]), self.now())
+
+    def burst(self, *, fifo: bool) -> list[str]:
+        """What became of BURST frames that were committed all at once."""
+        surface = self.window.surface.proxy
+        queue = self._queue = self._queue or self.client.bind("wp_fifo_manager_v1").create(
+            "get_fifo", surface
+        )
+        self.show()
+        feedbacks: list[Proxy] = []
+        for _ in range(BURST):
+            if fifo:
+                queue.send("wait_barrier")
+                queue.send("set_barrier")
+            feedbacks.append(self.commit())
+        return [self.fate(feedback) for feedback in feedbacks]
+
+    def show_after(self, wait: int) -> tuple[int, Shown]:
+        """Commit a frame that is to be shown in `wait` ns; its target, and what became of it."""
+        surface = self.window.surface.proxy
+        manager = "wp_commit_timing_manager_v1"
+        timer = self._timer = self._timer or self.client.bind(manager).create("get_timer", surface)
+        target = self.now() + wait
+        timer.send("set_timestamp", *triple(target))
+        return target, self.show()

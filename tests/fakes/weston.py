@@ -134,8 +134,8 @@ def save_pixels(pixels: Pixels, path: Path) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
-    """Return as soon as `condition` holds.
+def wait_until(condition: Callable[[], bool], *, seconds: float, what: str, every: float = 0.01) -> None:
+    """Return as soon as `condition` holds, which is looked at every so many seconds.
 
     Raises:
         TimeoutError: it did not within `seconds`; `what` is in the message.
@@ -144,7 +144,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> N
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds} s")
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 def accepts(path: Path) -> bool:

@@ -6,22 +6,27 @@ The tests share an event loop (`loop_scope="session"`), because the machine live
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import pytest
 import pytest_asyncio
 
 from crossdomain.vm import image
+from crossdomain.vm.guest import GuestProcess
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.image import Image
 from crossdomain.vm.machine import Machine, MachineConfig, Share
 from crossdomain.vm.seat import View
+from tests.applications.browsers import make_site
 from tests.fakes.capture import capture
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.pictures import EVIDENCE
 from tests.fakes.programs import REPOSITORY
+from tests.fakes.sway import Sway, running_sway
 from tests.fakes.weston import Pixels, save_pixels
 
 T = TypeVar("T")
@@ -151,3 +156,41 @@ async def machine(vm_image: Image, daemon: RunningDaemon) -> AsyncGenerator[Mach
     """The virtual machine."""
     async with Machine(machine_config(vm_image, daemon)) as running:
         yield running
+
+
+SITE: Final = "/mnt/site"
+"""Where the page for browsers and its film are in a `SwayGuest`."""
+
+
+class SwayGuest(NamedTuple):
+    """A machine whose windows are shown by a sway."""
+
+    machine: Machine
+    sway: Sway
+
+    @asynccontextmanager
+    async def running(self, argv: Sequence[str]) -> AsyncGenerator[GuestProcess]:
+        """Run an application of the guest until the block ends."""
+        script = 'exec crossdomain-run "$@" >/tmp/application.log 2>&1'
+        app = await self.machine.spawn(["sh", "-c", script, "sh", *argv])
+        yield app
+        app.kill()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def guest(debian: Image) -> AsyncGenerator[SwayGuest]:
+    """A machine with the applications, and the page."""
+    folder = Path(tempfile.mkdtemp(prefix="xd-"))
+    for name in ("sway", "daemon", "site"):
+        (folder / name).mkdir()
+    make_site(debian, folder / "site")
+    with (
+        running_sway(debian, folder / "sway", width=1280, height=800) as sway,
+        running_daemon(folder / "daemon", sway.socket_path) as daemon,
+    ):
+        config = machine_config(debian, daemon)
+        shares = (*config.shares, Share(folder / "site", SITE, read_only=True))
+        async with Machine(replace(config, memory=2560, shares=shares)) as machine:
+            yield SwayGuest(machine, sway)
+        daemon.assert_alive()
+    shutil.rmtree(folder)

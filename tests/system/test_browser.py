@@ -1,92 +1,102 @@
-"""Firefox in a virtual machine, on sway: a page is typed into and scrolled, menus open, the focus changes."""
+"""Firefox and Chromium in a virtual machine, on sway: what a person does in them; and a film in mpv."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import Final, NamedTuple
 
-import numpy as np
 import pytest
+import pytest_asyncio
 
-from crossdomain.vm.guest import GuestProcess
 from crossdomain.vm.image import Image
-from crossdomain.vm.machine import Machine
-from crossdomain.vm.seat import BUTTON_RIGHT
-from tests.applications.browsers import FIREFOX_PREFERENCES, Page, other_window
-from tests.fakes.daemon import running_daemon
-from tests.fakes.stage import await_no_window, await_window, keep
+from tests.applications import browsing
+from tests.applications.browsers import CHROMIUM, FIREFOX, FIREFOX_PREFERENCES, Page
+from tests.fakes.stage import await_no_window, await_picture, await_window, keep
 from tests.fakes.sway import Sway
-from tests.system.conftest import machine_config, within
+from tests.system.conftest import SITE, SwayGuest, within
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
-PATIENCE = 300.0
-"""Seconds for what takes Firefox a blink elsewhere: every instruction is emulated here."""
+PATIENCE: Final = 300.0
+"""Seconds for what takes a browser a blink elsewhere: every instruction is emulated here."""
 
-FOCUS_CHANGES = 80
-MENUS = 4
-KEY_ESCAPE = 1
-TEXT, NOWHERE = (200, 166), (400, 300)
-"""Where the page's field, and nothing, are on the screen, px."""
-MENU = (slice(220, 300), slice(420, 500))
-"""Where a menu, or nothing, is in the page's picture: rows, columns."""
-PAPER = (0x20, 0x40, 0x60)
-"""The page's colour."""
+LOOK_SECONDS: Final = 0.1
+"""Between two looks at the screen."""
 
-COMMAND = ("crossdomain-run", "firefox-esr", "--no-remote", "--profile", "/tmp/profile")
-ADDRESS = "file:///mnt/share/tests/applications/page.html"
+FOCUS_CHANGES: Final = 200
+MENUS, LISTS = 180, 20
+
+PROFILE: Final = "/tmp/profile"
+"""Where a browser keeps its own things in the guest."""
 
 
-@asynccontextmanager
-async def firefox(machine: Machine) -> AsyncGenerator[GuestProcess]:
-    """Firefox with the page, in the guest."""
-    await machine.run(["mkdir", "/tmp/profile"])
-    await machine.push("/tmp/profile/user.js", FIREFOX_PREFERENCES.encode())
-    app = await machine.spawn(["sh", "-c", f"exec {' '.join(COMMAND)} {ADDRESS} >/tmp/firefox.log 2>&1"])
-    yield app
-    app.kill()
+class Shown(NamedTuple):
+    """The page in a browser of a guest."""
+
+    page: Page
+    sway: Sway
+
+    async def do(self, story: Callable[..., None], *arguments: object) -> None:
+        """Play a story, while the machine is served."""
+        await asyncio.to_thread(story, self.page, *arguments)
 
 
-def use(sway: Sway, page: Page) -> None:
-    """What a person does; returns when all of it was answered."""
-    await_window(sway, "scroll=0;", seconds=PATIENCE)
-    page.settled()
-    keep(sway, "firefox-vm")
-    (browser,) = sway.windows()
-    with other_window(sway) as other:
-        told = int(page.told("focus"))
-        for count in range(1, FOCUS_CHANGES // 2 + 1):
-            sway.swaymsg(f"[con_id={other}] focus")
-            sway.swaymsg(f"[con_id={browser['id']}] focus")
-            page.await_count("focus", told + count)
-    sway.seat.click(*TEXT)
-    sway.seat.type("Typed on the host, shown by the guest.")
-    page.await_text("Typed on the host, shown by the guest.")
-    paper = np.broadcast_to(np.array(PAPER, dtype=np.uint8), page.picture().shape)
-    for count in range(1, MENUS + 1):
-        sway.seat.click(*NOWHERE, BUTTON_RIGHT)
-        page.await_count("menus", count)
-        page.await_other(paper, MENU, what=f"menu {count}")
-        sway.seat.tap(KEY_ESCAPE)
-        page.await_same(paper, MENU, what=f"menu {count} closed")
-    sway.seat.scroll(150)
-    page.await_count("scroll", 200)
-    keep(sway, "firefox-vm-scrolled")
-    sway.close_window("frames=")
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="session", params=(FIREFOX, CHROMIUM), ids=lambda browser: browser.name
+)
+async def shown(request: pytest.FixtureRequest, guest: SwayGuest) -> AsyncGenerator[Shown]:
+    """The page in each browser; in the end the browser is closed as a person closes it."""
+    argv = request.param.command(Path(PROFILE), f"file://{SITE}/page.html")
+    await guest.machine.run(["mkdir", PROFILE])
+    await guest.machine.push(f"{PROFILE}/user.js", FIREFOX_PREFERENCES.encode())
+    async with guest.running(argv) as app:
+
+        def assert_alive() -> None:
+            assert app.status is None, guest.sway.log
+
+        page = Page(guest.sway, assert_alive, seconds=PATIENCE, every=LOOK_SECONDS)
+        await asyncio.to_thread(await_window, guest.sway, "scroll=0;", seconds=PATIENCE)
+        await asyncio.to_thread(page.settled)
+        keep(guest.sway, f"{request.param.name}-vm")
+        yield Shown(page, guest.sway)
+        guest.sway.close_window("frames=")
+        assert await within(app.wait(), seconds=PATIENCE, what="the browser's end") == 0
+        await asyncio.to_thread(await_no_window, guest.sway, "frames=")
+    await guest.machine.run(["rm", "-r", PROFILE])
 
 
-async def test_firefox_is_used_in_a_virtual_machine(debian: Image, own_sway: Sway, runtime_dir: Path) -> None:
-    folder = runtime_dir / "daemon"
-    folder.mkdir()
-    with running_daemon(folder, own_sway.socket_path) as daemon:
-        config = replace(machine_config(debian, daemon), memory=2560)
-        async with Machine(config) as machine, firefox(machine) as app:
+async def test_what_is_typed_on_the_host_arrives_letter_by_letter(shown: Shown) -> None:
+    await shown.do(browsing.type_letters)
 
-            def assert_alive() -> None:
-                assert app.status is None, own_sway.log
 
-            await asyncio.to_thread(use, own_sway, Page(own_sway, assert_alive, seconds=PATIENCE))
-            assert await within(app.wait(), seconds=PATIENCE, what="Firefox's end") == 0
-            await asyncio.to_thread(await_no_window, own_sway, "frames=")
-        daemon.assert_alive()
+async def test_the_focus_changes_two_hundred_times(shown: Shown, debian: Image) -> None:
+    await shown.do(browsing.change_focus, debian, shown.sway, FOCUS_CHANGES)
+
+
+async def test_text_is_copied_and_pasted_both_ways(shown: Shown, debian: Image) -> None:
+    await shown.do(browsing.copy_and_paste, debian, shown.sway)
+
+
+async def test_menus_open_and_close_two_hundred_times(shown: Shown) -> None:
+    await shown.do(browsing.open_menus, MENUS, LISTS)
+
+
+async def test_a_film_plays_in_the_page(shown: Shown) -> None:
+    await shown.do(browsing.play_film, "film-vm")
+
+
+async def test_the_wheel_scrolls_the_page_and_back(shown: Shown) -> None:
+    await shown.do(browsing.scroll_and_back)
+
+
+async def test_a_film_plays_in_mpv(guest: SwayGuest) -> None:
+    argv = ["mpv", "--vo=wlshm", "--no-audio", "--loop", "--title=a film", f"{SITE}/film.webm"]
+    async with guest.running(argv) as app:
+        await asyncio.to_thread(await_window, guest.sway, "a film", seconds=PATIENCE)
+        for count in range(10):
+            shot = guest.sway.screenshot()
+            await asyncio.to_thread(await_picture, guest.sway, f"frame {count}", other_than=shot)
+        keep(guest.sway, "mpv-vm")
+        guest.sway.seat.type("q")
+        assert await within(app.wait(), seconds=PATIENCE, what="mpv's end") == 0
+    await asyncio.to_thread(await_no_window, guest.sway, "a film")

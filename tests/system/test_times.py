@@ -11,62 +11,26 @@ import subprocess
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
-from typing import Final
 
 import pytest
 import pytest_asyncio
 
-from crossdomain.bridge.clock import ClockOffset, Reading
+from crossdomain.bridge.clock import ClockOffset
 from crossdomain.vm import root
-from crossdomain.vm.guest import GuestProcess
 from crossdomain.vm.image import Image
 from crossdomain.vm.machine import Machine
 from tests.fakes.pacing import MS, SECOND
 from tests.fakes.pictures import EVIDENCE
-from tests.system.conftest import GUEST_TESTS, Desktop, until, until_true, within
+from tests.system.conftest import Desktop, until, until_true
+from tests.system.metronome import MAX_ERROR, Metronome, running_metronome
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-MAX_ERROR: Final = 5 * MS
-"""Nanoseconds, with the emulator on a loaded machine; on a quiet one it is a tenth of that."""
-READINGS: Final = 40
-
-
-class Metronome:
-    """The metronome program in the guest."""
-
-    def __init__(self, process: GuestProcess) -> None:
-        self.process = process
-        self.clock_id = -1
-
-    async def ask(self, question: str) -> list[int]:
-        """The numbers that it answers with."""
-        await self.process.write(f"{question}\n".encode())
-        line = await within(self.process.stdout.readline(), what=f"an answer to {question!r}")
-        return [int(number) for number in line.split()]
-
-    async def measure(self, clock_id: int) -> ClockOffset:
-        """How far the guest's clock is ahead of the host's."""
-        offset = ClockOffset()
-        for _ in range(READINGS):
-            before = time.clock_gettime_ns(clock_id)
-            (guest,) = await self.ask(f"now {clock_id}")
-            offset.add(Reading(before, guest, time.clock_gettime_ns(clock_id)))
-        return offset
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def metronome(machine: Machine) -> AsyncGenerator[Metronome]:
-    process = await machine.spawn(
-        ["crossdomain-run", "python3", "-m", "tests.fakes.metronome"], env=GUEST_TESTS
-    )
-    made = Metronome(process)
-    line = await within(process.stdout.readline(), what="a window")
-    assert line.startswith(b"clock "), (await process.stderr.read()).decode()
-    made.clock_id = int(line.split()[1])
-    yield made
-    process.close_input()
-    assert await within(process.wait(), what="its end") == 0
+    async with running_metronome(machine) as made:
+        yield made
 
 
 @pytest.fixture
