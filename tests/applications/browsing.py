@@ -24,6 +24,8 @@ NOWHERE: Final = (400, 500)
 
 PAPER: Final = (0x20, 0x40, 0x60)
 """The page's colour."""
+FIELDS: Final = (slice(0, 180), slice(0, 560))
+"""Where the page's fields are in its picture: rows, columns."""
 PLAIN: Final = (slice(260, 600), slice(20, 900))
 LIST: Final = (slice(170, 220), slice(30, 150))
 """Parts of the page's picture that are empty but for menus, and for the opened list: rows, columns."""
@@ -57,9 +59,9 @@ def scroll_and_back(page: Page) -> None:
     top = page.settled()
     page.stage.seat.scroll(150)
     page.await_count("scroll", 200)
-    page.await_other(top, what="another part of the page")
+    page.await_other(top, FIELDS, what="another part of the page")
     page.stage.seat.scroll(-1500)
-    page.await_same(top, what="the page's top")
+    page.await_same(top, FIELDS, what="the page's top")
 
 
 def open_menus(page: Page, menus: int, lists: int) -> None:
