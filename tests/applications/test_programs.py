@@ -115,7 +115,8 @@ def test_a_qt_6_editor_saves_what_is_typed(scene: Scene, debian: Image, runtime_
         press(scene.stage.seat, KEY_LEFT_CONTROL, KEY_Q)
         await_no_window(scene.stage, "letter.txt")
         # Its end is not awaited: two threads of Qt 6.8 read events, and where one is stopped just when an
-        # event comes, the other waits for it for ever (in the destructor of `QWaylandDisplay`).
+        # event comes, the other waits for it for ever (in the destructor of `QWaylandDisplay`), without a
+        # proxy as well.
         app.process.kill()
 
 
