@@ -35,6 +35,9 @@ _VOLATILE: Final = {
 }
 """The arguments that differ from run to run, by message."""
 
+_BY_MACHINE: Final = {"zwp_linux_explicit_synchronization_v1"}
+"""Globals that pass where the kernels have fences that can be shared."""
+
 
 class Recorder(FakeClient):
     """See the module; everything else is the client's."""
@@ -88,8 +91,9 @@ class Recorder(FakeClient):
         return repr(value)
 
     def _is_for_guests(self, message: Message, values: tuple[Value, ...]) -> bool:
-        """False for a global that no guest sees; the guest's version is recorded of the others."""
+        """False for a global that not every guest sees; the others are recorded in the guest's version."""
         if message.name != "global":
             return True
         self._offered = str(values[1])
-        return policy.load().visible_version(self._offered, integer(values[2])) > 0
+        is_visible = policy.load().visible_version(self._offered, integer(values[2])) > 0
+        return is_visible and self._offered not in _BY_MACHINE
