@@ -17,6 +17,8 @@ from tests.fakes.weston import Pixels, stop, wait_until
 SECOND_OUTPUT: Final = "HEADLESS-2"
 CHANGES: Final = (
     ("as it starts", "nop", OUTPUT),
+    ("switched off and on", f"output {OUTPUT} power off; output {OUTPUT} power on", OUTPUT),
+    ("gone and back", f"output {OUTPUT} disable; output {OUTPUT} enable", OUTPUT),
     ("one and a half", f"output {OUTPUT} scale 1.5", OUTPUT),
     ("turned", f"output {OUTPUT} transform 90", OUTPUT),
     ("another mode", f"output {OUTPUT} mode 900x700", OUTPUT),
@@ -26,6 +28,8 @@ CHANGES: Final = (
     ("unplugged", f"output {SECOND_OUTPUT} unplug; [title=still] focus", OUTPUT),
 )
 """Name, command, and the output to look at."""
+DIFFERENT: Final = len(CHANGES) - 3
+"""How many pictures they give at least: the first three are alike, and so may be the last and one before."""
 
 SIZE: Final = (1024, 640)
 """Of an output, px."""

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from crossdomain.vm.image import Image
-from tests.applications.outputs import CHANGES, PROGRAMS, pictures_of_direct
+from tests.applications.outputs import CHANGES, DIFFERENT, PROGRAMS, pictures_of_direct
 from tests.fakes.pictures import Picture
 from tests.fakes.stage import await_window
 from tests.fakes.sway import OUTPUT, Sway
@@ -35,7 +35,7 @@ def follow(sway: Sway, expected: Mapping[str, Picture]) -> None:
 async def test_a_terminal_follows_its_outputs(guest: SwayGuest, debian: Image, runtime_dir: Path) -> None:
     argv = PROGRAMS["foot"]
     expected = await asyncio.to_thread(pictures_of_direct, debian, runtime_dir, argv, guest.sway.size)
-    assert len({picture.packed for picture in expected.values()}) >= len(CHANGES) - 1
+    assert len({picture.packed for picture in expected.values()}) >= DIFFERENT
     async with guest.running(argv):
         await asyncio.to_thread(follow, guest.sway, expected)
     guest.sway.swaymsg(AS_BEFORE.format(OUTPUT, *guest.sway.size))
