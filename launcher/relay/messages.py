@@ -10,7 +10,8 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from crossdomain.abi.cross_domain import Identifier
 from crossdomain.bridge.fences import Fence
 from crossdomain.wire import Direction, Record
-from crossdomain.wire.codec import HEADER_SIZE
+from crossdomain.wire.codec import HEADER_SIZE, encode_message
+from crossdomain.wire.tables import load
 
 
 class Wait(NamedTuple):
@@ -20,6 +21,9 @@ class Wait(NamedTuple):
     """The handler's own, until it is over at least."""
     buffer_id: int
     """The client's buffer that the commit is to show."""
+
+
+_BIND: Final = load().interface("wl_registry").requests[0]
 
 
 class ToHost(NamedTuple):
@@ -97,6 +101,12 @@ class Anchor(NamedTuple):
     registry_id: int
     name: int
     version: int
+
+
+def bind_instead(anchor: Anchor, interface: str, object_id: int) -> ToHost:
+    """Returns what binds the anchor, whose interface that is, in the place of an emulated global."""
+    values = (anchor.name, interface, anchor.version, object_id)
+    return ToHost(encode_message(_BIND, anchor.registry_id, *values))
 
 
 class EmulatedGlobal(Protocol):

@@ -13,6 +13,8 @@ from launcher.relay import families
 from launcher.relay.capture import Capture
 from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.descriptors import Descriptors
+from launcher.relay.dmabuf.drm import Drm
+from launcher.relay.dmabuf.images import Images
 from launcher.relay.dmabuf.served import LinuxDmabuf
 from launcher.relay.files import Files
 from launcher.relay.host_clock import HostClocks
@@ -79,7 +81,9 @@ class Parts:
         if services.open_sandbox is not None:
             self._emulated.append(SecurityContexts(host, services.open_sandbox))
         self._emulated += syncs
-        self._emulated.append(LinuxDmabuf(host, channel, self._buffers, self._imports, stats))
+        images = Images(host, channel, self._buffers, self._imports, stats)
+        self._emulated.append(LinuxDmabuf(host, self._buffers, images, channel.device))
+        self._emulated.append(Drm(host, images, channel.device))
         parts: tuple[Part, ...] = (
             Registry(policy, self._emulated),
             Descriptors(services.tables, services.policy, channel, pipes, shares_fences=not syncs),

@@ -42,9 +42,9 @@ EMULATED: Final = {
     name: rule.version
     for name, rule in policy.load().rules.items()
     if rule.treatment is policy.Treatment.EMULATE
-    if name != "wp_linux_drm_syncobj_manager_v1"
+    if name not in ("wp_linux_drm_syncobj_manager_v1", "wl_drm")
 } | {"zwp_linux_dmabuf_v1": 3}
-"""No timelines, and dmabufs of the last version without feedback: there is no device of a guest's here."""
+"""No timelines, no DRM, and dmabufs of the last version without feedback: there is no guest's device here."""
 
 
 def test_privileged_globals_are_not_offered(runtime_dir: Path) -> None:
@@ -56,7 +56,11 @@ def test_what_is_hidden_stays_so_whatever_is_allowed(runtime_dir: Path) -> None:
     allowed = [f"--allow={group}" for group in policy.load().grantable]
     with connected(runtime_dir, {"wl_compositor": 5, **HIDDEN}, *allowed) as client:
         assert seen(client) == ["wl_compositor"]
-        assert {"wp_drm_lease_device_v1", "zwp_xwayland_keyboard_grab_manager_v1", "wl_drm"} <= HIDDEN.keys()
+        assert {
+            "wp_drm_lease_device_v1",
+            "zwp_xwayland_keyboard_grab_manager_v1",
+            "gtk_shell1",
+        } <= HIDDEN.keys()
 
 
 def test_the_host_may_allow_a_group_of_privileged_globals(runtime_dir: Path) -> None:

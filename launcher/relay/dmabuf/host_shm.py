@@ -1,15 +1,14 @@
-"""The host's wl_shm with the id of a client's zwp_linux_dmabuf_v1: it makes mirrors, and tells formats."""
+"""The host's wl_shm with the id of a client's global for dmabufs: it makes mirrors, and tells formats."""
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
 from crossdomain.abi.cross_domain import Identifier
-from crossdomain.bridge.dmabuf import DRM_FORMAT_MOD_INVALID, DRM_FORMAT_MOD_LINEAR, drm_fourcc
+from crossdomain.bridge.dmabuf import drm_fourcc
 from crossdomain.bridge.formats import formats, fourcc
 from crossdomain.limits import MAX_OFFERED_FORMATS
 from crossdomain.wire import Record
-from crossdomain.wire.codec import encode_message
-from crossdomain.wire.tables import load
 from launcher.relay.messages import ToClient
 
 RELEASE_SINCE: Final = 2
@@ -17,27 +16,20 @@ RELEASE_SINCE: Final = 2
 
 _FORMAT: Final = Struct("<8xI")
 _FORMAT_OPCODE: Final = 0
-_MODIFIERS_SINCE: Final = 3
-_FEEDBACK_SINCE: Final = 4
-_DMABUF: Final = load().interface("zwp_linux_dmabuf_v1")
-_FORMAT_EVENT, _MODIFIER_EVENT = _DMABUF.events
 _ALWAYS: Final = frozenset({fourcc("AR24"), fourcc("XR24")})
 """What every wl_shm takes, whether it was heard already or not."""
 
 
 class HostShm:
-    """One client's zwp_linux_dmabuf_v1 and the wl_shm behind it."""
+    """One object of the client's and the wl_shm behind it."""
 
-    __slots__ = ("_users", "formats", "modifiers", "object_id", "shm_version", "version")
+    __slots__ = ("_announce", "_users", "formats", "object_id", "shm_version", "version")
 
-    def __init__(self, object_id: int, versions: tuple[int, int], *, implicit: bool) -> None:
-        """Its id on both sides, and the client's version of it and the host's.
-
-        `implicit` where a buffer without a modifier is linear.
-        """
+    def __init__(self, object_id: int, versions: tuple[int, int], announce: Callable[[int], bytes]) -> None:
+        """Its id on both sides, the client's version of it and the host's, and what tells of a fourcc."""
         self.object_id = object_id
         self.version, self.shm_version = versions
-        self.modifiers = (DRM_FORMAT_MOD_LINEAR, *[DRM_FORMAT_MOD_INVALID] * implicit)
+        self._announce = announce
         self.formats: list[int] = []
         """fourccs that the host takes and that can be copied."""
         self._users = 1
@@ -67,13 +59,3 @@ class HostShm:
             return None
         self.formats.append(found)
         return ToClient(self._announce(found))
-
-    def _announce(self, fourcc_: int) -> bytes:
-        if self.version >= _FEEDBACK_SINCE:
-            return b""
-        if self.version < _MODIFIERS_SINCE:
-            return encode_message(_FORMAT_EVENT, self.object_id, fourcc_)
-        return b"".join(
-            encode_message(_MODIFIER_EVENT, self.object_id, fourcc_, modifier >> 32, modifier & 0xFFFFFFFF)
-            for modifier in self.modifiers
-        )

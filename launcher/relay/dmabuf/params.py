@@ -25,13 +25,15 @@ class AddedPlane(NamedTuple):
 class Params:
     """One object; owns the fds that were added until `take`."""
 
-    __slots__ = ("_is_used", "_planes", "object_id", "shm")
+    __slots__ = ("_is_used", "_modifiers", "_planes", "object_id", "shm")
 
-    def __init__(self, object_id: int, shm: HostShm) -> None:
+    def __init__(self, object_id: int, shm: HostShm, modifiers: tuple[int, ...]) -> None:
+        """`modifiers` are those that were offered."""
         shm.use()
         self.object_id = object_id
         self.shm = shm
         self._planes: dict[int, AddedPlane] = {}
+        self._modifiers = modifiers
         self._is_used = False
 
     def add(self, index: int, plane: AddedPlane) -> None:
@@ -95,7 +97,7 @@ class Params:
         version = self.shm.version
         if len(modifiers) > 1 and version >= _ONE_MODIFIER_SINCE:
             raise WireFault(self.object_id, ParamsError.INVALID_FORMAT, "planes of different modifiers")
-        unknown = modifiers - set(self.shm.modifiers)
+        unknown = modifiers - set(self._modifiers)
         if unknown and version >= _FORMATS_CHECKED_SINCE:
             text = f"modifier {min(unknown):#x} is not offered"
             raise WireFault(self.object_id, ParamsError.INVALID_FORMAT, text)

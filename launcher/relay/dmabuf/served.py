@@ -8,23 +8,20 @@ would choose, has the id of its params there (`server_ids`).
 from struct import Struct
 from typing import Final
 
-from crossdomain.bridge.dmabuf import Image, MirrorLayout, ParamsError, mirror_layout, shm_code
-from crossdomain.bridge.formats import BufferRequest
+from crossdomain.bridge.dmabuf import DRM_FORMAT_MOD_INVALID, DRM_FORMAT_MOD_LINEAR, Image, ParamsError
 from crossdomain.errors import LimitExceeded
 from crossdomain.limits import MAX_BUFFER_PARAMS
 from crossdomain.wire import Record, WireFault
 from crossdomain.wire.codec import encode_message
 from crossdomain.wire.tables import load
-from launcher.channel import Channel
+from launcher.channel import Device
 from launcher.relay import encode
-from launcher.relay.buffers import Buffer, are_shown
 from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.dmabuf import feedback
 from launcher.relay.dmabuf.host_shm import RELEASE_SINCE, HostShm
+from launcher.relay.dmabuf.images import Images, Made
 from launcher.relay.dmabuf.params import AddedPlane, Params
-from launcher.relay.dmabuf.shared import Shared, share
-from launcher.relay.dmabuf.sources import DmabufSource, Sources, close_planes
-from launcher.relay.imports import Imports
+from launcher.relay.dmabuf.shared import Shared
 from launcher.relay.messages import (
     DROP_REQUEST,
     Anchor,
@@ -33,9 +30,9 @@ from launcher.relay.messages import (
     RequestHandler,
     Route,
     ToHost,
+    bind_instead,
 )
 from launcher.relay.stand_ins import StandIns
-from launcher.stats import ClientStats
 
 _HEADER: Final = 8
 _UINT: Final = Struct("<I")
@@ -44,40 +41,39 @@ _CREATE: Final = Struct("<iiII")
 _CREATE_IMMED: Final = Struct("<IiiII")
 _VERSION: Final = 5
 _WITHOUT_FEEDBACK: Final = 3
-_BIND: Final = load().interface("wl_registry").requests[0]
+_MODIFIERS_SINCE: Final = 3
+_FEEDBACK_SINCE: Final = 4
+_FORMAT_EVENT, _MODIFIER_EVENT = load().interface("zwp_linux_dmabuf_v1").events
 _CREATED, _FAILED = load().interface("zwp_linux_buffer_params_v1").events
 
 
 class LinuxDmabuf:
     """One client's; a `messages.Part`, and a `messages.EmulatedGlobal`."""
 
-    def __init__(
-        self, host: Host, channel: Channel, buffers: ClientBuffers, imports: Imports, stats: ClientStats
-    ) -> None:
-        """`buffers` and `imports` are the client's.  Without a device of the guest's there is no feedback."""
-        device = channel.device
+    def __init__(self, host: Host, buffers: ClientBuffers, images: Images, device: Device | None) -> None:
+        """`device` is the guest's own, if it has one: without it there is no feedback."""
         self.interface: Final = "zwp_linux_dmabuf_v1"
         self.behind: Final = "wl_shm"
         self.version = _VERSION if device is not None else _WITHOUT_FEEDBACK
         self._host = host
-        self._channel = channel
         self._buffers = buffers
-        self._stats = stats
+        self._images = images
         self._device = device
-        self._is_linear = device is not None and device.is_linear
+        self._modifiers = modifiers_of(device)
         self._stand_ins = StandIns(host)
-        self._sources = Sources(imports)
         self._shms: dict[int, HostShm] = {}
         self._params: dict[int, Params] = {}
         self._feedbacks: set[int] = set()
 
     def bind(self, object_id: int, version: int, anchor: Anchor) -> ToHost:
         """See `messages.EmulatedGlobal`."""
-        shm = HostShm(object_id, (version, anchor.version), implicit=self._is_linear)
-        self._shms[object_id] = shm
+
+        def announce(fourcc: int) -> bytes:
+            return _announce(object_id, version, fourcc, self._modifiers)
+
+        shm = self._shms[object_id] = HostShm(object_id, (version, anchor.version), announce)
         self._stand_ins.own(object_id, shm.handle_event)
-        values = (anchor.name, self.behind, anchor.version, object_id)
-        return ToHost(encode_message(_BIND, anchor.registry_id, *values))
+        return bind_instead(anchor, self.behind, object_id)
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""
@@ -113,7 +109,7 @@ class LinuxDmabuf:
         if len(self._params) >= MAX_BUFFER_PARAMS:
             raise LimitExceeded(f"more than {MAX_BUFFER_PARAMS} zwp_linux_buffer_params_v1")
         params_id = _uint(record, data)
-        self._params[params_id] = Params(params_id, self._shms[record.object_id])
+        self._params[params_id] = Params(params_id, self._shms[record.object_id], self._modifiers)
         return ToHost(self._stand_ins.create(params_id))
 
     def _leaving(self, shm: HostShm) -> ToHost:
@@ -136,7 +132,7 @@ class LinuxDmabuf:
     def _send_feedback(self, feedback_id: int, shm: HostShm) -> None:
         if feedback_id not in self._feedbacks or self._device is None:
             return
-        fd, size = feedback.make_table(shm.formats, shm.modifiers)
+        fd, size = feedback.make_table(shm.formats, self._modifiers)
         self._host.send_event(feedback.describe(feedback_id, self._device.number, size), (fd,))
 
     def _handle_destroy_feedback(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
@@ -187,38 +183,27 @@ class LinuxDmabuf:
             text = "the dmabufs can't be imported"
             raise WireFault(params.object_id, ParamsError.INVALID_WL_BUFFER, text)
         self._stand_ins.own(params.object_id)
-        if isinstance(made, Shared):
-            return made.create(buffer_id, params.object_id)
-        return self._buffers.add(buffer_id, made, params.object_id)
+        return self._images.add(buffer_id, made, params.object_id)
 
-    def _make(self, params: Params, image: Image, host_id: int) -> Buffer | Shared | None:
-        """Returns a client's image as a buffer, `host_id` on the host, or as what the host has already.
-
-        None where it can't be shown.
-        """
+    def _make(self, params: Params, image: Image, host_id: int) -> Made | None:
+        """Returns a client's image, `host_id` on the host; None where it can't be shown."""
         taken = params.take(image)
-        if taken is None:
-            return None
-        found = mirror_layout(image, [memory for _plane, memory in taken])
-        if found is None:
-            close_planes(taken)
-            return None
-        shared = share(self._channel, params.shm, image, found.layout, taken)
-        if shared is not None:
-            self._host.when_sent(shared.file.close)
-            self._stats.count_buffer("dmabuf-blob")
-            return shared
-        source = self._sources.open(params.shm, taken)
-        return None if source is None else self._mirrored(source, image, found, host_id)
+        return None if taken is None else self._images.make(params.shm, image, taken, host_id)
 
-    def _mirrored(self, source: DmabufSource, image: Image, found: MirrorLayout, host_id: int) -> Buffer:
-        stride, layout = found
-        mapped = not are_shown(source.planes, layout)
-        request = BufferRequest(0, 0, 0, image.width, image.height, stride, shm_code(image.fourcc))
-        mirror = self._buffers.mirrors.take(layout, mapped=mapped)
-        buffer = Buffer(host_id, source, request, source.planes, mirror)
-        buffer.path = "dmabuf-copy" if mapped else "dmabuf-pages"
-        return buffer
+
+def modifiers_of(device: Device | None) -> tuple[int, ...]:
+    """Returns the modifiers that stand for linear memory where clients allocate on that device."""
+    implicit = device is not None and device.is_linear
+    return (DRM_FORMAT_MOD_LINEAR, *[DRM_FORMAT_MOD_INVALID] * implicit)
+
+
+def _announce(object_id: int, version: int, fourcc: int, modifiers: tuple[int, ...]) -> bytes:
+    if version >= _FEEDBACK_SINCE:
+        return b""
+    if version < _MODIFIERS_SINCE:
+        return encode_message(_FORMAT_EVENT, object_id, fourcc)
+    words = (divmod(modifier, 1 << 32) for modifier in modifiers)
+    return b"".join(encode_message(_MODIFIER_EVENT, object_id, fourcc, *pair) for pair in words)
 
 
 def _uint(record: Record, data: memoryview) -> int:

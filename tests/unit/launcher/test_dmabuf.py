@@ -194,7 +194,8 @@ def test_feedback_is_there_where_the_guest_has_a_device(device: Device | None) -
     channel.deliver(offered)
     version = 3 if device is None else 5
     ours = event("wl_registry", "global", registry, DMABUF, "zwp_linux_dmabuf_v1", version)
-    assert client.hear() == offered + ours
+    drm = event("wl_registry", "global", registry, DMABUF + 1, "wl_drm", 2)
+    assert client.hear() == offered + ours + drm * (device is not None)
     client.close()
 
 

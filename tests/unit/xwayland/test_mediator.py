@@ -264,7 +264,7 @@ def test_an_emulated_global_is_served_here(rig: Rig) -> None:
 def test_xwayland_sees_no_global_that_nobody_knows(rig: Rig) -> None:
     Globals(rig.mediator, TABLES)
     rig.request("wl_display", 1, "get_registry", 2)
-    rig.event("wl_registry", 3, "global", 1, "wl_drm", 2)
+    rig.event("wl_registry", 3, "global", 1, "made_up_manager", 2)
     assert rig.told() == []
     rig.event("wl_registry", 3, "global", 1, "wl_compositor", 999)
     assert rig.told_values("wl_registry", "global")[2] == TABLES.interface("wl_compositor").version
