@@ -158,6 +158,22 @@ MAX_LOCAL_CLIENTS: Final = 1024
 MAX_VMS: Final = 64
 """VMs of one daemon."""
 
+MAX_WORKER_MESSAGE: Final = 1 << 20
+"""Bytes of what a worker says at once: the status of 1024 clients has a third of that."""
+
+MAX_WORKER_BACKLOG: Final = 1 << 20
+"""Bytes that a worker leaves unread before it is given up: it is stuck."""
+
+MAX_DIALS: Final = 512
+"""Connections to the compositor that one worker waits for: every client of a VM at once."""
+
+MAX_WORKER_FDS: Final = 65536
+"""Descriptors of one worker: 512 clients with the 64 that a busy one has, twice."""
+
+MAX_WORKER_MEMORY: Final = 1 << 30
+"""Bytes of a worker's own memory, that of guests and buffers not counted: every client's queues
+full would be more, and 50 clients are 3 MiB."""
+
 MAX_QUESTIONS: Final = 16
 """Questions of one VM that wait for an answer: a person answers one at a time."""
 

@@ -38,7 +38,7 @@ class Udmabuf:
 
     def __init__(self, fd: int, list_limit: int, size_limit: int) -> None:
         """Takes ownership of `fd`.  `list_limit` counts spans of a dmabuf, `size_limit` its bytes."""
-        self._fd = fd
+        self.fd: Final = fd
         self.list_limit: Final = list_limit
         self.size_limit: Final = size_limit
 
@@ -69,12 +69,12 @@ class Udmabuf:
         request = abi.CREATE_LIST.pack(abi.UDMABUF_FLAGS_CLOEXEC, len(joined))
         request += b"".join(abi.CREATE_ITEM.pack(span.fd, 0, span.offset, span.size) for span in joined)
         # Only of a writable argument the result is returned, the new fd.
-        created: int = fcntl.ioctl(self._fd, abi.UDMABUF_CREATE_LIST, bytearray(request))
+        created: int = fcntl.ioctl(self.fd, abi.UDMABUF_CREATE_LIST, bytearray(request))
         return created
 
     def close(self) -> None:
         """Gives the device up; its dmabufs live on."""
-        os.close(self._fd)
+        os.close(self.fd)
 
 
 def _parameter(name: str, default: int) -> int:

@@ -88,6 +88,12 @@ class CompositorSocket:
         """Bytes that the compositor has not taken."""
         self._try_connect()
 
+    def retry(self) -> None:
+        """Tries to connect now, where it waits to try again."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._guard(self._connect_again)
+
     def send(self, data: memoryview, fds: list[int]) -> None:
         """Sends `data`, or queues it; the fds, at most 28 and none without data, are closed when sent.
 

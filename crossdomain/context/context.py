@@ -188,6 +188,11 @@ class Context:
         """The guest has room for events again."""
         self._guard(self._pump)
 
+    def retry_connect(self) -> None:
+        """Whoever makes the connection to the compositor has come to an end with it."""
+        if self._compositor is not None:
+            self._compositor.retry()
+
     def take_blob(self, blob_id: int, size: int) -> HostMemory:
         """The memory for RESOURCE_CREATE_BLOB(HOST3D); the caller owns it.
 

@@ -131,7 +131,14 @@ async def _serve(configuration: Configuration) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: print(daemon.status().to_json(), flush=True))
+    tasks: set[asyncio.Task[None]] = set()
+
+    def show_status() -> None:
+        task = loop.create_task(_print_status(daemon))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGUSR1, show_status)
 
     def ready() -> None:
         print(
@@ -142,6 +149,10 @@ async def _serve(configuration: Configuration) -> None:
 
     await daemon.run(ready)
     _notify("STOPPING=1")
+
+
+async def _print_status(daemon: Daemon) -> None:
+    print((await daemon.status()).to_json(), flush=True)
 
 
 def _notify(state: str) -> None:

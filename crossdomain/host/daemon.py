@@ -1,7 +1,7 @@
-"""The daemon: accepts VMs and local clients, and gives each client a context.
+"""The daemon: accepts VMs and local clients, and gives each VM, and each local socket, a worker.
 
-One loop serves everything.  What a peer does wrong ends at the peer's own connection: a VM's
-at its session, a client's at its context.
+This process, the supervisor, reads not a byte of what they say: it hands their connections over.  What a peer
+does wrong ends in its worker: a client's at its context, a VM's at its process.
 """
 
 import asyncio
@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crossdomain.bridge.udmabuf import Udmabuf
-from crossdomain.context.capset import capset
 from crossdomain.device.qemu import memory_socket
-from crossdomain.device.session import GpuSession
-from crossdomain.errors import CrossDomainError, EnvironmentFault
+from crossdomain.errors import EnvironmentFault
+from crossdomain.host import sandbox
+from crossdomain.host.broker import Broker
 from crossdomain.host.compositor import Compositor
 from crossdomain.host.listeners import Door, Listeners
-from crossdomain.host.local import LocalConnection
-from crossdomain.host.memory_devices import MemoryDevice, MemoryDevices
 from crossdomain.host.settings import HostFile, Settings
 from crossdomain.host.status import Status, VmStatus
-from crossdomain.host.tenant import Names, Tenant
-from crossdomain.limits import MAX_LOCAL_CLIENTS, MAX_VMS
+from crossdomain.host.tenant import Names
+from crossdomain.host.worker import Plan
+from crossdomain.host.workers import Worker, peer_pid
+from crossdomain.limits import MAX_VMS
+from crossdomain.wire import load as load_tables
 from crossdomain.wire.policy import Policy
 
 _log = logging.getLogger("crossdomain.host")
@@ -51,21 +52,6 @@ class Configuration(NamedTuple):
     """Whether the sockets of `[vm.NAME]` sections are served."""
 
 
-class _Vm(NamedTuple):
-    """One connected VM."""
-
-    section: str
-    """The name by which it has settings."""
-    tenant: Tenant
-    session: GpuSession
-
-    def status(self) -> VmStatus:
-        """A snapshot."""
-        return VmStatus(
-            self.tenant.name, self.tenant.clients(), self.session.resources, self.session.host_bytes
-        )
-
-
 class Daemon:
     """Serves until `run` is cancelled or `stop` is called."""
 
@@ -75,13 +61,16 @@ class Daemon:
         self._compositor = Compositor(configuration.compositor)
         self._file = configuration.read_file()
         self._listeners = Listeners(self._accept)
-        self._local: dict[str | None, Tenant] = {}
-        """Tenants of local clients by section."""
-        self._local_connections: dict[LocalConnection, None] = {}
-        self._vms: dict[asyncio.Task[None], _Vm] = {}
-        self._memories = MemoryDevices()
+        self._local: dict[str | None, Worker] = {}
+        """Workers of local sockets by section."""
+        self._vms: dict[Worker, None] = {}
+        self._unpaired: dict[socket.socket, str] = {}
+        """Memory devices whose VM has not connected yet, and their section."""
         self._udmabuf = Udmabuf.open() if configuration.shows_pages else None
+        self._seccomp = sandbox.prepare()
         self._stopping = asyncio.Event()
+        # Once for all workers: they are forked, and share what does not change.
+        load_tables()
 
     def stop(self) -> None:
         """Makes `run` return after it has cleaned up."""
@@ -101,6 +90,9 @@ class Daemon:
             memory = memory_socket(self._configuration.gpu_socket)
             listeners.open(Door(is_local=False, is_memory=True), memory)
             listeners.update(self._doors())
+            local = self._local_worker(None)
+            if local is not None:
+                await local.confined.wait()
             ready()
             await self._stopping.wait()
         await self._shut_down()
@@ -112,10 +104,10 @@ class Daemon:
         except EnvironmentFault as fault:
             _log.error("the settings stay as they were: %s: %s", fault, fault.hint)
             return
-        for vm in self._vms.values():
-            vm.tenant.apply(self._file.of_vm(vm.section))
-        for section, tenant in self._local.items():
-            tenant.apply(self._local_settings(section))
+        for vm in self._vms:
+            vm.apply(self._file.of_vm(vm.names.section))
+        for section, worker in self._local.items():
+            worker.apply(self._local_settings(section))
         self._listeners.update(self._doors())
         _log.info("new settings")
 
@@ -131,27 +123,32 @@ class Daemon:
                 doors[Door(True, name)] = section.local_socket
         return doors
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         """A snapshot of what is being served."""
+        vms, local = list(self._vms), list(self._local.values())
+        found = await asyncio.gather(*(worker.status() for worker in (*vms, *local)))
+        serving = [status for status in found[len(vms) :] if status is not None]
         return Status(
-            vms=[vm.status() for vm in self._vms.values()],
-            local=[client for tenant in self._local.values() for client in tenant.clients()],
-            local_resources=sum(len(connection.resources) for connection in self._local_connections),
-            local_bytes=sum(connection.resources.host_bytes for connection in self._local_connections),
-            orphaned_pipes=sum(len(tenant.orphans) for tenant in self._tenants()),
-            fds=len(os.listdir("/proc/self/fd")) - 1,
+            vms=[
+                VmStatus(vm.names.label, status.clients, status.resources, status.host_bytes)
+                for vm, status in zip(vms, found, strict=False)
+                if status is not None
+            ],
+            local=[client for status in serving for client in status.clients],
+            local_resources=sum(status.resources for status in serving),
+            local_bytes=sum(status.host_bytes for status in serving),
+            orphaned_pipes=sum(status.orphaned_pipes for status in found if status is not None),
+            fds=len(os.listdir("/proc/self/fd")) - 1 + sum(worker.fds for worker in (*vms, *local)),
         )
 
-    def _tenants(self) -> list[Tenant]:
-        return [*self._local.values(), *(vm.tenant for vm in self._vms.values())]
-
     def _accept(self, door: Door, connection: socket.socket) -> None:
+        section = door.vm or self._configuration.name
         if door.is_local:
             self._accept_local(door.vm, connection)
         elif door.is_memory:
-            self._memories.accept(f"vm {door.vm or self._configuration.name}", connection)
+            self._accept_memory(section, connection)
         else:
-            self._accept_vm(door.vm or self._configuration.name, connection)
+            self._accept_vm(section, connection)
 
     def _accept_vm(self, section: str, connection: socket.socket) -> None:
         if len(self._vms) >= MAX_VMS:
@@ -159,75 +156,105 @@ class Daemon:
             connection.close()
             return
         name = self._free_name(section)
-        tenant = self._new_tenant(
-            Names(name, section, f"vm {name}"), self._file.of_vm(section), self._udmabuf
-        )
-        session = GpuSession(
-            connection,
-            new_context=tenant.new_gpu_context,
-            capset=capset(has_pages=True, shows_pages=self._udmabuf is not None),
-            window_size=self._configuration.window_size,
-            name=tenant.name,
-        )
-        tenant.memory = MemoryDevice(self._memories, session)
-        task = asyncio.get_running_loop().create_task(self._serve_vm(session, tenant))
-        self._vms[task] = _Vm(section, tenant, session)
-        task.add_done_callback(self._vm_ended)
-
-    async def _serve_vm(self, session: GpuSession, tenant: Tenant) -> None:
-        _log.info("%s: connected", tenant.name)
-        try:
-            await session.serve()
-            _log.info("%s: disconnected", tenant.name)
-        except CrossDomainError as fault:
-            _log.warning("%s: %s", tenant.name, fault)
-        finally:
-            tenant.close()
-
-    def _vm_ended(self, task: asyncio.Task[None]) -> None:
-        tenant = self._vms.pop(task).tenant
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # A mistake of ours costs this VM; the others are still served.
-            _log.error("%s: internal error", tenant.name, exc_info=error)
-
-    def _free_name(self, base: str) -> str:
-        taken = {vm.tenant.name for vm in self._vms.values()}
-        names = (base if number == 1 else f"{base}-{number}" for number in range(1, MAX_VMS + 2))
-        return next(name for name in names if f"vm {name}" not in taken)
-
-    def _new_tenant(self, names: Names, settings: Settings, udmabuf: Udmabuf | None = None) -> Tenant:
-        return Tenant(names, self._compositor, self._configuration.policy, settings, udmabuf)
-
-    def _accept_local(self, section: str | None, connection: socket.socket) -> None:
-        if len(self._local_connections) >= MAX_LOCAL_CLIENTS:
-            _log.warning("local: refused a client, %d are connected", len(self._local_connections))
+        names = Names(name, section, f"vm {name}")
+        vm = self._start(names, self._file.of_vm(section), self._vm_ended, connection)
+        if vm is None:
             connection.close()
             return
-        tenant = self._local.get(section)
-        if tenant is None:
-            name = section or "local"
-            names = Names(name, name, "local" if section is None else f"local {section}")
-            tenant = self._new_tenant(names, self._local_settings(section))
-            self._local[section] = tenant
-        served = LocalConnection(connection, tenant.new_local_context, self._forget_local)
-        self._local_connections[served] = None
+        self._vms[vm] = None
+        for waiting, other in list(self._unpaired.items()):
+            if other == section and peer_pid(waiting) == vm.peer:
+                self._forget_unpaired(waiting)
+                vm.serve_memory(waiting)
+                return
+
+    def _accept_memory(self, section: str, connection: socket.socket) -> None:
+        vm = self._vm_of(section, peer_pid(connection))
+        if vm is not None:
+            vm.serve_memory(connection)
+        elif len(self._unpaired) >= MAX_VMS:
+            _log.warning("refused a memory device: %d wait for their VM", len(self._unpaired))
+            connection.close()
+        else:
+            # A VMM that connects it first waits for its first answer, and says one thing until then.
+            self._unpaired[connection] = section
+            asyncio.get_running_loop().add_reader(connection, self._drop_where_gone, connection)
+
+    def _vm_of(self, section: str, pid: int) -> Worker | None:
+        """The VM that a memory device may be of: the last to connect of its process that has none."""
+        fitting = [vm for vm in self._vms if vm.names.section == section and vm.peer == pid]
+        lacking = [vm for vm in fitting if not vm.has_memory]
+        return next(reversed(lacking or fitting), None)
+
+    def _drop_where_gone(self, connection: socket.socket) -> None:
+        if connection.recv(1, socket.MSG_PEEK):
+            asyncio.get_running_loop().remove_reader(connection)
+        else:
+            self._forget_unpaired(connection)
+            connection.close()
+
+    def _forget_unpaired(self, connection: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(connection)
+        del self._unpaired[connection]
+
+    def _accept_local(self, section: str | None, connection: socket.socket) -> None:
+        worker = self._local_worker(section)
+        if worker is None:
+            connection.close()
+        else:
+            worker.serve_local(connection)
+
+    def _local_worker(self, section: str | None) -> Worker | None:
+        """The worker of a local socket; a new one where there is none, or it has ended."""
+        worker = self._local.get(section)
+        if worker is not None:
+            return worker
+        name = section or "local"
+        names = Names(name, name, "local" if section is None else f"local {section}")
+        worker = self._start(names, self._local_settings(section), self._local_ended, None)
+        if worker is not None:
+            self._local[section] = worker
+        return worker
+
+    def _start(
+        self, names: Names, settings: Settings, ended: Callable[[Worker], None], gpu: socket.socket | None
+    ) -> Worker | None:
+        plan = Plan(
+            names=names,
+            policy=self._configuration.policy,
+            settings=settings,
+            window_size=self._configuration.window_size,
+            udmabuf=None if gpu is None else self._udmabuf,
+            seccomp=self._seccomp,
+            gpu=gpu,
+        )
+        broker = Broker(names.vm, names.section, self._compositor, settings)
+        try:
+            return Worker(plan, broker, ended)
+        except OSError as error:
+            _log.error("%s: there is no process for it: %s", names.label, error.strerror)
+            broker.close()
+            return None
+
+    def _vm_ended(self, vm: Worker) -> None:
+        self._vms.pop(vm, None)
+
+    def _local_ended(self, worker: Worker) -> None:
+        self._local = {section: other for section, other in self._local.items() if other is not worker}
+
+    def _free_name(self, base: str) -> str:
+        taken = {vm.names.vm for vm in self._vms}
+        names = (base if number == 1 else f"{base}-{number}" for number in range(1, MAX_VMS + 2))
+        return next(name for name in names if name not in taken)
 
     def _local_settings(self, section: str | None) -> Settings:
         return self._file.local if section is None else self._file.of_vm(section)
 
-    def _forget_local(self, connection: LocalConnection) -> None:
-        self._local_connections.pop(connection, None)
-
     async def _shut_down(self) -> None:
-        tasks = list(self._vms)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._memories.close()
-        for connection in list(self._local_connections):
+        for connection in list(self._unpaired):
+            self._forget_unpaired(connection)
             connection.close()
-        for tenant in self._local.values():
-            tenant.close()
+        await asyncio.gather(*(worker.stop() for worker in (*self._vms, *self._local.values())))
         if self._udmabuf is not None:
             self._udmabuf.close()
 

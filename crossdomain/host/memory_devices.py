@@ -1,73 +1,56 @@
-"""The memory devices of VMs: second virtio-gpus, through which we see pages of the guest's own RAM.
+"""The memory device of a VM: a second virtio-gpu, through which we see pages of the guest's own RAM.
 
-Which VM one belongs to is not told but seen: the VMM shares the same memory with both devices.
+`workers` brings the connection of the process that the GPU's came from.  Whether it is really of the same VM
+is not told but seen: the VMM shares the same memory with both devices.
 """
 
 import asyncio
 import logging
 import socket
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from crossdomain.context.ports import Pages, Resources
 from crossdomain.device.profiles import MEMORY
 from crossdomain.device.session import GpuSession
 from crossdomain.errors import CrossDomainError, GuestFault
-from crossdomain.limits import MAX_VMS
 
 _log = logging.getLogger("crossdomain.host")
 
-_WINDOW_SIZE = 4096
+_WINDOW_SIZE: Final = 4096
 """Bytes; the device has no window, and no memory of the host."""
 
 
-class MemoryDevices:
-    """All that are connected."""
+class MemoryDevice:
+    """That of one VM, which may come after the other device, and go before it: a `ports.MemoryDevice`.
 
-    def __init__(self) -> None:
-        self._sessions: dict[asyncio.Task[None], GpuSession] = {}
+    There is at most one at a time; another one takes the place of the one before.
+    """
 
-    def accept(self, name: str, connection: socket.socket) -> None:
-        """Serves a VMM's connection, which this owns; `name` is for log lines."""
-        if len(self._sessions) >= MAX_VMS:
-            _log.warning("refused a memory device: %d are connected", len(self._sessions))
-            connection.close()
-            return
-        label = f"memory of {name}"
-        session = GpuSession(
+    def __init__(self, name: str) -> None:
+        """`name` is for log lines."""
+        self.gpu: GpuSession | None = None
+        """The VM's other device."""
+        self._name = name
+        self._session: GpuSession | None = None
+        self._paired: GpuSession | None = None
+        """The one that was seen to be of the same VM."""
+        self._serving: set[asyncio.Task[None]] = set()
+
+    def accept(self, connection: socket.socket) -> None:
+        """Serves a VMM's connection, which this owns."""
+        for task in self._serving:
+            task.cancel()
+        self._session = session = GpuSession(
             connection,
             new_context=_refuse_context,
             capset=b"",
             window_size=_WINDOW_SIZE,
-            name=label,
+            name=self._name,
             profile=MEMORY,
         )
-        task = asyncio.get_running_loop().create_task(_serve(session, label))
-        self._sessions[task] = session
-        task.add_done_callback(self._sessions.pop)
-
-    def find(self, gpu: GpuSession) -> GpuSession | None:
-        """The one that belongs to the same VM as that device, if it is connected."""
-        return next((session for session in self._sessions.values() if session.is_of_same_vm(gpu)), None)
-
-    def is_connected(self, session: GpuSession) -> bool:
-        """Whether it still is one of them."""
-        return session in self._sessions.values()
-
-    async def close(self) -> None:
-        """Hangs up on all."""
-        tasks = list(self._sessions)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class MemoryDevice:
-    """That of one VM, which may come after the other device, and go before it: a `ports.MemoryDevice`."""
-
-    def __init__(self, all_: MemoryDevices, gpu: GpuSession) -> None:
-        self._all = all_
-        self._gpu = gpu
-        self._session: GpuSession | None = None
+        task = asyncio.get_running_loop().create_task(self._serve(session))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     def find(self, resource_id: int, /) -> Pages:
         """See `ports.MemoryDevice`."""
@@ -79,24 +62,36 @@ class MemoryDevice:
 
     def forget(self, owner: object, /) -> None:
         """See `ports.MemoryDevice`."""
-        if self._session is not None:
-            self._session.expectations.discard(owner)
+        if self._paired is not None:
+            self._paired.expectations.discard(owner)
 
     def _find(self) -> GpuSession:
-        if self._session is None or not self._all.is_connected(self._session):
-            self._session = self._all.find(self._gpu)
-        if self._session is None:
+        session = self._session
+        if session is None or (session is not self._paired and not self._is_ours(session)):
             raise GuestFault("this VM has no memory device")
-        return self._session
+        self._paired = session
+        return session
 
+    def _is_ours(self, session: GpuSession) -> bool:
+        return self.gpu is not None and session.is_of_same_vm(self.gpu)
 
-async def _serve(session: GpuSession, label: str) -> None:
-    _log.info("%s: connected", label)
-    try:
-        await session.serve()
-        _log.info("%s: disconnected", label)
-    except CrossDomainError as fault:
-        _log.warning("%s: %s", label, fault)
+    async def close(self) -> None:
+        """Hangs up."""
+        tasks = list(self._serving)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, session: GpuSession) -> None:
+        _log.info("%s: connected", self._name)
+        try:
+            await session.serve()
+            _log.info("%s: disconnected", self._name)
+        except CrossDomainError as fault:
+            _log.warning("%s: %s", self._name, fault)
+        finally:
+            if self._session is session:
+                self._session = None
 
 
 def _refuse_context(_ctx_id: int, _debug_name: bytes, _resources: Resources) -> NoReturn:

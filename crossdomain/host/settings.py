@@ -67,6 +67,30 @@ class Settings:
         return Rules(self.title, self.app_id, self.clipboard, self.drag_and_drop, self.formats)
 
 
+def encode_settings(settings: Settings) -> dict[str, object]:
+    """What a worker has to know of settings, as JSON has it."""
+    return {
+        "title": settings.title,
+        "app_id": settings.app_id,
+        "clipboard": settings.clipboard.value,
+        "drag_and_drop": settings.drag_and_drop.value,
+        "allow": sorted(settings.allow),
+        "deny": sorted(settings.deny),
+    }
+
+
+def decode_settings(fields: Mapping[str, object]) -> Settings:
+    """The settings that `encode_settings` was given, as far as it tells them."""
+    return Settings(
+        title=str(fields["title"]),
+        app_id=str(fields["app_id"]),
+        clipboard=Flow(fields["clipboard"]),
+        drag_and_drop=Flow(fields["drag_and_drop"]),
+        allow=frozenset(map(str, cast("list[object]", fields["allow"]))),
+        deny=frozenset(map(str, cast("list[object]", fields["deny"]))),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class VmSection:
     """One `[vm.NAME]`: its settings, and the sockets by which the host knows that VM."""

@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self, cast, get_type_hints
 
 from crossdomain.context.context import Context
+from crossdomain.errors import HostFault
+from crossdomain.limits import MAX_TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,54 @@ class ClientStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """What one worker serves."""
+
+    clients: list[ClientStatus]
+    resources: int
+    host_bytes: int
+    orphaned_pipes: int
+
+
+def parse_worker_status(fields: Mapping[str, object]) -> WorkerStatus:
+    """What a worker said of itself.
+
+    Raises:
+        HostFault: that is no status.
+    """
+    status = fields.get("status")
+    if not isinstance(status, dict):
+        raise HostFault("a worker without a status")
+    members = cast("dict[str, object]", status)
+    clients = members.get("clients")
+    if not isinstance(clients, list):
+        raise HostFault("a worker without clients")
+    numbers = [members.get(name) for name in ("resources", "host_bytes", "orphaned_pipes")]
+    if not all(isinstance(value, int) for value in numbers):
+        raise HostFault("a worker that counts nothing")
+    resources, host_bytes, orphaned_pipes = cast("list[int]", numbers)
+    return WorkerStatus(
+        [_parse_client(client) for client in cast("list[object]", clients)],
+        resources,
+        host_bytes,
+        orphaned_pipes,
+    )
+
+
+def _parse_client(client: object) -> ClientStatus:
+    kinds = get_type_hints(ClientStatus)
+    if not isinstance(client, dict):
+        raise HostFault("a client without a status")
+    members = cast("dict[str, object]", client)
+    if set(members) != set(kinds):
+        raise HostFault("a client with an unusual status")
+    for name, value in members.items():
+        if type(value) is not kinds[name] or (isinstance(value, str) and len(value) > MAX_TEXT):
+            raise HostFault(f"a client's {name} is {value!r:.80}")
+    return ClientStatus(**cast("dict[str, Any]", members))
+
+
+@dataclass(frozen=True, slots=True)
 class VmStatus:
     """One VM: its clients, its resources, and what its blobs in host memory may grow to in bytes."""
 
@@ -55,7 +106,7 @@ class VmStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole daemon: `fds` are its descriptors, `local_bytes` what local clients' memory may grow to."""
+    """The whole daemon: `fds` of all its processes, `local_bytes` what local clients' memory may grow to."""
 
     vms: list[VmStatus]
     local: list[ClientStatus]

@@ -9,10 +9,7 @@ from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import MemoryDevice, Resources
 from crossdomain.context.rules import Guest
-from crossdomain.host.asking import Asker
-from crossdomain.host.compositor import Compositor
-from crossdomain.host.enclosure import Enclosure
-from crossdomain.host.security_context import Identity
+from crossdomain.host.broker import Dial, Dials
 from crossdomain.host.settings import Settings
 from crossdomain.host.showing import Showing
 from crossdomain.host.status import ClientStatus
@@ -37,14 +34,14 @@ class Tenant:
     def __init__(
         self,
         names: Names,
-        compositor: Compositor,
+        dials: Dials,
         policy: Policy,
         settings: Settings,
         udmabuf: Udmabuf | None = None,
     ) -> None:
         """Args:
         names: chosen by the host.
-        compositor: what its windows are shown on.
+        dials: the way to the compositor, and to a person who is asked.
         policy: what guests may see where the settings say nothing.
         settings: in force until `apply`.
         udmabuf: for a VM whose pages may be shown in place; stays the caller's.
@@ -54,35 +51,38 @@ class Tenant:
         self.contexts: dict[Context, None] = {}
         self.memory: MemoryDevice | None = None
         """Where the guest's own pages are, for a VM that may show us some."""
-        identity = Identity(app_id=names.section, instance_id=names.vm)
-        self._enclosure = Enclosure(compositor, identity, settings.security_context)
-        self._showing = None if udmabuf is None else Showing(udmabuf, self._enclosure.connect, names.label)
+        self._dials = dials
+        self._dialled: dict[Context, Dial] = {}
+        self._trial = None if udmabuf is None else dials.dial()
+        self._showing = None
+        if udmabuf is not None and self._trial is not None:
+            self._showing = Showing(udmabuf, self._trial.connect, names.label)
         self._base_policy = policy
-        self._asker = Asker(names.vm, settings.ask)
-        self._guest = Guest(names.vm, settings.rules, self._asker)
+        self._guest = Guest(names.vm, settings.rules, dials)
         self._policy = policy
         self.apply(settings)
 
     def apply(self, settings: Settings) -> None:
-        """New settings: they hold for what is decided from now on, globals and the way in for new clients."""
-        self._enclosure.mode = settings.security_context
-        self._asker.command = settings.ask
+        """New settings: they hold for what is decided from now on, globals for new clients."""
         self._guest.rules = settings.rules
         self._policy = self._base_policy.with_groups(settings.allow, settings.deny)
 
     def new_context(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
         """A context whose client is called `name` in log lines."""
+        dial = self._dials.dial()
         context = Context(
             name=f"{self.name}, {name}",
             resources=resources,
-            connect=self._enclosure.connect,
+            connect=dial.connect,
             policy=ClientPolicy(load_tables(), self._policy, self._guest, self._showing),
             on_close=self._forget,
             sink=sink,
             orphans=self.orphans,
             memory=self.memory,
         )
+        dial.ready = context.retry_connect
         self.contexts[context] = None
+        self._dialled[context] = dial
         return context
 
     def new_gpu_context(self, ctx_id: int, debug_name: bytes, resources: Resources) -> Context:
@@ -105,8 +105,11 @@ class Tenant:
         self.orphans.close()
         if self._showing is not None:
             self._showing.close()
-        self._asker.close()
-        self._enclosure.close()
+        if self._trial is not None:
+            self._dials.hang_up(self._trial)
 
     def _forget(self, context: Context) -> None:
         self.contexts.pop(context, None)
+        dial = self._dialled.pop(context, None)
+        if dial is not None:
+            self._dials.hang_up(dial)

@@ -99,9 +99,19 @@ class RunningDaemon:
         )
 
     @property
+    def workers(self) -> list[int]:
+        """The pids of its workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    @property
     def footprint(self) -> Footprint:
-        """What it holds now."""
-        return Footprint.of(self.process.pid)
+        """What it and its workers hold now."""
+        parts = [Footprint.of(self.process.pid)]
+        for pid in self.workers:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):  # it has ended since
+                parts.append(Footprint.of(pid))
+        return Footprint(*map(sum, zip(*parts, strict=True)))
 
     def assert_alive(self) -> None:
         """Fail with its log where it has ended."""

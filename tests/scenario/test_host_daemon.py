@@ -165,8 +165,8 @@ class TestService:
             with LocalClient(daemon.local_socket) as client:
                 client.greet()
                 client.submit(encode_init(RING_NONE, RING_NONE))
+                assert b"the compositor can't be reached" in bytes(client.next_event().data)
                 assert client.next_event() == HANG_UP
-                assert "compositor" in client.error()
             with running_weston(display) as again, LocalClient.connect(daemon.local_socket) as client:
                 assert again.socket_path == weston.socket_path
                 assert b"wl_compositor\0" in globals_of(client)

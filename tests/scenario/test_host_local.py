@@ -422,7 +422,8 @@ def bind_shm(client: LocalClient, host: Endpoint) -> None:
 
 def ask_for_release(client: LocalClient, host: Endpoint) -> None:
     """Makes a surface whose buffer's release (7) is told with a fence."""
-    client.send(request("wl_display", "get_registry", 1, 2))
+    client.send(listed := request("wl_display", "get_registry", 1, 2))
+    receive(host, len(listed))
     offered = [(1, "wl_compositor", 4), (2, "zwp_linux_explicit_synchronization_v1", 2)]
     host.send_raw(b"".join(event("wl_registry", "global", 2, *entry) for entry in offered))
     requests = (
@@ -434,6 +435,7 @@ def ask_for_release(client: LocalClient, host: Endpoint) -> None:
     )
     assert client.next_event().data
     client.send(b"".join(requests))
+    receive(host, len(b"".join(requests)))
 
 
 def bind_keyboard(client: LocalClient, host: Endpoint) -> None:

@@ -60,7 +60,7 @@ class Desk(NamedTuple):
         return {
             "sharing": _numbers_of(self.sharing.process.pid),
             "copying": _numbers_of(self.copying.process.pid),
-            "daemon": {**_numbers_of(self.daemon.process.pid), **serving},
+            "daemon": {**_numbers_of(self.daemon.process.pid, *self.daemon.workers), **serving},
         }
 
 
@@ -84,11 +84,11 @@ def running_desk() -> Generator[Desk]:
     shutil.rmtree(folder)
 
 
-def _numbers_of(pid: int) -> Numbers:
-    footprint = Footprint.of(pid)
+def _numbers_of(*pids: int) -> Numbers:
+    footprints = [Footprint.of(pid) for pid in pids]
     return {
-        "fds": footprint.fds,
-        "threads": len(os.listdir(f"/proc/{pid}/task")),
-        "mappings": footprint.mappings,
-        "memory": footprint.anonymous,
+        "fds": sum(footprint.fds for footprint in footprints),
+        "threads": sum(len(os.listdir(f"/proc/{pid}/task")) for pid in pids),
+        "mappings": sum(footprint.mappings for footprint in footprints),
+        "memory": sum(footprint.anonymous for footprint in footprints),
     }

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from crossdomain.abi.cross_domain import RING_NONE, encode_init, encode_receive
 from crossdomain.abi.local import ToDaemon
 from crossdomain.context.context import Context
 from crossdomain.context.ports import Resources
-from crossdomain.host.compositor import Compositor
+from crossdomain.host.broker import Dials
 from crossdomain.host.local import LocalConnection
 from crossdomain.host.settings import HostFile
 from crossdomain.host.tenant import Names, Tenant
@@ -28,9 +27,8 @@ class Launcher:
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.setblocking(False)
-        self.tenant = Tenant(
-            Names("local", "local", "local"), Compositor(Path("/nowhere")), policy.load(), HostFile().local
-        )
+        self.dials = Dials()
+        self.tenant = Tenant(Names("local", "local", "local"), self.dials, policy.load(), HostFile().local)
         self.ended: list[LocalConnection] = []
         self.connection = LocalConnection(theirs, self._new_context, self.ended.append)
 
@@ -118,13 +116,14 @@ async def test_a_compositor_that_is_not_there_is_an_error_and_the_hang_up(launch
     packets: list[bytes] = []
 
     def complete() -> bool:
+        launcher.dials.handle({"say": "refused", "dial": 1, "errno": 2, "why": "nobody is there"}, -1)
         packets.extend(launcher.drain())
         return len(packets) == 3
 
     await until(complete)
-    assert [packet[0] for packet in packets] == [0x81, 0x82, 0x84]
-    assert packets[1][local.HEADER.size :] == encode_receive(b"")
-    assert b"can't be reached" in packets[2]
+    assert [packet[0] for packet in packets] == [0x81, 0x82, 0x82]
+    assert b"can't be reached: nobody is there" in packets[1]
+    assert packets[2][local.HEADER.size :] == encode_receive(b"")
 
 
 async def test_closing_ends_the_context_and_tells_once(launcher: Launcher) -> None:

@@ -1,0 +1,171 @@
+"""What the supervisor and one worker say to each other: JSON objects on a socket, some with one fd.
+
+The worker serves a hostile guest and may have become its tool: what it says is bounded, and taken apart as
+anybody's input; its fds are not taken at all.
+"""
+
+import array
+import asyncio
+import json
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping
+from struct import Struct
+from typing import Final, TypeAlias, cast
+
+from crossdomain.errors import HostFault
+from crossdomain.limits import MAX_WORKER_BACKLOG, MAX_WORKER_MESSAGE
+
+Fields: TypeAlias = Mapping[str, object]
+"""One message; the key "fd" is true where an fd comes with it."""
+
+_SIZE: Final = Struct("<I")
+_READ_SIZE: Final = 65536
+_MAX_FDS: Final = 64
+_FD: Final = array.array("i").itemsize
+
+
+class Channel:
+    """One end.  `handle` gets every message with its fd, which is the callee's, or -1; `closed` is called
+    once, when the other side has gone or broken the rules, and not where the owner closes it himself.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        handle: Callable[[Fields, int], None],
+        closed: Callable[[], None],
+        *,
+        takes_fds: bool,
+    ) -> None:
+        """Takes ownership of `connection`, a stream socket; begins to read on the running loop."""
+        self._connection = connection
+        self._handle = handle
+        self._closed = closed
+        self._ancillary = socket.CMSG_SPACE(_MAX_FDS * _FD) if takes_fds else 0
+        self._loop = asyncio.get_running_loop()
+        self._received = bytearray()
+        self._fds: deque[int] = deque()
+        self._waiting: deque[tuple[bytes, int]] = deque()
+        self._waiting_bytes = 0
+        self._open = True
+        connection.setblocking(False)
+        self._loop.add_reader(connection, self._readable)
+
+    def send(self, fields: Fields, fd: int = -1) -> None:
+        """Sends a message, later where the socket is full; owns `fd`.  To one that has gone it is dropped."""
+        data = json.dumps({**fields, "fd": True} if fd >= 0 else fields).encode()
+        packet = _SIZE.pack(len(data)) + data
+        self._waiting.append((packet, fd))
+        self._waiting_bytes += len(packet)
+        if not self._open or self._waiting_bytes > MAX_WORKER_BACKLOG:
+            self._end()
+        elif len(self._waiting) == 1:
+            self._writable()
+
+    def close(self) -> None:
+        """Hangs up; what was not sent, and fds that nobody took, are given up.  May be called again."""
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._connection)
+            self._loop.remove_writer(self._connection)
+            self._connection.close()
+        for fd in (*self._fds, *(fd for _data, fd in self._waiting if fd >= 0)):
+            os.close(fd)
+        self._fds.clear()
+        self._waiting.clear()
+
+    def _end(self) -> None:
+        was_open = self._open
+        self.close()
+        if was_open:
+            self._closed()
+
+    def _readable(self) -> None:
+        try:
+            data, ancillary, _flags, _address = self._connection.recvmsg(
+                _READ_SIZE, self._ancillary, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return
+        except OSError:
+            data, ancillary = b"", []
+        for _level, _kind, body in ancillary:
+            fds = array.array("i")
+            fds.frombytes(body[: len(body) - len(body) % _FD])
+            self._fds += fds
+        self._received += data
+        try:
+            self._take_messages()
+        except HostFault:
+            data = b""
+        if not data:
+            self._end()
+
+    def _take_messages(self) -> None:
+        while self._open and len(self._received) >= _SIZE.size:
+            (size,) = _SIZE.unpack_from(self._received)
+            if size > MAX_WORKER_MESSAGE:
+                raise HostFault(f"a message of {size} bytes")
+            end = _SIZE.size + size
+            if len(self._received) < end:
+                return
+            fields = _parse(bytes(self._received[_SIZE.size : end]))
+            del self._received[:end]
+            has_fd = fields.get("fd") is True and bool(self._fds)
+            self._handle(fields, self._fds.popleft() if has_fd else -1)
+
+    def _writable(self) -> None:
+        while self._waiting:
+            data, fd = self._waiting[0]
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))] if fd >= 0 else []
+            try:
+                sent = self._connection.sendmsg([data], rights, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                self._loop.add_writer(self._connection, self._writable)
+                return
+            except OSError:  # its end is read next
+                sent = len(data)
+            if fd >= 0:
+                os.close(fd)
+            self._waiting_bytes -= sent
+            if sent == len(data):
+                self._waiting.popleft()
+            else:
+                self._waiting[0] = data[sent:], -1
+        self._loop.remove_writer(self._connection)
+
+
+def _parse(data: bytes) -> Fields:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise HostFault("a message that is no JSON") from error
+    if not isinstance(value, dict):
+        raise HostFault("a message that is no object")
+    return cast("dict[str, object]", value)
+
+
+def number(fields: Fields, key: str) -> int:
+    """A number of a message.
+
+    Raises:
+        HostFault: it is none.
+    """
+    value = fields.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise HostFault(f"a message without the number {key!r}")
+    return value
+
+
+def word(fields: Fields, key: str) -> str:
+    """A text of a message.
+
+    Raises:
+        HostFault: it is none.
+    """
+    value = fields.get(key)
+    if not isinstance(value, str):
+        raise HostFault(f"a message without the text {key!r}")
+    return value

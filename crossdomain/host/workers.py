@@ -1,0 +1,160 @@
+"""The supervisor's side of its workers: forks one for each VM and local socket, and hears of their end.
+
+Whose memory device a connection is of is seen by the process that it comes from: a VMM connects both devices.
+Where a process has several VMs, the one that connected last is meant; the worker checks the memory itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from crossdomain.errors import HostFault
+from crossdomain.host import worker
+from crossdomain.host.broker import Broker
+from crossdomain.host.channel import Channel, Fields
+from crossdomain.host.settings import Settings, encode_settings
+from crossdomain.host.status import WorkerStatus, parse_worker_status
+
+_log = logging.getLogger("crossdomain.host")
+
+STOP_SECONDS: Final = 5.0
+"""How long a worker may take to let go of everything, before it is killed."""
+_STATUS_SECONDS: Final = 5.0
+_CREDENTIALS: Final = struct.Struct("3i")
+
+
+class Worker:
+    """One, from its start to its end."""
+
+    def __init__(self, plan: worker.Plan, broker: Broker, ended: "Callable[[Worker], None]") -> None:
+        """Forks it.  `plan.gpu` is the worker's from then on; `ended` is called once the process has gone.
+
+        Raises:
+            OSError: there is no process or descriptor for it.
+        """
+        self.names = plan.names
+        self.peer = -1 if plan.gpu is None else peer_pid(plan.gpu)
+        self.has_memory = False
+        self.confined = asyncio.Event()
+        """It has given everything up, and serves; set at its end, too."""
+        self._broker = broker
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._status: asyncio.Future[WorkerStatus] | None = None
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._kill: asyncio.TimerHandle | None = None
+        self.pid, ours = _fork(plan)
+        self._pidfd = os.pidfd_open(self.pid)
+        self._loop.add_reader(self._pidfd, self._reap)
+        self._channel = Channel(ours, self._handle, self._hung_up, takes_fds=False)
+
+    @property
+    def fds(self) -> int:
+        """How many descriptors it has."""
+        try:
+            return len(os.listdir(f"/proc/{self.pid}/fd"))
+        except OSError:
+            return 0
+
+    def serve_memory(self, connection: socket.socket) -> None:
+        """Hands it its VM's memory device."""
+        self.has_memory = True
+        self._channel.send({"say": "serve memory"}, connection.detach())
+
+    def serve_local(self, connection: socket.socket) -> None:
+        """Hands it a client of its socket."""
+        self._channel.send({"say": "serve local"}, connection.detach())
+
+    def apply(self, settings: Settings) -> None:
+        """New settings."""
+        self._broker.apply(settings)
+        self._channel.send({"say": "settings", **encode_settings(settings)})
+
+    async def status(self) -> WorkerStatus | None:
+        """What it serves; None where it does not say."""
+        status = self._status
+        if status is None:
+            status = self._status = self._loop.create_future()
+            self._channel.send({"say": "status"})
+        await asyncio.wait((status, self._gone), timeout=_STATUS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        return status.result() if status.done() else None
+
+    async def stop(self) -> None:
+        """Has it end, and waits until it has."""
+        self._hang_up()
+        await self._gone
+
+    def _handle(self, fields: Fields, _fd: int) -> None:
+        if self._broker.handle(fields, self._channel):
+            return
+        if fields.get("say") == "confined":
+            self.confined.set()
+            return
+        if fields.get("say") != "status" or self._status is None:
+            raise HostFault(f"a worker says {fields.get('say')!r:.80}")
+        status, self._status = self._status, None
+        if not status.done():
+            status.set_result(parse_worker_status(fields))
+
+    def _hung_up(self) -> None:
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        self._channel.close()
+        self._broker.close()
+        if self._kill is None:
+            self._kill = self._loop.call_later(STOP_SECONDS, self._end_it)
+
+    def _end_it(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        _pid, status = os.waitpid(self.pid, 0)
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._channel.close()
+        self._broker.close()
+        if self._kill is not None:
+            self._kill.cancel()
+        code = os.waitstatus_to_exitcode(status)
+        if code:
+            told = f"signal {-code}" if code < 0 else f"status {code}"
+            _log.error("%s: its worker ended with %s", self.names.label, told)
+        self.confined.set()
+        self._gone.set_result(None)
+        self._ended(self)
+
+
+def peer_pid(connection: socket.socket) -> int:
+    """The process that connected; 0 where it is not to be seen from here (unix(7), SO_PEERCRED)."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(credentials)[0])
+
+
+def _fork(plan: worker.Plan) -> tuple[int, socket.socket]:
+    """The new process and our end of its channel."""
+    ours, theirs = socket.socketpair()
+    try:
+        pid = os.fork()
+    except OSError:
+        ours.close()
+        theirs.close()
+        raise
+    if pid == 0:
+        status = 1
+        try:
+            status = worker.run(plan, theirs)
+        finally:
+            # Nothing of the supervisor's is unwound, flushed or closed here.
+            os._exit(status)
+    theirs.close()
+    if plan.gpu is not None:
+        plan.gpu.close()
+    return pid, ours
