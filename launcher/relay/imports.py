@@ -15,6 +15,11 @@ class Imports:
         self._channel = channel
         self._shown: set[ImportedFile] = set()
 
+    @property
+    def are_possible(self) -> bool:
+        """Whether the host can see anything at all."""
+        return self._channel.host_copies is not None
+
     def import_file(self, fd: int, size: int) -> ImportedFile | None:
         """Shows the host the first `size` bytes of a pool's file, where that can be and pays."""
         copies = self._channel.host_copies

@@ -96,8 +96,7 @@ class Shm:
                 self._host.when_sent(shared.close)
                 return ToHost(message(record, data), (shared.identifier,))
             mapping = _map(record.object_id, fd, size)
-            pages = self._imports.import_file(fd, held)
-            self._pools[pool_id] = Pool(pool_id, record.object_id, mapping, self._imports, pages)
+            self._pools[pool_id] = Pool(pool_id, record.object_id, fd, mapping, self._imports)
         finally:
             os.close(fd)
         return ToHost(self._stand_ins.create(pool_id))
@@ -126,7 +125,7 @@ class Shm:
         if size < pool.mapping.size:
             raise WireFault(record.object_id, ShmError.INVALID_FD, "shrinking pool invalid")
         try:
-            pool.mapping.resize(size)
+            pool.resize(size)
         except OSError:
             raise WireFault(record.object_id, ShmError.INVALID_FD, "failed mremap") from None
         return DROP_REQUEST

@@ -11,7 +11,7 @@ from crossdomain.vm.machine import Machine
 from tests.fakes.pictures import Picture, different, photograph
 from tests.fakes.programs import PATTERNS, running_steps
 from tests.fakes.weston import Pixels
-from tests.system.conftest import GUEST_TESTS, Desktop
+from tests.system.conftest import GUEST_TESTS, Desktop, until_true, within
 from tests.system.test_pixels_vm import PLACE, GuestSteps
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
@@ -42,3 +42,18 @@ async def test_every_kind_of_dmabuf_looks_as_shared_memory_does(machine: Machine
     assert different(direct, proxied, series="vm-dmabufs") == []
     stats = await machine.run(["cat", "/tmp/stats.json"])
     assert json.loads(stats.output)["buffers"] == {"dmabuf-copy": 4, "dmabuf-pages": 14, "dmabuf-blob": 11}
+
+
+async def test_an_egl_application_draws_without_a_gpu(machine: Machine, desktop: Desktop) -> None:
+    """Mesa looks at the device that dmabufs' feedback and wl_drm name, finds no GPU, and does without."""
+    app = await machine.spawn(["crossdomain-run", "weston-simple-egl"])
+    view = await desktop.put(await desktop.window("simple-egl", seconds=180), 20, 20)
+    first = await desktop.picture_of(view)
+
+    async def moved() -> bool:
+        return bool((await desktop.picture_of(view) != first).any())
+
+    await until_true(moved, what="a triangle that turns")
+    app.send_signal(15)
+    await within(app.wait(), what="its end")
+    await desktop.no_window("simple-egl")

@@ -89,7 +89,26 @@ def test_a_pool_that_can_not_be_shown_is_copied_here(client: RelayedClient, seen
     assert client.stats.totals().bytes_copied == BUFFER_SIZE
 
 
-def test_what_a_pool_grew_by_is_copied_here(client: RelayedClient, seen: Seen) -> None:
+def test_what_a_pool_grew_by_is_shown_too(client: RelayedClient, seen: Seen) -> None:
+    before = seen.create_buffer()
+    os.ftruncate(seen.fd, 2 * POOL_SIZE)
+    client.say(request("wl_shm_pool", "resize", seen.pool, 2 * POOL_SIZE))
+    grown = seen.create_buffer(offset=POOL_SIZE)
+    seen.fill(7, offset=POOL_SIZE)
+    seen.fill(5)
+    seen.commit(grown, (0, 0, WIDTH, HEIGHT))
+    seen.commit(before, (0, 0, WIDTH, HEIGHT))
+    assert (seen.mirror(1), seen.mirror(0)) == (b"\7" * BUFFER_SIZE, b"\5" * BUFFER_SIZE)
+    counters = client.stats.totals()
+    assert (counters.bytes_copied, counters.bytes_copied_host) == (0, 2 * BUFFER_SIZE)
+    seen.answer_syncs()
+    assert [shown.closed for shown in seen.copies.imports] == [True, False]
+
+
+def test_what_a_pool_grew_by_is_copied_here_where_it_can_not_be_shown(
+    client: RelayedClient, seen: Seen
+) -> None:
+    seen.copies.refuses = True
     os.ftruncate(seen.fd, 2 * POOL_SIZE)
     client.say(request("wl_shm_pool", "resize", seen.pool, 2 * POOL_SIZE))
     buffer = seen.create_buffer(offset=POOL_SIZE)
