@@ -173,8 +173,10 @@ class SwayGuest(NamedTuple):
         """Run an application of the guest until the block ends."""
         script = 'exec crossdomain-run "$@" >/tmp/application.log 2>&1'
         app = await self.machine.spawn(["sh", "-c", script, "sh", *argv])
-        yield app
-        app.kill()
+        try:
+            yield app
+        finally:
+            app.kill()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -50,7 +50,7 @@ class Shown(NamedTuple):
 async def shown(request: pytest.FixtureRequest, guest: SwayGuest) -> AsyncGenerator[Shown]:
     """The page in each browser; in the end the browser is closed as a person closes it."""
     argv = request.param.command(Path(PROFILE), f"file://{SITE}/page.html")
-    await guest.machine.run(["mkdir", PROFILE])
+    await guest.machine.run(["sh", "-c", f"rm -rf {PROFILE}; mkdir {PROFILE}"])
     await guest.machine.push(f"{PROFILE}/user.js", FIREFOX_PREFERENCES.encode())
     async with guest.running(argv) as app:
 
@@ -65,7 +65,6 @@ async def shown(request: pytest.FixtureRequest, guest: SwayGuest) -> AsyncGenera
         guest.sway.close_window("frames=")
         assert await within(app.wait(), seconds=PATIENCE, what="the browser's end") == 0
         await asyncio.to_thread(await_no_window, guest.sway, "frames=")
-    await guest.machine.run(["rm", "-r", PROFILE])
 
 
 async def test_what_is_typed_on_the_host_arrives_letter_by_letter(shown: Shown) -> None:
