@@ -15,6 +15,9 @@ WRITABLE: Final = select.EPOLLOUT
 GONE: Final = select.EPOLLHUP | select.EPOLLERR
 """Reported whether asked for or not: a handler that gets it has to read to the end or to let the fd go."""
 
+_TIMER_SLACK: Final = 0.001
+"""Seconds that a timer may be early: epoll counts in milliseconds, and a round for nothing helps nobody."""
+
 Handler: TypeAlias = Callable[[int], None]
 """Called with the events that are ready, as a bit set."""
 
@@ -138,9 +141,9 @@ class Loop:
         return left if timeout is None else min(left, timeout)
 
     def _fire_timers(self) -> int:
-        now = time.monotonic()
+        due = time.monotonic() + _TIMER_SLACK
         fired = 0
-        while self._timers and self._timers[0].when <= now:
+        while self._timers and self._timers[0].when <= due:
             heapq.heappop(self._timers).fire()
             fired += 1
         return fired

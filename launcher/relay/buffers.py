@@ -1,5 +1,6 @@
 """A client's buffers: memory of its own on one side, a mirror on the other."""
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
@@ -44,6 +45,23 @@ class Release(Protocol):
 
     def signal(self) -> None:
         """It is not; called once."""
+        ...
+
+
+class Drawn(Protocol):
+    """A wl_buffer, for those who ask when it may be read and say when it has been."""
+
+    @property
+    def is_dmabuf(self) -> bool:
+        """Whether devices may write it."""
+        ...
+
+    def writers(self) -> list[Fence]:
+        """What is being written into it now by devices; the fences are the caller's."""
+        ...
+
+    def release_later(self, releases: Iterable[Release]) -> None:
+        """A commit of it is done, whose end of use concerns somebody."""
         ...
 
 
@@ -260,6 +278,36 @@ class Buffer:
             return None
         mirror.buffers -= 1
         return None if mirror.buffers else mirror
+
+
+class SharedBuffer:
+    """A wl_buffer whose pixels are in memory of the host's: a `buffers.Drawn`."""
+
+    is_dmabuf = True
+
+    def __init__(self, dmabuf: int) -> None:
+        """Takes ownership of the fd."""
+        self._dmabuf = dmabuf
+        self._releases: list[Release] = []
+
+    def writers(self) -> list[Fence]:
+        """What is being written into it now; the fences are the caller's."""
+        return [Fence.of_writers(self._dmabuf)]
+
+    def release_later(self, releases: Iterable[Release]) -> None:
+        """A commit of it is done, whose end of use concerns somebody."""
+        self._releases += releases
+
+    def signal_releases(self) -> None:
+        """The compositor has given it back."""
+        releases, self._releases = self._releases, []
+        for release in releases:
+            release.signal()
+
+    def leave(self) -> None:
+        """The client has destroyed it."""
+        self.signal_releases()
+        os.close(self._dmabuf)
 
 
 def are_shown(planes: Iterable[ClientPlane], layout: Layout) -> bool:

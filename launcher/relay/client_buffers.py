@@ -9,7 +9,7 @@ from crossdomain.wire import Record
 from crossdomain.wire.codec import SERVER_ID_START
 from launcher.channel import Channel
 from launcher.relay import encode
-from launcher.relay.buffers import Buffer
+from launcher.relay.buffers import Buffer, SharedBuffer
 from launcher.relay.in_place import take_in_place
 from launcher.relay.messages import EventHandler, Host, RequestHandler, Route, ToClient, ToHost
 from launcher.relay.mirrors import Mirror, Mirrors
@@ -25,7 +25,7 @@ class ClientBuffers:
         self._stats = stats
         self.mirrors = Mirrors(host, channel)
         self._buffers: dict[int, Buffer] = {}
-        self._shared: set[int] = set()
+        self._shared: dict[int, SharedBuffer] = {}
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""
@@ -90,30 +90,41 @@ class ClientBuffers:
         for buffer in self._buffers.values():
             self._give_back(buffer.leave())
         self._buffers.clear()
+        while self._shared:
+            self._shared.popitem()[1].leave()
         self.mirrors.close()
 
     def _handle_destroy(self, record: Record, _data: memoryview, _fds: list[int]) -> None:
         buffer = self._buffers.pop(record.object_id, None)
         if buffer is not None:
             self._give_back(buffer.leave())
-        self._shared.discard(record.object_id)
+        shared = self._shared.pop(record.object_id, None)
+        if shared is not None:
+            shared.leave()
         if record.object_id >= SERVER_ID_START:
             self._host.take_object_back(record.object_id)
 
-    def add_shared(self, buffer_id: int) -> None:
-        """The client has a new buffer that it knows by another id than the host, which has its pixels."""
-        self._shared.add(buffer_id)
+    def add_shared(self, buffer_id: int, buffer: SharedBuffer) -> None:
+        """The client has a new buffer, whose pixels the host has."""
+        self._shared[buffer_id] = buffer
+
+    def drawn(self, buffer_id: int) -> Buffer | SharedBuffer | None:
+        """Returns the client's buffer of that id; None where it is none that devices draw into."""
+        return self._buffers.get(buffer_id) or self._shared.get(buffer_id)
 
     def releases_of(self, buffer_id: int, host_id: int) -> EventHandler:
         """Returns who handles the events of a host's buffer that the client knows by another id."""
 
         def handle(_record: Record, _data: memoryview, _identifiers: list[Identifier]) -> ToClient | None:
-            buffer = self._buffers.get(buffer_id)
+            buffer, shared = self._buffers.get(buffer_id), self._shared.get(buffer_id)
             if buffer is not None and buffer.buffer_id == host_id:
                 buffer.released()
-            elif buffer is not None or buffer_id not in self._shared:
+                buffer.signal_releases()
+            elif buffer is not None or shared is None:
                 # It is gone, and another may have its id.
                 return None
+            else:
+                shared.signal_releases()
             return ToClient(encode.release_buffer(buffer_id))
 
         return handle
@@ -125,6 +136,8 @@ class ClientBuffers:
         if buffer is not None:
             buffer.released()
             buffer.signal_releases()
+        elif record.object_id in self._shared:
+            self._shared[record.object_id].signal_releases()
         return None
 
     def _count(self, buffer: Buffer, way: str) -> None:

@@ -259,7 +259,7 @@ class Surfaces:
         if surface.is_lost:
             return DROP_REQUEST
         if not surface.has_begun:
-            attached = Attached(surface.attaches, surface.is_shown, surface.attached)
+            attached = Attached(surface.attaches, surface.is_shown, self._buffers.drawn(surface.attached_id))
             surface.awaited = self._commits.begin(record.object_id, attached)
             surface.has_begun = True
         fence = surface.await_next()
@@ -267,8 +267,10 @@ class Surfaces:
             return ToHost(b"", wait=Wait(fence, surface.attached_id))
         surface.end_waiting()
         self._commit(surface)
-        if surface.buffer is not None:
-            surface.buffer.release_later(self._commits.take_releases(record.object_id))
+        releases = self._commits.take_releases(record.object_id)
+        drawn = self._buffers.drawn(surface.attached_id) if releases else None
+        if drawn is not None:
+            drawn.release_later(releases)
         return None
 
     def drop_commit(self, surface_id: int) -> None:

@@ -176,6 +176,8 @@ def main() -> None:
                 case [way, colour]:
                     painter.begin(way, colour)
                     print("waiting", flush=True)
+                case _:
+                    raise ValueError(line)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Screenshots and recordings that clients in the guest make of a real host's screen."""
 
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +16,8 @@ from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.image import Image
 from tests.fakes.capture import capture
 from tests.fakes.client import FakeClient, Proxy
-from tests.fakes.guest import running_guest
-from tests.fakes.launcher import PATIENCE, RunningLauncher
+from tests.fakes.daemon import running_daemon
+from tests.fakes.launcher import PATIENCE, RunningLauncher, running_launcher
 from tests.fakes.painting import XRGB8888, solid_buffer
 from tests.fakes.sway import Sway, running_sway
 from tests.fakes.weston import Pixels
@@ -31,9 +33,13 @@ CORNER: Final = Rectangle(8, 8, 24, 16)
 @contextmanager
 def guest_of(compositor: Path, buffers: str) -> Generator[RunningLauncher]:
     """A launcher whose host lets it copy the screen; `buffers` is its option of that name."""
-    allowed = ("screencopy", "toplevel-management")
-    with running_guest(compositor, f"--buffers={buffers}", allow=allowed) as launcher:
+    folder = Path(tempfile.mkdtemp(prefix="xd-"))
+    with (
+        running_daemon(folder, compositor, "--allow=screencopy", "--allow=toplevel-management") as daemon,
+        running_launcher(folder, daemon.local_socket, f"--buffers={buffers}") as launcher,
+    ):
         yield launcher
+    shutil.rmtree(folder)
 
 
 class Recording:

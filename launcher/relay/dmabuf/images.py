@@ -57,6 +57,7 @@ class Images:
         `spare_id` is free before and after that.
         """
         if isinstance(made, Shared):
+            self._buffers.add_shared(buffer_id, made.buffer)
             return made.create(buffer_id, spare_id)
         return self._buffers.add(buffer_id, made, spare_id)
 

@@ -170,7 +170,7 @@ class LinuxDmabuf:
         spare_id = self._host.spare_id()
         self._host.own(spare_id, _nothing)
         if isinstance(made, Shared):
-            self._buffers.add_shared(client_id)
+            self._buffers.add_shared(client_id, made.buffer)
             return made.create(params.object_id, spare_id)
         made.own = own
         return self._buffers.add(client_id, made, spare_id)

@@ -4,12 +4,14 @@ A program of the guest that lets the host allocate (GET_IMAGE_REQUIREMENTS) has 
 on as a wl_shm_pool, where all planes lie in it as wl_shm wants them.
 """
 
+import os
 from typing import NamedTuple
 
 from crossdomain.bridge.dmabuf import Image, PlaneMemory, is_same_layout, shm_code
 from crossdomain.bridge.formats import INT32_MAX, Layout
 from launcher.channel import Channel, SharedFile
 from launcher.relay import encode
+from launcher.relay.buffers import SharedBuffer
 from launcher.relay.dmabuf.host_shm import HostShm
 from launcher.relay.dmabuf.memory import identity_of
 from launcher.relay.dmabuf.params import AddedPlane
@@ -25,6 +27,7 @@ class Shared(NamedTuple):
     image: Image
     place: PlaneMemory
     """Of the first plane."""
+    buffer: SharedBuffer
 
     def create(self, buffer_id: int, pool_id: int) -> ToHost:
         """Returns what makes the host's wl_buffer; `pool_id` is free before and after it."""
@@ -55,5 +58,6 @@ def share(
     file = channel.share_dmabuf(fds[0], memories[0].size)
     if file is None:
         return None
+    buffer = SharedBuffer(os.dup(fds[0]))
     close_planes(taken)
-    return Shared(file, shm.object_id, image, memories[0])
+    return Shared(file, shm.object_id, image, memories[0], buffer)

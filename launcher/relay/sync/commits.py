@@ -3,7 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from crossdomain.bridge.fences import Fence
-from launcher.relay.buffers import Buffer, Release
+from launcher.relay.buffers import Drawn, Release
 
 
 class Attached(NamedTuple):
@@ -13,8 +13,8 @@ class Attached(NamedTuple):
     """Whether it changes it."""
     is_shown: bool
     """Whether it changes it to a buffer of whatever kind."""
-    buffer: Buffer | None
-    """That, where its pixels are here."""
+    buffer: Drawn | None
+    """That, where devices may have to do with it."""
 
     @property
     def is_dmabuf(self) -> bool:

@@ -12,10 +12,15 @@ from typing import Final
 import pytest
 
 from crossdomain.bridge.dmabuf import ParamsError
+from crossdomain.bridge.fences import Fence
 from crossdomain.bridge.formats import fourcc
 from crossdomain.limits import MAX_BUFFER_PARAMS
+from crossdomain.wire import Record
 from crossdomain.wire.codec import SERVER_ID_START, Value
 from launcher.channel import Device
+from launcher.relay.buffers import SharedBuffer
+from launcher.relay.client_buffers import ClientBuffers
+from launcher.stats import ClientStats
 from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient, event, request
 from tests.unit.launcher.fake_copies import FakeCopies
 from tests.unit.launcher.test_relay_shm import error_code
@@ -644,3 +649,49 @@ def test_dmabufs_are_bounded(
     allocating.add(params, fd)
     allocating.create_immed(params)
     assert b"dmabufs" in client.hear()
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_a_commit_waits_until_devices_have_finished_its_dmabuf(
+    client: RelayedClient, allocating: Allocating, monkeypatch: pytest.MonkeyPatch, shares: bool
+) -> None:
+    drawing = os.eventfd(0)
+
+    def of_writers(_dmabuf: int) -> Fence:
+        return Fence.of_eventfd(os.dup(drawing))
+
+    monkeypatch.setattr(Fence, "of_writers", of_writers)
+    client.channel.shares_dmabufs = shares
+    params = allocating.create_params()
+    allocating.add(params, allocating.file(4096))
+    buffer = allocating.create_immed(params)
+    commit = request("wl_surface", "commit", allocating.surface)
+    allocating.show(buffer)
+    assert commit not in client.channel.sent
+    os.eventfd_write(drawing, 1)
+    os.close(drawing)
+    client.serve()
+    assert commit in client.channel.sent
+
+
+def test_a_release_of_memory_of_the_hosts_is_signalled_when_the_compositor_gives_it_back(
+    client: RelayedClient,
+) -> None:
+    class Counted:
+        signals = 0
+
+        def signal(self) -> None:
+            """See `Release`."""
+            self.signals += 1
+
+    release = Counted()
+    buffer = SharedBuffer(os.memfd_create("dmabuf"))
+    buffers = ClientBuffers(client.connection, client.channel, ClientStats("test"))
+    buffers.add_shared(9, buffer)
+    buffer.release_later([release])
+    assert release.signals == 0
+    data = memoryview(event("wl_buffer", "release", 9))
+    buffers.event_routes()["wl_buffer", "release"](Record(0, 8, 9, 0, 0, 0, 0), data, [])
+    assert release.signals == 1
+    buffers.close()
+    assert release.signals == 1
