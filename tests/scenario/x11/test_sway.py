@@ -78,17 +78,6 @@ def test_a_startup_id_gives_a_new_window_the_keyboard(desktop: SwayDesktop) -> N
         buffer.pool.close()
 
 
-def test_the_user_is_led_to_the_window_that_its_client_activates(desktop: SwayDesktop) -> None:
-    first = desktop.open("first")
-    desktop.open("second")
-    beside = {"x": 512, "y": 0, "width": 512, "height": 640}
-    wait_until(lambda: desktop.node("second")["rect"] == beside, seconds=PATIENCE, what="it is beside it")
-    desktop.sway.seat.click(562, 50)
-    desktop.wait("second", "focused")
-    desktop.client.ask_manager(first, "_NET_ACTIVE_WINDOW", 1)
-    desktop.wait("first", "focused")
-
-
 def test_a_window_that_demands_attention_is_urgent(desktop: SwayDesktop) -> None:
     desktop.sway.swaymsg("focus_on_window_activation urgent")
     first = desktop.open("first")
@@ -119,32 +108,3 @@ def test_a_window_is_as_opaque_as_its_client_says(desktop: SwayDesktop) -> None:
     wait_until(lambda: looks_like(0x33, 0x66, 0x99), seconds=PATIENCE, what="an opaque window")
     desktop.client.set_words(window, "_NET_WM_WINDOW_OPACITY", "CARDINAL", [0x7FFFFFFF])
     wait_until(lambda: looks_like(0x19, 0x33, 0x4C), seconds=PATIENCE, what="half of it")
-
-
-def test_a_menu_at_the_edge_is_moved_onto_the_screen_and_its_client_is_told(desktop: SwayDesktop) -> None:
-    parent = desktop.open("parent")
-    client = desktop.client
-
-    def has_size(width: int, height: int) -> bool:
-        found = client.window(parent).get_geometry()
-        return (found.x, found.y, found.width, found.height) == (0, 0, width, height)
-
-    wait_until(lambda: has_size(1024, 640), seconds=PATIENCE, what="all of the screen")
-    desktop.sway.swaymsg("[title=parent] floating enable, resize set 200 100, move position 800 500")
-    place = {"x": 800, "y": 500, "width": 200, "height": 100}
-    wait_until(lambda: desktop.node("parent")["rect"] == place, seconds=PATIENCE, what="its place")
-    wait_until(lambda: has_size(200, 100), seconds=PATIENCE, what="its size")
-    screen = client.display.screen()
-    menu = screen.root.create_window(
-        150, 90, 160, 120, 0, screen.root_depth, background_pixel=0x993366, override_redirect=1
-    )
-    menu.map()
-    client.display.sync()
-
-    def is_whole() -> bool:
-        red = np.all(desktop.sway.screenshot() == (0x99, 0x33, 0x66), axis=2)
-        return int(red.sum()) == 160 * 120
-
-    wait_until(is_whole, seconds=PATIENCE, what="all of the menu")
-    moved = menu.get_geometry()
-    assert (moved.x, moved.y) == (1024 - 160 - 800, 640 - 120 - 500)
