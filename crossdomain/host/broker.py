@@ -110,8 +110,8 @@ class Dial:
 
     def __init__(self, request: Callable[[], None]) -> None:
         """`request` asks for it, when it is first wanted, and again where what came was used."""
-        self.ready: Callable[[], None] = _nobody_waits
-        """Called when `connect` has something to say."""
+        self.ready: Callable[[], None] | None = None
+        """Called when `connect` has something to say; what it does not take then, nobody wants any more."""
         self._request = request
         self._connection: socket.socket | None = None
         self._failure: OSError | None = None
@@ -139,17 +139,15 @@ class Dial:
         """What came of it; owns `connection`."""
         self._connection, self._failure = connection, failure
         self._asked = False
-        self.ready()
+        if self.ready is not None:
+            self.ready()
+            self.close()
 
     def close(self) -> None:
         """Gives up a connection that nobody took.  May be called again."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _nobody_waits() -> None:
-    """What a dial tells that nobody waits for."""
 
 
 class Dials:

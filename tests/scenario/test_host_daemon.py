@@ -85,7 +85,8 @@ class TestService:
             stream = globals_of(client)
         assert b"wl_compositor\0" in stream
         assert b"xdg_wm_base\0" in stream
-        assert b"zwp_linux_explicit_synchronization_v1\0" not in stream  # its fences can't cross
+        assert b"zwp_linux_explicit_synchronization_v1\0" in stream
+        assert b"weston_screenshooter\0" not in stream  # it sees other windows
 
     def test_200_clients_one_after_the_other_leave_no_fd(self, daemon: RunningDaemon, weston: Weston) -> None:
         before = daemon.footprint.fds
