@@ -26,8 +26,8 @@ from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
 from tests.fakes.local_client import LocalClient
 from tests.fakes.sway import Sway
+from tests.fakes.wayland_guest import WaylandGuest
 from tests.fakes.weston import Weston
-from tests.scenario.test_device_daemon import WaylandGuest
 from tests.unit.context.world import event, request
 
 REGISTRY, DONE, NEW = 2, 3, 4

@@ -21,8 +21,8 @@ from tests.fakes.launcher import PATIENCE, running_launcher
 from tests.fakes.local_client import LocalClient
 from tests.fakes.programs import REPOSITORY
 from tests.fakes.sway import Sway
+from tests.fakes.wayland_guest import WaylandGuest
 from tests.fakes.weston import wait_until
-from tests.scenario.test_device_daemon import WaylandGuest
 from tests.scenario.test_sway import filling_window
 from tests.unit.context.world import event, request
 

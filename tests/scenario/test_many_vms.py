@@ -13,8 +13,8 @@ from tests.bench import processes
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
+from tests.fakes.wayland_guest import WaylandGuest
 from tests.fakes.weston import Weston, wait_until
-from tests.scenario.test_device_daemon import WaylandGuest
 
 VMS, CLIENTS = 32, 8
 FEW = 4

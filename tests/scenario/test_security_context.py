@@ -14,8 +14,8 @@ from tests.fakes.guest_context import GuestContext
 from tests.fakes.launcher import PATIENCE, running_launcher
 from tests.fakes.local_client import LocalClient
 from tests.fakes.sway import Sway
+from tests.fakes.wayland_guest import WaylandGuest
 from tests.fakes.weston import Weston, wait_until
-from tests.scenario.test_device_daemon import WaylandGuest
 from tests.scenario.test_sway import filling_window
 
 PRIVILEGED = "zwlr_layer_shell_v1"

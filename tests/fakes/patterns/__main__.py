@@ -1,11 +1,13 @@
 """Draws the patterns; see the package."""
 
+import hashlib
 import sys
 from typing import Final
 
 from tests.fakes.client import FakeClient
 from tests.fakes.patterns import buffers, damage, geometry, trees
 from tests.fakes.patterns.stage import Scenario, Stage
+from tests.fakes.screenshot import take
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     buffers.formats,
@@ -28,10 +30,12 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
 def main(arguments: list[str]) -> int:
     """Run all scenarios, or those named on the command line; `--windowed` where fullscreen is in the way.
 
-    `--dmabufs=KIND,...` makes buffers of them.
+    `--dmabufs=KIND,...` makes buffers of them.  With `--on=DISPLAY` it does not wait after a step, but prints
+    a hash of what that Weston shows.
     """
     windowed = "--windowed" in arguments
     kinds = next((name.partition("=")[2] for name in arguments if name.startswith("--dmabufs=")), "")
+    watched = [name.removeprefix("--on=") for name in arguments if name.startswith("--on=")]
     names = [name for name in arguments if not name.startswith("--")]
     chosen = [scenario for scenario in SCENARIOS if not names or scenario.__name__ in names]
     with FakeClient() as client:
@@ -39,8 +43,9 @@ def main(arguments: list[str]) -> int:
         for scenario in chosen:
             for name in scenario(stage):
                 client.round_trip()
-                print(f"step {scenario.__name__}: {name}", flush=True)
-                if not sys.stdin.readline():
+                shown = [f" {hashlib.sha256(take(display).rgb).hexdigest()}" for display in watched]
+                print(f"step {scenario.__name__}: {name}{''.join(shown)}", flush=True)
+                if not watched and not sys.stdin.readline():
                     return 1
             stage.clear()
     print("done", flush=True)
