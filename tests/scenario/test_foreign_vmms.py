@@ -12,8 +12,9 @@ from crossdomain.abi import virtio_gpu as abi
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.frontend import CLOUD_HYPERVISOR, CROSVM, FakeFrontend
 from tests.fakes.guest_context import GuestContext
+from tests.fakes.wayland_guest import WaylandGuest
 from tests.fakes.weston import Weston
-from tests.scenario.test_device_daemon import HEIGHT, WIDTH, WaylandGuest, show_window
+from tests.scenario.test_device_daemon import HEIGHT, WIDTH, show_window
 
 CROSVMS_RING = 32768
 """Entries of its queues, where nobody asks for others."""
