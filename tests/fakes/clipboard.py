@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from itertools import count
 from typing import Final
 
 from tests.fakes import stream
@@ -19,8 +18,6 @@ from tests.fakes.windows import Buffer, Window
 
 MIME: Final = "text/plain;charset=utf-8"
 
-_SERIALS: Final = count(int(time.time() * 1000) % (1 << 32))
-"""Weston takes a selection whose serial is newer than the last one's, which may be another machine's."""
 _KEPT: Final = "application/x-kept-by-the-compositor"
 """Weston asks for the first type itself, and keeps what it gets for when its owner has gone."""
 
@@ -30,6 +27,11 @@ def show_window(client: FakeClient, title: str) -> Buffer:
     buffer = solid_buffer(client, 64, 64, "208020")
     Window(client, title=title).show(buffer)
     return buffer
+
+
+def _newest_serial() -> int:
+    """Weston takes a selection whose serial is newer than the last one's, which may be another machine's."""
+    return int(time.time() * 1000) % (1 << 32)
 
 
 class Copier:
@@ -56,7 +58,7 @@ class Copier:
         source.handlers["send"] = self._handle_send
         source.send("offer", _KEPT)
         source.send("offer", MIME)
-        self._device.send("set_selection", source, next(_SERIALS))
+        self._device.send("set_selection", source, _newest_serial())
         self.client.round_trip()
 
     def wait_asked(self, count: int = 1) -> list[int]:

@@ -34,13 +34,13 @@ async def test_every_kind_of_dmabuf_looks_as_shared_memory_does(machine: Machine
     async with running_steps((*PATTERNS, "--windowed", *SCENARIOS), environment) as steps:
         direct = await photograph(steps, lambda: take(desktop))
     await desktop.no_window(LABEL)
-    command = ["crossdomain-run", "--stats=/tmp/stats.json", "python3", "-m", "tests.fakes.patterns"]
+    command = ["crossdomain-run", "--stats=/tmp/dmabufs.json", "python3", "-m", "tests.fakes.patterns"]
     options = ["--windowed", "--dmabufs=udmabuf,heap,vgem,blob,image", *SCENARIOS]
     process = await machine.spawn([*command, *options], env=GUEST_TESTS, user="root")
     proxied: dict[str, Picture] = await photograph(GuestSteps(process), lambda: take(desktop))
     assert await asyncio.wait_for(process.wait(), 60) == 0
     assert different(direct, proxied, series="vm-dmabufs") == []
-    stats = await machine.run(["cat", "/tmp/stats.json"])
+    stats = await machine.run(["cat", "/tmp/dmabufs.json"])
     assert json.loads(stats.output)["buffers"] == {"dmabuf-copy": 4, "dmabuf-pages": 14, "dmabuf-blob": 11}
 
 
