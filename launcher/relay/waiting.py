@@ -14,8 +14,8 @@ from launcher.relay.holds import Hold, Holds, Request
 from launcher.relay.messages import Wait
 
 
-class Relay(Protocol):
-    """What has to be done with requests; `connection` is it."""
+class Guard(Protocol):
+    """Whose handlers these are; `connection` is it."""
 
     @property
     def name(self) -> str:
@@ -25,6 +25,10 @@ class Relay(Protocol):
     def guard(self, serve: Callable[[int], None], events: int) -> None:
         """Calls a handler; a failure of any kind costs this client only."""
         ...
+
+
+class Relay(Protocol):
+    """What has to be done with requests; `requests` is it."""
 
     def relay_request(self, request: Request) -> Wait | None:
         """Sends a request to the host, or what stands for it; returns what it has to wait for, instead."""
@@ -46,8 +50,9 @@ class Relay(Protocol):
 class Waiting:
     """One client's requests that wait."""
 
-    def __init__(self, loop: Loop, relay: Relay, holds: Holds) -> None:
+    def __init__(self, loop: Loop, guard: Guard, relay: Relay, holds: Holds) -> None:
         self._loop = loop
+        self._guard = guard
         self._relay = relay
         self._holds = holds
         self._timers: dict[Hold, Timer] = {}
@@ -90,10 +95,10 @@ class Waiting:
 
     def _watch(self, hold: Hold) -> None:
         def resume(_events: int) -> None:
-            self._relay.guard(lambda _: self._resume(hold), 0)
+            self._guard.guard(lambda _: self._resume(hold), 0)
 
         def give_up() -> None:
-            self._relay.guard(lambda _: self._give_up(hold), 0)
+            self._guard.guard(lambda _: self._give_up(hold), 0)
 
         self._loop.add(hold.fence.fileno(), READABLE, resume)
         self._timers[hold] = self._loop.call_later(FENCE_SECONDS, give_up)
@@ -109,7 +114,7 @@ class Waiting:
     def _give_up(self, hold: Hold) -> None:
         surface_id = hold.first.record.object_id
         text = f"surface {surface_id} loses a frame: its fence is not over after {FENCE_SECONDS:g} s"
-        log.warning(text, client=self._relay.name)
+        log.warning(text, client=self._guard.name)
         self._unwatch(hold)
         hold.take_first()
         self._relay.drop_commit(surface_id)
