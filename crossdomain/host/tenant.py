@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from crossdomain.bridge.udmabuf import Udmabuf
-from crossdomain.context.context import Context
+from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
@@ -70,16 +70,14 @@ class Tenant:
     def new_context(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
         """A context whose client is called `name` in log lines."""
         dial = self._dials.dial()
-        context = Context(
-            name=f"{self.name}, {name}",
-            resources=resources,
+        surroundings = Surroundings(
             connect=dial.connect,
             policy=ClientPolicy(load_tables(), self._policy, self._guest, self._showing),
             on_close=self._forget,
-            sink=sink,
             orphans=self.orphans,
             memory=self.memory,
         )
+        context = Context(f"{self.name}, {name}", resources, surroundings, sink)
         dial.ready = context.retry_connect
         self.contexts[context] = None
         self._dialled[context] = dial

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
-from crossdomain.context.context import Context
+from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
@@ -46,15 +46,13 @@ class Compositors:
 
     def make(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
         """A context of the VM."""
-        return Context(
-            name=name,
-            resources=resources,
+        surroundings = Surroundings(
             connect=self._connect,
             policy=ClientPolicy(load(), policy.load(), self._guest),
-            on_close=lambda _context: None,
-            sink=sink,
+            on_close=_forget,
             orphans=self._orphans,
         )
+        return Context(name, resources, surroundings, sink)
 
     def act(self, source: Source) -> None:
         """One compositor says something, reads, or hangs up."""
@@ -93,6 +91,10 @@ class Compositors:
         theirs.setblocking(False)
         self._open.append(theirs)
         return ours
+
+
+def _forget(_context: Context) -> None:
+    """Nobody counts them here."""
 
 
 def _say(connection: socket.socket, data: bytes, fds: Sequence[int]) -> None:

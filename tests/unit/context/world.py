@@ -24,7 +24,7 @@ from crossdomain.abi.cross_domain import (
     encode_send,
     parse_event,
 )
-from crossdomain.context.context import Context
+from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
@@ -210,15 +210,14 @@ class World:
         self.closed: list[Context] = []
         self.memories: list[HostMemory] = []
         self.connect: Callable[[], socket.socket] = self._connect
-        self.context = Context(
-            name="vm test, ctx 1, 'client'",
-            resources=self.resources,
+        surroundings = Surroundings(
             connect=self._dial,
             policy=ClientPolicy(load(), self.policy, self.guest, showing),
             on_close=self.closed.append,
             orphans=self.orphans,
             memory=memory,
         )
+        self.context = Context("vm test, ctx 1, 'client'", self.resources, surroundings)
 
     @property
     def host(self) -> CompositorEnd:

@@ -1,0 +1,226 @@
+"""What one client and the compositor say to each other: bytes with their fds, both ways.
+
+SENDs pass the policy and go to the compositor's socket; what comes from there passes it, too, and waits in
+the stream for the guest.  Fds wait on either side for the message that they belong to.
+"""
+
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from crossdomain.abi.cross_domain import parse_send
+from crossdomain.context.compositor import CompositorSocket, close_all
+from crossdomain.context.counters import Counters
+from crossdomain.context.identifiers import Identifiers
+from crossdomain.context.outbox import Outbox
+from crossdomain.context.policy import Batch, ClientPolicy, split
+from crossdomain.context.stream import EventStream
+from crossdomain.errors import HostFault, LimitExceeded
+from crossdomain.limits import MAX_PENDING_EVENTS, MAX_UNCLAIMED_FDS
+from crossdomain.wire.codec import DISPLAY_ID
+from crossdomain.wire.engine import Direction
+from crossdomain.wire.faults import DisplayError, WireFault
+from crossdomain.wire.policy import Carriage
+
+
+class Traffic:
+    """That of one context.  It owns the connection to the compositor, and every fd that waits."""
+
+    def __init__(
+        self,
+        policy: ClientPolicy,
+        identifiers: Identifiers,
+        counters: Counters,
+        guard: Callable[[Callable[[], None]], None],
+    ) -> None:
+        """`guard` calls what the loop or a person's answer brings; a fault in it ends the client."""
+        self._policy = policy
+        policy.transfers.deliver = self._deliver
+        self._identifiers = identifiers
+        self._counters = counters
+        self._guard = guard
+        self._loop = asyncio.get_running_loop()
+        self._stream = EventStream()
+        self._outbox: Outbox | None = None
+        self._compositor: CompositorSocket | None = None
+        self._from_guest: deque[int] = deque()
+        self._from_compositor: deque[int] = deque()
+        self._over = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is, or was, a connection to the compositor, or one is on its way."""
+        return self._compositor is not None
+
+    def connect(
+        self, outbox: Outbox, connect: Callable[[], socket.socket], on_end: Callable[[], None]
+    ) -> None:
+        """Begins: `outbox` takes the events, `connect` and `on_end` are as `CompositorSocket` wants them.
+
+        Raises:
+            OSError: there is no compositor.
+        """
+        self._outbox = outbox
+        self._compositor = CompositorSocket(connect, self._loop, self._guard, self._handle_events, on_end)
+
+    def retry_connect(self) -> None:
+        """Whoever makes the connection to the compositor has come to an end with it."""
+        if self._compositor is not None:
+            self._compositor.retry()
+
+    def send(self, command: memoryview) -> None:
+        """One SEND.
+
+        Raises:
+            GuestFault: it is malformed or refused; the client's byte stream has a hole.
+            OSError: the host can't carry it.
+        """
+        send = parse_send(command)
+        if send.identifiers:
+            self._from_guest += self._identifiers.resolve(send.identifiers)
+            if len(self._from_guest) > MAX_UNCLAIMED_FDS:
+                raise LimitExceeded(f"{len(self._from_guest)} fds that no request takes")
+        batch = self._policy.to_host(send.data, self._from_guest)
+        self._counters.sends += 1
+        self._counters.bytes_to_host += len(send.data)
+        self._forward(batch)
+
+    def pump(self) -> None:
+        """The guest has taken events: reads the compositor again where few are left."""
+        if not self._over and self._compositor and self._stream.pending <= MAX_PENDING_EVENTS // 2:
+            self._compositor.resume()
+
+    def append(self, event: bytes) -> None:
+        """An event of the host's own, after what is pending."""
+        self._stream.append(memoryview(event))
+
+    def hang_up(self) -> None:
+        """Tells the guest, after what is pending, that this is over.
+
+        Raises:
+            GuestFault: the guest took its ring away.
+        """
+        self._stream.finish()
+        if self._outbox is not None:
+            self._outbox.wake(self._stream)
+            self._outbox.pump()
+
+    def finish(self) -> None:
+        """The client has left: what it sent still reaches the compositor."""
+        if self._compositor is not None:
+            self._compositor.finish()
+        self._end()
+
+    def close(self) -> None:
+        """Ends the connection with what waits for it.  May be called again."""
+        if self._compositor is not None:
+            self._compositor.close()
+        self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        self._policy.transfers.close()
+        self._policy.shown.close()
+        for waiting in (self._from_guest, self._from_compositor):
+            while waiting:
+                os.close(waiting.popleft())
+
+    def _forward(self, batch: Batch) -> None:
+        compositor = self._compositor
+        if compositor is None:
+            return
+        if batch.marks:
+            batch = _withhold(batch, self._from_guest, _request_lacks_fd)
+        if not batch.data:
+            return
+        if not batch.marks:
+            compositor.send(batch.data, [])
+            return
+        for part in split(batch):
+            if len(self._from_guest) < part.fds:
+                raise _request_lacks_fd()
+            self._counters.fds_to_host += part.fds
+            compositor.send(part.data, _take(self._from_guest, part.fds))
+
+    def _handle_events(self, data: bytes, fds: list[int]) -> None:
+        self._from_compositor += fds
+        if len(self._from_compositor) > MAX_UNCLAIMED_FDS:
+            raise HostFault(f"{len(self._from_compositor)} fds that no event takes")
+        batch = self._policy.to_guest(data, self._from_compositor)
+        if batch.marks:
+            batch = _withhold(batch, self._from_compositor, _event_lacks_fd)
+            self._append_with_fds(batch)
+        else:
+            self._stream.append(batch.data)
+        self._counters.bytes_to_guest += len(batch.data)
+        self._pump_stream()
+
+    def _deliver(self, direction: Direction, data: bytes, fds: list[int]) -> None:
+        """A message that waited for an answer passes now; the fds are ours."""
+        if self._over or self._compositor is None:
+            close_all(fds)
+        elif direction is Direction.REQUEST:
+            compositor = self._compositor
+            self._counters.fds_to_host += len(fds)
+            self._guard(lambda: compositor.send(memoryview(data), fds))
+        else:
+            self._counters.fds_to_guest += len(fds)
+            self._guard(lambda: self._append_one(data, fds))
+
+    def _append_one(self, event: bytes, fds: list[int]) -> None:
+        self._stream.append(memoryview(event), self._identifiers.announce(fds, [Carriage.PIPE] * len(fds)))
+        self._pump_stream()
+
+    def _append_with_fds(self, batch: Batch) -> None:
+        carriages = [mark.carriage for mark in batch.marks for _ in range(mark.fds)]
+        if len(carriages) > len(self._from_compositor):
+            raise _event_lacks_fd()
+        position = 0
+        for part in split(batch):
+            wanted = carriages[position : position + part.fds]
+            fds = _take(self._from_compositor, part.fds)
+            self._stream.append(part.data, self._identifiers.announce(fds, wanted))
+            position += part.fds
+        self._counters.fds_to_guest += position
+
+    def _pump_stream(self) -> None:
+        if self._outbox is None or self._compositor is None:
+            return
+        self._outbox.wake(self._stream)
+        if self._stream.pending > MAX_PENDING_EVENTS:
+            self._compositor.pause()
+
+
+def _withhold(batch: Batch, waiting: deque[int], lacks: Callable[[], Exception]) -> Batch:
+    """Gives the fds of messages that do not pass to who takes them; returns the rest of the batch.
+
+    Raises what `lacks` says where fds are missing.
+    """
+    if all(mark.take is None for mark in batch.marks):
+        return batch
+    if sum(mark.fds for mark in batch.marks) > len(waiting):
+        raise lacks()
+    kept: list[int] = []
+    for mark in batch.marks:
+        fds = _take(waiting, mark.fds)
+        if mark.take is None:
+            kept += fds
+        else:
+            mark.take(fds)
+    waiting.extendleft(reversed(kept))
+    return Batch(batch.data, [mark for mark in batch.marks if mark.take is None])
+
+
+def _request_lacks_fd() -> WireFault:
+    return WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, "file descriptor expected")
+
+
+def _event_lacks_fd() -> HostFault:
+    return HostFault("an event came without its fd")
+
+
+def _take(waiting: deque[int], count: int) -> list[int]:
+    """The first `count` fds, which are the caller's now."""
+    return [waiting.popleft() for _ in range(count)]
