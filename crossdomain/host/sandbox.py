@@ -7,13 +7,16 @@ answered with EPERM.  A kernel without one of the layers has the others; `enter`
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import resource
+import termios
 from importlib import import_module
 from pathlib import Path
 from typing import Final, Protocol, cast
 
+from crossdomain.abi import dma_buf, drm_syncobj, sync_file, udmabuf
 from crossdomain.errors import EnvironmentFault
 from crossdomain.host import landlock
 from crossdomain.limits import MAX_BLOB_SIZE, MAX_WORKER_FDS, MAX_WORKER_MEMORY
@@ -31,14 +34,14 @@ _THIS_ARCHITECTURE: Final = 0
 SYSTEM_CALLS: Final = (
     # Bytes and fds.
     *("read", "write", "readv", "writev", "pread64", "pwrite64", "recvmsg", "sendmsg", "recvfrom", "sendto"),
-    *("close", "close_range", "dup", "dup2", "dup3", "fcntl", "lseek", "shutdown", "pipe2", "eventfd2"),
+    *("close", "close_range", "dup", "dup2", "dup3", "lseek", "shutdown", "pipe2", "eventfd2"),
     *("fstat", "newfstatat", "statx", "fstatfs", "readlink", "readlinkat", "getdents64"),
     *("getsockname", "getpeername", "getsockopt", "setsockopt"),
     # Waiting.
     *("epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "epoll_create1", "poll", "ppoll"),
     *("futex", "nanosleep", "clock_nanosleep", "restart_syscall", "sched_yield"),
     # Memory: files in memory, their mappings, and pixels in them.
-    *("memfd_create", "ftruncate", "fallocate", "munmap", "mremap", "madvise", "brk", "ioctl"),
+    *("memfd_create", "ftruncate", "fallocate", "munmap", "mremap", "madvise", "brk"),
     # What Python and the C library need to go on and to end.
     *("clock_gettime", "clock_getres", "gettimeofday", "getrandom", "getpid", "gettid", "getuid", "geteuid"),
     *(
@@ -54,6 +57,26 @@ SYSTEM_CALLS: Final = (
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "exit", "exit_group"),
 )
 """Allowed whatever their arguments are; mmap and mprotect are, too, but not for memory that is executed."""
+
+IOCTLS: Final = (
+    *(termios.FIONBIO, termios.FIOCLEX, termios.FIONCLEX),
+    udmabuf.UDMABUF_CREATE_LIST,
+    *(dma_buf.DMA_BUF_IOCTL_SYNC, dma_buf.DMA_BUF_IOCTL_EXPORT_SYNC_FILE),
+    *(sync_file.SYNC_IOC_MERGE, sync_file.SYNC_IOC_FILE_INFO),
+    *(drm_syncobj.DRM_IOCTL_GET_CAP, drm_syncobj.DRM_IOCTL_SYNCOBJ_EVENTFD),
+    *(drm_syncobj.DRM_IOCTL_SYNCOBJ_CREATE, drm_syncobj.DRM_IOCTL_SYNCOBJ_DESTROY),
+    *(drm_syncobj.DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, drm_syncobj.DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE),
+    *(drm_syncobj.DRM_IOCTL_SYNCOBJ_QUERY, drm_syncobj.DRM_IOCTL_SYNCOBJ_TRANSFER),
+    drm_syncobj.DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL,
+)
+"""Standard error may be the person's terminal, into which others would type (TIOCSTI), and a device has more
+to offer than the buffers and fences that we make of it."""
+
+FCNTLS: Final = (
+    *(fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_SETFL),
+    *(fcntl.F_ADD_SEALS, fcntl.F_GET_SEALS),
+)
+"""Others have signals sent to whoever is named (F_SETOWN, F_SETSIG), or hold locks and leases."""
 
 DEVICES: Final = (Path("/dev/udmabuf"), Path("/dev/dri"))
 """What may still be opened: dmabufs and timelines are made there."""
@@ -129,8 +152,11 @@ def enter(seccomp: Seccomp | None) -> list[str]:
 
 
 def tie_to_parent() -> None:
-    """The kernel kills this process when the one that forked it ends, in whatever way."""
+    """The kernel kills this process when the one that forked it ends, in whatever way; and a terminal is
+    nothing to it any more, neither to be stopped from nor to type into.
+    """
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    os.setsid()
 
 
 def _limit() -> None:
@@ -166,6 +192,10 @@ def _filter(seccomp: Seccomp, *, may_open: bool) -> None:
     # Landlock says which paths may be opened; without it none may.
     for name in (*SYSTEM_CALLS, *(("openat",) if may_open else ())):
         _allow(rules, seccomp, name)
+    for name, numbers in (("ioctl", IOCTLS), ("fcntl", FCNTLS)):
+        for number in numbers:
+            # The kernel looks at 32 bits of it.
+            _allow(rules, seccomp, name, seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, number & 0xFFFFFFFF))
     for name in ("mmap", "mprotect"):
         _allow(rules, seccomp, name, seccomp.Arg(2, seccomp.MASKED_EQ, mmap.PROT_EXEC, 0))
     rules.load()

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,7 @@ def confined(act: Callable[[], object]) -> object:
 def call(number: int, *arguments: int) -> None:
     """A system call by its number."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(number, *arguments) < 0:
+    if libc.syscall(number, *map(ctypes.c_long, arguments)) < 0:
         raise OSError(ctypes.get_errno(), "")
 
 
@@ -95,10 +96,21 @@ def test_this_machine_has_every_layer() -> None:
         lambda: call(165, 0, 0, 0, 0, 0),  # mount
         lambda: call(323, 0),  # userfaultfd
         lambda: call(250, 0, 0, 0, 0, 0),  # keyctl
+        lambda: fcntl.ioctl(2, termios.TIOCSTI, b"x"),
+        lambda: call(16, 2, 0xDEAD0000_00000000 | termios.TIOCSTI, 0),  # ioctl, which looks at 32 bits
+        lambda: fcntl.ioctl(2, termios.TIOCGWINSZ, bytes(8)),
+        lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid()),
+        lambda: fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGKILL),
+        lambda: fcntl.fcntl(0, fcntl.F_SETLEASE, fcntl.F_RDLCK),
+        os.setsid,
     ],
 )
 def test_a_forbidden_call_is_not_permitted(act: Callable[[], object]) -> None:
     assert confined(act) == NOT_PERMITTED
+
+
+def test_a_worker_has_no_terminal_any_more() -> None:
+    assert inside(lambda: os.getsid(0) == os.getpid(), sandbox.tie_to_parent) is True
 
 
 def test_no_thread_can_be_started() -> None:
