@@ -36,6 +36,11 @@ class Request(NamedTuple):
         """Bytes that it takes while it waits."""
         return self.record.size + _REQUEST_COST
 
+    @property
+    def later(self) -> "Request":
+        """It, to go on behind all that the client will have said: the next id is another one then."""
+        return self._replace(record=self.record._replace(next_id=0))
+
 
 class _Ids(NamedTuple):
     """The ids in a request's arguments."""
@@ -53,7 +58,7 @@ class Hold:
         self.fence = wait.fence
         """What the first waits for; not the hold's own."""
         self.cost = commit.cost
-        self._requests = deque([commit])
+        self._requests = deque([commit.later])
         self.surfaces = {surface_id}
         """Those whose requests wait here."""
         self.roots = {root}
@@ -74,7 +79,7 @@ class Hold:
 
     def append(self, request: Request) -> None:
         """One more waits."""
-        self._requests.append(request)
+        self._requests.append(request.later)
         self.cost += request.cost
         self.unborn.update(request.created)
 

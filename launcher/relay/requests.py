@@ -169,7 +169,7 @@ class Requests:
         handler = self._handlers.get(record.interface << 16 | record.opcode)
         if handler is None:
             return self._parts.refuse_request(record, data, fds) if record.fds else None
-        self._own.come_to(record.next_id)
+        self._own.come_to(record.next_id or None)
         answer = handler(record, data, fds)
         self._own.come_to(None)
         return answer

@@ -173,6 +173,38 @@ class Heard(Exception):
     """What the host would end the client for."""
 
 
+class HostIds:
+    """Which ids the compositor has, counted as libwayland does: one in use, or beyond a hole, is fatal."""
+
+    def __init__(self) -> None:
+        self._living = {1}
+        self._highest = 1
+
+    def hear(self, data: bytes) -> None:
+        """Takes all requests so far, from the first on.
+
+        Raises:
+            Heard: an id can't be what a request makes.
+        """
+        for object_id, name, whole in requests_in(data):
+            for created in created_by(whole, name):
+                if created in self._living or created > self._highest + 1:
+                    raise Heard(f"{name} of {object_id} makes {created}, after {self._highest}")
+                self._highest = max(self._highest, created)
+                # What a sync makes is gone when it is answered, which is at once.
+                self._living |= set() if name == "sync" else {created}
+            if name in ("destroy", "release"):
+                self._living.discard(object_id)
+
+
+def created_by(whole: bytes, name: str) -> list[int]:
+    """The ids that a request makes, of those that these tests say: an id comes first, but for a bind's."""
+    if name == "bind":
+        return [int.from_bytes(whole[-4:], "little")]
+    makes = name.startswith(("get_", "create_")) or name in ("sync", "frame")
+    return [int.from_bytes(whole[8:12], "little")] if makes else []
+
+
 def requests_in(data: bytes) -> Iterator[tuple[int, str, bytes]]:
     """The requests that the host got: object, name, and the whole of it.
 

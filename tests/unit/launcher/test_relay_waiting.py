@@ -7,7 +7,7 @@ import pytest
 
 from crossdomain.limits import MAX_HELD_BYTES
 from launcher.relay import waiting
-from tests.unit.launcher.drawing import SIZE, Drawing, Painter, end, requests_in
+from tests.unit.launcher.drawing import SIZE, Drawing, HostIds, Painter, end, requests_in
 from tests.unit.launcher.fake_channel import RelayedClient, event
 
 
@@ -150,6 +150,26 @@ def test_a_callback_that_goes_on_before_its_stand_in_has_ended_is_told_right(
     real = event("wl_callback", "done", callback, 8) + event("wl_display", "delete_id", 1, callback)
     client.channel.deliver(stand_in + real)
     assert client.hear() == real
+
+
+def test_what_the_relay_makes_for_a_request_that_has_waited_takes_no_id_of_the_client(
+    painter: Painter, client: RelayedClient
+) -> None:
+    surface = painter.surface()
+    one, two = painter.buffer(drawn=False)[0], painter.buffer(drawn=False)[0]
+    for buffer in (one, two, one):
+        painter.show(surface, buffer)
+        client.channel.deliver(event("wl_buffer", "release", buffer))
+    late, drawing = painter.buffer()
+    painter.show(surface, late)
+    # It shares the late one's mirror, and has to leave it when that is shown: with a pool of the relay's.
+    painter.show(surface, two)
+    others = [painter.surface() for _ in range(3)]
+    end(drawing)
+    for other in others:
+        painter.say(other, "commit")
+    assert names(client, two) == ["destroy"]
+    HostIds().hear(client.channel.sent)
 
 
 def test_what_a_waiting_request_names_is_not_destroyed_before(

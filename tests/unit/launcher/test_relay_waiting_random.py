@@ -1,21 +1,25 @@
 """Whatever a client does, and in whatever order its buffers are finished: each surface stays in order.
 
 The same requests are relayed twice: once with buffers that are finished at once, once with buffers that
-are finished later, in any order.  The host must take both for Wayland, and must get the same of each surface.
+are finished later, in any order, and once more with several requests at a time.  The host must take all for
+Wayland, in which no id is in use already or leaves a hole, and must get the same of each surface.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.launcher.drawing import Drawing, Painter, end, requests_in
-from tests.unit.launcher.fake_channel import RelayedClient
+from launcher.relay import window
+from tests.unit.launcher.drawing import Drawing, HostIds, Painter, end, requests_in
+from tests.unit.launcher.fake_channel import RelayedClient, event
 
 SURFACES: Final = 3
 STEPS: Final = (
-    "show", "commit", "frame", "region", "scale", "viewport", "unviewport", "finish", "free", "sync", "desync"
+    "show", "again", "commit", "frame", "region", "scale", "viewport", "unviewport",
+    "finish", "free", "release", "sync", "desync",
 )  # fmt: skip
 
 steps = st.lists(
@@ -23,11 +27,34 @@ steps = st.lists(
 )
 
 
+class Talker(RelayedClient):
+    """A client that may say several things at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[bytes] = []
+        self._fds: list[int] = []
+        self.most = 1
+        """Requests at a time."""
+
+    def say(self, *messages: bytes, fds: Sequence[int] = ()) -> None:
+        self._kept += messages
+        self._fds += fds
+        if len(self._kept) >= self.most:
+            self.flush()
+
+    def flush(self) -> None:
+        """What was not said yet is."""
+        kept, fds = self._kept, self._fds
+        self._kept, self._fds = [], []
+        super().say(*kept, fds=fds)
+
+
 class Play:
     """One run of the steps."""
 
-    def __init__(self, drawing: Drawing, *, finished: bool) -> None:
-        self.client = RelayedClient()
+    def __init__(self, drawing: Drawing, *, finished: bool, most: int = 1) -> None:
+        self.client = Talker()
         self.painter = Painter(self.client, drawing)
         self._finished = finished
         self._drawings: list[int] = []
@@ -37,6 +64,8 @@ class Play:
         subcompositor = self.painter.globals["wl_subcompositor"]
         parent, child = self.surfaces[:2]
         self._role = self.painter.make("wl_subsurface", subcompositor, "get_subsurface", child, parent)
+        self._idle = [self.painter.buffer(drawn=False)[0] for _ in range(2)]
+        self.client.most = most
 
     def do(self, step: str, surface: int, choice: int) -> None:
         """One step of the client's or of its device's."""
@@ -44,6 +73,8 @@ class Play:
         match step:
             case "show":
                 self._show(surface)
+            case "again" | "release":
+                self._use_again(step, surface, self._idle[choice % 2])
             case "commit":
                 painter.say(surface, "commit")
             case "frame":
@@ -70,6 +101,13 @@ class Play:
             case _:
                 pass
 
+    def _use_again(self, step: str, surface: int, buffer: int) -> None:
+        if step == "again":
+            self.painter.show(surface, buffer)
+        else:
+            self.client.channel.deliver(event("wl_buffer", "release", buffer))
+            self.client.serve()
+
     def finish(self, choice: int) -> None:
         """Some buffer is finished."""
         end(self._drawings.pop(choice % len(self._drawings)))
@@ -77,6 +115,7 @@ class Play:
 
     def finish_all(self) -> None:
         """All buffers are finished, the newest first."""
+        self.client.flush()
         while self._drawings:
             self.finish(-1)
 
@@ -90,7 +129,15 @@ class Play:
     def everything(self) -> list[bytes]:
         """What the host got, apart from what holds ids and makes mirrors."""
         left_out = ("sync", "create_pool", "create_buffer")
-        return [whole for _, name, whole in requests_in(self.client.channel.sent) if name not in left_out]
+        return [
+            whole
+            for object_id, name, whole in requests_in(self.client.channel.sent)
+            if name not in left_out and not self._makes_mirrors(object_id)
+        ]
+
+    def _makes_mirrors(self, object_id: int) -> bool:
+        """Whether it is a buffer that may be made anew, or a pool of the relay's."""
+        return object_id in self._idle or object_id not in self.painter.kinds
 
     def close(self) -> None:
         """Gives all up."""
@@ -114,16 +161,24 @@ def test_each_surface_stays_in_order(
 ) -> None:
     drawing = Drawing()
     drawing.install(monkeypatch)
-    plays = [Play(drawing, finished=finished) for finished in (True, False)]
+    # After each batch the relay makes an object of its own.
+    monkeypatch.setattr(window, "_INTERVAL", 1)
+    plays = [
+        Play(drawing, finished=True),
+        Play(drawing, finished=False),
+        Play(drawing, finished=False, most=7),
+    ]
     for play in plays:
         for step, index, choice in script:
             play.do(step, play.surfaces[index], choice)
         play.finish_all()
         assert not play.client.closed
-    at_once, later = plays
-    for surface in at_once.surfaces:
-        assert later.heard_of(surface) == at_once.heard_of(surface)
-    assert sorted(later.everything) == sorted(at_once.everything)
+        HostIds().hear(play.client.channel.sent)
+    at_once, *others = plays
+    for later in others:
+        for surface in at_once.surfaces:
+            assert later.heard_of(surface) == at_once.heard_of(surface)
+        assert sorted(later.everything) == sorted(at_once.everything)
     for play in plays:
         play.close()
     drawing.close()
