@@ -19,7 +19,8 @@ from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.messages import DROP_REQUEST, EventHandler, RequestHandler, Route, ToHost, Wait, before
 from launcher.relay.mirrors import Mirror
 from launcher.relay.sharing import Move, Sharing
-from launcher.relay.sync.commits import Attached, Commits
+from launcher.relay.sync.commits import Commits
+from launcher.relay.sync.surface import Attached
 from launcher.stats import ClientStats, Stats
 
 _HEADER: Final = 8

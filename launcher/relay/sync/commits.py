@@ -1,47 +1,8 @@
 """What the commit of a surface has to wait for, and whom the end of its buffer's use concerns."""
 
-from typing import NamedTuple, Protocol
-
 from crossdomain.bridge.fences import Fence
-from launcher.relay.buffers import Drawn, Release
-
-
-class Attached(NamedTuple):
-    """What a commit does about the surface's buffer."""
-
-    attaches: bool
-    """Whether it changes it."""
-    is_shown: bool
-    """Whether it changes it to a buffer of whatever kind."""
-    buffer: Drawn | None
-    """That, where devices may have to do with it."""
-
-    @property
-    def is_dmabuf(self) -> bool:
-        """Whether the buffer is one that devices draw into."""
-        return self.buffer is not None and self.buffer.is_dmabuf
-
-
-class SurfaceSync(Protocol):
-    """The object through which a client synchronizes one surface."""
-
-    def begin(self, attached: Attached) -> Fence | None:
-        """Checks the state that is to be committed, and takes it.
-
-        Returns what the commit waits for, which is the caller's; None where this says nothing of it.
-
-        Raises:
-            WireFault: the state is incomplete, or contradicts itself.
-        """
-        ...
-
-    def take_release(self) -> Release | None:
-        """Whom the end of the use of what was begun concerns, once."""
-        ...
-
-    def lose_surface(self) -> None:
-        """The surface is gone."""
-        ...
+from launcher.relay.buffers import Release
+from launcher.relay.sync.surface import Attached, SurfaceSync
 
 
 class Commits:
@@ -54,8 +15,11 @@ class Commits:
         """The client synchronizes a surface."""
         self._syncs.setdefault(surface_id, []).append(sync)
 
-    def remove(self, surface_id: int, sync: SurfaceSync) -> None:
+    def remove(self, sync: SurfaceSync) -> None:
         """It does so no longer."""
+        surface_id = sync.surface_id
+        if surface_id is None:
+            return
         syncs = self._syncs.get(surface_id, [])
         if sync in syncs:
             syncs.remove(sync)

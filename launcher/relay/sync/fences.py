@@ -8,7 +8,6 @@ from crossdomain.bridge.fences import Fence
 from crossdomain.wire import Record, WireFault
 from crossdomain.wire.codec import encode_message
 from crossdomain.wire.tables import load
-from launcher.relay.buffers import Release
 from launcher.relay.messages import (
     DROP_REQUEST,
     Anchor,
@@ -19,7 +18,8 @@ from launcher.relay.messages import (
     ToHost,
 )
 from launcher.relay.stand_ins import StandIns
-from launcher.relay.sync.commits import Attached, Commits
+from launcher.relay.sync.commits import Commits
+from launcher.relay.sync.surface import Attached, Synchronization, Synchronizations
 
 _NEW: Final = Struct("<8xI")
 _NEW_AND_SURFACE: Final = Struct("<8xII")
@@ -43,8 +43,26 @@ class SynchronizationError(IntEnum):
     NO_BUFFER = 5
 
 
+class _AcquireFence:
+    """A fence of the client's; a `surface.Acquire`."""
+
+    __slots__ = ("_fence",)
+
+    def __init__(self, fence: Fence) -> None:
+        """Takes ownership of `fence`."""
+        self._fence = fence
+
+    def take(self) -> Fence:
+        """See `Acquire`."""
+        return self._fence
+
+    def drop(self) -> None:
+        """See `Acquire`."""
+        self._fence.close()
+
+
 class _BufferRelease:
-    """One zwp_linux_buffer_release_v1: a `Release`."""
+    """One zwp_linux_buffer_release_v1: a `surface.PendingRelease`."""
 
     __slots__ = ("_host", "_object_id", "_stand_ins")
 
@@ -56,62 +74,26 @@ class _BufferRelease:
     def signal(self) -> None:
         """The buffer may be used again."""
         self._host.send_event(encode_message(_IMMEDIATE_RELEASE, self._object_id))
-        self.drop()
-
-    def drop(self) -> None:
-        """It will never be told anything."""
         self._stand_ins.leave(self._object_id)
 
+    def cancel(self) -> None:
+        """Nothing was shown: the buffer may be used."""
+        self.signal()
 
-class _Synchronization:
-    """One zwp_linux_surface_synchronization_v1; a `commits.SurfaceSync`."""
 
-    __slots__ = ("_begun", "_object_id", "acquire", "release", "surface_id")
+class _Synchronization(Synchronization[_AcquireFence, _BufferRelease]):
+    """One zwp_linux_surface_synchronization_v1."""
 
-    def __init__(self, object_id: int, surface_id: int) -> None:
-        self._object_id = object_id
-        self.surface_id: int | None = surface_id
-        self.acquire: Fence | None = None
-        self.release: _BufferRelease | None = None
-        """For the next commit."""
-        self._begun: _BufferRelease | None = None
-        """That of the commit that has begun."""
+    __slots__ = ()
 
-    def begin(self, attached: Attached) -> Fence | None:
-        """See `SurfaceSync`."""
-        if self.acquire is not None or self.release is not None:
-            if not (attached.attaches and attached.is_shown):
-                raise self.fault(SynchronizationError.NO_BUFFER, "a fence or a release without a buffer")
-            if not attached.is_dmabuf:
-                raise self.fault(SynchronizationError.UNSUPPORTED_BUFFER, "the buffer is no dmabuf")
-        fence, self.acquire = self.acquire, None
-        if self._begun is not None:
-            self._begun.signal()
-        self._begun, self.release = self.release, None
-        return fence
-
-    def take_release(self) -> Release | None:
-        """See `SurfaceSync`."""
-        begun, self._begun = self._begun, None
-        return begun
-
-    def lose_surface(self) -> None:
-        """See `SurfaceSync`."""
-        self.surface_id = None
-        self.forget()
-
-    def forget(self) -> None:
-        """No commit follows."""
-        if self.acquire is not None:
-            self.acquire.close()
-        for release in (self.release, self._begun):
-            if release is not None:
-                release.signal()
-        self.acquire = self.release = self._begun = None
-
-    def fault(self, code: SynchronizationError, text: str) -> WireFault:
-        """A mistake of the client's."""
-        return WireFault(self._object_id, code, text)
+    def check(self, attached: Attached) -> None:
+        """See `Synchronization`."""
+        if self.acquire is None and self.release is None:
+            return
+        if not (attached.attaches and attached.is_shown):
+            raise self.fault(SynchronizationError.NO_BUFFER, "a fence or a release without a buffer")
+        if not attached.is_dmabuf:
+            raise self.fault(SynchronizationError.UNSUPPORTED_BUFFER, "the buffer is no dmabuf")
 
 
 class Fences:
@@ -125,7 +107,7 @@ class Fences:
         self._host = host
         self._commits = commits
         self._stand_ins = StandIns(host)
-        self._synchronizations: dict[int, _Synchronization] = {}
+        self._synchronizations: Synchronizations[_Synchronization] = Synchronizations()
 
     def bind(self, object_id: int, version: int, anchor: Anchor) -> ToHost:
         """See `EmulatedGlobal`."""
@@ -150,10 +132,7 @@ class Fences:
 
     def close(self) -> None:
         """Gives all fences up."""
-        for synchronization in self._synchronizations.values():
-            if synchronization.acquire is not None:
-                synchronization.acquire.close()
-        self._synchronizations.clear()
+        self._synchronizations.close()
 
     def _handle_destroy(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
         self._stand_ins.leave(record.object_id)
@@ -161,18 +140,16 @@ class Fences:
 
     def _handle_get_synchronization(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
         object_id, surface_id = _NEW_AND_SURFACE.unpack_from(data, record.offset)
-        if any(found.surface_id == surface_id for found in self._synchronizations.values()):
+        if self._synchronizations.has(surface_id):
             text = f"surface {surface_id} has explicit synchronization already"
             raise WireFault(record.object_id, _SYNCHRONIZATION_EXISTS, text)
-        made = self._synchronizations[object_id] = _Synchronization(object_id, surface_id)
+        made = _Synchronization(object_id, surface_id)
+        self._synchronizations.add(object_id, made)
         self._commits.add(surface_id, made)
         return ToHost(self._stand_ins.create(object_id))
 
     def _handle_destroy_synchronization(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
-        synchronization = self._synchronizations.pop(record.object_id)
-        if synchronization.surface_id is not None:
-            self._commits.remove(synchronization.surface_id, synchronization)
-        synchronization.forget()
+        self._commits.remove(self._synchronizations.remove(record.object_id))
         self._stand_ins.leave(record.object_id)
         return DROP_REQUEST
 
@@ -186,7 +163,7 @@ class Fences:
         except WireFault:
             fence.close()
             raise
-        synchronization.acquire = fence
+        synchronization.acquire = _AcquireFence(fence)
         return DROP_REQUEST
 
     def _handle_get_release(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:

@@ -7,7 +7,6 @@ from typing import Final, Protocol
 
 from crossdomain.bridge.fences import Fence
 from crossdomain.wire import Record, WireFault
-from launcher.relay.buffers import Release
 from launcher.relay.messages import (
     DROP_REQUEST,
     Anchor,
@@ -18,7 +17,8 @@ from launcher.relay.messages import (
     ToHost,
 )
 from launcher.relay.stand_ins import StandIns
-from launcher.relay.sync.commits import Attached, Commits
+from launcher.relay.sync.commits import Commits
+from launcher.relay.sync.surface import Attached, Synchronization, Synchronizations
 
 _NEW: Final = Struct("<8xI")
 _NEW_AND_SURFACE: Final = Struct("<8xII")
@@ -98,7 +98,7 @@ class _SharedTimeline:
 
 
 class _Point:
-    """One point of a timeline; a `Release` where it is one of those."""
+    """One point of a timeline; a `surface.Acquire` or a `surface.PendingRelease`."""
 
     __slots__ = ("point", "timeline")
 
@@ -107,75 +107,37 @@ class _Point:
         self.timeline = timeline
         self.point = point
 
-    def signal(self) -> None:
-        """The buffer may be used again."""
-        self.timeline.signal(self.point)
-        self.timeline.leave()
+    def take(self) -> Fence:
+        """See `Acquire`."""
+        try:
+            return self.timeline.fence(self.point)
+        finally:
+            self.drop()
 
     def drop(self) -> None:
         """Nobody needs it."""
         self.timeline.leave()
 
+    def signal(self) -> None:
+        """The buffer may be used again."""
+        self.timeline.signal(self.point)
+        self.drop()
 
-class _SyncSurface:
-    """One wp_linux_drm_syncobj_surface_v1; a `commits.SurfaceSync`."""
+    def cancel(self) -> None:
+        """Nothing is to be told of it."""
+        self.drop()
 
-    __slots__ = ("_begun", "_object_id", "acquire", "release", "surface_id")
 
-    def __init__(self, object_id: int, surface_id: int) -> None:
-        self._object_id = object_id
-        self.surface_id: int | None = surface_id
-        self.acquire: _Point | None = None
-        self.release: _Point | None = None
-        """For the next commit."""
-        self._begun: _Point | None = None
-        """The release point of the commit that has begun."""
+class _SyncSurface(Synchronization[_Point, _Point]):
+    """One wp_linux_drm_syncobj_surface_v1."""
 
-    def begin(self, attached: Attached) -> Fence | None:
-        """See `SurfaceSync`."""
+    __slots__ = ()
+
+    def check(self, attached: Attached) -> None:
+        """See `Synchronization`."""
         acquire, release = self.acquire, self.release
-        self._check(attached)
-        if acquire is None or release is None:
-            return None
-        fence = acquire.timeline.fence(acquire.point)
-        acquire.drop()
-        self._drop_begun()
-        self._begun = release
-        self.acquire = self.release = None
-        return fence
-
-    def take_release(self) -> Release | None:
-        """See `SurfaceSync`."""
-        begun, self._begun = self._begun, None
-        return begun
-
-    def lose_surface(self) -> None:
-        """See `SurfaceSync`."""
-        self.surface_id = None
-        self.forget()
-
-    def forget(self) -> None:
-        """No commit follows."""
-        for point in (self.acquire, self.release):
-            if point is not None:
-                point.drop()
-        self.acquire = self.release = None
-        self._drop_begun()
-
-    def fault(self, code: SurfaceError, text: str) -> WireFault:
-        """A mistake of the client's."""
-        return WireFault(self._object_id, code, text)
-
-    def _drop_begun(self) -> None:
-        if self._begun is not None:
-            self._begun.signal()
-            self._begun = None
-
-    def _check(self, attached: Attached) -> None:
-        acquire, release = self.acquire, self.release
-        has_points = acquire is not None or release is not None
         if not (attached.attaches and attached.is_shown):
-            if has_points:
+            if acquire is not None or release is not None:
                 raise self.fault(SurfaceError.NO_BUFFER, "points without a buffer")
             return
         if not attached.is_dmabuf:
@@ -202,7 +164,7 @@ class Timelines:
         self._commits = commits
         self._stand_ins = StandIns(host)
         self._timelines: dict[int, _SharedTimeline] = {}
-        self._surfaces: dict[int, _SyncSurface] = {}
+        self._surfaces: Synchronizations[_SyncSurface] = Synchronizations()
 
     def bind(self, object_id: int, version: int, anchor: Anchor) -> ToHost:
         """See `EmulatedGlobal`."""
@@ -228,11 +190,9 @@ class Timelines:
 
     def close(self) -> None:
         """Gives all timelines up."""
-        for surface in self._surfaces.values():
-            surface.forget()
+        self._surfaces.close()
         for timeline in self._timelines.values():
             timeline.leave()
-        self._surfaces.clear()
         self._timelines.clear()
 
     def _handle_destroy(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
@@ -241,10 +201,11 @@ class Timelines:
 
     def _handle_get_surface(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
         object_id, surface_id = _NEW_AND_SURFACE.unpack_from(data, record.offset)
-        if any(surface.surface_id == surface_id for surface in self._surfaces.values()):
+        if self._surfaces.has(surface_id):
             text = f"surface {surface_id} has explicit synchronization already"
             raise WireFault(record.object_id, ManagerError.SURFACE_EXISTS, text)
-        surface = self._surfaces[object_id] = _SyncSurface(object_id, surface_id)
+        surface = _SyncSurface(object_id, surface_id)
+        self._surfaces.add(object_id, surface)
         self._commits.add(surface_id, surface)
         return ToHost(self._stand_ins.create(object_id))
 
@@ -266,10 +227,7 @@ class Timelines:
         return DROP_REQUEST
 
     def _handle_destroy_surface(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
-        surface = self._surfaces.pop(record.object_id)
-        if surface.surface_id is not None:
-            self._commits.remove(surface.surface_id, surface)
-        surface.forget()
+        self._commits.remove(self._surfaces.remove(record.object_id))
         self._stand_ins.leave(record.object_id)
         return DROP_REQUEST
 

@@ -1,0 +1,174 @@
+"""One surface that its client synchronizes explicitly, by whichever of the protocols.
+
+The state that comes with the next commit is an acquire fence and whom the release concerns; what a protocol
+takes for a mistake is its own (`timelines`, `fences`).
+"""
+
+from abc import ABC, abstractmethod
+from enum import IntEnum
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from crossdomain.bridge.fences import Fence
+from crossdomain.wire import WireFault
+from launcher.relay.buffers import Drawn, Release
+
+
+class Attached(NamedTuple):
+    """What a commit does about the surface's buffer."""
+
+    attaches: bool
+    """Whether it changes it."""
+    is_shown: bool
+    """Whether it changes it to a buffer of whatever kind."""
+    buffer: Drawn | None
+    """That, where devices may have to do with it."""
+
+    @property
+    def is_dmabuf(self) -> bool:
+        """Whether the buffer is one that devices draw into."""
+        return self.buffer is not None and self.buffer.is_dmabuf
+
+
+class Acquire(Protocol):
+    """What the next commit has to wait for; `take` or `drop` is called, once."""
+
+    def take(self) -> Fence:
+        """Its fence, which is the caller's."""
+        ...
+
+    def drop(self) -> None:
+        """No commit waits for it."""
+        ...
+
+
+class PendingRelease(Release, Protocol):
+    """Whom the end of the use of the next commit's buffer concerns; `signal` or `cancel` is called, once."""
+
+    def cancel(self) -> None:
+        """There will be no such commit."""
+        ...
+
+
+class SurfaceSync(Protocol):
+    """The object through which a client synchronizes one surface."""
+
+    @property
+    def surface_id(self) -> int | None:
+        """None once the surface is gone."""
+        ...
+
+    def begin(self, attached: Attached) -> Fence | None:
+        """Checks the state that is to be committed, and takes it.
+
+        Returns what the commit waits for, which is the caller's; None where this says nothing of it.
+
+        Raises:
+            WireFault: the state is incomplete, or contradicts itself.
+        """
+        ...
+
+    def take_release(self) -> Release | None:
+        """Whom the end of the use of what was begun concerns, once."""
+        ...
+
+    def lose_surface(self) -> None:
+        """The surface is gone."""
+        ...
+
+    def forget(self) -> None:
+        """No commit follows."""
+        ...
+
+
+A = TypeVar("A", bound=Acquire)
+R = TypeVar("R", bound=PendingRelease)
+S = TypeVar("S", bound=SurfaceSync)
+
+
+class Synchronization(ABC, Generic[A, R]):
+    """A `SurfaceSync`, of any protocol."""
+
+    __slots__ = ("_begun", "_object_id", "acquire", "release", "surface_id")
+
+    def __init__(self, object_id: int, surface_id: int) -> None:
+        self._object_id = object_id
+        self.surface_id: int | None = surface_id
+        self.acquire: A | None = None
+        self.release: R | None = None
+        """For the next commit."""
+        self._begun: R | None = None
+        """That of the commit that has begun."""
+
+    @abstractmethod
+    def check(self, attached: Attached) -> None:
+        """Checks the state that is to be committed.
+
+        Raises:
+            WireFault: it is incomplete, or contradicts itself.
+        """
+
+    def begin(self, attached: Attached) -> Fence | None:
+        """See `SurfaceSync`."""
+        self.check(attached)
+        acquire, self.acquire = self.acquire, None
+        self._end_begun()
+        self._begun, self.release = self.release, None
+        return None if acquire is None else acquire.take()
+
+    def take_release(self) -> Release | None:
+        """See `SurfaceSync`."""
+        begun, self._begun = self._begun, None
+        return begun
+
+    def lose_surface(self) -> None:
+        """See `SurfaceSync`."""
+        self.surface_id = None
+        self.forget()
+
+    def forget(self) -> None:
+        """See `SurfaceSync`."""
+        if self.acquire is not None:
+            self.acquire.drop()
+        if self.release is not None:
+            self.release.cancel()
+        self.acquire = self.release = None
+        self._end_begun()
+
+    def fault(self, code: IntEnum, text: str) -> WireFault:
+        """A mistake of the client's."""
+        return WireFault(self._object_id, code, text)
+
+    def _end_begun(self) -> None:
+        if self._begun is not None:
+            self._begun.signal()
+            self._begun = None
+
+
+class Synchronizations(Generic[S]):
+    """Those of one client by one protocol."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, S] = {}
+
+    def __getitem__(self, object_id: int) -> S:
+        return self._made[object_id]
+
+    def has(self, surface_id: int) -> bool:
+        """Whether a surface is synchronized."""
+        return any(made.surface_id == surface_id for made in self._made.values())
+
+    def add(self, object_id: int, made: S) -> None:
+        """One more."""
+        self._made[object_id] = made
+
+    def remove(self, object_id: int) -> S:
+        """The client has destroyed one; returns it, which has forgotten all."""
+        made = self._made.pop(object_id)
+        made.forget()
+        return made
+
+    def close(self) -> None:
+        """All are gone."""
+        for made in self._made.values():
+            made.forget()
+        self._made.clear()
