@@ -1,10 +1,11 @@
-"""Compositors newer than the last release's: sway 1.12 and Weston 16.  `python -m tests.fakes.forky`.
+"""Programs newer than the last release's: sway 1.12, Weston 16 and IGT.  `python -m tests.fakes.forky`.
 
 They come out of a small Debian root of their own, of the release that is being made; no virtual machine
-boots that.  The root is made once and kept beside the product's own image.
+boots that.  The root is made once for each choice of packages and kept beside the product's own image.
 """
 
 import fcntl
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Final
 from crossdomain.vm import bootstrap, image, root
 
 SUITE: Final = "forky"
-PACKAGES: Final = "weston,sway,xkb-data"
+PACKAGES: Final = "igt-gpu-tools-tests,weston,sway,xkb-data"
+_KEY: Final = hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]
 
 
 class Forky:
@@ -21,10 +23,11 @@ class Forky:
 
     def __init__(self) -> None:
         place = image.default_directory()
-        self.root = place / f"compositors-{SUITE}"
-        self._view = place / f"compositors-{SUITE}.view"
+        name = f"{SUITE}-{_KEY}"
+        self.root = place / name
+        self._view = place / f"{name}.view"
         place.mkdir(parents=True, exist_ok=True)
-        with (place / f"compositors-{SUITE}.lock").open("w") as lock:
+        with (place / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._view.mkdir(exist_ok=True)
             if not self.root.exists():

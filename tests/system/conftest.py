@@ -24,6 +24,7 @@ from crossdomain.vm.seat import View
 from tests.applications.browsers import make_site
 from tests.fakes.capture import capture
 from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.forky import Forky
 from tests.fakes.pictures import EVIDENCE
 from tests.fakes.programs import REPOSITORY
 from tests.fakes.sway import Sway, running_sway
@@ -151,10 +152,16 @@ def machine_config(vm_image: Image, daemon: RunningDaemon) -> MachineConfig:
     )
 
 
+FORKY: Final = "/mnt/forky"
+"""Where the root of `tests.fakes.forky` is in `machine`."""
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def machine(vm_image: Image, daemon: RunningDaemon) -> AsyncGenerator[Machine]:
     """The virtual machine."""
-    async with Machine(machine_config(vm_image, daemon)) as running:
+    config = machine_config(vm_image, daemon)
+    shares = (*config.shares, Share(Forky().root, FORKY, read_only=True))
+    async with Machine(replace(config, shares=shares)) as running:
         yield running
 
 
