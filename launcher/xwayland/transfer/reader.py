@@ -2,6 +2,7 @@
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
@@ -192,7 +193,7 @@ class Reader:
         self.close()
 
 
-class Sink:
+class Sink(ABC):
     """Where a reader's bytes go.  `write` is not called again before `drained` was."""
 
     def __init__(self) -> None:
@@ -206,13 +207,13 @@ class Sink:
         """Whether nobody has taken anything for some time."""
         return False
 
+    @abstractmethod
     def write(self, data: bytes) -> None:
         """Takes bytes; calls `drained` when they are gone, `broken` where nobody wants them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self) -> None:
         """Nothing more comes."""
-        raise NotImplementedError
 
 
 class PipeSink(Sink):

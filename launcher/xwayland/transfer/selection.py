@@ -5,7 +5,6 @@ own it on the X side.  Data is moved only when somebody asks for it.
 """
 
 import os
-from collections.abc import Callable
 from typing import Final
 
 from launcher.xwayland.model.properties import parse_words
@@ -14,6 +13,7 @@ from launcher.xwayland.transfer.devices import Device, Offer, Source
 from launcher.xwayland.transfer.reader import MemorySink, PipeSink
 from launcher.xwayland.transfer.targets import mimes_of
 from launcher.xwayland.transfer.transfers import Transfers
+from launcher.xwayland.wayland.seats import Seats
 from launcher.xwayland.x11 import requests
 from launcher.xwayland.x11.events import SelectionOwnerNotify, SelectionRequest
 
@@ -24,13 +24,13 @@ MAX_TARGETS: Final = 4096
 class Selection:
     """One selection."""
 
-    def __init__(self, transfers: Transfers, atom: int, window: int, serial: Callable[[], int]) -> None:
-        """`window` is our own; `serial` tells the last input's, 0 for none."""
+    def __init__(self, transfers: Transfers, atom: int, window: int, seats: Seats) -> None:
+        """`window` is our own; `seats` tell what the compositor lets us offer something for."""
         self._transfers = transfers
         self._client = transfers.client
         self.atom = atom
         self._window = window
-        self._serial = serial
+        self._seats = seats
         self._device: Device | None = None
         self._owner = 0
         self._owners = 0
@@ -41,6 +41,9 @@ class Selection:
         """Whether the compositor offers our source to others, as it tells whoever has the keyboard."""
         self._was_taken_away = False
         """Whether the compositor has another source instead of that one."""
+        self._is_unheard = False
+        """Whether an X client has copied while no X window had the keyboard: compositors do not listen to
+        serials that are older than what they have, so it is offered again with the next one."""
         self._seen: list[str] = []
         """What the last offer of a Wayland client's had."""
         self._answers: Answers | None = None
@@ -68,6 +71,8 @@ class Selection:
                 self._answers.time = event.time
             return
         self._answers = None
+        self._mimes = {}
+        self._is_unheard = event.owner != 0 and self._seats.keyboard_surface is None
         if event.owner:
             self._ask_targets()
         else:
@@ -110,9 +115,11 @@ class Selection:
         self._transfers.read(self.atom, self._client.atoms["TARGETS"], MemorySink(MAX_TARGETS, take))
 
     def _offer_source(self) -> None:
-        serial = self._serial()
+        serial = self._seats.last_serial
         if self._device is None or not self._mimes or not serial:
             return
+        if self._seats.keyboard_surface is not None:
+            self._is_unheard = False
         self._drop_source()
         mimes = self._mimes
         source = self._device.create_source(list(mimes), lambda mime, fd: self._send(mimes, mime, fd))
@@ -164,7 +171,8 @@ class Selection:
         """Whether an offer is only the one from before what an X client has copied.
 
         Whoever gets the keyboard is told what there is, not whether that is new.  So the X client's
-        stays where nobody has replaced it and the offer looks the same.
+        stays where nobody has replaced it and the compositor has not heard of it, or the offer looks the same.
         """
         seen, self._seen = self._seen, offer.mimes
-        return self._has_client_owner and not self._was_taken_away and seen == offer.mimes
+        is_known = self._is_unheard or seen == offer.mimes
+        return self._has_client_owner and not self._was_taken_away and is_known

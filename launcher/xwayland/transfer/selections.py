@@ -83,10 +83,7 @@ class Selections:
         self._transfers.close()
 
     def _create(self, name: str) -> Selection:
-        return Selection(self._transfers, self._client.atoms[name], self._window, self._serial)
-
-    def _serial(self) -> int:
-        return self._seats.last_serial
+        return Selection(self._transfers, self._client.atoms[name], self._window, self._seats)
 
     # Seats: the first one's selections are the X server's.
 

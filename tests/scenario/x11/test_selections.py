@@ -9,6 +9,9 @@ import pytest
 from Xlib import X
 
 from crossdomain.vm.seat import View
+from tests.fakes.client import FakeClient
+from tests.fakes.painting import solid_buffer
+from tests.fakes.windows import Window
 from tests.fakes.x11 import PATIENCE, X11Desktop
 
 HUGE: Final = 256 << 20
@@ -51,8 +54,8 @@ def paste_in_wayland(desktop: X11Desktop, *options: str) -> bytes:
     ).stdout
 
 
-def copy_from_wayland(desktop: X11Desktop, window: View, data: bytes, *options: str) -> None:
-    """Make a Wayland application own the clipboard, and give the keyboard back to the X window."""
+def copy_from_wayland(desktop: X11Desktop, data: bytes, *options: str) -> None:
+    """Make a Wayland application own the clipboard."""
     process = subprocess.Popen(
         ["wl-copy", "--foreground", *options], env=desktop.wayland_environment, stdin=subprocess.PIPE
     )
@@ -60,6 +63,11 @@ def copy_from_wayland(desktop: X11Desktop, window: View, data: bytes, *options: 
     assert process.stdin is not None
     process.stdin.write(data)
     process.stdin.close()
+
+
+def copy_from_wayland_and_return(desktop: X11Desktop, window: View, data: bytes, *options: str) -> None:
+    """Make a Wayland application own the clipboard, and give the keyboard back to the X window."""
+    copy_from_wayland(desktop, data, *options)
     desktop.seat.click(window.x + 60, window.y + 60)
 
 
@@ -108,7 +116,7 @@ def test_a_quarter_of_a_gigabyte_from_x_arrives_whole(desktop: X11Desktop) -> No
 
 
 def test_text_from_wayland_to_x(desktop: X11Desktop, window: View) -> None:
-    copy_from_wayland(desktop, window, "grün €".encode())
+    copy_from_wayland_and_return(desktop, window, "grün €".encode())
     desktop.wait(lambda: paste_in_x(desktop) == "grün €".encode(), "the text")
     assert paste_in_x(desktop, "STRING") == b"gr\xfcn ?"
     assert paste_in_x(desktop, "COMPOUND_TEXT") == b"\x1b%G" + "grün €".encode() + b"\x1b%@"
@@ -116,20 +124,20 @@ def test_text_from_wayland_to_x(desktop: X11Desktop, window: View) -> None:
 
 def test_a_quarter_of_a_gigabyte_from_wayland_arrives_whole(desktop: X11Desktop, window: View) -> None:
     picture = os.urandom(HUGE)
-    copy_from_wayland(desktop, window, picture, "-t", "image/bmp")
+    copy_from_wayland_and_return(desktop, window, picture, "-t", "image/bmp")
     desktop.wait(lambda: b"image/bmp" in paste_in_x(desktop, "TARGETS"), "its kind")
     assert digest(paste_in_x(desktop, "image/bmp")) == digest(picture)
 
 
 def test_files_keep_their_kind(desktop: X11Desktop, window: View) -> None:
     files = b"file:///tmp/a%20b\r\n"
-    copy_from_wayland(desktop, window, files, "-t", "text/uri-list")
+    copy_from_wayland_and_return(desktop, window, files, "-t", "text/uri-list")
     desktop.wait(lambda: paste_in_x(desktop, "text/uri-list") == files, "the files")
 
 
 def test_many_pastes_at_once(desktop: X11Desktop, window: View) -> None:
     picture = os.urandom(1 << 20)
-    copy_from_wayland(desktop, window, picture, "-t", "image/png")
+    copy_from_wayland_and_return(desktop, window, picture, "-t", "image/png")
     desktop.wait(lambda: b"image/png" in paste_in_x(desktop, "TARGETS"), "its kind")
     command = ["xclip", "-selection", "clipboard", "-o", "-t", "image/png"]
     processes = [
@@ -157,7 +165,7 @@ def test_a_reader_that_stops_does_not_stop_the_others(desktop: X11Desktop, windo
 
 def test_a_paste_that_stops_does_not_stop_the_others(desktop: X11Desktop, window: View) -> None:
     picture = os.urandom(3 << 20)
-    copy_from_wayland(desktop, window, picture, "-t", "image/png")
+    copy_from_wayland_and_return(desktop, window, picture, "-t", "image/png")
     desktop.wait(lambda: b"image/png" in paste_in_x(desktop, "TARGETS"), "its kind")
     command = ["xclip", "-selection", "clipboard", "-o", "-t", "image/png"]
     stuck = subprocess.Popen(command, env=desktop.environment, stdout=subprocess.PIPE)
@@ -201,7 +209,7 @@ def test_an_owner_that_quits_in_the_middle_ends_the_paste(desktop: X11Desktop) -
 
 def test_several_kinds_in_one_request(desktop: X11Desktop, window: View) -> None:
     """MULTIPLE (ICCCM 2.6.2), as Xt asks."""
-    copy_from_wayland(desktop, window, "grün".encode())
+    copy_from_wayland_and_return(desktop, window, "grün".encode())
     desktop.wait(lambda: paste_in_x(desktop) == "grün".encode(), "the text")
     with desktop.client() as client:
         requestor = client.create_window()
@@ -234,3 +242,23 @@ def test_from_one_x_client_to_another_it_stays_in_x(desktop: X11Desktop, window:
     copy_from_x(desktop, b"among us")
     desktop.seat.click(window.x + 60, window.y + 60)
     desktop.wait(lambda: paste_in_x(desktop) == b"among us", "the text")
+
+
+def test_what_is_copied_in_x_without_the_keyboard_counts_from_the_next_click_on(
+    desktop: X11Desktop, window: View
+) -> None:
+    """xclip in a Wayland terminal, after something was copied there: no serial of ours is new enough then."""
+    with FakeClient(desktop.launcher.socket) as client, desktop.client() as observer:
+        buffer = solid_buffer(client, 200, 100, "806040")
+        Window(client, title="elsewhere").show(buffer)
+        elsewhere = desktop.place(desktop.window("elsewhere"), 500, 400)
+        copy_from_wayland(desktop, b"older", "-t", "application/x-older")
+        desktop.wait(lambda: paste_in_wayland(desktop, "-l") == b"application/x-older\n", "the older one")
+        desktop.seat.click(elsewhere.x + 50, elsewhere.y + 50)
+        desktop.wait(lambda: observer.active_title() == "", "no X window has the keyboard")
+        copy_from_x(desktop, b"newer")
+        desktop.wait(lambda: paste_in_x(desktop) == b"newer", "the newer one in X")
+        buffer.pool.close()
+    desktop.seat.click(window.x + 60, window.y + 60)
+    desktop.wait(lambda: paste_in_wayland(desktop) == b"newer", "the newer one everywhere")
+    assert paste_in_x(desktop) == b"newer"
