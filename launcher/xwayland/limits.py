@@ -32,5 +32,14 @@ MAX_CLIENT_WINDOWS: Final = 500
 MAX_SIDE: Final = 32767
 """px of a window's side: the X protocol's coordinates are signed 16-bit numbers."""
 
+MAX_SHAPE_RECTANGLES: Final = 8192
+"""Rectangles of a window's shape: a disc has one for each row; what has more is shown as a rectangle."""
+
+MAX_SHAPE_AREA: Final = 1 << 23
+"""px of a shape's extents: half of them can be rectangles of 8 bytes each in the reply that tells them."""
+
+MAX_PICTURE: Final = 1 << 22
+"""px of contents that are drawn once more to be transparent, 16 MiB, which a frame takes some 20 ms for."""
+
 MAX_TREE_DEPTH: Final = 64
 """Windows in a row that are transient for each other; a longer row, or a circle, is cut."""

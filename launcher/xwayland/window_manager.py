@@ -20,6 +20,7 @@ from launcher.xwayland.wayland.seats import Seats
 from launcher.xwayland.wayland.surfaces import Surface, Surfaces
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.dispatch import Dispatch
+from launcher.xwayland.x11.images import Images
 from launcher.xwayland.x11.port import Port
 from launcher.xwayland.x11.resizing import Resizing
 from launcher.xwayland.x11.root import Root
@@ -51,7 +52,7 @@ class WindowManager:
     def start(self, client: XClient, objects: Objects) -> Callable[[bytes], None]:
         """Takes over the windows; returns who is to get the X events."""
         factor = self._mediator.scaling.factor
-        shell = Shell(self._mediator, objects, self._seats, factor)
+        shell = Shell(self._mediator, objects, self._seats, Images(client), factor)
         resizing = Resizing(client, self._loop)
         port = Port(client, resizing)
         manager = Manager(port, shell, FrameMetrics.scaled(factor))

@@ -42,8 +42,8 @@ class XTestClient:
         self.display.close()
 
     def atom(self, name: str) -> int:
-        """An atom's number."""
-        return int(self.display.intern_atom(name))
+        """An atom's number; the server is asked once."""
+        return int(self.display.get_atom(name))
 
     def name(self, atom: int) -> str:
         """An atom's name."""

@@ -56,11 +56,15 @@ class Canvas:
 
     def draw(self, surface: Proxy, width: int, height: int, pixels: bytes) -> None:
         """Attaches pixels to a surface and damages it; a commit has to follow."""
+        surface.send("attach", self.fill(width, height, pixels).proxy, 0, 0)
+        surface.send("damage_buffer", 0, 0, width, height)
+
+    def fill(self, width: int, height: int, pixels: bytes) -> Buffer:
+        """Returns a buffer with pixels, which is to be attached to the surface."""
         buffer = self._find(width, height)
         buffer.write(pixels)
         buffer.is_busy = True
-        surface.send("attach", buffer.proxy, 0, 0)
-        surface.send("damage_buffer", 0, 0, width, height)
+        return buffer
 
     def close(self) -> None:
         """Gives all of them up."""

@@ -205,7 +205,7 @@ class PopupPort(RolePort, Protocol):
     """An xdg_popup, or a wl_subsurface where that fits better."""
 
     def update(self, window: "Window") -> None:
-        """Tells the compositor a window's opacity, where it changed."""
+        """Tells the compositor how a window's contents are to look, where that has changed."""
         ...
 
     def move(self, rectangle: Rectangle) -> None:

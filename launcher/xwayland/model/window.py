@@ -13,6 +13,7 @@ from launcher.xwayland.model.properties import (
     WmClass,
     WmHints,
 )
+from launcher.xwayland.model.shape import Shape
 
 if TYPE_CHECKING:
     from launcher.xwayland.model.popup import Popup
@@ -57,6 +58,7 @@ class Window:
         "protocols",
         "rectangle",
         "role",
+        "shape",
         "startup_id",
         "states",
         "surface",
@@ -110,6 +112,8 @@ class Window:
         self.unmaximized: Size | None = None
         """Its size before one axis was maximised, where one is."""
         self.opacity = 1.0
+        self.shape: Shape | None = None
+        """What it covers of its rectangle, None for all of it."""
 
     def __repr__(self) -> str:
         return f"window {self.window:#x}"

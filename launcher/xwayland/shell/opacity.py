@@ -18,6 +18,11 @@ class Opacity:
         self._proxy: Proxy | None = None
         self._factor = _OPAQUE
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether the compositor has it."""
+        return self._modifier is not None
+
     def set(self, opacity: float) -> bool:
         """`opacity` is 0 to 1; returns whether a commit of the surface has to follow."""
         factor = round(opacity * _OPAQUE)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from crossdomain.wire.codec import Value, integer
 from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle
-from launcher.xwayland.model.names import WindowType
 from launcher.xwayland.model.toplevel import Toplevel
 from launcher.xwayland.model.window import Window
-from launcher.xwayland.shell.opacity import Opacity
+from launcher.xwayland.shell.look import Look
 from launcher.xwayland.wayland.proxy import Proxy
 from launcher.xwayland.wayland.surfaces import Surface
 
@@ -33,14 +32,13 @@ class _OnParent:
         self._shell = shell
         self._window = window
         self.surface = surface
-        self._opacity = Opacity(shell.objects, surface)
+        self._look = Look(shell, window, surface)
         surface.owner = self
-        if window.type is WindowType.DND:
-            self._let_input_through()
 
     def update(self, window: Window) -> None:
         """See `model.ports.PopupPort`."""
-        if self._opacity.set(window.opacity):
+        del window
+        if self._look.update():
             self.surface.commit()
 
     def release(self) -> None:
@@ -63,12 +61,6 @@ class _OnParent:
         """See `wayland.surfaces.Owner`."""
         surface.alive = False
         self._shell.manager.set_surface(self._window, None)
-
-    def _let_input_through(self) -> None:
-        """A drag icon follows the pointer, which has to be on what lies below it."""
-        region = self._shell.objects["wl_compositor"].create("create_region")
-        self._shell.request(self.surface, "set_input_region", region)
-        region.send("destroy")
 
 
 class PopupRole(_OnParent):
@@ -98,7 +90,7 @@ class PopupRole(_OnParent):
 
     def destroy(self) -> None:
         """See `model.ports.RolePort`."""
-        self._opacity.destroy()
+        self._look.destroy()
         self._popup.send("destroy")
         self.xdg_surface.send("destroy")
         self.surface.owner = None
@@ -153,7 +145,7 @@ class SubsurfaceRole(_OnParent):
 
     def destroy(self) -> None:
         """See `model.ports.RolePort`."""
-        self._opacity.destroy()
+        self._look.destroy()
         self._subsurface.send("destroy")
         self.surface.owner = None
         self.surface.hold()

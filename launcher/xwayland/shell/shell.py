@@ -11,6 +11,7 @@ from launcher.xwayland.model.window import Window
 from launcher.xwayland.shell.activation import Activation
 from launcher.xwayland.shell.icon import Icons
 from launcher.xwayland.shell.objects import Objects
+from launcher.xwayland.shell.painting import Images
 from launcher.xwayland.shell.popup import PopupRole, SubsurfaceRole
 from launcher.xwayland.shell.toplevel import ToplevelRole
 from launcher.xwayland.wayland.mediator import Mediator
@@ -24,9 +25,11 @@ class Shell:
 
     manager: Manager
 
-    def __init__(self, mediator: Mediator, objects: Objects, seats: Seats, scale: float = 1.0) -> None:
-        self._mediator = mediator
+    def __init__(
+        self, mediator: Mediator, objects: Objects, seats: Seats, images: Images, scale: float = 1.0
+    ) -> None:
         self.objects = objects
+        self.images = images
         self.seats = seats
         self.slack = 0 if scale == 1.0 else ceil(scale)
         """px that a place may be off after it was converted to the compositor's and back."""
@@ -60,8 +63,3 @@ class Shell:
         if not isinstance(port, ToplevelRole | PopupRole):
             raise LocalError(f"{window!r} has no xdg_surface")
         return port.xdg_surface
-
-    def request(self, surface: Surface, name: str, *values: Proxy | int) -> None:
-        """Sends a request of our own for a surface of Xwayland's."""
-        plain = [value.entry.host_id if isinstance(value, Proxy) else value for value in values]
-        self._mediator.request_for(surface.entry, name, *plain)

@@ -12,7 +12,7 @@ from launcher.xwayland.model.placement import shown_parent
 from launcher.xwayland.model.ports import Configure, FrameKind, ShellState
 from launcher.xwayland.model.window import Window
 from launcher.xwayland.shell.icon import Icon
-from launcher.xwayland.shell.opacity import Opacity
+from launcher.xwayland.shell.look import Look
 from launcher.xwayland.wayland.proxy import Proxy
 from launcher.xwayland.wayland.surfaces import Surface
 
@@ -39,7 +39,7 @@ class ToplevelRole:
         self.toplevel.handlers["configure"] = self._handle_toplevel
         self.toplevel.handlers["close"] = self._handle_close
         self._icon = Icon(shell.icons, self.toplevel)
-        self._opacity = Opacity(shell.objects, surface)
+        self._look = Look(shell, window, surface)
         self._size = Size(0, 0)
         self._states: frozenset[ShellState] = frozenset()
         self._sent: dict[str, object] = {}
@@ -60,7 +60,7 @@ class ToplevelRole:
         self._set_parent(window)
         self._set_limits(window)
         self._icon.set(window.icons)
-        changed = self._opacity.set(window.opacity)
+        changed = self._look.update()
         if self._draw() or changed:
             self.surface.commit()
 
@@ -162,7 +162,7 @@ class ToplevelRole:
         if self._decoration is not None:
             self._decoration.send("destroy")
         self._icon.destroy()
-        self._opacity.destroy()
+        self._look.destroy()
         self.toplevel.send("destroy")
         self.xdg_surface.send("destroy")
         self.surface.owner = None

@@ -171,7 +171,7 @@ class Selection:
         """Whether an offer is only the one from before what an X client has copied.
 
         Whoever gets the keyboard is told what there is, not whether that is new.  So the X client's
-        stays where nobody has replaced it and the compositor has not heard of it, or the offer looks the same.
+        stays where nobody has replaced it, and the compositor has not heard of it or offers what it did.
         """
         seen, self._seen = self._seen, offer.mimes
         is_known = self._is_unheard or seen == offer.mimes

@@ -35,6 +35,14 @@ class Owner(Protocol):
         ...
 
 
+class Painter(Protocol):
+    """Who shows something else instead of a surface's contents."""
+
+    def contents_changed(self) -> None:
+        """Xwayland has committed contents, which the compositor does not get."""
+        ...
+
+
 class Listener(Protocol):
     """Who finds owners for new surfaces."""
 
@@ -70,6 +78,8 @@ class Surface:
         "_committed",
         "_dirty",
         "_frames",
+        "_has_region",
+        "_is_limited",
         "_shown",
         "_surfaces",
         "_viewport",
@@ -78,6 +88,7 @@ class Surface:
         "height",
         "is_held",
         "owner",
+        "painter",
         "width",
     )
 
@@ -88,6 +99,8 @@ class Surface:
         self._shown = (0, 0)
         """The size that the viewport was told last, px."""
         self.owner: Owner | None = None
+        self.painter: Painter | None = None
+        """Who draws what the compositor gets, where that is not what Xwayland attaches."""
         self.alive = True
         self.is_held = True
         """Whether its contents are held back."""
@@ -98,6 +111,10 @@ class Surface:
         self._committed = False
         self._frames: list[int] = []
         self._dirty = False
+        self._has_region = False
+        """Whether Xwayland has told where it takes input (the input shape)."""
+        self._is_limited = False
+        """Whether we have, where Xwayland has not."""
 
     def __repr__(self) -> str:
         return repr(self.entry)
@@ -141,6 +158,23 @@ class Surface:
         if self.alive and not self._dirty:
             self._surfaces.commit(self)
 
+    def show(self, buffer: Proxy) -> None:
+        """Shows a wl_buffer of ours, of the size that Xwayland's had last (`painter`)."""
+        if self.alive and not self.is_held:
+            self._fit()
+            self._surfaces.show(self, buffer)
+
+    def set_opaque_region(self, region: Proxy | None) -> None:
+        """Says which part lets nothing through, None for no part; counts from the next commit on."""
+        if self.alive:
+            self._surfaces.set_region(self, "set_opaque_region", region)
+
+    def limit_input(self, region: Proxy | None) -> None:
+        """Takes input in a wl_region alone, None: everywhere, unless Xwayland says where; to be committed."""
+        self._is_limited = region is not None
+        if self.alive and not self._has_region:
+            self._surfaces.set_region(self, "set_input_region", region)
+
     # For `Surfaces`.
 
     def handle_attach(self, buffer_id: int, buffer: Buffer | None) -> Verdict:
@@ -152,6 +186,11 @@ class Surface:
         replaced, self._buffer_id = self._buffer_id, buffer_id
         if not self.is_held:
             self._dirty = True
+            if self.painter is None:
+                return Verdict.PASS
+            if buffer is not None:
+                self._surfaces.release_buffer(buffer_id)
+                return Verdict.DROP
             return Verdict.PASS
         if replaced and self._committed and replaced != buffer_id:
             # The compositor never gets it, so it can't release it.
@@ -176,8 +215,16 @@ class Surface:
         self._dirty = False
         if self.owner is not None:
             self.owner.surface_commits(self)
-        self._fit()
+        if self.painter is None:
+            self._fit()
+        else:
+            self.painter.contents_changed()
         return Verdict.PASS
+
+    def handle_input_region(self, region_id: int) -> Verdict:
+        """wl_surface.set_input_region."""
+        self._has_region = region_id != 0
+        return Verdict.DROP if self._is_limited and not self._has_region else Verdict.PASS
 
     def _fit(self) -> None:
         """Has the contents shown in the size that they have on the X screen (`scaling`)."""
@@ -201,6 +248,7 @@ class Surface:
         if self._viewport is not None:
             self._viewport.send("destroy")
         self.owner = None
+        self.painter = None
         self.alive = False
         frames, self._frames = self._frames, []
         return frames
@@ -227,6 +275,7 @@ class Surfaces:
                 ("wl_surface", "attach"): self._handle_attach,
                 ("wl_surface", "frame"): self._handle_frame,
                 ("wl_surface", "commit"): self._handle_commit,
+                ("wl_surface", "set_input_region"): self._handle_input_region,
                 ("wl_pointer", "set_cursor"): self._handle_cursor,
                 ("zwp_tablet_tool_v2", "set_cursor"): self._handle_cursor,
                 ("wl_shm_pool", "create_buffer"): self._handle_shm_buffer,
@@ -272,6 +321,16 @@ class Surfaces:
     def commit(self, surface: Surface) -> None:
         """Sends a wl_surface.commit of our own."""
         self._mediator.request_for(surface.entry, "commit")
+
+    def show(self, surface: Surface, buffer: Proxy) -> None:
+        """Commits a wl_buffer of our own."""
+        self._mediator.request_for(surface.entry, "attach", buffer.entry.host_id, 0, 0)
+        self._mediator.request_for(surface.entry, "damage", *_EVERYTHING)
+        self._mediator.request_for(surface.entry, "commit")
+
+    def set_region(self, surface: Surface, name: str, region: Proxy | None) -> None:
+        """Sends a request that names a wl_region of our own, None for none."""
+        self._mediator.request_for(surface.entry, name, 0 if region is None else region.entry.host_id)
 
     def clear(self, surface: Surface) -> None:
         """Commits no buffer at all."""
@@ -327,6 +386,10 @@ class Surfaces:
     def _handle_commit(self, call: Call) -> Verdict:
         surface = _surface_of(call.entry)
         return Verdict.PASS if surface is None else surface.handle_commit()
+
+    def _handle_input_region(self, call: Call) -> Verdict:
+        surface = _surface_of(call.entry)
+        return Verdict.PASS if surface is None else surface.handle_input_region(call.number(0))
 
     def _handle_cursor(self, call: Call) -> Verdict:
         surface = self.find(call.number(1))

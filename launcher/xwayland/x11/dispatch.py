@@ -14,6 +14,7 @@ from launcher.xwayland.x11 import events, requests
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.loader import Loader
 from launcher.xwayland.x11.requests import EventMask
+from launcher.xwayland.x11.shapes import Shapes
 
 _STATES: Final = {state.value: state for state in State}
 
@@ -27,6 +28,7 @@ class Dispatch:
         self._association = association
         self._requests = Requests(manager)
         self._loader = Loader(client, manager.windows.get)
+        self._shapes = Shapes(client, manager.windows.get, manager.refresh)
         self.screen_changed: Callable[[Size], None] = lambda _size: None
         self.alarm_event: Callable[[events.AlarmNotify], None] = lambda _event: None
         self.window_gone: Callable[[int], None] = lambda _window: None
@@ -63,6 +65,8 @@ class Dispatch:
                 self._handle_configure_request(event)
             case events.PropertyNotify():
                 self._handle_property(event)
+            case events.ShapeNotify():
+                self._shapes.handle(event)
             case events.AlarmNotify():
                 self.alarm_event(event)
             case events.ClientMessage():
@@ -111,6 +115,7 @@ class Dispatch:
         if record is not None:
             self._association.forget(record)
             self._loader.forget(window)
+            self._shapes.forget(window)
             self.window_gone(window)
             self._manager.destroy(window)
 
@@ -121,6 +126,7 @@ class Dispatch:
             self._client.request(requests.map_window(event.window))
         elif not window.is_requested:
             window.is_requested = True
+            self._shapes.watch(window)
             self._loader.load(window, self._map)
 
     def _map(self, window: Window) -> None:
@@ -133,6 +139,7 @@ class Dispatch:
             return
         self._manager.map(window, override_redirect=event.override_redirect)
         if not window.is_ready:
+            self._shapes.watch(window)
             self._loader.load(window, self._show)
 
     def _show(self, window: Window) -> None:
@@ -220,7 +227,8 @@ class Dispatch:
             case "_NET_ACTIVE_WINDOW":
                 self._requests.activate(window)
             case "_NET_CLOSE_WINDOW":
-                self._requests.close(window)
+                # A client may be killed for what it has only just said.
+                self._loader.read(window, "WM_PROTOCOLS", self._requests.close)
             case "_NET_MOVERESIZE_WINDOW":
                 x, y = _signed(data[1]), _signed(data[2])
                 self._requests.move_resize(window, data[0], x, y, data[3], data[4])

@@ -7,6 +7,7 @@ from struct import Struct, error, unpack_from
 from typing import Final, NamedTuple, TypeAlias
 
 from crossdomain.errors import HostFault
+from launcher.xwayland.model.geometry import Rectangle, Size
 
 _SEND_EVENT: Final = 0x80
 
@@ -155,10 +156,11 @@ class SelectionOwnerNotify(NamedTuple):
 
 
 class ShapeNotify(NamedTuple):
-    """Shape: a window's shape has changed; `kind` as in ShapeGetRectangles."""
+    """Shape: a window's shape has changed; `kind` as in ShapeGetRectangles, `extents` px."""
 
     window: int
     kind: int
+    extents: Size
     shaped: bool
 
 
@@ -213,6 +215,12 @@ _FOCUS: Final = Struct("<xB2xIB")
 _XFIXES_SELECTION: Final = Struct("<xB2xIIIII")
 _SHAPE: Final = Struct("<xB2xIhhHHIB")
 _ALARM: Final = Struct("<4xIiI")
+
+_RECTANGLE: Final = Struct("<hhHH")
+_REPLY_SIZE: Final = 32
+"""Bytes of a reply before its list."""
+_OPAQUE_DEPTH: Final = 24
+_ALPHA_DEPTH: Final = 32
 
 _FOCUS_IN: Final = 9
 _FOCUS_OUT: Final = 10
@@ -279,8 +287,8 @@ def _parse_extension_event(code: int, data: bytes, extensions: ExtensionEvents) 
         reason, _, owner, selection, time, _ = _XFIXES_SELECTION.unpack_from(data)
         return SelectionOwnerNotify(owner, selection, time, reason != _SET_SELECTION_OWNER)
     if extensions.shape and code == extensions.shape:
-        kind, window, *_, shaped = _SHAPE.unpack_from(data)
-        return ShapeNotify(window, kind, bool(shaped))
+        kind, window, _, _, width, height, _, shaped = _SHAPE.unpack_from(data)
+        return ShapeNotify(window, kind, Size(width, height), bool(shaped))
     if extensions.sync and code == extensions.sync + 1:
         alarm, high, low = _ALARM.unpack_from(data)
         return AlarmNotify(alarm, high << 32 | low)
@@ -325,6 +333,14 @@ class Extension(NamedTuple):
 
     major_opcode: int
     first_event: int
+
+
+class Picture(NamedTuple):
+    """Pixels, row by row, 4 bytes each: blue, green, red and, where it has that, alpha (premultiplied)."""
+
+    size: Size
+    pixels: bytes
+    has_alpha: bool
 
 
 class PointerPosition(NamedTuple):
@@ -408,6 +424,28 @@ def parse_translation(reply: bytes) -> int:
     """Returns the child in TranslateCoordinates' reply, 0 where there is none."""
     (child,) = unpack_from("<8xI", reply)
     return int(child)
+
+
+def parse_shape_extents(reply: bytes) -> Size | None:
+    """Returns the size of the bounding shape in ShapeQueryExtents' reply, None where the window has none."""
+    shaped, width, height = unpack_from("<8xB7xHH", reply)
+    return Size(width, height) if shaped else None
+
+
+def parse_rectangles(reply: bytes, limit: int) -> tuple[Rectangle, ...] | None:
+    """Returns ShapeGetRectangles' reply, None where there are more than `limit`."""
+    (count,) = unpack_from("<8xI", reply)
+    if count > limit or len(reply) < _REPLY_SIZE + count * _RECTANGLE.size:
+        return None
+    return tuple(Rectangle(*found) for found in _RECTANGLE.iter_unpack(reply[_REPLY_SIZE:][: count * 8]))
+
+
+def parse_image(reply: bytes, size: Size) -> Picture | None:
+    """Returns GetImage's reply as a picture of that size, None where it is none of four bytes a pixel."""
+    pixels = reply[_REPLY_SIZE : _REPLY_SIZE + size.width * size.height * 4]
+    if len(pixels) != size.width * size.height * 4 or reply[1] not in (_OPAQUE_DEPTH, _ALPHA_DEPTH):
+        return None
+    return Picture(size, pixels, has_alpha=reply[1] == _ALPHA_DEPTH)
 
 
 def parse_pid(reply: bytes) -> int:

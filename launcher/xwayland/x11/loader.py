@@ -29,8 +29,8 @@ class Loader:
         """Reads everything; `loaded` is called unless the window is gone by then."""
         names = reading.names()
         for name in names[:-1]:
-            self._ask(window, name, lambda _window: None)
-        self._ask(window, names[-1], loaded)
+            self.read(window, name, lambda _window: None)
+        self.read(window, names[-1], loaded)
 
     def reload(self, window: Window, atom: int, changed: Changed) -> None:
         """Reads one property that has changed."""
@@ -42,19 +42,10 @@ class Loader:
             self._under_way[key] = True
             return
         self._under_way[key] = False
-        self._ask(window, name, lambda found: self._reloaded(found, atom, key, changed))
+        self.read(window, name, lambda found: self._reloaded(found, atom, key, changed))
 
-    def matters(self, atom: int) -> bool:
-        """Whether a property is read at all."""
-        name = self._client.atoms.name(atom)
-        return name is not None and bool(reading.words_of(name))
-
-    def forget(self, window: int) -> None:
-        """A window is gone."""
-        for key in [key for key in self._under_way if key[0] == window]:
-            del self._under_way[key]
-
-    def _ask(self, window: Window, name: str, done: Changed) -> None:
+    def read(self, window: Window, name: str, done: Changed) -> None:
+        """Reads one property; `done` is called unless the window is gone by then."""
         number = window.window
 
         def take(found: Property) -> None:
@@ -67,6 +58,16 @@ class Loader:
 
         request = requests.get_property(number, self._client.atoms[name], reading.words_of(name))
         self._client.ask(request, lambda reply: take(parse_property(reply)), failed)
+
+    def matters(self, atom: int) -> bool:
+        """Whether a property is read at all."""
+        name = self._client.atoms.name(atom)
+        return name is not None and bool(reading.words_of(name))
+
+    def forget(self, window: int) -> None:
+        """A window is gone."""
+        for key in [key for key in self._under_way if key[0] == window]:
+            del self._under_way[key]
 
     def _reloaded(self, window: Window, atom: int, key: tuple[int, str], changed: Changed) -> None:
         again = self._under_way.pop(key, False)

@@ -212,6 +212,11 @@ def create_glyph_cursor(cursor: int, font: int, glyph: int) -> bytes:
     return pack("<BBHIIIHHHHHHHH", 94, 0, 8, cursor, font, font, glyph, glyph + 1, *colours)
 
 
+def get_image(drawable: int, x: int, y: int, width: int, height: int) -> bytes:
+    """GetImage of all planes, as ZPixmap."""
+    return pack("<BBHIhhHHI", 73, 2, 5, drawable, x, y, width, height, 0xFFFFFFFF)
+
+
 def query_extension(name: bytes) -> bytes:
     """QueryExtension."""
     return pack("<BBHHxx", 98, 0, 2 + (len(name) + 3) // 4, len(name)) + _padded(name)
@@ -259,6 +264,11 @@ def xfixes_select_selection_input(major: int, window: int, selection: int) -> by
 def shape_select_input(major: int, window: int) -> bytes:
     """ShapeSelectInput."""
     return pack("<BBHIBxxx", major, 6, 3, window, 1)
+
+
+def shape_query_extents(major: int, window: int) -> bytes:
+    """ShapeQueryExtents."""
+    return _WINDOW.pack(major, 5, 2, window)
 
 
 def shape_get_rectangles(major: int, window: int, kind: int) -> bytes:

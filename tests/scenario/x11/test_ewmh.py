@@ -189,6 +189,18 @@ def test_a_window_is_closed_for_whoever_asks(desktop: X11Desktop, client: XTestC
     assert message.data[1][0] == client.atom("WM_DELETE_WINDOW")
 
 
+def test_a_client_is_not_ended_for_what_it_has_only_just_said(
+    desktop: X11Desktop, client: XTestClient
+) -> None:
+    window, _ = open_window(desktop, client, "late")
+    types = [client.atom(name) for name in ("WM_PROTOCOLS", "ATOM", "WM_DELETE_WINDOW", "_NET_CLOSE_WINDOW")]
+    # Both are on their way at once.
+    client.window(window).change_property(*types[:2], 32, types[2:3])
+    client.ask_manager(window, "_NET_CLOSE_WINDOW")
+    message = client.wait(X.ClientMessage, "WM_DELETE_WINDOW")
+    assert message.data[1][0] == client.atom("WM_DELETE_WINDOW")
+
+
 def test_a_client_that_answers_no_ping_is_ended_by_the_second_close(
     desktop: X11Desktop, client: XTestClient
 ) -> None:

@@ -247,7 +247,7 @@ def test_from_one_x_client_to_another_it_stays_in_x(desktop: X11Desktop, window:
 def test_what_is_copied_in_x_without_the_keyboard_counts_from_the_next_click_on(
     desktop: X11Desktop, window: View
 ) -> None:
-    """xclip in a Wayland terminal, after something was copied there: no serial of ours is new enough then."""
+    """A command in a Wayland terminal, after something was copied there: no serial of ours is new enough."""
     with FakeClient(desktop.launcher.socket) as client, desktop.client() as observer:
         buffer = solid_buffer(client, 200, 100, "806040")
         Window(client, title="elsewhere").show(buffer)

@@ -12,6 +12,7 @@ from Xlib.protocol import request as xrequest
 from Xlib.protocol import rq
 
 from crossdomain.errors import HostFault
+from launcher.xwayland.model.geometry import Size
 from launcher.xwayland.x11 import events
 from launcher.xwayland.x11.events import ExtensionEvents, parse_event
 
@@ -98,7 +99,7 @@ def test_events_of_extensions() -> None:
     ended = struct.pack("<BBHIIIII8x", 87, 2, 0, P, 0, 1, 5, 4)
     assert parse_event(ended, EXTENSIONS) == events.SelectionOwnerNotify(0, 1, 5, ended=True)
     shaped = struct.pack("<BBHIhhHHIB11x", 64, 2, 0, W, 0, 0, 5, 5, 9, 1)
-    assert parse_event(shaped, EXTENSIONS) == events.ShapeNotify(W, 2, shaped=True)
+    assert parse_event(shaped, EXTENSIONS) == events.ShapeNotify(W, 2, Size(5, 5), shaped=True)
     alarm = struct.pack("<BBHIiIiIIB3x", 84, 1, 0, 0x99, 1, 2, 0, 0, 0, 0)
     assert parse_event(alarm, EXTENSIONS) == events.AlarmNotify(0x99, (1 << 32) + 2)
 

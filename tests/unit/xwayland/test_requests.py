@@ -82,6 +82,19 @@ CASES: list[tuple[bytes, Callable[[], bytes]]] = [
         requests.configure_window(W, sibling=9, stack_mode=requests.StackMode.BELOW),
         lambda: expected(xrequest.ConfigureWindow, window=W, attrs={"sibling": 9, "stack_mode": X.Below}),
     ),
+    (
+        requests.get_image(W, -1, -2, 30, 40),
+        lambda: expected(
+            xrequest.GetImage,
+            format=X.ZPixmap,
+            drawable=W,
+            x=-1,
+            y=-2,
+            width=30,
+            height=40,
+            plane_mask=0xFFFFFFFF,
+        ),
+    ),
     (requests.get_geometry(W), lambda: expected(xrequest.GetGeometry, drawable=W)),
     (requests.query_tree(W), lambda: expected(xrequest.QueryTree, window=W)),
     (
@@ -214,6 +227,10 @@ CASES: list[tuple[bytes, Callable[[], bytes]]] = [
     (
         requests.shape_select_input(MAJOR, W),
         lambda: expected(shape.SelectInput, opcode=MAJOR, destination_window=W, enable=1),
+    ),
+    (
+        requests.shape_query_extents(MAJOR, W),
+        lambda: expected(shape.QueryExtents, opcode=MAJOR, destination_window=W),
     ),
     (
         requests.shape_get_rectangles(MAJOR, W, 2),
