@@ -40,9 +40,7 @@ class Look:
         changed = self._limit_input(_NOTHING if window.type is WindowType.DND else shape)
         opacity = 1.0 if self._opacity.is_possible else window.opacity
         if self._painting is None and (shape is not None or opacity < 1.0):
-            self._painting = Painting(
-                self._shell.objects, self._shell.images, window, self._surface
-            )
+            self._painting = Painting(self._shell.objects, self._shell.images, window, self._surface)
         if self._painting is not None:
             self._painting.set(shape, opacity)
         return self._opacity.set(window.opacity) or changed

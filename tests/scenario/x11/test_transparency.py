@@ -129,9 +129,10 @@ def test_a_visual_with_an_alpha_channel_shows_through(desktop: X11Desktop, clien
         for visual in depth.visuals
         if visual.visual_class == X.TrueColor
     )
+    colours = screen.root.create_colormap(visual, X.AllocNone)
     made = screen.root.create_window(
         0, 0, 200, 100, 0, 32, X.InputOutput, visual,
-        background_pixel=0x7F19334C, border_pixel=0, colormap=screen.root.create_colormap(visual, X.AllocNone),
+        background_pixel=0x7F19334C, border_pixel=0, colormap=colours,
     )  # fmt: skip
     show(desktop, client, int(made.id), "argb")
     desktop.wait(lambda: is_like(colour_at(desktop, 50, 50), BLEND), "half of it")
