@@ -5,10 +5,15 @@ shells and systemd read them.  The service holds a lock on it as long as it live
 left behind leads nobody astray.  `launcher.start` needs `find` alone, before anything slow is loaded.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
-from collections.abc import Mapping
-from typing import Final
+
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
 
 _NAME: Final = "crossdomain-run.env"
 _MAX_SIZE: Final = 4096

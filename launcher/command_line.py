@@ -9,8 +9,8 @@ from typing import Final, NoReturn
 
 from crossdomain import __version__
 from crossdomain.wire import policy
-from launcher.log import PROGRAM, Level
-from launcher.options import DEFAULTS, Options, UsageError, parse_channel
+from launcher.log import LEVELS, PROGRAM
+from launcher.options import Options, UsageError, is_x11_scale, parse_channel
 
 _DESCRIPTION: Final = """\
 Runs APP so that its windows appear on the host's Wayland compositor.
@@ -21,8 +21,6 @@ it could not be executed, and 125 where crossdomain-run itself failed.
 
 With --service it serves all applications of the session instead: `crossdomain-run APP` without
 options joins it then, and starts as quickly as APP itself."""
-
-_MAX_X11_SCALE: Final = 4
 
 
 class _Parser(argparse.ArgumentParser):
@@ -47,20 +45,20 @@ def parse(arguments: Sequence[str]) -> Options:
         raise UsageError("--service starts no application: start the service first, then crossdomain-run APP")
     if not (command or found.service):
         raise UsageError("APP is missing: crossdomain-run [options] APP [ARGS]")
-    return Options(
-        channel=parse_channel(found.channel),
-        socket=found.socket,
-        stats=found.stats,
-        level=Level[found.log_level.upper()],
-        trace=found.trace,
-        wait=found.wait,
-        x11=found.x11,
-        x11_scale=found.x11_scale,
-        copies=found.buffers == "copy",
-        allow=tuple(found.allow),
-        service=found.service,
-        command=tuple(command),
-    )
+    options = Options()
+    options.channel = parse_channel(found.channel)
+    options.socket = found.socket
+    options.stats = found.stats
+    options.level = LEVELS.index(found.log_level)
+    options.trace = found.trace
+    options.wait = found.wait
+    options.x11 = found.x11
+    options.x11_scale = found.x11_scale
+    options.copies = found.buffers == "copy"
+    options.allow = tuple(found.allow)
+    options.service = found.service
+    options.command = tuple(command)
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,13 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--x11",
         choices=["auto", "on", "off"],
-        default=DEFAULTS.x11,
+        default="auto",
         help="serve X11 applications, too: auto (default: where Xwayland is installed), on, off",
     )
     parser.add_argument(
         "--x11-scale",
         type=_x11_scale,
-        default=DEFAULTS.x11_scale,
+        default="auto",
         metavar="N",
         help="draw X11 windows N times as large, from 1 to 4; auto (default): as the host's outputs are",
     )
@@ -140,8 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--log-level",
-        choices=[level.name.lower() for level in Level],
-        default=DEFAULTS.level.name.lower(),
+        choices=LEVELS,
+        default="warning",
         help="how much to say on stderr (default: warning)",
     )
     parser.add_argument("--trace", action="store_true", help="print every Wayland message on stderr")
@@ -154,9 +152,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _x11_scale(text: str) -> str:
     """Returns --x11-scale as it was given; argparse tells what is wrong with it."""
-    try:
-        if text == "auto" or 1 <= float(text) <= _MAX_X11_SCALE:
-            return text
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number from 1 to {_MAX_X11_SCALE}")
+    if is_x11_scale(text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number from 1 to 4")

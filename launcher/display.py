@@ -4,23 +4,26 @@ Names and lock files follow libwayland's wl_display_add_socket, so that a compos
 number of launchers can share one XDG_RUNTIME_DIR.
 """
 
-import contextlib
+from __future__ import annotations
+
 import errno
 import fcntl
 import os
-import socket
+import select
 import stat
-from collections.abc import Mapping
-from typing import Final
 
 from crossdomain.errors import EnvironmentFault
+from launcher.listening import listen, remove
+
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
 
 _MAX_AUTOMATIC: Final = 99
 """Names tried before giving up; libwayland stops at 32, but no launcher per window may fail for it."""
 _MAX_PATH: Final = 107
 """Bytes of sockaddr_un.sun_path without its NUL."""
-_BACKLOG: Final = 128
-"""As libwayland: connections that wait while we are busy."""
 
 
 class RuntimeDirectory:
@@ -59,7 +62,7 @@ class RuntimeDirectory:
 class DisplaySocket:
     """A listening Wayland socket with its lock file; `close` removes both."""
 
-    __slots__ = ("_lock_fd", "_lock_path", "_path", "listener", "name")
+    __slots__ = ("_lock_fd", "_lock_path", "_path", "directory", "listener", "name")
 
     def __init__(self, directory: str, name: str | None) -> None:
         """Listens at `name`: a file name in `directory` or an absolute path; None: a free wayland-N.
@@ -67,6 +70,7 @@ class DisplaySocket:
         Raises:
             EnvironmentFault: the name is in use, too long, or the directory refuses it.
         """
+        self.directory = directory
         if name is None:
             self.name, self._lock_fd = _lock_free_name(directory)
         else:
@@ -81,6 +85,7 @@ class DisplaySocket:
         self._lock_path = self._path + ".lock"
         try:
             self.listener = _listen(self._path)
+            """The listening fd, which does not block."""
         except OSError as error:
             self._unlock()
             raise EnvironmentFault(
@@ -88,16 +93,20 @@ class DisplaySocket:
                 hint="XDG_RUNTIME_DIR has to be a writable directory of this user's",
             ) from None
 
+    @property
+    def is_called(self) -> bool:
+        """Whether a client waits to be accepted."""
+        ready, _, _ = select.select([self.listener], [], [], 0)
+        return bool(ready)
+
     def close(self) -> None:
         """Stops listening; connections that were accepted live on."""
-        self.listener.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
+        os.close(self.listener)
+        remove(self._path)
         self._unlock()
 
     def _unlock(self) -> None:
-        with contextlib.suppress(OSError):
-            os.unlink(self._lock_path)
+        remove(self._lock_path)
         os.close(self._lock_fd)
 
 
@@ -180,20 +189,16 @@ def _is_still(fd: int, path: str) -> bool:
         return False
 
 
-def _listen(path: str) -> socket.socket:
+def _listen(path: str) -> int:
     """Listens at `path`, whose lock we hold: a socket that is there was left by somebody who died."""
-    with contextlib.suppress(FileNotFoundError):
+    try:
         if stat.S_ISSOCK(os.lstat(path).st_mode):
             os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except FileNotFoundError:
+        pass
     # A socket's mode comes from the umask alone; others have no business here even outside XDG_RUNTIME_DIR.
     mask = os.umask(0o077)
     try:
-        listener.bind(path)
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
+        return listen(path)
     finally:
         os.umask(mask)
-    return listener

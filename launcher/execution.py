@@ -1,11 +1,16 @@
 """How an application is executed: with the signals it would have without us; and why it can't be."""
 
-import signal
-from typing import Final
+from __future__ import annotations
+
+from launcher.signals import SIGPIPE, SIGXFSZ
+
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from typing import Final
 
 EXIT_NOT_EXECUTABLE: Final = 126
 EXIT_NOT_FOUND: Final = 127
-RESTORED_SIGNALS: Final = (signal.SIGPIPE, signal.SIGXFSZ)
+RESTORED_SIGNALS: Final = (SIGPIPE, SIGXFSZ)
 """Ignored by Python, and by nobody who starts an application."""
 
 

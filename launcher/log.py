@@ -4,68 +4,65 @@
 a limit on what one peer can make us print.  Texts that come from a peer are given as %r.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import time
-from enum import IntEnum
-from typing import Final
+
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from typing import Final
 
 PROGRAM: Final = "crossdomain-run"
 _BURST: Final = 20
 """Lines in one second; a client that reconnects in a loop must not fill the journal."""
 
 
-class Level(IntEnum):
-    """How much is said: each level includes those above it."""
+LEVELS: Final = ("error", "warning", "info", "debug")
+"""How much is said: each level includes those before it."""
+ERROR: Final = 0
+WARNING: Final = 1
+INFO: Final = 2
+DEBUG: Final = 3
 
-    ERROR = 0
-    WARNING = 1
-    INFO = 2
-    DEBUG = 3
-
-
-_level = Level.WARNING
+_level = WARNING
 _second = 0
 _printed = 0
 _suppressed = 0
 
 
-def set_level(level: Level) -> None:
-    """From now on prints `level` and what is graver."""
+def set_level(level: int) -> None:
+    """From now on prints a level, an index of LEVELS, and what is graver."""
     global _level
     _level = level
 
 
-def is_enabled(level: Level) -> bool:
-    """Whether a line of `level` would be printed, for texts that cost something to make."""
-    return level <= _level
-
-
 def error(text: str, *, client: str = "") -> None:
     """What ends the command, or should never happen."""
-    _print(Level.ERROR, text, client)
+    _print(ERROR, text, client)
 
 
 def warning(text: str, *, client: str = "") -> None:
     """A peer's fault."""
-    _print(Level.WARNING, text, client)
+    _print(WARNING, text, client)
 
 
 def info(text: str, *, client: str = "") -> None:
     """What lives and ends: sockets, clients, the application."""
-    _print(Level.INFO, text, client)
+    _print(INFO, text, client)
 
 
 def debug(text: str, *, client: str = "") -> None:
     """Everything else."""
-    _print(Level.DEBUG, text, client)
+    _print(DEBUG, text, client)
 
 
 def bug(failure: BaseException, *, client: str) -> None:
     """An exception that nobody raises on purpose: with its traceback, for the report."""
     import traceback  # noqa: PLC0415 (slow to load, and never needed)
 
-    _print(Level.ERROR, "".join(traceback.format_exception(failure)), client)
+    _print(ERROR, "".join(traceback.format_exception(failure)), client)
 
 
 def trace(text: str, *, client: str) -> None:
@@ -73,7 +70,7 @@ def trace(text: str, *, client: str) -> None:
     _write(f"{client}: {text}")
 
 
-def _print(level: Level, text: str, client: str) -> None:
+def _print(level: int, text: str, client: str) -> None:
     global _second, _printed, _suppressed
     if level > _level:
         return
@@ -82,7 +79,7 @@ def _print(level: Level, text: str, client: str) -> None:
         if _suppressed:
             _write(f"{_suppressed} more lines were left out")
         _second, _printed, _suppressed = now, 0, 0
-    if level is Level.ERROR or _level is Level.DEBUG or _printed < _BURST:
+    if level == ERROR or _level == DEBUG or _printed < _BURST:
         _printed += 1
         _write(f"{client}: {text}" if client else text)
     else:

@@ -4,11 +4,19 @@ asyncio would cost more time to import than everything else that the launcher do
 the application starts.  An idle launcher has no timer, and is never woken.
 """
 
+from __future__ import annotations
+
 import heapq
 import select
 import time
-from collections.abc import Callable
-from typing import Final, TypeAlias
+
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, TypeAlias
+
+    Handler: TypeAlias = Callable[[int], None]
+    """Called with the events that are ready, as a bit set."""
 
 READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
@@ -17,9 +25,6 @@ GONE: Final = select.EPOLLHUP | select.EPOLLERR
 
 _TIMER_SLACK: Final = 0.001
 """Seconds that a timer may be early: epoll counts in milliseconds, and a round for nothing helps nobody."""
-
-Handler: TypeAlias = Callable[[int], None]
-"""Called with the events that are ready, as a bit set."""
 
 
 class Timer:
@@ -32,7 +37,7 @@ class Timer:
         """Seconds of the monotonic clock."""
         self._callback: Callable[[], None] | None = callback
 
-    def __lt__(self, other: "Timer") -> bool:
+    def __lt__(self, other: Timer) -> bool:
         return self.when < other.when
 
     @property
@@ -92,6 +97,10 @@ class Loop:
         """Serves until `stop` is called."""
         while not self._stopped:
             self._round(None)
+
+    def poll(self) -> None:
+        """Serves what is ready now."""
+        self._round(0)
 
     def drain(
         self, busy: Callable[[], bool], seconds: float, progress: Callable[[], int] = lambda: 0

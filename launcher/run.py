@@ -1,34 +1,50 @@
-"""crossdomain-run: starts an application and serves its windows until it ends; or serves a whole session."""
+"""crossdomain-run: starts an application and serves its windows until it ends; or serves a whole session.
+
+The application starts as soon as it can find us and the way to the host is known to work.  What serves its
+windows (`launcher.serving`) is loaded while it gets ready for them itself.
+"""
+
+from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+import time
 
-from crossdomain.abi.cross_domain import Feature
-from crossdomain.bridge.syncobj import SyncDevice
 from crossdomain.errors import CrossDomainError, EnvironmentFault
-from crossdomain.wire import load as load_tables
-from crossdomain.wire import policy
-from launcher import guest_service, log, options
-from launcher.announcement import Announcement
+from launcher import log, options
 from launcher.application import Application, raise_fd_limit
-from launcher.channel import OpenChannel, drm
 from launcher.display import DisplaySocket, RuntimeDirectory
 from launcher.execution import StartError
 from launcher.loop import Loop
-from launcher.options import ChannelChoice, Options, UsageError
-from launcher.relay.server import Server
-from launcher.services import Services
-from launcher.stats import Stats
+from launcher.options import UsageError
 
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final
+
+    from launcher.channel.render_node import RenderNode
+    from launcher.options import ChannelChoice, Options
     from launcher.xwayland import Service as X11Service
 
 EXIT_FAILED: Final = 125
 """Our own failure, as `env` and `timeout` tell it."""
-_LAST_SECONDS: Final = 2.0
-"""For what clients that have ended left in their sockets and pipes, where nobody takes any of it."""
+
+_PARTS: Final = (
+    "functools",
+    "enum",
+    "typing",
+    "socket",
+    "crossdomain.abi.cross_domain",
+    "crossdomain.wire",
+    "crossdomain.bridge.syncobj",
+    "crossdomain.bridge.copy",
+    "launcher.stats",
+    "launcher.relay.buffers",
+    "launcher.relay.parts",
+    "launcher.serving",
+)
+"""What is loaded while the application starts; after each part is a look whether it has ended already."""
 
 
 def main() -> None:
@@ -57,24 +73,20 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _serve(chosen: Options) -> int:
-    open_channel = _choose_channel(chosen.channel, share_files=not chosen.copies)
+    node = _find_host(chosen.channel)
     loop = Loop()
-    device = _open_sync_device()
     directory = RuntimeDirectory(os.environ)
     try:
         if chosen.service:
+            from launcher import guest_service  # noqa: PLC0415 (of services alone)
+
             guest_service.check(directory.path, temporary=directory.is_own)
         display = DisplaySocket(directory.path, chosen.socket)
         try:
-            stats = Stats(chosen.stats)
-            rules = policy.load().with_groups(chosen.allow)
-            services = Services(
-                loop, load_tables(), rules, stats, open_channel, chosen.trace, sync_device=device
-            )
             x11 = _start_x11(chosen, loop, directory, display)
             try:
                 environment = _environment(directory, display) | ({} if x11 is None else x11.environment)
-                return _run(chosen, services, directory, display, environment)
+                return _run(chosen, loop, display, environment, node)
             finally:
                 if x11 is not None:
                     x11.close()
@@ -82,83 +94,60 @@ def _serve(chosen: Options) -> int:
             display.close()
     finally:
         directory.close()
-        if device is not None:
-            device.close()
         loop.close()
 
 
 def _run(
     chosen: Options,
-    services: Services,
-    directory: RuntimeDirectory,
+    loop: Loop,
     display: DisplaySocket,
     environment: dict[str, str],
+    node: RenderNode | None,
 ) -> int:
     """Serves until the application, or the service, has ended; returns the exit status."""
-    loop = services.loop
-
-    def app_ended() -> None:
-        if not (chosen.wait and server.clients):
-            loop.stop()
-
-    def clients_gone() -> None:
-        if application.status is not None:
-            loop.stop()
-
-    application = Application(loop, app_ended, loop.stop)
-    server = Server(services, display.listener, clients_gone)
-    announcement: Announcement | None = None
+    application = Application(loop)
     try:
-        if chosen.service:
-            announcement = guest_service.announce(directory.path, environment)
-        else:
+        if not chosen.service:
             application.start(chosen.command, environment)
+        started = time.clock_gettime(time.CLOCK_BOOTTIME)
         raise_fd_limit()
-        services.stats.app_started()
-        loop.run()
-        loop.drain(lambda: server.is_draining, _LAST_SECONDS, lambda: server.drained)
+        if chosen.stats is not None or chosen.service or _load(loop, display, application):
+            from launcher.serving import serve  # noqa: PLC0415 (the application has been started)
+
+            serve(chosen, node, display, application, environment, started)
     finally:
-        if announcement is not None:
-            announcement.close()
-        server.close()
         application.close()
-        services.stats.write()
     if chosen.service:
         return 0
     return EXIT_FAILED if application.status is None else application.status
 
 
-def _choose_channel(choice: ChannelChoice, *, share_files: bool) -> OpenChannel:
-    """Returns how to open channels; finds out now whether that can work."""
-    if choice.kind == "local":
+def _load(loop: Loop, display: DisplaySocket, application: Application) -> bool:
+    """Loads what serves clients; returns False where the application has ended and nobody is to be served."""
+    for part in _PARTS:
+        loop.poll()
+        if application.status is not None and not display.is_called:
+            return False
+        __import__(part)
+    return True
+
+
+def _find_host(choice: ChannelChoice) -> RenderNode | None:
+    """Finds out whether the way to the host can work; returns the node, None for a local channel."""
+    kind, path = choice
+    if kind == "local":
         from launcher.channel.local import LocalChannel  # noqa: PLC0415 (only one of the two is loaded)
 
-        LocalChannel(choice.path, "crossdomain-run").close()
-        return lambda client: LocalChannel(choice.path, client, share_files=share_files)
+        LocalChannel(path, log.PROGRAM).close()
+        return None
     from launcher.channel import render_node  # noqa: PLC0415
-    from launcher.channel.virtgpu import VirtgpuChannel  # noqa: PLC0415
 
-    node = render_node.find(choice.path)
-    pages = None
-    if share_files and node.capset.features & Feature.PAGES:
-        from launcher.channel.guest_pages import GuestPages  # noqa: PLC0415
-
-        pages = GuestPages.open()
-    return lambda client: VirtgpuChannel(node.path, node.capset, client, pages)
-
-
-def _open_sync_device() -> SyncDevice | None:
-    """Returns the first render node that has timelines."""
-    for path in drm.render_nodes():
-        device = SyncDevice.open(path)
-        if device is not None:
-            return device
-    return None
+    return render_node.find(path)
 
 
 def _start_x11(
     chosen: Options, loop: Loop, directory: RuntimeDirectory, display: DisplaySocket
-) -> "X11Service | None":
+) -> X11Service | None:
     if chosen.x11 == "off":
         return None
     from launcher import xwayland  # noqa: PLC0415 (only where it is asked for)
@@ -168,7 +157,7 @@ def _start_x11(
         scale=chosen.x11_scale,
         wayland_display=os.path.abspath(os.path.join(directory.path, display.name)),
         runtime_directory=directory.path,
-        log_level=chosen.level.name.lower(),
+        log_level=log.LEVELS[chosen.level],
     )
     return xwayland.start(loop, settings)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 from crossdomain.wire.policy import Policy
 from crossdomain.wire.tables import Tables
-from launcher.channel import OpenChannel
+from launcher.channel.seam import OpenChannel
 from launcher.loop import Loop
 from launcher.relay.sync.timelines import SyncDevice
 from launcher.stats import Stats

@@ -4,14 +4,19 @@ It takes this process's place then: its exit status, its signals and its termina
 nothing of the launcher is loaded.  Options mean a launcher of the application's own.
 """
 
-import os
-import signal
-import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from __future__ import annotations
 
+import os
+import sys
+
+from launcher import signals
 from launcher.announcement import find
 from launcher.execution import RESTORED_SIGNALS, StartError
+
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
 
 
 def main() -> None:
@@ -22,7 +27,7 @@ def main() -> None:
         leading = find(directory)
         if leading:
             _become(command, leading)
-    # What follows costs a third of a second in a guest without KVM.
+    # Joining a service needs nothing of what follows.
     from launcher.run import main as run  # noqa: PLC0415
 
     run()
@@ -34,7 +39,7 @@ def _become(command: Sequence[str], leading: dict[str, str]) -> NoReturn:
     environment.pop("WAYLAND_SOCKET", None)
     environment.setdefault("XDG_SESSION_TYPE", "wayland")
     for number in RESTORED_SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+        signals.restore(number)
     try:
         os.execvpe(command[0], list(command), environment)
     except (OSError, ValueError) as error:

@@ -100,9 +100,9 @@ class Stats:
         """Returns the seconds since the process was started, the interpreter's own start included."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) - self._process_start
 
-    def app_started(self) -> None:
-        """The application is running now: that was the start-up."""
-        self._start_s = self.elapsed()
+    def app_started(self, at: float) -> None:
+        """The application is running since `at`, s of CLOCK_BOOTTIME: that was the start-up."""
+        self._start_s = at - self._process_start
 
     def add_client(self, name: str) -> ClientStats:
         """Returns counters for a new client."""

@@ -37,13 +37,15 @@ from struct import Struct
 from struct import error as StructError
 from typing import Final, NamedTuple, TypeAlias
 
+from crossdomain.abi import capset as _capset
 from crossdomain.errors import GuestFault, HostFault
 from crossdomain.limits import MAX_IDENTIFIERS
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-CAPSET_ID: Final = 5
-"""VIRTIO_GPU_CAPSET_CROSS_DOMAIN."""
+CAPSET_ID: Final = _capset.CAPSET_ID
+CAPSET: Final = _capset.CAPSET
+EXTENSION: Final = _capset.EXTENSION
 
 
 class Command(IntEnum):
@@ -78,7 +80,7 @@ class Command(IntEnum):
 class ChannelType(IntEnum):
     """What stands at the other end of a channel."""
 
-    WAYLAND = 1
+    WAYLAND = _capset.CHANNEL_WAYLAND
     CAMERA = 2
     PIPEWIRE = 0x10
     X11 = 0x11
@@ -132,9 +134,6 @@ READ_WRITE: Final = Struct("<8xIIII")
 """identifier, hang_up, opaque_data_size, pad (EXTENSION: credit).  24 bytes, then the data."""
 READ_WRITE_SIZE: Final = READ_WRITE.size
 
-CAPSET: Final = Struct("<IIII")
-"""version (1), supported_channels (bit 1 << type), supports_dmabuf, supports_external_gpu_memory."""
-
 
 class Feature(IntFlag):
     """`features` of the capset's EXTENSION."""
@@ -161,8 +160,6 @@ class Feature(IntFlag):
     """Pages without a key belong to the context that has claimed them."""
 
 
-EXTENSION: Final = Struct("<IIII")
-"""magic, features, max_send (bytes), reserved (0).  Follows the 16 bytes of CAPSET."""
 EXTENSION_MAGIC: Final = 0x4D4F4458
 """'XDOM'."""
 NO_IDENTIFIER: Final = 0

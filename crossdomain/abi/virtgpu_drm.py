@@ -5,8 +5,13 @@ Every layout is a `struct` format in native alignment without holes; pointers tr
 unsigned 64-bit numbers.  `launcher.channel.virtgpu` is the one user.
 """
 
+from __future__ import annotations
+
 from struct import Struct
-from typing import Final
+
+TYPE_CHECKING = False  # the launcher has these before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from typing import Final
 
 _IOC_WRITE: Final = 1
 _IOC_READ: Final = 2

@@ -4,11 +4,16 @@ Addresses are plain numbers: whoever gets one keeps what it belongs to alive.  E
 OSError with the kernel's errno.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterable
-from mmap import mmap
 
 from crossdomain.native import ffi, lib
+
+TYPE_CHECKING = False  # the launcher has this before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from mmap import mmap
 
 
 def address_of(buffer: bytes | bytearray | mmap) -> int:

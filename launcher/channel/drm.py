@@ -4,15 +4,20 @@ Each raises OSError with the kernel's errno.  The layouts are `crossdomain.abi.v
 memory that an ioctl points to is kept alive here for the length of the call.
 """
 
+from __future__ import annotations
+
 import fcntl
 import mmap
 import os
 import sys
 from struct import Struct
-from typing import Final, NamedTuple
 
 from crossdomain.abi import virtgpu_drm as abi
 from crossdomain.native.system import address_of
+
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from typing import Final
 
 DIRECTORY: Final = "/dev/dri"
 
@@ -22,11 +27,14 @@ _NAME_SIZE: Final = 64
 _MAX_DEBUG_NAME: Final = 62
 
 
-class Blob(NamedTuple):
+class Blob:
     """A GEM object of ours, and the resource's number on the wire."""
 
-    handle: int
-    resource_id: int
+    __slots__ = ("handle", "resource_id")
+
+    def __init__(self, handle: int, resource_id: int) -> None:
+        self.handle = handle
+        self.resource_id = resource_id
 
 
 def render_nodes() -> list[str]:

@@ -18,8 +18,9 @@ from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Feature, Identifier, IdentifierType, SendReceive
 from crossdomain.errors import EnvironmentFault, HostFault
 from launcher import log
-from launcher.channel import Device, Event, drm
+from launcher.channel import drm
 from launcher.channel.memory import linear_image, quantise, round_to_pages
+from launcher.channel.seam import Device, Event
 
 _ANSWER_TIMEOUT_MS: Final = 10_000
 """A daemon that does not answer for so long costs the client that asked: nobody else is served meanwhile."""
@@ -64,7 +65,7 @@ class LocalFile:
 
 
 class LocalChannel:
-    """`launcher.channel.Channel` over a Unix socket."""
+    """`launcher.channel.seam.Channel` over a Unix socket."""
 
     def __init__(self, path: str, client: str, *, share_files: bool = True) -> None:
         """Connects to the daemon at `path` on behalf of the client of that name.

@@ -4,16 +4,23 @@ Each thing that can be missing has its own words: a bare EINVAL from an ioctl ha
 other proxies days.
 """
 
+from __future__ import annotations
+
 import errno
 import os
-from typing import Final, NamedTuple
 
-from crossdomain.abi import cross_domain, virtgpu_drm
-from crossdomain.abi.cross_domain import Capset, ChannelType
+from crossdomain.abi import capset as abi
+from crossdomain.abi import virtgpu_drm
 from crossdomain.errors import EnvironmentFault
 from launcher.channel import drm
 
-_CAPSET_SIZE: Final = cross_domain.CAPSET.size + cross_domain.EXTENSION.size
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from typing import Final
+
+    from crossdomain.abi.cross_domain import Capset
+
+_CAPSET_SIZE: Final = abi.CAPSET.size + abi.EXTENSION.size
 _HOST_HINT: Final = (
     "the VM's virtual GPU has to come from a host that speaks cross-domain: start QEMU (11.1 or newer) "
     "with the arguments that `crossdomain host --qemu-args` prints"
@@ -35,11 +42,21 @@ _PARAMETERS: Final = (
 )
 
 
-class RenderNode(NamedTuple):
+class RenderNode:
     """A node that can carry us, and what its host offers."""
 
-    path: str
-    capset: Capset
+    __slots__ = ("_capset", "path")
+
+    def __init__(self, path: str, capset: bytes) -> None:
+        self.path = path
+        self._capset = capset
+
+    @property
+    def capset(self) -> Capset:
+        """The capset, read when it is needed: that takes most of the protocol's code."""
+        from crossdomain.abi.cross_domain import parse_capset  # noqa: PLC0415
+
+        return parse_capset(self._capset)
 
 
 def find(path: str = "") -> RenderNode:
@@ -83,7 +100,7 @@ def _probe(path: str) -> RenderNode:
         os.close(fd)
 
 
-def _check(path: str, fd: int) -> Capset:
+def _check(path: str, fd: int) -> bytes:
     try:
         name = drm.driver_name(fd)
     except OSError:
@@ -97,12 +114,13 @@ def _check(path: str, fd: int) -> Capset:
         if not drm.get_parameter(fd, parameter):
             raise EnvironmentFault(f"the virtual GPU {path} has no {what}", hint=hint)
     capsets = drm.get_parameter(fd, virtgpu_drm.VIRTGPU_PARAM_SUPPORTED_CAPSET_IDs)
-    if not capsets >> cross_domain.CAPSET_ID & 1:
+    if not capsets >> abi.CAPSET_ID & 1:
         raise EnvironmentFault(
             f"the host of the virtual GPU {path} does not offer cross-domain (capset 5)", hint=_HOST_HINT
         )
-    capset = cross_domain.parse_capset(_read_capset(path, fd))
-    if not capset.supported_channels >> ChannelType.WAYLAND & 1:
+    capset = _read_capset(path, fd)
+    _version, channels, _dmabuf, _memory = abi.CAPSET.unpack_from(capset)
+    if not channels >> abi.CHANNEL_WAYLAND & 1:
         raise EnvironmentFault(
             f"the host of the virtual GPU {path} offers no Wayland channel",
             hint="is a compositor running there, and was it given to the host service?",
@@ -112,7 +130,7 @@ def _check(path: str, fd: int) -> Capset:
 
 def _read_capset(path: str, fd: int) -> bytes:
     try:
-        return drm.get_capset(fd, cross_domain.CAPSET_ID, _CAPSET_SIZE)
+        return drm.get_capset(fd, abi.CAPSET_ID, _CAPSET_SIZE)
     except OSError as error:
         raise EnvironmentFault(
             f"the host of the virtual GPU {path} did not give capset 5: {error.strerror}", hint=_HOST_HINT

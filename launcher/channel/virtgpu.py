@@ -26,9 +26,10 @@ from crossdomain.abi.pages import (
     parse_shown,
 )
 from crossdomain.errors import HostFault, LocalError
-from launcher.channel import Device, Event, drm
+from launcher.channel import drm
 from launcher.channel.guest_pages import GuestPages, ImportedDmabuf
 from launcher.channel.memory import PAGE_SIZE, linear_image, quantise, round_to_pages
+from launcher.channel.seam import Device, Event
 
 _RING_COUNT: Final = 2
 _SYNC_RINGS: Final = 16
@@ -161,7 +162,7 @@ class VirtgpuCopies:
 
 
 class VirtgpuChannel:
-    """`launcher.channel.Channel` over a render node."""
+    """`launcher.channel.seam.Channel` over a render node."""
 
     def __init__(self, node: str, capset: Capset, client: str, pages: GuestPages | None = None) -> None:
         """Opens `node`, whose capset 5 says `capset`, and makes a context on it for the client of that name.

@@ -12,7 +12,7 @@ from crossdomain.bridge.formats import BufferRequest, Layout, Plane, ShmError, p
 from crossdomain.errors import LocalError
 from crossdomain.native.system import FileMapping
 from crossdomain.wire import WireFault
-from launcher.channel import HostCopies, ImportedFile
+from launcher.channel.seam import HostCopies, ImportedFile
 from launcher.relay.host_copy import copy_on_host
 from launcher.relay.mirrors import Mirror
 

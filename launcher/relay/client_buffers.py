@@ -7,7 +7,7 @@ to another mirror (`sharing`).
 from crossdomain.abi.cross_domain import Identifier
 from crossdomain.wire import Record
 from crossdomain.wire.codec import SERVER_ID_START
-from launcher.channel import Channel
+from launcher.channel.seam import Channel
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer, SharedBuffer
 from launcher.relay.in_place import take_in_place

@@ -19,7 +19,7 @@ from crossdomain.limits import MAX_UNREAD_EVENTS
 from crossdomain.wire import Walker, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher import log
-from launcher.channel import Channel
+from launcher.channel.seam import Channel
 from launcher.loop import GONE, READABLE, WRITABLE, Loop
 from launcher.relay import encode
 from launcher.relay.client_socket import ClientSocket

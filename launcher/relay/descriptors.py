@@ -16,7 +16,7 @@ from crossdomain.wire import Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from crossdomain.wire.policy import Carriage, Policy
 from crossdomain.wire.tables import Tables
-from launcher.channel import Channel
+from launcher.channel.seam import Channel
 from launcher.relay.messages import EventHandler, RequestHandler, Route, ToClient, ToHost, message
 from launcher.relay.pipes import Pipes
 

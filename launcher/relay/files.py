@@ -17,7 +17,7 @@ from crossdomain.errors import LimitExceeded
 from crossdomain.limits import MAX_CARRIED_FILE, MAX_FILES_ON_THE_WAY
 from crossdomain.wire import Record, WireFault
 from crossdomain.wire.faults import DisplayError
-from launcher.channel import Channel, SharedMemory
+from launcher.channel.seam import Channel, SharedMemory
 from launcher.relay.messages import EventHandler, Host, RequestHandler, Route, ToClient, ToHost, message
 
 _HEADER: Final = 8

@@ -12,7 +12,7 @@ from typing import Final
 from crossdomain.abi.clock import COARSE, ClockId
 from crossdomain.bridge.clock import ClockOffset, Reading
 from crossdomain.errors import HostFault
-from launcher.channel import Channel
+from launcher.channel.seam import Channel
 
 _FIRST_READINGS: Final = 5
 """The quickest of so many is nearly as good as any: the rest are delayed by whoever runs at the time."""

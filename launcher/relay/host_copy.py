@@ -3,7 +3,7 @@
 from crossdomain.abi.pages import CopyPages
 from crossdomain.bridge.copy import blocks_of
 from crossdomain.bridge.formats import Plane
-from launcher.channel import HostCopies, ImportedFile
+from launcher.channel.seam import HostCopies, ImportedFile
 from launcher.relay.mirrors import Mirror
 
 

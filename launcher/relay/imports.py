@@ -1,6 +1,6 @@
 """Memory of the client's that is shown to the host, and when it is shown no more."""
 
-from launcher.channel import Channel, ImportedFile
+from launcher.channel.seam import Channel, ImportedFile
 from launcher.relay.messages import Host
 
 _LEAST_FILE = 1 << 16

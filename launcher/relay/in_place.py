@@ -10,7 +10,7 @@ from typing import Final
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
 from crossdomain.abi.pages import ShowPages, Verdict
-from launcher.channel import Channel
+from launcher.channel.seam import Channel
 from launcher.relay.buffers import Buffer
 from launcher.relay.mirrors import Mirror
 

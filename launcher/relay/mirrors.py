@@ -8,8 +8,8 @@ from crossdomain.bridge.damage import Rectangle, Region
 from crossdomain.bridge.formats import Layout
 from crossdomain.limits import MAX_IDLE_MIRRORS
 from crossdomain.native.system import address_of
-from launcher.channel import Channel, Memory
 from launcher.channel.memory import quantise
+from launcher.channel.seam import Channel, Memory
 from launcher.relay.messages import Host
 
 _MAX_IDLE: Final = 64

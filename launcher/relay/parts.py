@@ -8,7 +8,7 @@ from crossdomain.abi.cross_domain import Identifier
 from crossdomain.errors import HostFault, LocalError
 from crossdomain.wire import Direction, Record, WireFault
 from crossdomain.wire.faults import DisplayError
-from launcher.channel import Channel
+from launcher.channel.seam import Channel
 from launcher.relay import families
 from launcher.relay.capture import Capture
 from launcher.relay.client_buffers import ClientBuffers

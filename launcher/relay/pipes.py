@@ -15,7 +15,7 @@ import stat
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from crossdomain.abi.cross_domain import (
     FIRST_READ_PIPE,
@@ -27,8 +27,11 @@ from crossdomain.abi.cross_domain import (
 )
 from crossdomain.errors import GuestFault
 from crossdomain.limits import MAX_PIPES
-from launcher.channel import Channel
-from launcher.loop import GONE, READABLE, WRITABLE, Handler, Loop
+from launcher.channel.seam import Channel
+from launcher.loop import GONE, READABLE, WRITABLE, Loop
+
+if TYPE_CHECKING:
+    from launcher.loop import Handler
 
 _CONGESTED: Final = 1 << 20
 """Bytes that wait for slow readers of one client, beyond which a host without credit is not received from."""
@@ -48,7 +51,7 @@ class _Command(NamedTuple):
 class Pipes:
     """All pipes of one client."""
 
-    def __init__(self, loop: Loop, channel: Channel, guard: Callable[[Handler, int], None]) -> None:
+    def __init__(self, loop: Loop, channel: Channel, guard: "Callable[[Handler, int], None]") -> None:
         """`guard` calls a handler of a pipe's fd with its events, and bears its failures."""
         self.loop = loop
         self.channel = channel

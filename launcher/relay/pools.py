@@ -7,7 +7,7 @@ from typing import Final
 
 from crossdomain.bridge.formats import BufferRequest, Layout
 from crossdomain.native.system import FileMapping
-from launcher.channel import ImportedFile
+from launcher.channel.seam import ImportedFile
 from launcher.relay.buffers import ClientPlane
 from launcher.relay.imports import Imports
 

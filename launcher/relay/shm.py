@@ -20,7 +20,7 @@ from crossdomain.bridge.formats import BufferRequest, ShmError, check_buffer, fo
 from crossdomain.bridge.memory_file import is_memory_file
 from crossdomain.native.system import FileMapping
 from crossdomain.wire import Record, WireFault
-from launcher.channel import Channel
+from launcher.channel.seam import Channel
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer, are_shown
 from launcher.relay.client_buffers import ClientBuffers

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from crossdomain.bridge.damage import Rectangle, Region, SurfaceMapping, Viewport
 from crossdomain.bridge.fences import Fence
 from crossdomain.wire import Record
-from launcher.channel import HostCopies
+from launcher.channel.seam import HostCopies
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer, Source
 from launcher.relay.client_buffers import ClientBuffers

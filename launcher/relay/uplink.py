@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
-from launcher.channel import Channel
+from launcher.channel.seam import Channel
 from launcher.relay import encode
 from launcher.relay.messages import ToHost
 from launcher.relay.outgoing import Outgoing

@@ -14,7 +14,7 @@ from launcher.xwayland.timers import TimedLoop
 def main() -> int:
     """Serves one Xwayland; returns the exit status."""
     found = _parser().parse_args()
-    log.set_level(log.Level[found.log_level.upper()])
+    log.set_level(log.LEVELS.index(found.log_level))
     # The terminal's keys are the application's; we end with the launcher.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))

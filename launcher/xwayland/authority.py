@@ -1,11 +1,15 @@
 """The Xauthority file: who knows its cookie may connect to our X display (Xau(3))."""
 
+from __future__ import annotations
+
 import os
-import socket
 import struct
-from typing import Final
 
 from crossdomain.errors import EnvironmentFault
+
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from typing import Final
 
 _NAME: Final = b"MIT-MAGIC-COOKIE-1"
 _COOKIE_SIZE: Final = 16
@@ -21,7 +25,7 @@ def create(path: str, display: int) -> None:
     number = str(display).encode()
     cookie = os.urandom(_COOKIE_SIZE)
     # libXau looks for this host's name first; a guest's name may change under a running session.
-    entries = _entry(_LOCAL, socket.gethostname().encode(), number, cookie) + _entry(
+    entries = _entry(_LOCAL, os.uname().nodename.encode(), number, cookie) + _entry(
         _WILD, b"", number, cookie
     )
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -4,18 +4,25 @@ Everything else is in that process (`launcher.xwayland.session`), so that whatev
 the Wayland clients nothing, and so that nothing of it is loaded before it is needed.
 """
 
+from __future__ import annotations
+
 import os
-import signal
 import sys
 import time
-from contextlib import suppress
-from typing import Final, NamedTuple
 
 from crossdomain.errors import EnvironmentFault
 from launcher import log
-from launcher.loop import READABLE, Loop
+from launcher.listening import remove
+from launcher.loop import READABLE
+from launcher.signals import SIGKILL, SIGPIPE, SIGTERM
 from launcher.xwayland import authority
 from launcher.xwayland.sockets import DisplaySockets
+
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from typing import Final
+
+    from launcher.loop import Loop
 
 _PROGRAM: Final = "Xwayland"
 _EXIT_BROKEN: Final = 2
@@ -24,17 +31,23 @@ _STOP_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.005
 
 
-class Settings(NamedTuple):
+class Settings:
     """What was asked for."""
 
-    choice: str
-    """auto, on or off."""
-    scale: str
-    """auto or a number."""
-    wayland_display: str
-    """Path of the launcher's own Wayland socket."""
-    runtime_directory: str
-    log_level: str
+    __slots__ = ("choice", "log_level", "runtime_directory", "scale", "wayland_display")
+
+    def __init__(
+        self, *, choice: str, scale: str, wayland_display: str, runtime_directory: str, log_level: str
+    ) -> None:
+        """`choice` is auto, on or off, `scale` auto or a number.
+
+        `wayland_display` is the path of the launcher's own Wayland socket.
+        """
+        self.choice = choice
+        self.scale = scale
+        self.wayland_display = wayland_display
+        self.runtime_directory = runtime_directory
+        self.log_level = log_level
 
 
 class Service:
@@ -68,19 +81,18 @@ class Service:
             self._loop.remove(self._pidfd)
             self._end_process()
         self._sockets.close()
-        with suppress(OSError):
-            os.unlink(self._authority_path)
+        remove(self._authority_path)
 
     def _wait(self) -> None:
         self._is_waiting = True
         for listener in self._sockets.listeners:
-            self._loop.add(listener.fileno(), READABLE, self._handle_client)
+            self._loop.add(listener, READABLE, self._handle_client)
 
     def _stop_waiting(self) -> None:
         if self._is_waiting:
             self._is_waiting = False
             for listener in self._sockets.listeners:
-                self._loop.remove(listener.fileno())
+                self._loop.remove(listener)
 
     def _handle_client(self, _events: int) -> None:
         if not self._is_waiting:
@@ -102,7 +114,7 @@ class Service:
             log.error(f"an X11 application can't be served: {error}{hint}")
 
     def _start_process(self) -> None:
-        fds = [listener.fileno() for listener in self._sockets.listeners]
+        fds = self._sockets.listeners
         settings = self._settings
         command = [sys.executable, "-P", "-m", "launcher.xwayland"]
         command += ["--display", str(self._sockets.number), "--listen", ",".join(map(str, fds))]
@@ -117,7 +129,7 @@ class Service:
         try:
             # A process group of its own: the terminal's keys are not meant for it.
             self._pid = os.posix_spawn(
-                sys.executable, command, environment, setpgroup=0, setsigmask=(), setsigdef=(signal.SIGPIPE,)
+                sys.executable, command, environment, setpgroup=0, setsigmask=(), setsigdef=(SIGPIPE,)
             )
         finally:
             for fd in fds:
@@ -138,22 +150,27 @@ class Service:
 
     def _refuse(self) -> None:
         """Lets the clients that wait see that nobody serves them."""
-        for listener in self._sockets.listeners:
-            with suppress(OSError):
+        import socket  # noqa: PLC0415 (rarely needed, and slow to load)
+
+        for fd in self._sockets.listeners:
+            listener = socket.socket(fileno=fd)
+            try:
                 while True:
                     listener.accept()[0].close()
+            except OSError:
+                listener.detach()
 
     def _end_process(self) -> None:
         """Ends the process and its Xwayland, gently at first."""
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGTERM)
+        # It is still to be waited for, so its number is not anybody else's.
+        os.kill(self._pid, SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS
         while time.monotonic() < deadline:
             if os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 break
             time.sleep(_POLL_SECONDS)
-        with suppress(ProcessLookupError):
-            os.killpg(self._pid, signal.SIGKILL)
+        # Its group is there until it is waited for.
+        os.killpg(self._pid, SIGKILL)
         self._reap()
 
     def _reap(self) -> int:

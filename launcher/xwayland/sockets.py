@@ -3,17 +3,20 @@
 They are ours, so that an X display is there before there is an Xwayland, and stays when one has ended.
 """
 
-import contextlib
+from __future__ import annotations
+
 import errno
 import os
-import socket
 import stat
-from typing import Final
 
 from crossdomain.errors import EnvironmentFault
+from launcher.listening import listen, remove
+
+TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
+if TYPE_CHECKING:
+    from typing import Final
 
 _MAX_DISPLAY: Final = 99
-_BACKLOG: Final = 128
 _STICKY: Final = 0o1777
 
 
@@ -28,7 +31,8 @@ class DisplaySockets:
 
         Raises EnvironmentFault where there is no free one.
         """
-        self.listeners: list[socket.socket] = []
+        self.listeners: list[int] = []
+        """Their fds, which do not block."""
         self.number = -1
         self.name = ""
         """What DISPLAY says."""
@@ -49,14 +53,16 @@ class DisplaySockets:
 
     def close(self) -> None:
         """Stops listening."""
-        for listener in self.listeners:
-            listener.close()
-        self.listeners.clear()
+        self._stop_listening()
         for path in (self._socket_path, self._lock_path):
             if path:
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
+                remove(path)
         self._socket_path = self._lock_path = ""
+
+    def _stop_listening(self) -> None:
+        for listener in self.listeners:
+            os.close(listener)
+        self.listeners.clear()
 
     def _take(self, number: int, folder: str) -> bool:
         """Takes a display, unless somebody else has it."""
@@ -66,21 +72,13 @@ class DisplaySockets:
         path = os.path.join(folder, f"X{number}")
         try:
             # Clients try the abstract one first, which another server may have in this network namespace.
-            abstract = _listen("\0" + path)
-            if abstract is not None:
-                self.listeners.append(abstract)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            listener = _listen(path)
-            if listener is None:
-                raise OSError(errno.EOPNOTSUPP, path)
+            self.listeners += _listen_abstract(path)
+            remove(path)
+            self.listeners.append(listen(path))
         except OSError:
-            for made in self.listeners:
-                made.close()
-            self.listeners.clear()
+            self._stop_listening()
             os.unlink(lock_path)
             return False
-        self.listeners.append(listener)
         self.number, self.name = number, f":{number}"
         self._lock_path, self._socket_path = lock_path, path
         return True
@@ -88,43 +86,39 @@ class DisplaySockets:
     def _listen_aside(self, directory: str) -> None:
         path = os.path.join(directory, f"crossdomain-X11-{os.getpid()}")
         try:
-            listener = _listen(path)
+            self.listeners.append(listen(path))
         except OSError as error:
             raise EnvironmentFault(
                 f"no X display can be made: {path!r}: {error.strerror}",
                 hint="/tmp/.X11-unix or XDG_RUNTIME_DIR has to be writable",
             ) from None
-        if listener is not None:
-            self.listeners.append(listener)
         self.number, self.name, self._socket_path = 0, path, path
 
 
 def _socket_folder(directory: str) -> str | None:
     """Returns where X sockets are, None where we can't make any."""
     folder = os.path.join(directory, ".X11-unix")
-    with contextlib.suppress(OSError):
+    try:
         os.mkdir(folder, _STICKY)
         # The umask has taken away what makes it everybody's.
         os.chmod(folder, _STICKY)
+    except OSError:
+        pass
     usable = os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
     return folder if usable else None
 
 
-def _listen(path: str) -> socket.socket | None:
-    """Listens at a path; None where abstract names are not to be had.
+def _listen_abstract(path: str) -> list[int]:
+    """Listens at the abstract twin of a path; returns no fd where abstract names are not to be had.
 
-    Raises OSError where it is in use, or can't be.
+    Raises OSError where it is in use.
     """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        listener.bind(path)
-        listener.listen(_BACKLOG)
+        return [listen("\0" + path)]
     except OSError as error:
-        listener.close()
-        if path.startswith("\0") and error.errno in (errno.EPERM, errno.EACCES):
-            return None
+        if error.errno in (errno.EPERM, errno.EACCES):
+            return []
         raise
-    return listener
 
 
 def _lock(path: str) -> bool:
@@ -146,8 +140,7 @@ def _lock(path: str) -> bool:
             except FileExistsError:
                 if _is_owned(path):
                     return False
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
+                remove(path)
             except OSError:
                 return False
             else:

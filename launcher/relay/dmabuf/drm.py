@@ -12,7 +12,7 @@ from crossdomain.bridge.formats import formats
 from crossdomain.wire import Record, WireFault
 from crossdomain.wire.codec import encode_message
 from crossdomain.wire.tables import load
-from launcher.channel import Device
+from launcher.channel.seam import Device
 from launcher.relay.dmabuf.host_shm import HostShm
 from launcher.relay.dmabuf.images import Images
 from launcher.relay.dmabuf.memory import size_of

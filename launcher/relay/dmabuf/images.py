@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from crossdomain.bridge.dmabuf import Image, MirrorLayout, PlaneMemory, mirror_layout, shm_code
 from crossdomain.bridge.formats import BufferRequest
-from launcher.channel import Channel
+from launcher.channel.seam import Channel
 from launcher.relay.buffers import Buffer, are_shown
 from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.dmabuf.host_shm import HostShm

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 from crossdomain.bridge.sync_file import cpu_access
 from crossdomain.native.system import FileMapping
-from launcher.channel import ImportedFile
+from launcher.channel.seam import ImportedFile
 
 
 class Dmabuf:

@@ -14,7 +14,7 @@ from crossdomain.limits import MAX_BUFFER_PARAMS
 from crossdomain.wire import Record, WireFault
 from crossdomain.wire.codec import encode_message
 from crossdomain.wire.tables import load
-from launcher.channel import Device
+from launcher.channel.seam import Device
 from launcher.relay import encode
 from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.dmabuf import feedback

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from crossdomain.bridge.dmabuf import Image, PlaneMemory, is_same_layout, shm_code
 from crossdomain.bridge.formats import INT32_MAX, Layout
-from launcher.channel import Channel, SharedFile
+from launcher.channel.seam import Channel, SharedFile
 from launcher.relay import encode
 from launcher.relay.buffers import SharedBuffer
 from launcher.relay.dmabuf.host_shm import HostShm

@@ -20,7 +20,7 @@ from crossdomain.abi.cross_domain import (
 from crossdomain.wire import load as load_tables
 from crossdomain.wire import policy
 from crossdomain.wire.codec import Value, encode_message
-from launcher.channel import Device, Event, HostCopies, SharedMemory
+from launcher.channel.seam import Device, Event, HostCopies, SharedMemory
 from launcher.loop import Loop
 from launcher.relay.client_socket import ClientSocket
 from launcher.relay.connection import Connection

@@ -17,7 +17,7 @@ from crossdomain.bridge.formats import fourcc
 from crossdomain.limits import MAX_BUFFER_PARAMS
 from crossdomain.wire import Record
 from crossdomain.wire.codec import SERVER_ID_START, Value
-from launcher.channel import Device
+from launcher.channel.seam import Device
 from launcher.relay.buffers import SharedBuffer
 from launcher.relay.client_buffers import ClientBuffers
 from launcher.stats import ClientStats

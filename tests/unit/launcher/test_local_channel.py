@@ -10,8 +10,8 @@ from crossdomain.abi import local
 from crossdomain.abi.cross_domain import encode_receive
 from crossdomain.abi.local import ToLauncher
 from crossdomain.context.capset import capset
-from launcher.channel import Event
 from launcher.channel.local import LocalChannel
+from launcher.channel.seam import Event
 
 
 def test_last_words_arrive_though_the_daemon_ended_with_commands_unread(runtime_dir: Path) -> None:

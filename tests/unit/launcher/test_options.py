@@ -2,8 +2,8 @@
 
 import pytest
 
-from launcher.log import Level
-from launcher.options import ChannelChoice, UsageError, parse, parse_channel
+from launcher import command_line, log
+from launcher.options import UsageError, parse, parse_channel, read
 
 
 def test_everything_after_the_application_is_its_own() -> None:
@@ -19,23 +19,23 @@ def test_two_dashes_end_our_options() -> None:
 
 def test_defaults() -> None:
     options = parse(["app"])
-    assert options.channel == ChannelChoice("auto", "")
+    assert options.channel == ("auto", "")
     assert options.socket is None
     assert options.stats is None
-    assert options.level is Level.WARNING
+    assert options.level == log.WARNING
     assert not options.wait
 
 
 @pytest.mark.parametrize(
     ("text", "choice"),
     [
-        ("auto", ChannelChoice("auto", "")),
-        ("virtgpu", ChannelChoice("virtgpu", "")),
-        ("virtgpu:/dev/dri/renderD129", ChannelChoice("virtgpu", "/dev/dri/renderD129")),
-        ("local:/run/a:b", ChannelChoice("local", "/run/a:b")),
+        ("auto", ("auto", "")),
+        ("virtgpu", ("virtgpu", "")),
+        ("virtgpu:/dev/dri/renderD129", ("virtgpu", "/dev/dri/renderD129")),
+        ("local:/run/a:b", ("local", "/run/a:b")),
     ],
 )
-def test_ways_to_the_host(text: str, choice: ChannelChoice) -> None:
+def test_ways_to_the_host(text: str, choice: tuple[str, str]) -> None:
     assert parse_channel(text) == choice
 
 
@@ -81,5 +81,46 @@ def test_no_scales_of_x11_windows(scale: str) -> None:
         parse(["--x11-scale", scale, "app"])
 
 
-def test_a_line_without_options_means_what_the_parser_makes_of_it() -> None:
-    assert parse(["foot", "--server", "-e"]) == parse(["--", "foot", "--server", "-e"])
+READ_WITHOUT_ARGPARSE = [
+    "app",
+    "-- app",
+    "app --trace -- x",
+    "-- --strange-name --",
+    "--service",
+    "--service --no-service app",
+    "--no-service --wait --trace app -x",
+    "--channel virtgpu --socket mine --stats file app",
+    "--channel=local:/run/a:b --socket=mine --stats=file -- app --wait",
+    "--x11 off --x11-scale 1.5 --buffers copy --log-level debug app",
+    "--x11=on --x11-scale=auto --buffers=copy --buffers=auto --log-level=error app",
+    "--stats= --socket=-x app",
+]
+
+
+@pytest.mark.parametrize("line", READ_WITHOUT_ARGPARSE)
+def test_a_line_that_makes_sense_means_what_argparse_makes_of_it(line: str) -> None:
+    understood = read(line.split(" "))
+    assert understood is not None
+    assert vars(understood) == vars(command_line.parse(line.split(" ")))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--help",
+        "--version",
+        "-h",
+        "--wait",
+        "--service app",
+        "--stats -- app",
+        "--x11 maybe app",
+        "--wait=1 app",
+        "--x11-scale 5 app",
+        "--log-level loud app",
+        "--buffers none app",
+        "--allow screencopy app",
+        "--wai app",
+    ],
+)
+def test_what_needs_an_explanation_is_left_to_argparse(line: str) -> None:
+    assert read(line.split(" ")) is None

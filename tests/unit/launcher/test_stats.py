@@ -1,6 +1,7 @@
 """The counters and their file."""
 
 import json
+import time
 from pathlib import Path
 
 from launcher.stats import Stats
@@ -8,7 +9,7 @@ from launcher.stats import Stats
 
 def test_the_file_tells_all_clients_and_their_sum(tmp_path: Path) -> None:
     stats = Stats(str(tmp_path / "stats"))
-    stats.app_started()
+    stats.app_started(time.clock_gettime(time.CLOCK_BOOTTIME))
     first, second = stats.add_client("first"), stats.add_client("second")
     first.frames, second.frames = 2, 3
     first.bytes_damaged, first.bytes_copied = 10, 20

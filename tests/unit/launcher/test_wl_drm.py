@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from crossdomain.bridge.formats import fourcc
-from launcher.channel import Device
+from launcher.channel.seam import Device
 from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient, event, request
 from tests.unit.launcher.test_dmabuf import DEVICE, DMABUF, HEIGHT, NV12, SIZE, STRIDE, WIDTH, XR24
 from tests.unit.launcher.test_relay_shm import error_code
