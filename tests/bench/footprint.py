@@ -90,7 +90,7 @@ async def measure_start(local: Local, waypipe: Waypipe | None, effort: Effort) -
     """Milliseconds until `true` has run: Python alone, a launcher, one that joins a service, waypipe."""
     commands: dict[str, Sequence[str | Path]] = {
         "start_python": [PYTHON, "-c", "pass"],
-        "start_cold": local.command("true"),
+        "start_cold": local.bare_command("true"),
         "start_warm": run_program("launcher.start", "true"),
     }
     if waypipe is not None:

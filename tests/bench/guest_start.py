@@ -9,11 +9,10 @@ from tests.bench.rows import Row, against, median
 from tests.bench.traffic import Effort
 
 _COMMANDS: Final = {
-    "start_python_vm": ["python3", "-ISc", "pass"],
+    "start_python_vm": ["python3", "-c", "pass"],
     "start_cold_vm": ["crossdomain-run", "--no-service", "true"],
     "start_warm_vm": ["crossdomain-run", "true"],
 }
-"""The launcher's script starts its interpreter with the same options."""
 
 _TIMER: Final = """\
 import json, os, subprocess, sys, time

@@ -145,6 +145,10 @@ class Local:
         options = ("--channel", channel, "--buffers", self._buffers, "--stats", self.stats_path)
         return run_program("launcher.run", *options, "--", *app)
 
+    def bare_command(self, *app: str | Path) -> list[str | Path]:
+        """The same with no option but the channel, which nothing else can tell."""
+        return run_program("launcher.run", "--channel", f"local:{self._daemon.local_socket}", *app)
+
     @contextmanager
     def service(self) -> Generator[dict[str, str]]:
         """Serves a session until the block ends; gives the environment in which a launcher finds it."""
