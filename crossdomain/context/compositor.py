@@ -13,6 +13,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
+from crossdomain.context.passage import Passage
 from crossdomain.errors import HostFault, LimitExceeded
 from crossdomain.limits import MAX_OUTGOING
 
@@ -62,11 +63,12 @@ class CompositorSocket:
         guard: Callable[[Callable[[], None]], None],
         on_events: Callable[[bytes, list[int]], None],
         on_end: Callable[[], None],
+        passage: Passage | None = None,
     ) -> None:
         """Connects and begins to read.
 
         `connect` never blocks.  While it raises BlockingIOError, because many clients connect at
-        once, requests wait here and it is tried again.
+        once, requests wait here and it is tried again.  `passage` gets the connection where there is one.
 
         Raises:
             OSError: there is no compositor.
@@ -78,6 +80,7 @@ class CompositorSocket:
         self._guard = guard
         self._on_events = on_events
         self._on_end = on_end
+        self._passage = passage
         self._waiting: deque[_Waiting] = deque()
         self._reading = False
         self._writable = True
@@ -87,6 +90,11 @@ class CompositorSocket:
         self.pending = 0
         """Bytes that the compositor has not taken."""
         self._try_connect()
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether requests may go to the compositor now, and none waits."""
+        return self._fd >= 0 and self._writable and not self._waiting and not self._finishing
 
     def retry(self) -> None:
         """Tries to connect now, where it waits to try again."""
@@ -139,6 +147,8 @@ class CompositorSocket:
             self._retry = None
         self.pause()
         self._stop_sending()
+        if self._passage is not None:
+            self._passage.detach_compositor()
         if self._connection is not None:
             self._connection.close()
         self._connection = None
@@ -156,6 +166,8 @@ class CompositorSocket:
         connection.setblocking(False)
         self._connection = connection
         self._fd = connection.fileno()
+        if self._passage is not None:
+            self._passage.attach_compositor(self._fd, self._take)
         self.resume()
         if self._waiting:
             self._loop.add_writer(self._fd, self._guard, self._flush)
@@ -177,7 +189,12 @@ class CompositorSocket:
             return
         except OSError:
             data, ancillary, flags = b"", [], 0
-        fds = _received_fds(ancillary) if ancillary else []
+        self._handle_received(data, _received_fds(ancillary) if ancillary else [], flags)
+
+    def _take(self, data: bytes, fds: list[int], flags: int) -> None:
+        self._guard(lambda: self._handle_received(data, fds, flags))
+
+    def _handle_received(self, data: bytes, fds: list[int], flags: int) -> None:
         if flags & _TRUNCATED:
             close_all(fds)
             raise HostFault("the kernel lost fds of the compositor's")

@@ -39,6 +39,7 @@ from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, Source
 from crossdomain.context.page_access import PageAccess
+from crossdomain.context.passage import Passage
 from crossdomain.context.pipes import Orphans, Pipes
 from crossdomain.context.policy import ClientPolicy, refusal
 from crossdomain.context.ports import MemoryDevice, Resources
@@ -62,6 +63,8 @@ class Surroundings(NamedTuple):
     """Called once, at the end of `close`."""
     orphans: Orphans
     """Keeps pipes whose readers are slower than the client's end."""
+    passage: Passage | None = None
+    """Carries what nobody has to look at, with the policy's walker."""
     memory: MemoryDevice | None = None
     """Where what COPY_PAGES and SHOW_PAGES name is, where the guest has pages that we see."""
 
@@ -81,7 +84,9 @@ class Context:
             sink: where events go if not into rings in guest memory.
         """
         self.name = name
-        self.counters = Counters()
+        self.passage = surroundings.passage
+        """For whoever has the guest's end of it."""
+        self._counters = Counters()
         self._resources = resources
         self._surroundings = surroundings
         self._policy = policy = surroundings.policy
@@ -95,7 +100,7 @@ class Context:
         self._pipes = Pipes(counter, loop, self._wake, surroundings.orphans)
         self._syncs = Syncs(name, counter, loop)
         identifiers = Identifiers(resources, self._blobs, self._pipes, self._syncs, policy.shown)
-        self._traffic = Traffic(policy, identifiers, self.counters, self._guard)
+        self._traffic = Traffic(policy, identifiers, self._counters, self._guard, self.passage)
         self._over = False
         self._closed = False
         self._handlers: dict[int, Callable[[memoryview], None]] = {
@@ -107,6 +112,13 @@ class Context:
             Command.COPY_PAGES: self._handle_copy_pages,
             Command.AWAIT_SYNC: self._handle_await_sync,
         }
+
+    @property
+    def counters(self) -> Counters:
+        """What has passed so far."""
+        if self.passage is not None:
+            self.passage.collect(self._counters)
+        return self._counters
 
     @property
     def alive(self) -> bool:
@@ -133,13 +145,16 @@ class Context:
         """
         self._syncs.begin_submit()
         rest = memoryview(commands)
-        while rest:
-            cmd, size = parse_header(rest)
-            handler = self._handlers.get(cmd)
-            if handler is None:
-                raise GuestFault(f"command {cmd} is not offered")
-            handler(rest[:size])
-            rest = rest[size:]
+        try:
+            while rest:
+                cmd, size = parse_header(rest)
+                handler = self._handlers.get(cmd)
+                if handler is None:
+                    raise GuestFault(f"command {cmd} is not offered")
+                handler(rest[:size])
+                rest = rest[size:]
+        finally:
+            self._traffic.settle()
 
     def create_fence(self, ring_idx: int | None, complete: Callable[[], None]) -> None:
         """A fence that came with a command of this context.
@@ -213,7 +228,7 @@ class Context:
         if init.channel_type != ChannelType.WAYLAND:
             raise GuestFault(f"channel type {init.channel_type:#x} is not offered")
         self._sink = self._open_sink(init)
-        self._outbox = Outbox(self._sink, self.counters)
+        self._outbox = Outbox(self._sink, self._counters)
         try:
             self._traffic.connect(self._outbox, self._surroundings.connect, self._handle_end)
         except OSError as error:
@@ -260,7 +275,7 @@ class Context:
             # What the compositor would show is not what the client has drawn.
             self._fail(fault)
             raise
-        self.counters.bytes_copied += copied
+        self._counters.bytes_copied += copied
 
     def _answer(self, answer: bytes) -> None:
         if self._sink is None:
@@ -318,6 +333,7 @@ class Context:
         finally:
             if mistaken:
                 self._end("internal error", logging.ERROR)
+            self._traffic.settle()
 
     def _fail(self, fault: GuestFault | HostFault) -> None:
         if self._over:

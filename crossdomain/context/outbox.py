@@ -68,6 +68,11 @@ class Outbox:
         self._counters = counters
         self._waiting: deque[Source] = deque()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no source waits."""
+        return not self._waiting
+
     def wake(self, source: Source) -> None:
         """`source` has an event; delivers what there is room for.
 

@@ -103,6 +103,15 @@ class ClientPolicy:
         except WireFault as fault:
             raise HostFault(f"the compositor's events: {fault}") from fault
 
+    @property
+    def walker(self) -> Walker:
+        """What follows the connection's objects, in both directions."""
+        return self._walker
+
+    def is_whole(self, direction: Direction) -> bool:
+        """Whether the last message that came is whole: nothing is kept for the next call."""
+        return not self._partial[direction]
+
     def error_event(self, fault: WireFault) -> bytes:
         """The wl_display.error that tells the client of `fault`."""
         # A client with libwayland's old buffer takes 4 KiB.

@@ -15,6 +15,7 @@ from crossdomain.context.compositor import CompositorSocket, close_all
 from crossdomain.context.counters import Counters
 from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.outbox import Outbox
+from crossdomain.context.passage import Passage
 from crossdomain.context.policy import Batch, ClientPolicy, split
 from crossdomain.context.stream import EventStream
 from crossdomain.errors import HostFault, LimitExceeded
@@ -34,8 +35,12 @@ class Traffic:
         identifiers: Identifiers,
         counters: Counters,
         guard: Callable[[Callable[[], None]], None],
+        passage: Passage | None = None,
     ) -> None:
-        """`guard` calls what the loop or a person's answer brings; a fault in it ends the client."""
+        """`guard` calls what the loop or a person's answer brings; a fault in it ends the client.
+
+        `passage` carries what nobody has to look at, where there is one: `settle` opens it.
+        """
         self._policy = policy
         policy.transfers.deliver = self._deliver
         self._identifiers = identifiers
@@ -48,6 +53,10 @@ class Traffic:
         self._from_guest: deque[int] = deque()
         self._from_compositor: deque[int] = deque()
         self._over = False
+        self._passage = passage
+        if passage is not None:
+            passage.rest_to_host = self._send_rest
+            passage.rest_to_guest = self._append_rest
 
     @property
     def connected(self) -> bool:
@@ -63,12 +72,31 @@ class Traffic:
             OSError: there is no compositor.
         """
         self._outbox = outbox
-        self._compositor = CompositorSocket(connect, self._loop, self._guard, self._handle_events, on_end)
+        self._compositor = CompositorSocket(
+            connect, self._loop, self._guard, self._handle_events, on_end, self._passage
+        )
 
     def retry_connect(self) -> None:
         """Whoever makes the connection to the compositor has come to an end with it."""
         if self._compositor is not None:
             self._compositor.retry()
+
+    def settle(self) -> None:
+        """Opens the passage where nothing waits here, or closes it: after whatever may have changed that."""
+        passage, compositor, outbox = self._passage, self._compositor, self._outbox
+        if passage is None or compositor is None or outbox is None:
+            return
+        policy = self._policy
+        passage.open(
+            to_host=not self._over
+            and not self._from_guest
+            and compositor.is_clear
+            and policy.is_whole(Direction.REQUEST),
+            to_guest=not self._over
+            and not self._from_compositor
+            and outbox.is_empty
+            and policy.is_whole(Direction.EVENT),
+        )
 
     def send(self, command: memoryview) -> None:
         """One SEND.
@@ -143,6 +171,15 @@ class Traffic:
                 raise _request_lacks_fd()
             self._counters.fds_to_host += part.fds
             compositor.send(part.data, _take(self._from_guest, part.fds))
+
+    def _send_rest(self, requests: bytes) -> None:
+        compositor = self._compositor
+        if compositor is not None:
+            self._guard(lambda: compositor.send(memoryview(requests), []))
+
+    def _append_rest(self, events: bytes) -> None:
+        self._stream.append(memoryview(events))
+        self._guard(self._pump_stream)
 
     def _handle_events(self, data: bytes, fds: list[int]) -> None:
         self._from_compositor += fds

@@ -225,6 +225,8 @@ class LocalConnection:
         self._closed = True
         self._loop.remove_reader(self._connection.fileno())
         self._loop.remove_writer(self._connection.fileno())
+        if self.context is not None and self.context.passage is not None:
+            self.context.passage.detach_client()
         self._connection.close()
         for _packet, fd in self._replies:
             _close(fd)
@@ -251,17 +253,20 @@ class LocalConnection:
             except OSError:
                 size, ancillary, flags = 0, [], 0
             fds = _received_fds(ancillary) if ancillary else []
-            handled = False
-            try:
-                self._handle_packet(bytes(_scratch[:size]), fds, flags)
-                handled = True
-            finally:
-                for fd in fds:
-                    os.close(fd)
-                if not handled:  # a mistake of ours: the loop logs it, this client pays
-                    self.close()
+            self._handle_received(bytes(_scratch[:size]), fds, flags)
             if self._closed or self._replies:
                 return
+
+    def _handle_received(self, data: bytes, fds: list[int], flags: int) -> None:
+        handled = False
+        try:
+            self._handle_packet(data, fds, flags)
+            handled = True
+        finally:
+            for fd in fds:
+                os.close(fd)
+            if not handled:  # a mistake of ours: the loop logs it, this client pays
+                self.close()
 
     def _handle_packet(self, data: bytes, fds: list[int], flags: int) -> None:
         if not data:
@@ -298,7 +303,9 @@ class LocalConnection:
         if version != abi.VERSION:
             raise GuestFault(f"local channel version {version}; this daemon has {abi.VERSION}")
         name = bytes(packet.payload[abi.HELLO.size :][:64]).decode(errors="replace")
-        self.context = self._new_context(name, self.resources, self)
+        self.context = context = self._new_context(name, self.resources, self)
+        if context.passage is not None:
+            context.passage.attach_client(self._connection.fileno(), self._handle_received)
         self._reply(abi.encode_packet(ToLauncher.WELCOME, capset(shares_files=True)))
 
     def _handle_submit(self, packet: abi.Packet, _fds: list[int]) -> None:
@@ -343,6 +350,7 @@ class LocalConnection:
             self._replies.append((packet, fd))
         elif not self._send(packet, fd):
             self._replies.append((packet, fd))
+            self._make_room(False)
             self._loop.remove_reader(self._connection.fileno())
             self._loop.add_writer(self._connection.fileno(), self._writable)
 
@@ -366,8 +374,13 @@ class LocalConnection:
             self._replies.popleft()
         self._loop.remove_writer(self._connection.fileno())
         self._loop.add_reader(self._connection.fileno(), self._readable)
+        self._make_room(True)
         if self.context is not None:
             self.context.pump()
+
+    def _make_room(self, room: bool) -> None:
+        if self.context is not None and self.context.passage is not None:
+            self.context.passage.make_room(room)
 
 
 def _close(fd: int) -> None:

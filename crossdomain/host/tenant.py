@@ -5,10 +5,12 @@ from typing import NamedTuple
 from crossdomain.bridge.udmabuf import Udmabuf
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
+from crossdomain.context.passage import Passage
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import MemoryDevice, Resources
 from crossdomain.context.rules import Guest
+from crossdomain.context.selector import PortSelector
 from crossdomain.host.broker import Dial, Dials
 from crossdomain.host.settings import Settings
 from crossdomain.host.showing import Showing
@@ -38,6 +40,7 @@ class Tenant:
         policy: Policy,
         settings: Settings,
         udmabuf: Udmabuf | None = None,
+        ports: PortSelector | None = None,
     ) -> None:
         """Args:
         names: chosen by the host.
@@ -45,6 +48,7 @@ class Tenant:
         policy: what guests may see where the settings say nothing.
         settings: in force until `apply`.
         udmabuf: for a VM whose pages may be shown in place; stays the caller's.
+        ports: what the running loop waits with, where C is to carry what nobody has to look at.
         """
         self.name = names.label
         self.orphans = Orphans()
@@ -52,6 +56,7 @@ class Tenant:
         self.memory: MemoryDevice | None = None
         """Where the guest's own pages are, for a VM that may show us some."""
         self._dials = dials
+        self._ports = ports
         self._dialled: dict[Context, Dial] = {}
         self._trial = None if udmabuf is None else dials.dial()
         self._showing = None
@@ -70,11 +75,13 @@ class Tenant:
     def new_context(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
         """A context whose client is called `name` in log lines."""
         dial = self._dials.dial()
+        policy = ClientPolicy(load_tables(), self._policy, self._guest, self._showing)
         surroundings = Surroundings(
             connect=dial.connect,
-            policy=ClientPolicy(load_tables(), self._policy, self._guest, self._showing),
+            policy=policy,
             on_close=self._forget,
             orphans=self.orphans,
+            passage=None if self._ports is None else Passage(self._ports, policy.walker),
             memory=self.memory,
         )
         context = Context(f"{self.name}, {name}", resources, surroundings, sink)

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from crossdomain.bridge.udmabuf import Udmabuf
 from crossdomain.context.capset import capset
+from crossdomain.context.selector import PortSelector
 from crossdomain.device.session import GpuSession
 from crossdomain.errors import CrossDomainError
 from crossdomain.host import sandbox
@@ -55,7 +56,9 @@ def main(plan: Plan, channel: socket.socket) -> None:
     """The whole life of a worker, in a process that was forked for it."""
     sandbox.tie_to_parent()
     _forget_the_parent(plan, channel)
-    asyncio.run(_Worker(plan).serve(channel))
+    ports = PortSelector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(ports)) as runner:
+        runner.run(_Worker(plan, ports).serve(channel))
 
 
 def _forget_the_parent(plan: Plan, channel: socket.socket) -> None:
@@ -86,8 +89,9 @@ def _forget_the_parent(plan: Plan, channel: socket.socket) -> None:
 class _Worker:
     """What it serves, and what the supervisor tells it."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, ports: PortSelector) -> None:
         self._plan = plan
+        self._ports = ports
         self._dials = Dials()
         self._tenant: Tenant | None = None
         self._session: GpuSession | None = None
@@ -101,7 +105,7 @@ class _Worker:
         dials, plan = self._dials, self._plan
         dials.channel = Channel(channel, self._handle, self._ended.set, takes_fds=True)
         dials.channel.send({"say": "confined"})
-        self._tenant = Tenant(plan.names, dials, plan.policy, plan.settings, plan.udmabuf)
+        self._tenant = Tenant(plan.names, dials, plan.policy, plan.settings, plan.udmabuf, self._ports)
         try:
             if plan.gpu is None:
                 await self._ended.wait()

@@ -117,7 +117,16 @@ struct xd_map {
     uint32_t capacity;
 };
 
+/* A walk that was made before anybody knew what its records mean. */
+typedef struct xd_ahead {
+    int direction;
+    size_t size; /* bytes that were given to it */
+    xd_walk walk;
+    const xd_record *records;
+} xd_ahead;
+
 typedef struct xd_walker {
+    const xd_ahead *ahead;   /* not ours: what the next walk of the same bytes finds, or NULL */
     const xd_tables *tables; /* not ours */
     uint8_t *interest;       /* per message of the tables */
     struct xd_map maps[2];   /* ids of the client, ids of the compositor */

@@ -277,8 +277,22 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
 
 /* The public side ----------------------------------------------------------------------- */
 
+/* Finds again what was found before: a second walk would change the object map twice.  Returns whether it did. */
+static int repeat(xd_walker *walker, int direction, size_t size, xd_record *records, uint32_t capacity,
+                  xd_walk *walk) {
+    const xd_ahead *ahead = walker->ahead;
+    walker->ahead = NULL;
+    if (!ahead || ahead->direction != direction || ahead->size != size || ahead->walk.records > capacity)
+        return 0;
+    *walk = ahead->walk;
+    memcpy(records, ahead->records, walk->records * sizeof *records);
+    return 1;
+}
+
 void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_t size, xd_record *records,
                     uint32_t capacity, xd_walk *walk) {
+    if (walker->ahead && repeat(walker, direction, size, records, capacity, walk))
+        return;
     /* What is too long for the offsets stays for the next call. */
     uint32_t length = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
     uint32_t offset = 0;

@@ -27,7 +27,7 @@ from crossdomain.wire.faults import WireFault
 from crossdomain.wire.tables import Tables
 
 if TYPE_CHECKING:
-    from crossdomain.native._core import TablesPointer
+    from crossdomain.native._core import TablesPointer, WalkerPointer
 
 _RECORD: Final = struct.Struct("<IIIHHBBxxI")
 _OUT_OF_MEMORY: Final = max(FaultKind) + 1
@@ -64,6 +64,11 @@ class NativeWalker:
         self._records = ffi.new("xd_record[]", MAX_RECORDS)
         self._walk = ffi.new("xd_walk *")
         self._add_interest(interest)
+
+    @property
+    def pointer(self) -> "WalkerPointer":
+        """The walker itself, for C that walks without Python; good while this object lives."""
+        return self._walker
 
     def walk(self, direction: Direction, data: Data) -> Walk:
         walk = self._walk

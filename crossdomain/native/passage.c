@@ -1,0 +1,146 @@
+/* Messages that pass; contract in passage.h. */
+#define _GNU_SOURCE
+#include "passage.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+_Static_assert((int)XD_LOCAL_MAX_PACKET <= (int)XD_SCRATCH, "a packet fits the scratch space");
+_Static_assert((int)XD_LOCAL_HEADER_SIZE + (int)XD_SEND_RECEIVE_SIZE <= (int)XD_SCRATCH_HEADROOM, "headers fit before it");
+
+/* Then other clients have their turn. */
+enum { PACKETS_PER_TURN = 16 };
+
+static uint32_t load(const uint8_t *bytes) {
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+static void store(uint8_t *bytes, uint32_t word) { memcpy(bytes, &word, sizeof word); }
+
+static uint8_t *scratch(xd_poller *poller) { return poller->scratch + XD_SCRATCH_HEADROOM; }
+
+/* A reset is told once, before what had been sent until then; anything else is for others to judge. */
+static enum xd_served failed(int64_t error) {
+    return error == -EAGAIN || error == -EINTR || error == -ECONNRESET ? XD_SERVED : XD_DECLINED;
+}
+
+static enum xd_served hand_over(xd_poller *poller, enum xd_handed kind) {
+    poller->handover.kind = kind;
+    return XD_HANDED;
+}
+
+static enum xd_served hand_rest(xd_poller *poller, enum xd_handed kind, const uint8_t *data, uint32_t size) {
+    poller->handover = (xd_handover){.kind = kind, .data = data, .size = size};
+    return XD_HANDED;
+}
+
+/* Whether all of it is whole messages that nobody asked for.  Where not, the walk stays for who asks again. */
+static int walk(xd_passage *passage, xd_poller *poller, int direction, const uint8_t *data, uint32_t size) {
+    xd_ahead *ahead = &poller->ahead;
+    passage->walker->ahead = NULL;
+    xd_walker_walk(passage->walker, direction, data, size, poller->records, XD_MAX_RECORDS, &ahead->walk);
+    if (!ahead->walk.fault && !ahead->walk.records && ahead->walk.consumed == size)
+        return 1;
+    ahead->direction = direction;
+    ahead->size = size;
+    ahead->records = poller->records;
+    passage->walker->ahead = ahead;
+    return 0;
+}
+
+/* Finds the bytes of a submit that is one SEND without identifiers; returns whether it is. */
+static int find_bytes(const uint8_t *commands, uint32_t size, const uint8_t **data, uint32_t *length) {
+    if (size < XD_SEND_RECEIVE_SIZE || commands[0] != XD_COMMAND_SEND || load(commands) >> 16 != size)
+        return 0;
+    *data = commands + XD_SEND_RECEIVE_SIZE;
+    *length = load(commands + 12);
+    return load(commands + 8) == 0 && *length <= size - XD_SEND_RECEIVE_SIZE;
+}
+
+/* Gives the compositor what may pass; returns the bytes that it takes. */
+static uint32_t send_requests(xd_passage *passage, const uint8_t *data, uint32_t length) {
+    passage->sends++;
+    passage->bytes_to_host += length;
+    ssize_t sent = length ? send(passage->compositor_fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    /* What is wrong with it is found again by who tries again. */
+    return sent < 0 ? 0 : (uint32_t)sent;
+}
+
+static enum xd_served serve_packet(xd_passage *passage, xd_poller *poller) {
+    const xd_handover *handover = &poller->handover;
+    const uint8_t *packet = handover->data, *data;
+    uint32_t length;
+    if (handover->fd_count || handover->flags & (MSG_TRUNC | MSG_CTRUNC) || handover->size < XD_LOCAL_HEADER_SIZE ||
+        load(packet) != XD_LOCAL_SUBMIT ||
+        !find_bytes(packet + XD_LOCAL_HEADER_SIZE, handover->size - XD_LOCAL_HEADER_SIZE, &data, &length) ||
+        !walk(passage, poller, XD_REQUEST, data, length))
+        return hand_over(poller, XD_PACKET);
+    uint32_t sent = send_requests(passage, data, length);
+    return sent == length ? XD_SERVED : hand_rest(poller, XD_REQUESTS, data + sent, length - sent);
+}
+
+static enum xd_served serve_client(xd_port *port, int fd, xd_poller *poller) {
+    xd_passage *passage = (xd_passage *)((uint8_t *)port - offsetof(xd_passage, client));
+    if (!passage->to_host)
+        return XD_DECLINED;
+    for (int packet = 0; packet < PACKETS_PER_TURN; packet++) {
+        int64_t size = xd_receive(fd, scratch(poller), XD_LOCAL_MAX_PACKET, &poller->handover);
+        if (size < 0)
+            return failed(size);
+        enum xd_served served = serve_packet(passage, poller);
+        if (served != XD_SERVED)
+            return served;
+    }
+    return XD_SERVED;
+}
+
+/* Makes a packet of the bytes at the scratch space, whose headroom gets the headers; returns whether it was taken. */
+static int send_events(const xd_passage *passage, xd_poller *poller, uint32_t size) {
+    uint8_t *receive = scratch(poller) - XD_SEND_RECEIVE_SIZE;
+    uint8_t *packet = receive - XD_LOCAL_HEADER_SIZE;
+    memset(packet, 0, XD_LOCAL_HEADER_SIZE + XD_SEND_RECEIVE_SIZE);
+    store(packet, XD_LOCAL_EVENT);
+    store(receive, XD_COMMAND_RECEIVE); /* hosts leave the size of an event 0 */
+    store(receive + 12, size);
+    return send(passage->client_fd, packet, (size_t)XD_LOCAL_HEADER_SIZE + XD_SEND_RECEIVE_SIZE + size,
+                MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+static enum xd_served serve_compositor(xd_port *port, int fd, xd_poller *poller) {
+    xd_passage *passage = (xd_passage *)((uint8_t *)port - offsetof(xd_passage, compositor));
+    uint8_t *data = scratch(poller);
+    if (!passage->to_guest || !passage->has_room)
+        return XD_DECLINED;
+    int64_t received = xd_receive(fd, data, XD_MAX_EVENT_SIZE - XD_SEND_RECEIVE_SIZE, &poller->handover);
+    if (received < 0)
+        return failed(received);
+    uint32_t size = (uint32_t)received;
+    if (!size || poller->handover.fd_count || poller->handover.flags & MSG_CTRUNC ||
+        !walk(passage, poller, XD_EVENT, data, size))
+        return hand_over(poller, XD_EVENTS);
+    passage->bytes_to_guest += size;
+    if (!send_events(passage, poller, size))
+        return hand_rest(poller, XD_UNDELIVERED, data, size);
+    passage->events++;
+    return XD_SERVED;
+}
+
+xd_passage *xd_passage_create(xd_walker *walker) {
+    xd_passage *passage = calloc(1, sizeof *passage);
+    if (!passage)
+        return NULL;
+    passage->client.serve = serve_client;
+    passage->compositor.serve = serve_compositor;
+    passage->walker = walker;
+    passage->client_fd = passage->compositor_fd = -1;
+    return passage;
+}
+
+void xd_passage_free(xd_passage *passage) { free(passage); }
+
+void xd_passage_forget(xd_passage *passage) { passage->walker->ahead = NULL; }

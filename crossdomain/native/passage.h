@@ -1,0 +1,56 @@
+/* One client between its channel and the compositor, as far as nobody has to decide anything.
+ *
+ * A SEND without identifiers is walked as the host's policy walks it, and its bytes go to the compositor; bytes of
+ * the compositor's become a RECEIVE.  Where the walk finds something for Python, where fds travel, or where somebody
+ * does not take what he gets, Python goes on from there (crossdomain/context/passage.py).  Each way is closed until
+ * Python opens it: it does while nothing of that way waits on its side.
+ */
+#ifndef CROSSDOMAIN_PASSAGE_H
+#define CROSSDOMAIN_PASSAGE_H
+
+#include "poller.h"
+
+enum {
+    /* crossdomain/abi/cross_domain.py */
+    XD_SEND_RECEIVE_SIZE = 352,
+    XD_COMMAND_SEND = 4,
+    XD_COMMAND_RECEIVE = 5,
+    /* crossdomain/abi/local.py */
+    XD_LOCAL_HEADER_SIZE = 16,
+    XD_LOCAL_MAX_PACKET = 131072,
+    XD_LOCAL_SUBMIT = 2,
+    XD_LOCAL_EVENT = 0x82,
+    XD_MAX_EVENT_SIZE = 65536, /* limits.py's MAX_EVENT_SIZE */
+};
+
+/* What a handover is. */
+enum xd_handed {
+    XD_PACKET = 1,  /* a packet of the launcher's, as it was received; walked, where it is one to be walked */
+    XD_REQUESTS,    /* bytes that may pass, and that the compositor has not taken */
+    XD_EVENTS,      /* bytes and fds of the compositor's, as they were received; walked, where there are no fds */
+    XD_UNDELIVERED, /* bytes that may pass, and that the guest has not taken */
+};
+
+typedef struct xd_passage {
+    xd_port client;
+    xd_port compositor;
+    xd_walker *walker; /* not ours, like the fds */
+    int client_fd;     /* a local client's socket, or -1 */
+    int compositor_fd;
+    uint8_t to_host;  /* open: the context takes requests */
+    uint8_t to_guest; /* open: the context takes events */
+    uint8_t has_room; /* the client's channel takes events */
+    /* What went this way. */
+    uint64_t sends;
+    uint64_t bytes_to_host;
+    uint64_t events;
+    uint64_t bytes_to_guest;
+} xd_passage;
+
+/* A passage of a local client's.  Returns NULL where memory is short. */
+xd_passage *xd_passage_create(xd_walker *walker);
+void xd_passage_free(xd_passage *passage);
+/* What was handed over has been looked at, or never will be: a walk that nobody asked for again is void. */
+void xd_passage_forget(xd_passage *passage);
+
+#endif
