@@ -1,20 +1,16 @@
-"""Landlock: no path is of use to this process any more, but those that are named (landlock(7)).
+"""Landlock: no path is of use to this process any more (landlock(7)).
 
-The three system calls have the same numbers on every architecture, and no library of a distribution has them.
+The system calls have the same numbers on every architecture, and no library of a distribution has them.
 """
 
 import ctypes
 import os
 import struct
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 _CREATE_RULESET: Final = 444
-_ADD_RULE: Final = 445
 _RESTRICT_SELF: Final = 446
 _CREATE_RULESET_VERSION: Final = 1
-_RULE_PATH_BENEATH: Final = 1
 
 _FILES: Final = (13, 14, 15, 15, 16, 16, 16)
 """How many rights to files each version of the interface has, from version 1 on."""
@@ -22,7 +18,6 @@ _NETWORK: Final = 0b11
 """bind and connect of TCP, from version 4 on."""
 _SCOPES: Final = 0b11
 """Abstract sockets and signals of processes outside, from version 6 on."""
-_READ_WRITE_IOCTL: Final = 1 << 1 | 1 << 2 | 1 << 15
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -33,8 +28,10 @@ def version() -> int:
     return max(found, 0)
 
 
-def restrict(devices: Iterable[Path]) -> bool:
-    """From now on this thread, and what it starts, opens none but `devices`; no_new_privs must be set.
+def restrict() -> bool:
+    """From now on this thread, and what it starts, opens nothing; no_new_privs must be set.
+
+    What came as an fd and is in no folder, pipes and memory, can be opened anew through /proc.
 
     Returns:
         False where this kernel has no Landlock.
@@ -50,23 +47,10 @@ def restrict(devices: Iterable[Path]) -> bool:
     size = 24 if newest >= 6 else 16 if newest >= 4 else 8
     ruleset = _call(_CREATE_RULESET, attributes[:size], ctypes.c_size_t(size), 0)
     try:
-        for device in devices:
-            _allow(ruleset, device, files & _READ_WRITE_IOCTL)
         _call(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
     return True
-
-
-def _allow(ruleset: int, device: Path, rights: int) -> None:
-    try:
-        place = os.open(device, os.O_PATH | os.O_CLOEXEC)
-    except OSError:  # this machine has none
-        return
-    try:
-        _call(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, struct.pack("<Qi", rights, place), 0)
-    finally:
-        os.close(place)
 
 
 def _call(number: int, *arguments: object) -> int:

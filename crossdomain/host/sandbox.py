@@ -13,10 +13,9 @@ import os
 import resource
 import termios
 from importlib import import_module
-from pathlib import Path
 from typing import Final, Protocol, cast
 
-from crossdomain.abi import dma_buf, drm_syncobj, sync_file, udmabuf
+from crossdomain.abi import dma_buf, sync_file, udmabuf
 from crossdomain.errors import EnvironmentFault
 from crossdomain.host import landlock
 from crossdomain.limits import MAX_BLOB_SIZE, MAX_WORKER_FDS, MAX_WORKER_MEMORY
@@ -63,11 +62,6 @@ IOCTLS: Final = (
     udmabuf.UDMABUF_CREATE_LIST,
     *(dma_buf.DMA_BUF_IOCTL_SYNC, dma_buf.DMA_BUF_IOCTL_EXPORT_SYNC_FILE),
     *(sync_file.SYNC_IOC_MERGE, sync_file.SYNC_IOC_FILE_INFO),
-    *(drm_syncobj.DRM_IOCTL_GET_CAP, drm_syncobj.DRM_IOCTL_SYNCOBJ_EVENTFD),
-    *(drm_syncobj.DRM_IOCTL_SYNCOBJ_CREATE, drm_syncobj.DRM_IOCTL_SYNCOBJ_DESTROY),
-    *(drm_syncobj.DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, drm_syncobj.DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE),
-    *(drm_syncobj.DRM_IOCTL_SYNCOBJ_QUERY, drm_syncobj.DRM_IOCTL_SYNCOBJ_TRANSFER),
-    drm_syncobj.DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL,
 )
 """Standard error may be the person's terminal, into which others would type (TIOCSTI), and a device has more
 to offer than the buffers and fences that we make of it."""
@@ -77,9 +71,6 @@ FCNTLS: Final = (
     *(fcntl.F_ADD_SEALS, fcntl.F_GET_SEALS),
 )
 """Others have signals sent to whoever is named (F_SETOWN, F_SETSIG), or hold locks and leases."""
-
-DEVICES: Final = (Path("/dev/udmabuf"), Path("/dev/dri"))
-"""What may still be opened: dmabufs and timelines are made there."""
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -137,7 +128,7 @@ def enter(seccomp: Seccomp | None) -> list[str]:
     try:
         _limit()
         _drop_privileges()
-        if not landlock.restrict(DEVICES):
+        if not landlock.restrict():
             missing.append("Landlock")
         if seccomp is None:
             missing.append("seccomp")
@@ -189,7 +180,7 @@ def _drop_privileges() -> None:
 
 def _filter(seccomp: Seccomp, *, may_open: bool) -> None:
     rules = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
-    # Landlock says which paths may be opened; without it none may.
+    # Pipes and memory that came as fds are opened anew, and Landlock lets nothing else be opened.
     for name in (*SYSTEM_CALLS, *(("openat",) if may_open else ())):
         _allow(rules, seccomp, name)
     for name, numbers in (("ioctl", IOCTLS), ("fcntl", FCNTLS)):
