@@ -12,10 +12,9 @@ import time
 
 from crossdomain.errors import EnvironmentFault
 from launcher import log
-from launcher.listening import remove
 from launcher.loop import READABLE
 from launcher.signals import SIGKILL, SIGPIPE, SIGTERM
-from launcher.xwayland import authority
+from launcher.xwayland.authority import Authority
 from launcher.xwayland.sockets import DisplaySockets
 
 TYPE_CHECKING = False  # as everywhere before the application starts: `typing` is slow to load
@@ -53,11 +52,11 @@ class Settings:
 class Service:
     """An X display that is served when it is used; `close` ends it with all that belongs to it."""
 
-    def __init__(self, loop: Loop, settings: Settings, sockets: DisplaySockets, authority_path: str) -> None:
+    def __init__(self, loop: Loop, settings: Settings, sockets: DisplaySockets, authority: Authority) -> None:
         self._loop = loop
         self._settings = settings
         self._sockets = sockets
-        self._authority_path = authority_path
+        self._authority = authority
         self._pid = 0
         self._pidfd = -1
         self._is_waiting = False
@@ -67,7 +66,7 @@ class Service:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead X clients here."""
-        made = {"DISPLAY": self._sockets.name, "XAUTHORITY": self._authority_path}
+        made = {"DISPLAY": self._sockets.name, "XAUTHORITY": self._authority.path}
         token = os.environ.get("XDG_ACTIVATION_TOKEN")
         if token and "DESKTOP_STARTUP_ID" not in os.environ:
             # X11 applications know the same by another name.
@@ -81,7 +80,7 @@ class Service:
             self._loop.remove(self._pidfd)
             self._end_process()
         self._sockets.close()
-        remove(self._authority_path)
+        self._authority.close()
 
     def _wait(self) -> None:
         self._is_waiting = True
@@ -118,7 +117,7 @@ class Service:
         settings = self._settings
         command = [sys.executable, "-P", "-m", "launcher.xwayland"]
         command += ["--display", str(self._sockets.number), "--listen", ",".join(map(str, fds))]
-        command += ["--auth", self._authority_path, "--wayland", settings.wayland_display]
+        command += ["--auth", self._authority.path, "--wayland", settings.wayland_display]
         command += ["--scale", settings.scale, "--log-level", settings.log_level]
         environment = dict(os.environ)
         environment["PYTHONPATH"] = os.pathsep.join(
@@ -194,7 +193,7 @@ def start(loop: Loop, settings: Settings) -> Service | None:
             _find_program()
         sockets = DisplaySockets(own_directory=settings.runtime_directory)
         try:
-            path = _create_authority(settings.runtime_directory, sockets.number)
+            authority = _create_authority(settings.runtime_directory, sockets.number)
         except EnvironmentFault:
             sockets.close()
             raise
@@ -203,20 +202,18 @@ def start(loop: Loop, settings: Settings) -> Service | None:
             raise
         log.info(f"without X11: {fault}")
         return None
-    return Service(loop, settings, sockets, path)
+    return Service(loop, settings, sockets, authority)
 
 
-def _create_authority(directory: str, display: int) -> str:
-    """Writes the file with the cookie; returns its path."""
-    path = os.path.join(directory, f"crossdomain-xauth-{os.getpid()}-{display}")
+def _create_authority(directory: str, display: int) -> Authority:
+    """Writes the file with the cookie."""
     try:
-        authority.create(path, display)
+        return Authority(directory, display)
     except OSError as error:
         raise EnvironmentFault(
-            f"cannot write {path!r}: {error.strerror}",
+            f"no X11 cookie can be written in {directory!r}: {error.strerror}",
             hint="XDG_RUNTIME_DIR has to be a writable directory of this user's, or run with --x11 off",
         ) from None
-    return path
 
 
 def _find_program() -> None:

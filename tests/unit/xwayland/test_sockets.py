@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -84,12 +85,12 @@ def test_no_display_at_all_says_what_to_do(runtime_dir: Path) -> None:
 
 
 def test_the_cookie_is_as_xauth_reads_it(runtime_dir: Path) -> None:
-    path = runtime_dir / "authority"
-    authority.create(str(path), 7)
-    cookie = authority.read_cookie(str(path))
-    assert len(cookie) == 16
-    assert path.stat().st_mode & 0o777 == 0o600
-    listed = subprocess.run(["xauth", "-f", path, "list"], capture_output=True, text=True, check=True).stdout
+    with closing(authority.Authority(str(runtime_dir), 7)) as made:
+        cookie = authority.read_cookie(made.path)
+        assert len(cookie) == 16
+        assert Path(made.path).stat().st_mode & 0o777 == 0o600
+        listing = ["xauth", "-f", made.path, "list"]
+        listed = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
     first = listed.splitlines()[0].split()
     assert first == [f"{socket.gethostname()}/unix:7", "MIT-MAGIC-COOKIE-1", cookie.hex()]
 
@@ -102,8 +103,11 @@ def test_a_broken_cookie_file_is_told(runtime_dir: Path, content: bytes) -> None
         authority.read_cookie(str(path))
 
 
-def test_a_cookie_never_replaces_a_file(runtime_dir: Path) -> None:
-    path = runtime_dir / "authority"
-    path.write_text("mine")
-    with pytest.raises(FileExistsError):
-        authority.create(str(path), 1)
+def test_the_cookie_of_a_launcher_that_was_killed_goes_and_others_stay(runtime_dir: Path) -> None:
+    left = runtime_dir / "crossdomain-xauth-1-0"
+    left.write_bytes(b"left")
+    with closing(authority.Authority(str(runtime_dir), 1)), closing(authority.Authority(str(runtime_dir), 2)):
+        assert sorted(path.name for path in runtime_dir.iterdir()) == [
+            f"crossdomain-xauth-{os.getpid()}-{display}" for display in (1, 2)
+        ]
+    assert list(runtime_dir.iterdir()) == []
