@@ -3,8 +3,9 @@
 PYTHON = .venv/bin/python
 SOAK_SECONDS = 600
 FUZZ_SECONDS = 0
+CHAOS_SECONDS = 600
 
-.PHONY: demo test lint bench soak fuzz image clean
+.PHONY: demo test lint bench soak chaos fuzz image clean
 
 # Windows of a VM on this desktop, or on a headless compositor that is photographed: build/demo/
 demo:
@@ -34,6 +35,12 @@ bench:
 soak:
 	@tools/prepare.sh test
 	$(PYTHON) -m tests.soak --seconds $(SOAK_SECONDS)
+
+# kill -9 for compositor, daemon, workers, VMs, launchers, Xwayland and clients at random moments for CHAOS_SECONDS,
+# and whether anybody else notices: exit status 1 then.
+chaos:
+	@tools/prepare.sh test
+	$(PYTHON) -m tests.chaos --seconds $(CHAOS_SECONDS)
 
 # Whatever a guest, a VMM or a launcher can say: ten million times for each target, or FUZZ_SECONDS.  Exit status 1
 # where something was found.

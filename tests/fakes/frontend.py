@@ -281,6 +281,11 @@ class FakeFrontend:
         async with self._lock:
             assert not await self.main.ask_for_success(abi.VHOST_USER_REM_MEM_REG, payload)
 
+    async def wait_for_hang_up(self) -> None:
+        """Waits until the back-end has closed its end of its own channel."""
+        assert self._server is not None
+        await asyncio.wait((self._server,))
+
     async def answer_unasked(self, request: int) -> None:
         """Answers a request on the back-end channel that the back-end has not made."""
         assert self._backend is not None

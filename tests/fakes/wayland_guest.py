@@ -7,6 +7,10 @@ from tests.fakes.guest_context import GuestContext
 from tests.unit.context.world import request
 
 
+class HungUp(Exception):
+    """The compositor has left the client."""
+
+
 class WaylandGuest:
     """A Wayland client that speaks through a context of its own."""
 
@@ -53,7 +57,8 @@ class WaylandGuest:
     async def _read(self) -> None:
         received = await self.context.next_event()
         assert isinstance(received, SendReceive)
-        assert received.data, "the compositor hung up"
+        if not received.data:
+            raise HungUp
         self._stream += bytes(received.data)
         while len(self._stream) >= 8:
             sender, code = struct.unpack_from("<II", self._stream)

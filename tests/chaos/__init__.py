@@ -1,0 +1,1 @@
+"""`make chaos`: everything is killed at random moments, and what that costs."""
