@@ -159,9 +159,12 @@ class HeadlessWeston:
         shutil.rmtree(self.runtime_directory, ignore_errors=True)
 
     def kill(self) -> None:
-        """Kill it at once, as a crash would."""
+        """Kill it at once, as a crash would; `start` starts it again."""
         self._running().kill()
         self._running().wait()
+        if self._seat is not None:
+            self._seat.close()
+            self._seat = None
 
     def screenshot(self, path: Path) -> None:
         """Photograph the output into a PNG file.

@@ -182,6 +182,9 @@ class LocalChannel:
     def read_clock(self, clock_id: ClockId) -> int:
         return clock.parse_clock(self._ask(clock.encode_get_clock(clock_id)), clock_id)
 
+    def prove(self) -> int:
+        return -1
+
     def destroy_resource(self, resource_id: int) -> None:
         """Lets the daemon forget a resource; a full channel does it later, a closed one needs not."""
         if self._socket.fileno() < 0:

@@ -261,6 +261,13 @@ class Channel(Protocol):
         """
         ...
 
+    def prove(self) -> int:
+        """Returns an fd that is readable once the host has handled what was sent so far; it is the caller's.
+
+        Negative where the host's end is told anyway, or the host is not known to answer.
+        """
+        ...
+
     def close(self) -> None:
         """Ends the context, and with it the connection to the compositor.  May be called again."""
         ...

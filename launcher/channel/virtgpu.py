@@ -9,6 +9,7 @@ ioctls, `launcher.channel.render_node` finds the node.
 import errno
 import mmap
 import os
+import select
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -38,6 +39,8 @@ _CHANNEL_RING_SIZE: Final = 32768
 """Bytes.  Only our own host is known to handle a ring of more than one page, which may be scattered."""
 _ANSWER_SIZE: Final = cross_domain.IMAGE_REQUIREMENTS.size
 """Bytes of the longest answer in the query ring."""
+_ANSWER_TIMEOUT_MS: Final = 10_000
+"""A host that does not answer for so long is no more."""
 _EVENTS: Final = virtgpu_drm.DRM_EVENT.size * 8
 
 
@@ -280,7 +283,24 @@ class VirtgpuChannel:
         )
 
     def create_memory(self, size: int) -> VirtgpuMemory:
-        return VirtgpuMemory(self._create_host_blob(*self._image_of(size)))
+        is_known = quantise(size) in self._images
+        image = self._image_of(size)
+        if is_known:
+            self._await_host()
+        return VirtgpuMemory(self._create_host_blob(*image))
+
+    def _await_host(self) -> None:
+        """Mapping a blob waits for the host in a way that nothing can interrupt: never for a dead one."""
+        proof = self.prove()
+        if proof < 0:
+            return
+        try:
+            poll = select.poll()
+            poll.register(proof, select.POLLIN)
+            if not poll.poll(_ANSWER_TIMEOUT_MS):
+                raise HostFault("the host does not answer")
+        finally:
+            os.close(proof)
 
     def _image_of(self, size: int) -> tuple[int, int]:
         """Returns a reusable blob id for about `size` bytes, and the bytes that such a blob has."""
@@ -308,6 +328,12 @@ class VirtgpuChannel:
 
     def read_clock(self, clock_id: ClockId) -> int:
         return clock.parse_clock(self.ask(clock.encode_get_clock(clock_id)), clock_id)
+
+    def prove(self) -> int:
+        if not self._is_own_host:
+            return -1
+        # A WRITE of nothing to nobody.
+        return drm.execute_fenced(self._fd, cross_domain.encode_write(0, b""), cross_domain.QUERY_RING)
 
     def close(self) -> None:
         if self._fd < 0:

@@ -146,6 +146,18 @@ class Connection:
         log.info("disconnected", client=self.name)
         self._closed()
 
+    def prove(self) -> int:
+        """See `Channel`."""
+        return self._channel.prove() if self._channel_events >= 0 else -1
+
+    def fail(self, fault: CrossDomainError) -> None:
+        """Ends the connection, and tells the client why."""
+
+        def tell(_events: int) -> None:
+            raise fault
+
+        self.guard(tell, 0)
+
     @property
     def moved(self) -> int:
         """Bytes that went through pipes so far."""
@@ -245,8 +257,11 @@ class Connection:
             self._uplink.flush()
 
     def _lose_host(self) -> None:
-        log.info("the compositor has closed the connection", client=self.name)
-        self._state = _State.CLOSING
+        if self._channel.has_ended:
+            self._tell_why(encode.DISPLAY_ID, DisplayError.IMPLEMENTATION, "crossdomain host has ended")
+        else:
+            log.info("the compositor has closed the connection", client=self.name)
+            self._state = _State.CLOSING
         self._leave_host(tell=False)
 
     def _throw_out(self, object_id: int, code: int, text: str) -> None:

@@ -3,16 +3,20 @@
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
-from crossdomain.errors import CrossDomainError, EnvironmentFault
+from crossdomain.errors import CrossDomainError, EnvironmentFault, HostFault
 from crossdomain.wire.faults import DisplayError
 from launcher import log
 from launcher.relay import encode
 from launcher.relay.client_socket import ClientSocket
 from launcher.relay.connection import Connection
+from launcher.relay.host_watch import HostWatch
 from launcher.relay.listener import Listener
 from launcher.relay.sandboxes import Sandboxes
 from launcher.services import Services
+
+_SILENT: Final = "the host does not answer any more: windows need a restart of this virtual machine"
 
 
 class Server:
@@ -22,6 +26,7 @@ class Server:
         """`emptied` is called whenever the last client has gone."""
         self._emptied = emptied
         self._connections: set[Connection] = set()
+        self._watch = HostWatch(services.loop, self._prove, self._lose_host)
         restricted = services._replace(open_sandbox=None)
         self._sandboxes = Sandboxes(services.loop, partial(self._take_in, restricted))
         ordinary = services._replace(open_sandbox=self._sandboxes.open)
@@ -46,6 +51,7 @@ class Server:
         """Takes in nobody any more, and disconnects everybody."""
         self._listener.stop()
         self._sandboxes.close()
+        self._watch.end()
         self._emptied = _nothing
         for connection in tuple(self._connections):
             connection.finish()
@@ -77,6 +83,7 @@ class Server:
             self._turn_away(client, name, f"the proxy can't serve one more: {error}")
             return
         self._connections.add(connection)
+        self._watch.begin()
         log.info("connected", client=name)
 
     def _turn_away(self, client: ClientSocket, name: str, text: str) -> None:
@@ -84,8 +91,17 @@ class Server:
         client.send(encode.display_error(encode.DISPLAY_ID, DisplayError.IMPLEMENTATION, text))
         client.close()
 
+    def _prove(self) -> int:
+        proofs = (connection.prove() for connection in self._connections)
+        return next((proof for proof in proofs if proof >= 0), -1)
+
+    def _lose_host(self) -> None:
+        for connection in tuple(self._connections):
+            connection.fail(HostFault(_SILENT))
+
     def _leave(self) -> None:
         if not self._connections:
+            self._watch.end()
             self._emptied()
         # There are fds again for a client that waits.
         if self._emptied is not _nothing:

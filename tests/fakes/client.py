@@ -120,7 +120,11 @@ class FakeClient:
             "global": self._handle_global,
             "global_remove": self._handle_global_remove,
         }
-        self.round_trip()
+        try:
+            self.round_trip()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -15,7 +15,7 @@ import pytest
 from launcher.announcement import find
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.launcher import PATIENCE, RUN, Finished, environment, run_launcher
-from tests.fakes.weston import running_weston, wait_until
+from tests.fakes.weston import Weston, running_weston, wait_until
 
 START = (sys.executable, "-m", "launcher.start")
 """crossdomain-run as it is installed: with its first step, which looks for a service."""
@@ -124,6 +124,20 @@ def test_a_service_that_was_killed_leads_nobody_astray(daemon: RunningDaemon, ru
     assert "render node" in done.errors
     with running_service(daemon, runtime_dir, "--socket=next"):
         assert start(runtime_dir, "sh", "-c", "echo $WAYLAND_DISPLAY") == (0, "next\n", "")
+
+
+def test_it_outlives_the_daemon_and_serves_with_the_next(runtime_dir: Path, weston: Weston) -> None:
+    host, guest = runtime_dir / "host", runtime_dir / "guest"
+    host.mkdir(mode=0o700)
+    guest.mkdir(mode=0o700)
+    with running_daemon(host, weston.socket_path) as first, running_service(first, guest) as service:
+        first.process.kill()
+        first.process.wait()
+        alone = start(guest, "wayland-info")
+        assert (alone.output, "no crossdomain host" in alone.errors) == ("", True)
+        with running_daemon(host, weston.socket_path):
+            assert start(guest, "wayland-info").status == 0
+        assert service.poll() is None
 
 
 def test_a_signal_ends_it_and_it_leaves_nothing(daemon: RunningDaemon, runtime_dir: Path) -> None:

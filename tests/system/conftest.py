@@ -20,7 +20,7 @@ from crossdomain.vm.guest import GuestProcess
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.image import Image
 from crossdomain.vm.machine import Machine, MachineConfig, Share
-from crossdomain.vm.seat import View
+from crossdomain.vm.seat import Seat, View
 from tests.applications.browsers import make_site
 from tests.fakes.capture import capture
 from tests.fakes.daemon import RunningDaemon, running_daemon
@@ -48,7 +48,11 @@ class Desktop:
 
     def __init__(self, weston: HeadlessWeston) -> None:
         self.weston = weston
-        self.seat = weston.seat
+
+    @property
+    def seat(self) -> Seat:
+        """Its keyboard and pointer, and what is on its screen."""
+        return self.weston.seat
 
     async def screenshot(self) -> Pixels:
         """What is on the screen, with the pointer out of the picture."""

@@ -240,6 +240,10 @@ class FakeChannel:
         """See `Channel`."""
         return self.fences.pop(identifier.identifier)
 
+    def prove(self) -> int:
+        """See `Channel`."""
+        return -1
+
     def read_clock(self, clock_id: ClockId) -> int:
         """See `Channel`."""
         self.clocks_read.append(clock_id)

@@ -39,6 +39,7 @@ class FakeDriver:
         self.capset = cross_domain.encode_capset(1 << 1, features=cross_domain.Feature.MAX_SEND)
         self.open_error: int | None = None
         self.refuses_memory = False
+        self.is_dead = False
         self.time: int | None = None
         """What the host's clocks say in ns; None where it refuses to tell."""
         self.executions: list[Execution] = []
@@ -157,9 +158,9 @@ class FakeDriver:
             self.ring(1)[: len(answer)] = answer
 
     def execute_fenced(self, _fd: int, commands: bytes, ring_idx: int) -> int:
-        """See `drm`; the fence is an eventfd."""
+        """See `drm`; the fence is an eventfd, that of the compositor's or a dead host's is never over."""
         self.executions.append(Execution(commands, ring_idx, 0))
-        return os.eventfd(0)
+        return os.eventfd(int(ring_idx == cross_domain.QUERY_RING and not self.is_dead))
 
     def wait(self, _fd: int, handle: int) -> None:
         """See `drm`."""

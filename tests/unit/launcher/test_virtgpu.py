@@ -1,6 +1,7 @@
 """The channel over virtio-gpu, on a driver in the test's hands."""
 
 import os
+import select
 from collections.abc import Generator
 
 import pytest
@@ -9,6 +10,7 @@ from crossdomain.abi import clock, cross_domain, sync
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Command, Feature, Identifier, IdentifierType
 from crossdomain.errors import HostFault, LocalError
+from launcher.channel import virtgpu
 from launcher.channel.virtgpu import VirtgpuChannel
 from tests.unit.launcher.fake_drm import NODE, FakeDriver
 
@@ -163,3 +165,28 @@ def test_a_fence_of_the_guests_kernel_is_not_for_another_machine(channel: Virtgp
     assert not channel.shares_fences
     with pytest.raises(LocalError):
         channel.share_fence(0)
+
+
+def test_a_host_that_lives_proves_it(channel: VirtgpuChannel) -> None:
+    proof = channel.prove()
+    assert select.select([proof], [], [], 0)[0]
+    os.close(proof)
+
+
+@pytest.mark.usefixtures("driver")
+def test_a_foreign_host_need_not_prove_anything() -> None:
+    channel = VirtgpuChannel(NODE, FOREIGN, "foot[1]")
+    assert channel.prove() == -1
+    channel.close()
+
+
+def test_memory_of_a_dead_host_is_not_waited_for(
+    driver: FakeDriver, channel: VirtgpuChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel.create_memory(4096).close()
+    blobs = len(driver.blobs)
+    driver.is_dead = True
+    monkeypatch.setattr(virtgpu, "_ANSWER_TIMEOUT_MS", 0)
+    with pytest.raises(HostFault, match="does not answer"):
+        channel.create_memory(4096)
+    assert len(driver.blobs) == blobs
