@@ -136,15 +136,15 @@ class Painter:
         """A new surface."""
         return self.make("wl_surface", self.globals["wl_compositor"], "create_surface")
 
-    def buffer(self, *, drawn: bool = True) -> tuple[int, int]:
+    def buffer(self, *, drawn: bool = True, pool_size: int = _BYTES) -> tuple[int, int]:
         """A new buffer and what a device does to it, until `end`; -1 where none does."""
         fd = os.memfd_create("buffer")
-        os.ftruncate(fd, _BYTES)
+        os.ftruncate(fd, pool_size)
         pool = self.client.new_id()
         self.kinds[pool] = "wl_shm_pool"
         drawing = self._drawing.begin(pool) if drawn else -1
         shm = self.globals["wl_shm"]
-        self.client.say(request("wl_shm", "create_pool", shm, pool, None, _BYTES), fds=[os.dup(fd)])
+        self.client.say(request("wl_shm", "create_pool", shm, pool, None, pool_size), fds=[os.dup(fd)])
         buffer = self.make("wl_buffer", pool, "create_buffer", 0, SIZE, SIZE, SIZE * 4, _XRGB8888)
         self._files[buffer] = fd
         return buffer, drawing

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 
 from crossdomain.bridge.fences import Fence
 
@@ -13,6 +14,8 @@ class FakeTimeline:
         self.fd = os.memfd_create("timeline")
         self.signalled: list[int] = []
         """Points that the relay has signalled, in order."""
+        self.watch: Callable[[], None] = lambda: None
+        """Called whenever the relay signals a point."""
         self.users = 0
         """How often it is imported and not closed."""
         self._waiting: list[tuple[int, int]] = []
@@ -35,6 +38,7 @@ class FakeTimeline:
         """See `Timeline`."""
         assert self.users, "the timeline is closed"
         self.signalled.append(point)
+        self.watch()
 
     def close(self) -> None:
         """See `Timeline`."""

@@ -11,7 +11,8 @@ from launcher.relay import waiting
 from launcher.relay.sync.fences import SynchronizationError
 from launcher.relay.sync.timelines import SurfaceError
 from tests.unit.launcher.drawing import Drawing, Painter, own_globals, requests_in
-from tests.unit.launcher.fake_channel import RelayedClient, event, request
+from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient, event, request
+from tests.unit.launcher.fake_copies import FakeCopies
 from tests.unit.launcher.fake_timelines import FakeSyncDevice, FakeTimeline
 
 MANAGER = "wp_linux_drm_syncobj_manager_v1"
@@ -167,6 +168,38 @@ def test_the_release_point_is_signalled_when_the_pixels_are_copied_and_not_befor
     synced.timeline.reach(1)
     assert synced.commits == 1
     assert synced.timeline.signalled == [2]
+
+
+def test_the_pixels_are_copied_when_the_release_point_is_signalled(synced: Synced) -> None:
+    seen: list[bytes] = []
+    synced.timeline.watch = lambda: seen.append(bytes(synced.client.channel.memories[-1].buffer[:4]))
+    buffer = synced.show(1, 2)
+    synced.painter.paint(buffer, 7)
+    synced.timeline.reach(1)
+    assert synced.commits == 1
+    assert seen == [b"\7" * 4]
+
+
+def test_where_the_host_copies_the_release_point_waits_for_the_compositor(
+    device: FakeSyncDevice, drawing: Drawing
+) -> None:
+    channel = FakeChannel()
+    channel.host_copies = FakeCopies(channel)
+    client = RelayedClient(channel, sync_device=device)
+    painter = Painter(client, drawing)
+    synced = Synced(painter, device)
+    buffer, _ = painter.buffer(pool_size=1 << 16)
+    synced.points(1, 2)
+    painter.show(synced.surface, buffer)
+    synced.timeline.reach(1)
+    assert synced.commits == 1
+    assert client.stats.totals().buffers == {"shm-pages": 1}
+    assert synced.timeline.signalled == []
+    channel.deliver(event("wl_buffer", "release", buffer))
+    client.serve()
+    assert synced.timeline.signalled == [2]
+    painter.close()
+    client.close()
 
 
 def test_commits_of_a_surface_stay_in_order(synced: Synced) -> None:
