@@ -14,11 +14,14 @@ from typing import Final
 from crossdomain.vm import image, kvm, seat
 from crossdomain.vm.guest import Completed, GuestProcess
 from crossdomain.vm.headless import HeadlessWeston
-from crossdomain.vm.machine import Machine, MachineConfig
+from crossdomain.vm.machine import USER, Machine, MachineConfig, Share
 from tests.bench import processes
 from tests.bench.client_run import ClientProcess
 from tests.bench.host_ways import Daemon, running_daemon
 
+_ROOT: Final = Path(__file__).parents[2]
+TESTS: Final = "/mnt/share"
+"""Where the guest's Python finds this package."""
 _CLIENT: Final = "/tmp/bench-client"
 GUEST_DISPLAY: Final = "bench"
 """WAYLAND_DISPLAY of the Weston in the guest."""
@@ -142,9 +145,9 @@ class ThroughVm:
             "vmm": [self._machine.pid],
         }
 
-    async def run_in_guest(self, command: Sequence[str]) -> Completed:
+    async def run_in_guest(self, command: Sequence[str], *, user: str = USER) -> Completed:
         """Runs a program in the guest to its end."""
-        return await self._machine.run(command, timeout=_RUN_SECONDS)
+        return await self._machine.run(command, user=user, timeout=_RUN_SECONDS)
 
 
 @asynccontextmanager
@@ -161,7 +164,10 @@ async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest
         HeadlessWeston(made, width=1920, height=1080) as weston,
         running_daemon({**os.environ, **weston.environment}, folder) as daemon,
     ):
-        config = MachineConfig(made, memory=_MEMORY_MIB, kvm=use_kvm, gpu_socket=daemon.gpu_socket)
+        shares = (Share(_ROOT / "tests", f"{TESTS}/tests", read_only=True),)
+        config = MachineConfig(
+            made, memory=_MEMORY_MIB, kvm=use_kvm, gpu_socket=daemon.gpu_socket, shares=shares
+        )
         async with Machine(config) as machine:
             await machine.push(_CLIENT, client.read_bytes(), mode=0o755)
             await machine.push(_SEAT, (await asyncio.to_thread(seat.compile_module, made)).read_bytes())

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.bench import copying, footprint, frames, guest_frames, guest_start, traffic, x11
+from tests.bench import copying, footprint, frames, guest_fences, guest_frames, guest_start, traffic, x11
 from tests.bench.client_run import BenchError, Way
 from tests.bench.guest_ways import InGuest, ThroughVm, guest_ways
 from tests.bench.host_ways import Bench, Direct, Local, Waypipe, running_daemon, running_waypipe
@@ -150,6 +150,10 @@ VM: Final[tuple[VmMeasurement, ...]] = (
     VmMeasurement(
         ("copied_guest_shm_pages*", "copied_host_shm_pages*"),
         lambda ways, effort: guest_frames.measure_copies(ways.vm, _emulated(effort)),
+    ),
+    VmMeasurement(
+        ("fence_to_commit", "fence_round_trip"),
+        lambda ways, effort: guest_fences.measure_fences(ways.vm, _emulated(effort)),
     ),
     VmMeasurement(
         ("first_frame_foot_*",),

@@ -6,15 +6,19 @@ two windows are on the screen, and answers each line on its standard input with 
     WAY RRGGBB  commits a buffer of the wrong colour whose fence is pending, and answers `waiting` when the
                 other window has shown that colour since.  WAY is how the fence is told: `implicit` (the
                 dmabuf's own), `point` or `fence`
-    finish      the device paints the colour; answers `shown` when it is on the screen and released
+    end         the device paints the last colour that is not finished yet; answers `ended` at once
+    finish      the same with the first one; answers `shown` when it is on the screen and released.  Then its
+                buffer is painted over with a wrong colour, which nobody may see
     measure N   microseconds from a fence to the compositor's seeing the commit, and of a round trip
 """
 
 import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from crossdomain.bridge import sync_file
 from crossdomain.bridge.syncobj import SyncDevice, Timeline
@@ -22,7 +26,7 @@ from launcher.channel import drm
 from tests.fakes.client import FakeClient, Proxy
 from tests.fakes.painting import fourcc, solid_buffer
 from tests.fakes.vgem import Vgem, VgemBuffer
-from tests.fakes.windows import Frame, Rectangle, Window
+from tests.fakes.windows import Rectangle, Window
 
 WIDTH, HEIGHT = 64, 48
 WRONG = "ff00ff"
@@ -49,6 +53,15 @@ class Picture:
         self.memory.pixels[:size] = colour_bytes(colour) * (size // 4)
 
 
+class _Unfinished(NamedTuple):
+    """What a device still draws into a buffer that is committed."""
+
+    end: Callable[[], None]
+    """It comes to its end."""
+    check: Callable[[], None]
+    """Returns when it is on the screen and released."""
+
+
 class LatePainter:
     """Both windows, and what is not finished yet."""
 
@@ -62,7 +75,7 @@ class LatePainter:
         self._timeline: Timeline = next(
             filter(None, map(SyncDevice.open, drm.render_nodes()))
         ).create_timeline()
-        self._finish: Callable[[], None] = lambda: None
+        self._unfinished: deque[_Unfinished] = deque()
         for window in (self._window, self._other):
             window.show(solid_buffer(client, WIDTH, HEIGHT, "0000ff"))
 
@@ -72,7 +85,7 @@ class LatePainter:
         picture.paint(WRONG)
         surface = self._window.surface
         drawing = picture.memory.begin_writing()
-        check = getattr(self, f"_tell_{way}")(picture)
+        confirm = getattr(self, f"_tell_{way}")(picture)
         surface.proxy.send("attach", picture.proxy, 0, 0)
         surface.damage(Rectangle(0, 0, WIDTH, HEIGHT))
         frame = surface.frame()
@@ -80,50 +93,53 @@ class LatePainter:
         self._client.round_trip()
         self._other.show(solid_buffer(self._client, WIDTH, HEIGHT, colour))
 
-        def finish() -> None:
+        def end() -> None:
             picture.paint(colour)
             self._vgem.signal(drawing)
-            self._signal(way, frame)
-            check()
+            if way == "point":
+                self._timeline.signal(self._point)
 
-        self._finish = finish
+        def check() -> None:
+            frame.wait()
+            confirm()
+            picture.paint(WRONG)
+
+        self._unfinished.append(_Unfinished(end, check))
+
+    def end_last(self) -> None:
+        """The device comes to the end of what it began last, before what it began first."""
+        self._unfinished.pop().end()
 
     def finish(self) -> None:
-        """The device comes to its end."""
-        self._finish()
+        """The device comes to the end of what it began first."""
+        first = self._unfinished.popleft()
+        first.end()
+        first.check()
 
     def measure(self, count: int) -> tuple[float, float]:
         """Medians in microseconds: from a fence to the compositor's seeing the commit; a round trip."""
         picture = Picture(self._vgem, self._dmabuf)
-        surface = self._window.surface
+        presentation = self._client.bind("wp_presentation", 1)
         latencies: list[float] = []
         trips: list[float] = []
         for _ in range(count):
             drawing = picture.memory.begin_writing()
-            surface.proxy.send("attach", picture.proxy, 0, 0)
-            surface.commit()
-            # What comes after the commit on this surface is seen after it.
-            region = self._window.compositor.create("create_region")
-            surface.proxy.send("set_input_region", region)
-            region.send("destroy")
+            surface = self._window.compositor.create("create_surface")
+            # Of a surface that goes, behind its commit, the compositor tells at once that it was not shown.
+            feedback = presentation.create("feedback", surface)
+            surface.send("attach", picture.proxy, 0, 0)
+            surface.send("commit")
+            surface.send("destroy")
             self._client.round_trip()
-            assert region.object_id in self._client.objects
+            assert not feedback.events
             begin = time.perf_counter()
             self._vgem.signal(drawing)
-            self._client.wait(partial(self._is_gone, region), what="commit")
+            self._client.wait(partial(bool, feedback.events), what="commit")
             latencies.append(time.perf_counter() - begin)
             begin = time.perf_counter()
             self._client.round_trip()
             trips.append(time.perf_counter() - begin)
         return statistics.median(latencies) * 1e6, statistics.median(trips) * 1e6
-
-    def _is_gone(self, proxy: Proxy) -> bool:
-        return proxy.object_id not in self._client.objects
-
-    def _signal(self, way: str, frame: Frame) -> None:
-        if way == "point":
-            self._timeline.signal(self._point)
-        frame.wait()
 
     def _tell_implicit(self, _picture: Picture) -> Callable[[], None]:
         return lambda: None
@@ -168,6 +184,9 @@ def main() -> None:
         print("ready", flush=True)
         for line in sys.stdin:
             match line.split():
+                case ["end"]:
+                    painter.end_last()
+                    print("ended", flush=True)
                 case ["finish"]:
                     painter.finish()
                     print("shown", flush=True)

@@ -43,6 +43,7 @@ def test_everything_is_chosen_without_a_pattern() -> None:
         ("start_cold_vm", 0, 1),
         ("first_frame_foot_vm", 0, 1),
         ("blob_cycle_vm", 0, 1),
+        ("fence_to_commit", 0, 1),
         ("start_warm", 1, 0),
         ("start_warm_vm", 0, 1),
         ("rss_per_client", 1, 0),
