@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final, TypeAlias
 
+    from launcher.rounds import Rounds
+
     Handler: TypeAlias = Callable[[int], None]
     """Called with the events that are ready, as a bit set."""
 
@@ -62,15 +64,23 @@ class Loop:
     The loop owns no fd but its epoll's; whoever added an fd removes it before closing it.
     """
 
-    __slots__ = ("_epoll", "_handlers", "_removed", "_stopped", "_timers")
+    __slots__ = ("_epoll", "_handlers", "_removed", "_stopped", "_timers", "has_lanes", "rounds")
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_lanes: bool = True) -> None:
+        """Without lanes all messages are Python's: for tests that compare the two."""
+        self.has_lanes = has_lanes
+        self.rounds: Rounds | None = None
+        """Who waits instead of us, from the first lane on (`launcher.lane`)."""
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._removed: set[int] = set()
         """In this round."""
         self._stopped = False
         self._timers: list[Timer] = []
+
+    def fileno(self) -> int:
+        """Returns the epoll, which stays the loop's."""
+        return self._epoll.fileno()
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Calls `callback` once, from the loop."""
@@ -91,6 +101,8 @@ class Loop:
         """Forgets an fd that was added."""
         self._removed.add(fd)
         del self._handlers[fd]
+        if self.rounds is not None:
+            self.rounds.forget(fd)
         self._epoll.unregister(fd)
 
     def run(self) -> None:
@@ -132,13 +144,18 @@ class Loop:
     def _round(self, timeout: float | None) -> int:
         """Returns how many handlers and timers were called."""
         self._removed.clear()
-        ready = self._epoll.poll(self._patience(timeout) if self._timers else timeout)
+        patience = self._patience(timeout) if self._timers else timeout
+        called = self._poll(patience) if self.rounds is None else self.rounds.serve(patience, self._handlers)
+        return called + (self._fire_timers() if self._timers else 0)
+
+    def _poll(self, patience: float | None) -> int:
+        ready = self._epoll.poll(patience)
         for fd, events in ready:
             # An earlier handler of this round may have removed it.  If the number is in use again, what is
             # ready belongs to the fd before: a client that has just come must not be taken for gone.
             if fd not in self._removed:
                 self._handlers[fd](events)
-        return len(ready) + (self._fire_timers() if self._timers else 0)
+        return len(ready)
 
     def _patience(self, timeout: float | None) -> float | None:
         """Returns how long may be waited, s."""

@@ -145,6 +145,10 @@ int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uin
 void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_t size, xd_record *records,
                     uint32_t capacity, xd_walk *walk);
 
+/* Walks the messages that would be no records, up to the first that would, that is not whole or that is at
+ * fault: that one has changed nothing.  Returns their bytes. */
+uint32_t xd_walker_pass(xd_walker *walker, int direction, const uint8_t *data, size_t size);
+
 /* Each returns 0, or -1 where the call is against engine.py's contract or memory is short. */
 int xd_walker_own(xd_walker *walker, uint32_t object_id, uint32_t deletes);
 int xd_walker_release(xd_walker *walker, uint32_t object_id);

@@ -223,9 +223,17 @@ static enum xd_fault walk_arguments(xd_walker *walker, struct xd_entry *entry, c
     return step->creates ? create(walker, step) : XD_FAULT_NONE;
 }
 
-/* Walks one whole message.  `record` holds its header; wanted says whether it is kept. */
+/* Whether an event is a wl_display.delete_id for one of the proxy's own objects. */
+static int is_own_delete(const xd_walker *walker, int direction, const xd_record *record,
+                         const struct xd_message *message, const uint8_t *body) {
+    return direction == XD_EVENT && record->object_id == DISPLAY_ID && record->opcode == DELETE_ID_OPCODE &&
+           record->size == message->plain_size && xd_walker_own_pending(walker, load(body));
+}
+
+/* Walks one whole message.  `record` holds its header; wanted says whether it is kept.  With `stops` such a
+ * message is not walked. */
 static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_t *data, xd_record *record,
-                                  int *wanted) {
+                                  int stops, int *wanted) {
     const xd_tables *tables = walker->tables;
     struct xd_entry *entry = entry_of(walker, record->object_id);
     *wanted = 0;
@@ -250,6 +258,9 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
     if (direction == XD_REQUEST && message->since > entry->version)
         return XD_FAULT_VERSION;
     const uint8_t *body = data + record->offset + HEADER_SIZE;
+    *wanted = message->fds || walker->interest[number] || is_own_delete(walker, direction, record, message, body);
+    if (*wanted && stops)
+        return XD_FAULT_NONE;
     if (message->flags & XD_PLAIN) {
         if (record->size != message->plain_size)
             return XD_FAULT_ARGUMENTS;
@@ -271,7 +282,6 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
             return fault;
     }
     record->fds = message->fds;
-    *wanted = message->fds || record->flags || walker->interest[number];
     return XD_FAULT_NONE;
 }
 
@@ -289,15 +299,14 @@ static int repeat(xd_walker *walker, int direction, size_t size, xd_record *reco
     return 1;
 }
 
-void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_t size, xd_record *records,
-                    uint32_t capacity, xd_walk *walk) {
-    if (walker->ahead && repeat(walker, direction, size, records, capacity, walk))
-        return;
+/* Without `records` it stops before the first message that would be one. */
+static void walk_all(xd_walker *walker, int direction, const uint8_t *data, size_t size, xd_record *records,
+                     uint32_t capacity, xd_walk *walk) {
     /* What is too long for the offsets stays for the next call. */
     uint32_t length = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
     uint32_t offset = 0;
     *walk = (xd_walk){0};
-    while (length - offset >= HEADER_SIZE && walk->records < capacity) {
+    while (length - offset >= HEADER_SIZE && (!records || walk->records < capacity)) {
         uint32_t word = load(data + offset + 4);
         xd_record record = {
             .offset = offset,
@@ -314,10 +323,12 @@ void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_
         else if (record.size > length - offset)
             break;
         else
-            fault = walk_message(walker, direction, data, &record, &wanted);
+            fault = walk_message(walker, direction, data, &record, !records, &wanted);
         if (fault && fault != XD_FAULT_SIZE && fault != XD_FAULT_NO_MEMORY && direction == XD_EVENT &&
-            !walker->strict)
+            !walker->strict) {
             fault = XD_FAULT_NONE;
+            wanted = 0;
+        }
         if (fault) {
             walk->fault = fault;
             walk->object_id = record.object_id;
@@ -325,11 +336,26 @@ void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_
             walk->size = record.size;
             break;
         }
+        if (wanted && !records)
+            break;
         if (wanted)
             records[walk->records++] = record;
         offset += record.size;
     }
     walk->consumed = offset;
+}
+
+void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_t size, xd_record *records,
+                    uint32_t capacity, xd_walk *walk) {
+    if (walker->ahead && repeat(walker, direction, size, records, capacity, walk))
+        return;
+    walk_all(walker, direction, data, size, records, capacity, walk);
+}
+
+uint32_t xd_walker_pass(xd_walker *walker, int direction, const uint8_t *data, size_t size) {
+    xd_walk walk;
+    walk_all(walker, direction, data, size, NULL, 0, &walk);
+    return walk.consumed;
 }
 
 xd_walker *xd_walker_create(const xd_tables *tables, int strict, uint32_t max_objects) {

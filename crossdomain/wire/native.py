@@ -80,6 +80,14 @@ class NativeWalker:
             records = list(map(Record._make, _RECORD.iter_unpack(found)))
         return Walk(walk.consumed, records, self._fault(direction) if walk.fault else None)
 
+    def pass_by(self, direction: Direction, data: Data) -> int:
+        """Walks the messages of `data` that would be no records, up to the first that is anything else.
+
+        Returns their bytes; the one that it stops before has changed nothing.
+        """
+        view = ffi.from_buffer("uint8_t[]", data)
+        return lib.xd_walker_pass(self._walker, direction, view, len(view))
+
     def watch(self, interface: str, direction: Direction, name: str) -> None:
         self._add_interest(((interface, direction, name),))
 

@@ -20,7 +20,7 @@ from crossdomain.errors import EnvironmentFault, HostFault
 from launcher import log
 from launcher.channel import drm
 from launcher.channel.memory import linear_image, quantise, round_to_pages
-from launcher.channel.seam import Device, Event
+from launcher.channel.seam import Device, Event, Way
 
 _ANSWER_TIMEOUT_MS: Final = 10_000
 """A daemon that does not answer for so long costs the client that asked: nobody else is served meanwhile."""
@@ -89,6 +89,7 @@ class LocalChannel:
         except BaseException:
             self._socket.close()
             raise
+        self.way = Way(0, 0, self._keep_packet)
         self.device = _first_device()
         self.max_send = capset.max_send
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
@@ -106,6 +107,10 @@ class LocalChannel:
     @property
     def has_events(self) -> bool:
         return bool(self._events)
+
+    @property
+    def is_quiet(self) -> bool:
+        return not (self._events or self._destroyed or self._ended)
 
     @property
     def host_copies(self) -> None:
@@ -334,13 +339,25 @@ class LocalChannel:
             _close(fd)
             self._ended = True
             return None, -1
-        try:
-            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-                raise ValueError("a packet too large, or with too many fds")
-            return local.parse_packet(data), fd
-        except ValueError as error:
-            _close(fd)
-            raise HostFault(f"the host sent {error}") from None
+        return _parse(data, fd, is_truncated=bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))), fd
+
+    def _keep_packet(self, data: bytes, fds: list[int], is_truncated: bool) -> None:
+        """See `Way.keep`."""
+        fd = fds[0] if fds else -1
+        for other in fds[1:]:
+            os.close(other)
+        self._keep(_parse(data, fd, is_truncated=is_truncated or len(fds) > 1), fd, self._events)
+
+
+def _parse(data: bytes, fd: int, *, is_truncated: bool) -> local.Packet:
+    """Returns a packet; closes its fd where it is none."""
+    try:
+        if is_truncated:
+            raise ValueError("a packet too large, or with too many fds")
+        return local.parse_packet(data)
+    except ValueError as error:
+        _close(fd)
+        raise HostFault(f"the host sent {error}") from None
 
 
 def _connect(path: str) -> socket.socket:

@@ -126,6 +126,18 @@ class HostCopies(Protocol):
         ...
 
 
+class Way(NamedTuple):
+    """How messages that nobody has to decide on pass in C (`launcher.lane`), reading and writing `fileno`."""
+
+    ring_address: int
+    """Of the channel ring, valid until `close`; 0 where events are packets of `crossdomain.abi.local`."""
+    ring_size: int
+    """Bytes."""
+    keep: Callable[[bytes, list[int], bool], None]
+    """Takes a packet that was read there and is no such message, for `receive`: the bytes, the fds, which are
+    given away, and whether something of it is lost.  Raises HostFault."""
+
+
 class Channel(Protocol):
     """One connection to a compositor on the host.
 
@@ -141,6 +153,16 @@ class Channel(Protocol):
     @property
     def has_pipe_credit(self) -> bool:
         """Whether pipes have flow control (`cross_domain.Feature.PIPE_CREDIT`)."""
+        ...
+
+    @property
+    def way(self) -> Way | None:
+        """None where all messages go through `send` and `receive`."""
+        ...
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing waits here for the next `send` or `receive`."""
         ...
 
     @property

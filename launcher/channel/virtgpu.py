@@ -27,10 +27,11 @@ from crossdomain.abi.pages import (
     parse_shown,
 )
 from crossdomain.errors import HostFault, LocalError
+from crossdomain.native.system import address_of
 from launcher.channel import drm
 from launcher.channel.guest_pages import GuestPages, ImportedDmabuf
 from launcher.channel.memory import PAGE_SIZE, linear_image, quantise, round_to_pages
-from launcher.channel.seam import Device, Event
+from launcher.channel.seam import Device, Event, Way
 
 _RING_COUNT: Final = 2
 _SYNC_RINGS: Final = 16
@@ -201,6 +202,8 @@ class VirtgpuChannel:
             self._query_ring = self._create_ring(PAGE_SIZE)
             self._channel_ring = self._create_ring(_CHANNEL_RING_SIZE if own_host else PAGE_SIZE)
             query, channel = self._query_ring.resource_id, self._channel_ring.resource_id
+            ring_address = address_of(self._channel_ring.buffer)
+            self.way = Way(ring_address, self._channel_ring.size, _refuse_packet)
             drm.execute(self._fd, cross_domain.encode_init(query, channel))
             if self.has_pipe_credit:
                 drm.execute(self._fd, cross_domain.encode_write(0, b""))
@@ -216,6 +219,10 @@ class VirtgpuChannel:
     @property
     def has_events(self) -> bool:
         return False
+
+    @property
+    def is_quiet(self) -> bool:
+        return not self._copies
 
     def fileno(self) -> int:
         return self._fd
@@ -389,6 +396,10 @@ class VirtgpuChannel:
             if error.errno in (errno.ENODEV, errno.EIO):
                 raise HostFault(f"the virtual GPU is gone: {error.strerror}") from None
             raise
+
+
+def _refuse_packet(_data: bytes, _fds: list[int], _is_truncated: bool) -> None:
+    raise LocalError("a packet of a channel that has none")
 
 
 def _has_fence(events: bytes) -> bool:

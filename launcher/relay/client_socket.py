@@ -67,11 +67,18 @@ class ClientSocket:
             return None
         except ConnectionError:
             return b""
-        if ancillary:
-            self._keep_fds(ancillary)
-        if flags & socket.MSG_CTRUNC:
-            raise GuestFault("too many open files in the proxy")
+        self.keep(_fds_of(ancillary) if ancillary else [], is_truncated=bool(flags & socket.MSG_CTRUNC))
         return data
+
+    def keep(self, fds: list[int], *, is_truncated: bool) -> None:
+        """Takes ownership of fds that have arrived.
+
+        Raises:
+            GuestFault: some are lost.
+        """
+        self.fds.extend(fds)
+        if is_truncated:
+            raise GuestFault("too many open files in the proxy")
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Sends bytes without fds, now as far as the client takes them and the rest by `flush`."""
@@ -134,7 +141,10 @@ class ClientSocket:
         for fd in self._outgoing.clear():
             os.close(fd)
 
-    def _keep_fds(self, ancillary: list[tuple[int, int, bytes]]) -> None:
-        for level, type_, data in ancillary:
-            if level == socket.SOL_SOCKET and type_ == socket.SCM_RIGHTS:
-                self.fds.extend(array.array("i", data[: len(data) // _INT_SIZE * _INT_SIZE]))
+
+def _fds_of(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    fds = array.array("i")
+    for level, type_, data in ancillary:
+        if level == socket.SOL_SOCKET and type_ == socket.SCM_RIGHTS:
+            fds.frombytes(data[: len(data) // _INT_SIZE * _INT_SIZE])
+    return fds.tolist()

@@ -20,6 +20,7 @@ from crossdomain.wire import Walker, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher import log
 from launcher.channel.seam import Channel
+from launcher.lane import Lane
 from launcher.loop import GONE, READABLE, WRITABLE, Loop
 from launcher.relay import encode
 from launcher.relay.client_socket import ClientSocket
@@ -73,6 +74,7 @@ class Connection:
         self._uplink = Uplink(channel, self._own)
         self._server_ids = ServerIds(services.tables, self._walker)
         tracer = Tracer(services.tables, self._walker, name) if services.trace else None
+        self._traces = services.trace
         following = Following(self._walker, self._own, self._server_ids, tracer)
         self._requests = Requests(services, self, following, parts, client, self._uplink)
         self._events = Events(following, parts, client)
@@ -83,6 +85,8 @@ class Connection:
         self._channel_events = READABLE
         self._loop.add(self._client_fd, READABLE, self._handle_client)
         self._loop.add(self._channel_fd, READABLE, self._handle_channel)
+        self._lane = Lane(self._loop, self._walker, self._client_fd, channel)
+        self._open_lane()
 
     @property
     def is_draining(self) -> bool:
@@ -179,6 +183,7 @@ class Connection:
 
     def guard(self, serve: Callable[[int], None], events: int) -> None:
         """Calls a handler of one of this client's fds; a failure of any kind costs this client only."""
+        self._uplink.passed(self._lane.shut())
         try:
             serve(events)
             while self._channel.has_events and self._may_receive:
@@ -223,10 +228,17 @@ class Connection:
         self._requests.relay()
 
     def _receive(self) -> None:
-        if not self._requests.receive():
+        handed = self._lane.take_requests()
+        if handed is not None:
+            self._requests.take(handed)
+        elif not self._requests.receive():
             self._drain()
 
     def _receive_events(self) -> None:
+        handed = self._lane.take_events()
+        if handed is not None:
+            self._events.take(handed)
+            return
         for event in self._channel.receive():
             if not isinstance(event, SendReceive):
                 self._pipes.handle_read(event)
@@ -337,6 +349,13 @@ class Connection:
             self._change_client(self._wanted_client_events())
         if self._channel_events >= 0:
             self._change_channel(self._wanted_channel_events())
+        self._open_lane()
+
+    def _open_lane(self) -> None:
+        """Lets messages pass as long as each direction has nothing that waits for Python."""
+        quiet = self._state is _State.OPEN and not self._client.pending and self._channel.is_quiet
+        if quiet and not (self._traces or self._server_ids.is_used):
+            self._lane.open(self._requests.allowance, events=self._events.is_quiet)
 
     def _wanted_client_events(self) -> int:
         events = WRITABLE if self._client.pending else 0

@@ -6,6 +6,7 @@ from typing import Final
 from crossdomain.abi.cross_domain import Identifier, SendReceive
 from crossdomain.errors import HostFault
 from crossdomain.wire import Flag, Record
+from launcher.lane import Handed
 from launcher.relay.client_socket import ClientSocket
 from launcher.relay.following import Following
 from launcher.relay.messages import EVENT, EventHandler, first_message, is_whole
@@ -36,6 +37,17 @@ class Events:
         for fd in fds:
             self._client.append_fd(fd)
         self._client.append(event)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing waits for what comes next."""
+        return not self._partial
+
+    def take(self, handed: Handed) -> None:
+        """Handles what a lane has read; only where all was quiet."""
+        data = memoryview(handed.data)
+        self._client.append(data[: handed.walked])
+        self.relay(SendReceive((), data[handed.walked :]))
 
     def relay(self, received: SendReceive) -> None:
         """Handles what the host has sent, as far as it is whole messages."""

@@ -13,6 +13,7 @@ from crossdomain.errors import LocalError
 from crossdomain.limits import MAX_CLIENT_BACKLOG, MAX_CLIENT_FDS, MAX_UNREAD_EVENTS
 from crossdomain.wire import Record, WireFault
 from crossdomain.wire.faults import DisplayError
+from launcher.lane import Handed
 from launcher.relay import encode
 from launcher.relay.client_socket import RECEIVE_SIZE, ClientSocket
 from launcher.relay.families import Families
@@ -56,6 +57,13 @@ class Requests:
         holds = Holds(services.tables, self._walker, self._families)
         self._waiting = Waiting(services.loop, guard, self, holds)
         self._backlog = bytearray()
+        self._walked = 0
+        """Bytes at the backlog's beginning that the walker has seen: nothing in them is a record."""
+
+    @property
+    def allowance(self) -> int:
+        """Bytes of requests that may pass in a lane."""
+        return 0 if self._backlog or self._waiting else self._uplink.allowance
 
     @property
     def is_full(self) -> bool:
@@ -75,12 +83,19 @@ class Requests:
             self._backlog += data
         return data is None or bool(data)
 
+    def take(self, handed: Handed) -> None:
+        """Takes what a lane has read; only where there was an allowance."""
+        self._client.keep(handed.fds, is_truncated=handed.is_truncated)
+        self._backlog += handed.data
+        self._walked = handed.walked
+
     def close(self) -> None:
         """Forgets what was not sent."""
         for fd in self._waiting.close():
             os.close(fd)
         # Not cleared: the frames of an exception may still hold views of it.
         self._backlog = bytearray()
+        self._walked = 0
 
     def relay(self) -> None:
         """Handles the backlog as far as the host, and the client's own reading, allow."""
@@ -101,6 +116,10 @@ class Requests:
 
     def _relay_batch(self, data: memoryview) -> int:
         """Walks what is there and sends it on; returns how many bytes were whole messages."""
+        passed, self._walked = self._walked, 0
+        if passed:
+            self._uplink.append(data[:passed])
+            data = data[passed:]
         translates = self._server_ids.concern(data)
         if translates or self._tracer is not None:
             data = first_message(data)
@@ -131,10 +150,10 @@ class Requests:
         rest = data[begin : walk.consumed]
         if translates and rest:
             rest = memoryview(self._server_ids.to_host(bytes(rest)))
-        self._uplink.send(rest, walk.consumed)
+        self._uplink.send(rest, passed + walk.consumed)
         if walk.fault is not None:
             raise walk.fault
-        return walk.consumed
+        return passed + walk.consumed
 
     def _in_host_ids(self, record: Record, data: memoryview, answer: ToHost | None) -> ToHost:
         """Returns what goes to the host for a request that names ids of the compositor's kind."""

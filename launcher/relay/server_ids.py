@@ -37,6 +37,11 @@ class ServerIds:
         """By the client's id."""
         self._free: list[int] = []
 
+    @property
+    def is_used(self) -> bool:
+        """Whether ids may have to be translated."""
+        return self._first is not None
+
     def give(self, interface: str, version: int, host_id: int) -> int:
         """Returns the id for a new object of the client's, which the host knows as `host_id`."""
         client_id = self._free.pop() if self._free else self._walker.next_server_id()

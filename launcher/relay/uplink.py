@@ -35,6 +35,16 @@ class Uplink:
         """Whether nothing waits."""
         return not self._waiting
 
+    @property
+    def allowance(self) -> int:
+        """Bytes of requests that may go past it: whatever it does is not due before."""
+        idle = not (self._waiting or self._when_sent or self._when_seen or self.is_full)
+        return self._window.allowance if idle and self._channel.is_quiet else 0
+
+    def passed(self, size: int) -> None:
+        """So many bytes of requests have."""
+        self._window.sent(size)
+
     def when_sent(self, action: Callable[[], None]) -> None:
         """See `messages.Host`."""
         self._when_sent.append(action)

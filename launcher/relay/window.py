@@ -36,6 +36,12 @@ class Window:
         """Whether it is time for an acknowledgement."""
         return self._sent - self._marked >= _INTERVAL
 
+    @property
+    def allowance(self) -> int:
+        """Bytes that may be sent before `wants_marker` or `is_open` changes; 0 where a marker is due."""
+        room = _WINDOW - (self._sent - self._acknowledged)
+        return max(0, min(room, _INTERVAL - (self._sent - self._marked)) - 1)
+
     def sent(self, size: int) -> None:
         """Bytes were sent."""
         self._sent += size

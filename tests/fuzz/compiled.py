@@ -11,11 +11,11 @@ from crossdomain.wire.walker import PythonWalker
 from tests.unit.wire.test_walkers_agree import INTEREST
 from tests.unit.wire.traffic import Traffic
 
-NAMES: Final = ("walker", "tables", "copy", "runs", "region")
+NAMES: Final = ("walker", "tables", "copy", "runs", "region", "lane")
 
 _HERE: Final = Path(__file__).with_name("native")
 _CORE: Final = Path(__file__).resolve().parents[2] / "crossdomain" / "native"
-_SOURCES: Final = ("tables.c", "walker.c", "copy.c", "region.c", "runs.c")
+_SOURCES: Final = ("tables.c", "walker.c", "copy.c", "region.c", "runs.c", "lane.c")
 _FLAGS: Final = (
     *("-std=c11", "-O2", "-g", "-pthread"),
     *("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"),
@@ -38,6 +38,8 @@ def seeds(name: str) -> list[bytes]:
     match name:
         case "walker":
             return [_conversation(Random(seed), strict=bool(seed & 1)) for seed in range(16)]
+        case "lane":
+            return [_through_a_lane(Random(seed), kind=seed & 3) for seed in range(16)]
         case "tables":
             return [b"\0" + load().packed]
         case _:
@@ -54,6 +56,22 @@ def _conversation(random: Random, *, strict: bool) -> bytes:
         direction, message = traffic.message()
         walker.walk(direction, message)
         steps += _walk(direction, message)
+    return steps
+
+
+def _through_a_lane(random: Random, *, kind: int) -> bytes:
+    """In the form that lane.c reads."""
+    walker = PythonWalker(load(), (), strict=True)
+    traffic = Traffic(load(), random, walker)
+    steps = bytes([kind, 2, 0]) + len(opening := traffic.opening()).to_bytes(2, "little") + opening
+    walker.walk(Direction.REQUEST, opening)
+    for _ in range(30):
+        direction, message = traffic.message()
+        walker.walk(direction, message)
+        sort = 2 if direction is Direction.REQUEST else 4
+        steps += (
+            bytes([sort, 0]) + len(message).to_bytes(2, "little") + message + bytes([1, 7, 1])[sort - 3 :]
+        )
     return steps
 
 

@@ -11,7 +11,14 @@ from tests.fuzz import campaign
 from tests.fuzz.campaign import Bounds
 
 CORPUS: Final = Path(__file__).with_name("corpus")
-RUNS: Final = {"walker": 20_000, "copy": 20_000, "runs": 20_000, "region": 20_000, "tables": 2_000}
+RUNS: Final = {
+    "walker": 20_000,
+    "copy": 20_000,
+    "runs": 20_000,
+    "region": 20_000,
+    "tables": 2_000,
+    "lane": 8_000,
+}
 """What takes a second or two; others do 600."""
 
 

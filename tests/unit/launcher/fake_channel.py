@@ -20,7 +20,7 @@ from crossdomain.abi.cross_domain import (
 from crossdomain.wire import load as load_tables
 from crossdomain.wire import policy
 from crossdomain.wire.codec import Value, encode_message
-from launcher.channel.seam import Device, Event, HostCopies, SharedMemory
+from launcher.channel.seam import Device, Event, HostCopies, SharedMemory, Way
 from launcher.loop import Loop
 from launcher.relay.client_socket import ClientSocket
 from launcher.relay.connection import Connection
@@ -98,6 +98,8 @@ class FakeChannel:
         self.has_policy = has_policy
         self.has_pipe_credit = self.has_lasting_pipes = has_pipe_credit
         self.has_ended = False
+        self.way: Way | None = None
+        self.is_quiet = True
         self.device: Device | None = None
         self.has_clock = has_clock
         self.has_fences = True

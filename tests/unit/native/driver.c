@@ -4,7 +4,7 @@
  *     t SIZE BYTES         xd_tables_load, used by what follows if it loads
  *     n STRICT MAX         a new walker
  *     i INTERFACE DIRECTION OPCODE
- *     w DIRECTION SIZE BYTES
+ *     w DIRECTION SIZE BYTES, or p
  *     o ID DELETES, r ID, l ID
  *   Numbers are u32.  Bytes are walked in memory of exactly their size.
  * driver copy SEED
@@ -45,17 +45,20 @@ static uint8_t *block(FILE *script, uint32_t size) {
     return bytes;
 }
 
-static void walk(xd_walker *walker, FILE *script) {
+/* With `passes` what would be no record is passed by first: all is told as if it had been walked. */
+static void walk(xd_walker *walker, FILE *script, int passes) {
     static xd_record records[CAPACITY];
     int direction = (int)number(script);
     uint32_t size = number(script);
     uint8_t *data = block(script, size);
     xd_walk found;
-    xd_walker_walk(walker, direction, data, size, records, CAPACITY, &found);
-    printf("w %u %d", found.consumed, found.fault != XD_FAULT_NONE);
+    uint32_t passed = passes ? xd_walker_pass(walker, direction, data, size) : 0;
+    require(passed <= size, "more was passed by than there is");
+    xd_walker_walk(walker, direction, data + passed, size - passed, records, CAPACITY, &found);
+    printf("w %u %d", passed + found.consumed, found.fault != XD_FAULT_NONE);
     for (uint32_t index = 0; index < found.records; index++) {
         const xd_record *record = &records[index];
-        printf(" %u,%u,%u,%u,%u,%u,%u,%u", record->offset, record->size, record->object_id, record->interface,
+        printf(" %u,%u,%u,%u,%u,%u,%u,%u", passed + record->offset, record->size, record->object_id, record->interface,
                record->opcode, record->fds, record->flags, record->next_id);
     }
     printf("\n");
@@ -91,8 +94,8 @@ static int run_script(const char *path) {
             walker = xd_walker_create(tables, strict, number(script));
             require(walker != NULL, "no memory");
             printf("n\n");
-        } else if (call == 'w') {
-            walk(walker, script);
+        } else if (call == 'w' || call == 'p') {
+            walk(walker, script, call == 'p');
         } else if (call == 'l') {
             answer_lookup(walker, number(script));
         } else if (call == 'r') {

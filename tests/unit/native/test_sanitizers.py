@@ -68,8 +68,9 @@ class Script:
             self._call("i", interface, direction, opcode)
             self.answers.append("i 0")
 
-    def walk(self, direction: Direction, data: bytes) -> None:
-        self._call("w", direction, len(data))
+    def walk(self, direction: Direction, data: bytes, *, passes: bool = False) -> None:
+        """Walk some messages; with `passes` what would be no record is passed by before."""
+        self._call("p" if passes else "w", direction, len(data))
         self.calls += data
         walk = self.oracle.walk(direction, data)
         records = "".join(" " + ",".join(str(int(field)) for field in record) for record in walk.records)
@@ -108,7 +109,7 @@ def converse(script: Script, random: Random, messages: int) -> None:
     script.walk(Direction.REQUEST, traffic.opening())
     for _ in range(messages):
         direction, data = traffic.message()
-        script.walk(direction, data)
+        script.walk(direction, data, passes=random.random() < 0.5)
         match random.randrange(20):
             case 0:
                 script.own(random.choice(IDS), random.choice((0, 1, 2, 0xFFFF, 0x10000, 0xFFFFFFFF)))

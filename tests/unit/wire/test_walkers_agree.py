@@ -1,5 +1,6 @@
 """The walker in C does exactly what the one in Python does."""
 
+from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -135,6 +136,41 @@ def test_on_garbage_behind_plausible_headers(strict: bool) -> None:
             size = (4 + 4 * words).to_bytes(2, "little")
             body = bytes(random.choice((0, 0, 0, 1, 2, 5, 97, 255)) for _ in range(4 * words - 4))
             pair.walk(random.choice(tuple(Direction)), header + size + body)
+
+
+def batches(random: Random, count: int) -> Iterator[tuple[Direction, bytes]]:
+    """A random conversation, of which several messages come at once, and now and then half of one."""
+    source = PythonWalker(load(), INTEREST, strict=True)
+    traffic = Traffic(load(), random, source)
+    source.walk(Direction.REQUEST, opening := traffic.opening())
+    yield Direction.REQUEST, opening
+    waiting = dict.fromkeys(Direction, b"")
+    for _ in range(count):
+        direction, data = traffic.message()
+        waiting[direction] += data * (source.walk(direction, data).fault is None)
+        size = len(waiting[direction]) * random.choice((0, 0, 1, 1, 1)) - random.choice((0, 0, 0, 5))
+        ready, waiting[direction] = waiting[direction][: max(size, 0)], waiting[direction][max(size, 0) :]
+        yield direction, ready
+
+
+def test_what_would_be_no_record_is_passed_by_up_to_what_would() -> None:
+    passed = stopped = 0
+    for seed in range(30):
+        oracle = PythonWalker(load(), INTEREST, strict=True)
+        native = NativeWalker(load(), INTEREST, strict=True)
+        unread = dict.fromkeys(Direction, b"")
+        for direction, data in batches(Random(seed), 60):
+            unread[direction] += data
+            size = native.pass_by(direction, unread[direction])
+            assert oracle.walk(direction, unread[direction][:size]) == Walk(size, [], None)
+            walk = oracle.walk(direction, unread[direction][size:])
+            assert described(native.walk(direction, unread[direction][size:])) == described(walk)
+            assert state(native) == state(oracle)
+            assert [record.offset for record in walk.records[:1]] == [0] * bool(walk.consumed or walk.records)
+            passed, stopped = passed + (size > 0), stopped + bool(walk.records)
+            unread[direction] = unread[direction][size + walk.consumed :]
+    assert passed > 300
+    assert stopped > 100
 
 
 @both_modes

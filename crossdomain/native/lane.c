@@ -1,0 +1,368 @@
+/* Serves lanes; contract in lane.h.  The layouts are those of crossdomain/abi: local.py, cross_domain.py and
+ * virtgpu_drm.py, whose tests hold them against what is sent here. */
+#define _GNU_SOURCE
+#include "lane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOCAL_HEADER_SIZE 16u
+#define LOCAL_SUBMIT 2u
+#define LOCAL_EVENT 0x82u
+#define SEND_RECEIVE_SIZE 352u
+#define COMMAND_POLL 3u
+#define COMMAND_SEND 4u
+#define COMMAND_RECEIVE 5u
+#define CHANNEL_RING 1u
+#define MAX_COMMAND 65535u
+#define RECEIVE_SIZE 65536u
+#define EXECBUF_RING_IDX 4u
+#define EVENT_FENCE_SIGNALED 0x90000000u
+
+struct execbuffer {
+    uint32_t flags;
+    uint32_t size;
+    uint64_t command;
+    uint64_t bo_handles;
+    uint32_t num_bo_handles;
+    int32_t fence_fd;
+    uint32_t ring_idx;
+    uint32_t syncobj_stride;
+    uint32_t num_in_syncobjs;
+    uint32_t num_out_syncobjs;
+    uint64_t in_syncobjs;
+    uint64_t out_syncobjs;
+};
+
+#define IOCTL_EXECBUFFER _IOWR('d', 0x42, struct execbuffer)
+
+_Static_assert(sizeof(struct execbuffer) == 64, "virtgpu_drm.h");
+_Static_assert(XD_SEND_PREFIX == LOCAL_HEADER_SIZE + SEND_RECEIVE_SIZE, "what precedes the data");
+
+static uint32_t load(const uint8_t *bytes) {
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+static void store(uint8_t *bytes, uint32_t word) { memcpy(bytes, &word, sizeof word); }
+
+/* What is handed over --------------------------------------------------------------------- */
+
+static void close_fds(xd_loop *loop) {
+    while (loop->fd_count)
+        close(loop->fds[--loop->fd_count]);
+}
+
+static void forget_handed(xd_loop *loop) {
+    close_fds(loop);
+    loop->handed = XD_HANDED_NOTHING;
+    loop->size = loop->walked = loop->truncated = 0;
+    loop->error = 0;
+}
+
+/* Returns 0: it is Python's. */
+static int hand_over(xd_loop *loop, enum xd_lane_handed handed, const uint8_t *data, uint32_t size, uint32_t walked) {
+    loop->handed = handed;
+    loop->data = data;
+    loop->size = size;
+    loop->walked = walked;
+    return 0;
+}
+
+int xd_loop_take_fd(xd_loop *loop) {
+    if (!loop->fd_count)
+        return -1;
+    int fd = loop->fds[0];
+    memmove(loop->fds, loop->fds + 1, --loop->fd_count * sizeof *loop->fds);
+    return fd;
+}
+
+/* Reading and writing ---------------------------------------------------------------------- */
+
+static void keep_fds(xd_loop *loop, struct msghdr *message) {
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t size = header->cmsg_len - CMSG_LEN(0);
+        for (size_t at = 0; at + sizeof(int) <= size; at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
+            if (loop->fd_count < XD_MAX_HANDED_FDS)
+                loop->fds[loop->fd_count++] = fd;
+            else
+                close(fd);
+        }
+    }
+}
+
+/* recvmsg with its fds and flags kept in `loop`; never blocks. */
+static ssize_t receive(xd_loop *loop, int fd, uint8_t *data, size_t size) {
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(XD_MAX_HANDED_FDS * sizeof(int))];
+    } control;
+    struct iovec iovec = {.iov_base = data, .iov_len = size};
+    struct msghdr message = {
+        .msg_iov = &iovec, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t received;
+    do
+        received = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (received < 0 && errno == EINTR);
+    if (received >= 0) {
+        keep_fds(loop, &message);
+        loop->truncated = (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0;
+    }
+    return received;
+}
+
+/* Returns the bytes that were taken, or -1. */
+static ssize_t send_now(int fd, const uint8_t *data, size_t size) {
+    ssize_t sent;
+    do
+        sent = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+/* Returns 0 or an errno. */
+static int execute(int fd, const uint8_t *command, uint32_t size, uint32_t flags, uint32_t ring_idx) {
+    struct execbuffer request = {
+        .flags = flags,
+        .size = size,
+        .command = (uint64_t)(uintptr_t)command,
+        .fence_fd = -1,
+        .ring_idx = ring_idx,
+    };
+    int result;
+    do
+        result = ioctl(fd, IOCTL_EXECBUFFER, &request);
+    while (result < 0 && (errno == EINTR || errno == EAGAIN));
+    return result < 0 ? errno : 0;
+}
+
+/* Requests --------------------------------------------------------------------------------- */
+
+/* Sends one SEND whose data stands XD_SEND_PREFIX bytes behind `packet`.  Returns whether it was taken. */
+static int submit(const xd_lane *lane, uint8_t *packet, uint32_t size) {
+    uint8_t *command = packet + LOCAL_HEADER_SIZE;
+    memset(packet, 0, XD_SEND_PREFIX);
+    store(packet, LOCAL_SUBMIT);
+    store(command, COMMAND_SEND | (SEND_RECEIVE_SIZE + size) << 16);
+    store(command + 12, size);
+    if (lane->ring)
+        return !execute(lane->channel_fd, command, SEND_RECEIVE_SIZE + size, 0, 0);
+    return send_now(lane->channel_fd, packet, XD_SEND_PREFIX + size) == (ssize_t)(XD_SEND_PREFIX + size);
+}
+
+/* Sends what was read of the client; returns the bytes that were taken.  Overwrites them. */
+static uint32_t submit_all(xd_loop *loop, const xd_lane *lane, uint32_t size) {
+    uint32_t most = MAX_COMMAND - SEND_RECEIVE_SIZE;
+    uint32_t sent = 0;
+    if (most > lane->max_send)
+        most = lane->max_send;
+    while (sent < size) {
+        uint32_t part = size - sent < most ? size - sent : most;
+        if (!part || !submit(lane, loop->buffer + sent, part))
+            break;
+        sent += part;
+    }
+    return sent;
+}
+
+/* Returns whether nothing is left for Python. */
+static int serve_client(xd_loop *loop, xd_lane *lane) {
+    uint8_t *data = loop->buffer + XD_SEND_PREFIX;
+    if (!lane->allowance)
+        return 0;
+    ssize_t received = receive(loop, lane->client_fd, data, RECEIVE_SIZE);
+    if (received <= 0)
+        /* The end, and errors, are still there for whoever reads next. */
+        return received < 0 && errno == EAGAIN;
+    uint32_t size = (uint32_t)received, sent = 0;
+    uint32_t walked = xd_walker_pass(lane->walker, XD_REQUEST, data, size);
+    if (walked == size && size <= lane->allowance && !loop->fd_count && !loop->truncated)
+        sent = submit_all(loop, lane, size);
+    lane->allowance -= sent;
+    return sent == size || hand_over(loop, XD_HANDED_REQUESTS, data + sent, size - sent, walked - sent);
+}
+
+/* Events ----------------------------------------------------------------------------------- */
+
+/* Returns the bytes of data of a RECEIVE without identifiers, which may be no hang-up, else 0. */
+static uint32_t plain_size(const uint8_t *event, uint32_t size) {
+    if (size < SEND_RECEIVE_SIZE || event[0] != COMMAND_RECEIVE || load(event + 8))
+        return 0;
+    uint32_t data = load(event + 12);
+    return data <= size - SEND_RECEIVE_SIZE ? data : 0;
+}
+
+/* Walks the data of a RECEIVE and sends it to the client.  Returns whether nothing is left for Python. */
+static int pass_events(xd_loop *loop, const xd_lane *lane, const uint8_t *data, uint32_t size) {
+    uint32_t walked = xd_walker_pass(lane->walker, XD_EVENT, data, size);
+    uint32_t sent = 0;
+    if (walked == size && !loop->error) {
+        ssize_t taken = send_now(lane->client_fd, data, size);
+        sent = taken > 0 ? (uint32_t)taken : 0;
+    }
+    return sent == size || hand_over(loop, XD_HANDED_EVENTS, data + sent, size - sent, walked - sent);
+}
+
+static int serve_socket(xd_loop *loop, const xd_lane *lane) {
+    ssize_t received = receive(loop, lane->channel_fd, loop->buffer, XD_MAX_PACKET);
+    if (received <= 0)
+        return received < 0 && errno == EAGAIN;
+    uint32_t size = (uint32_t)received, data = 0;
+    if (size >= LOCAL_HEADER_SIZE && load(loop->buffer) == LOCAL_EVENT && !loop->fd_count && !loop->truncated)
+        data = plain_size(loop->buffer + LOCAL_HEADER_SIZE, size - LOCAL_HEADER_SIZE);
+    if (!data)
+        return hand_over(loop, XD_HANDED_PACKET, loop->buffer, size, 0);
+    return pass_events(loop, lane, loop->buffer + XD_SEND_PREFIX, data);
+}
+
+/* Reads the node's events; returns whether the fence of a POLL is among them. */
+static int take_fence(int fd) {
+    uint8_t events[64];
+    ssize_t size;
+    do
+        size = read(fd, events, sizeof events);
+    while (size < 0 && errno == EINTR);
+    for (ssize_t at = 0; size - at >= 8;) {
+        uint32_t length = load(events + at + 4);
+        if (load(events + at) == EVENT_FENCE_SIGNALED)
+            return 1;
+        at += length > 8 && length < sizeof events ? (ssize_t)length : 8;
+    }
+    return 0;
+}
+
+static int serve_node(xd_loop *loop, const xd_lane *lane) {
+    static const uint8_t poll[8] = {COMMAND_POLL, CHANNEL_RING, sizeof poll};
+    uint8_t head[16];
+    /* One POLL is outstanding: what its fence tells of stands in the ring since before the fd was readable. */
+    memcpy(head, lane->ring, sizeof head);
+    uint32_t size = head[0] == COMMAND_RECEIVE && !load(head + 8) ? load(head + 12) : 0;
+    if (!size || size > lane->ring_size - SEND_RECEIVE_SIZE || size > XD_MAX_PACKET)
+        return 0;
+    if (!take_fence(lane->channel_fd))
+        return 1;
+    /* The host writes into the ring again as soon as it is polled. */
+    memcpy(loop->buffer, lane->ring + SEND_RECEIVE_SIZE, size);
+    loop->error = execute(lane->channel_fd, poll, sizeof poll, EXECBUF_RING_IDX, CHANNEL_RING);
+    return pass_events(loop, lane, loop->buffer, size);
+}
+
+static int serve_channel(xd_loop *loop, const xd_lane *lane) {
+    if (!lane->passes_events)
+        return 0;
+    return lane->ring ? serve_node(loop, lane) : serve_socket(loop, lane);
+}
+
+/* Rounds ----------------------------------------------------------------------------------- */
+
+static struct xd_lane_slot *slot_of(xd_loop *loop, int fd) {
+    return fd >= 0 && (uint32_t)fd < loop->slot_count ? &loop->slots[fd] : NULL;
+}
+
+static int serve(xd_loop *loop) {
+    const struct xd_lane_slot *slot = slot_of(loop, loop->fd);
+    if (!slot || !slot->lane || loop->events != EPOLLIN)
+        return 0;
+    return slot->is_channel ? serve_channel(loop, slot->lane) : serve_client(loop, slot->lane);
+}
+
+int xd_loop_next(xd_loop *loop) {
+    forget_handed(loop);
+    while (loop->ready_next < loop->ready_count) {
+        const struct epoll_event *event = &loop->ready[loop->ready_next++];
+        loop->fd = event->data.fd;
+        loop->events = event->events;
+        if (loop->fd < 0)
+            continue;
+        if (!serve(loop))
+            return 1;
+        loop->served++;
+    }
+    return 0;
+}
+
+static int64_t now_ms(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+int xd_loop_wait(xd_loop *loop, int timeout_ms) {
+    int64_t end = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
+    for (;;) {
+        loop->ready_next = 0;
+        loop->ready_count = epoll_wait(loop->epoll_fd, loop->ready, XD_MAX_READY, timeout_ms);
+        if (loop->ready_count < 0) {
+            loop->ready_count = 0;
+            return -errno;
+        }
+        if (!loop->ready_count)
+            return 0;
+        if (xd_loop_next(loop))
+            return 1;
+        if (timeout_ms >= 0) {
+            int64_t left = timeout_ms ? end - now_ms() : 0;
+            if (left <= 0)
+                return 0;
+            timeout_ms = (int)left;
+        }
+    }
+}
+
+xd_loop *xd_loop_create(int epoll_fd) {
+    xd_loop *loop = calloc(1, sizeof *loop);
+    if (loop)
+        loop->epoll_fd = epoll_fd;
+    return loop;
+}
+
+void xd_loop_free(xd_loop *loop) {
+    if (!loop)
+        return;
+    close_fds(loop);
+    free(loop->slots);
+    free(loop);
+}
+
+static int make_room(xd_loop *loop, int fd) {
+    uint32_t count = (uint32_t)fd + 1;
+    if (fd < 0)
+        return -1;
+    if (count <= loop->slot_count)
+        return 0;
+    count = count < 64 ? 64 : count * 2;
+    struct xd_lane_slot *slots = realloc(loop->slots, count * sizeof *slots);
+    if (!slots)
+        return -1;
+    memset(slots + loop->slot_count, 0, (count - loop->slot_count) * sizeof *slots);
+    loop->slots = slots;
+    loop->slot_count = count;
+    return 0;
+}
+
+int xd_loop_attach(xd_loop *loop, xd_lane *lane) {
+    if (make_room(loop, lane->client_fd) || make_room(loop, lane->channel_fd))
+        return -1;
+    loop->slots[lane->client_fd] = (struct xd_lane_slot){lane, 0};
+    loop->slots[lane->channel_fd] = (struct xd_lane_slot){lane, 1};
+    return 0;
+}
+
+void xd_loop_detach(xd_loop *loop, int fd) {
+    struct xd_lane_slot *slot = slot_of(loop, fd);
+    if (slot)
+        *slot = (struct xd_lane_slot){0};
+    for (int index = loop->ready_next; index < loop->ready_count; index++)
+        if (loop->ready[index].data.fd == fd)
+            loop->ready[index].data.fd = -1;
+}
