@@ -125,6 +125,12 @@ async def test_a_fence_that_never_signals_costs_a_frame_and_not_the_window(
     assert b"loses a frame" in await within(painter.stderr.readline(), what="a word about it")
 
 
+async def test_a_sync_file_of_the_compositors_ends_a_fence_of_the_guests(vgem: Machine) -> None:
+    """Both are in one machine: this one's kernel has none."""
+    done = await vgem.run(["python3", "-m", "tests.fakes.sync_files"], env=GUEST_TESTS, timeout=180)
+    assert (done.status, done.output) == (0, b"pending over\n"), done.errors.decode()
+
+
 @pytest.mark.parametrize("case", CASES)
 async def test_the_kernels_fences(vgem: Machine, case: str) -> None:
     done = await vgem.run(["python3", "-m", "tests.fakes.kernel_fences", case], env=GUEST_TESTS)
