@@ -14,7 +14,7 @@ run) ;;
 test)
     # Tests show windows on the distribution's own Weston too, and measure waypipe beside us; X11
     # applications of many toolkits show theirs.  Clang has libFuzzer.
-    packages="$packages weston waypipe cpio zstd xwayland xterm x11-apps x11-utils x11-xserver-utils xclip wl-clipboard"
+    packages="$packages weston waypipe valgrind cpio zstd xwayland xterm x11-apps x11-utils x11-xserver-utils xclip wl-clipboard"
     packages="$packages systemd wayland-utils xfonts-base fonts-dejavu-core python3-tk mesa-utils gtk-3-examples zenity"
     packages="$packages clang libclang-rt-dev"
     extra="[test]"

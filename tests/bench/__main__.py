@@ -1,8 +1,8 @@
 """`make bench`: measures, prints a table, writes build/bench.json and names the rows that fell.
 
-The JSON is a list of rows {name, value, unit, baseline, ratio}; `baseline` names the row of the same
-run that the ratio is against.  A measurement that does not come about is reported, costs only its own
-rows, and makes the exit status 1.
+The JSON is a list of rows {name, value, unit, baseline, ratio, target, reaches_target}; `baseline` names the
+row of the same run that the ratio is against, `target` is meant for the ratio, or for the value of some.  A
+measurement that does not come about is reported, costs only its own rows, and makes the exit status 1.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from tests.bench.rows import (
     format_row,
     load_ratios,
 )
+from tests.bench.targets import TARGETS, explain_misses, reaches
 from tests.bench.traffic import Effort
 
 _ROOT: Final = Path(__file__).parents[2]
@@ -83,14 +84,20 @@ def format_fall(fall: Fall) -> str:
     return f"fell: {fall.row.name} is {ratio}x {fall.row.baseline}, was {format_number(fall.committed)}x"
 
 
+def target_members(row: Row) -> dict[str, object]:
+    """Returns what a row's object in the JSON says of its target."""
+    target = TARGETS.get(row.name)
+    return {"target": None if target is None else target.limit, "reaches_target": reaches(row)}
+
+
 def report(run: Run, options: argparse.Namespace) -> int:
     """Writes the JSON, says what fell, and returns the exit status."""
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(encode_rows(run.rows))
+    options.json.write_text(encode_rows(run.rows, target_members))
     committed = load_ratios(_BASELINE)
     falls = find_falls(run.rows, committed)
-    for fall in falls:
-        say(format_fall(fall))
+    for line in (*map(format_fall, falls), *explain_misses(run.rows)):
+        say(line)
     if options.write_baseline:
         ratios = {row.name: row.ratio for row in run.rows if row.ratio is not None}
         _BASELINE.write_text(encode_ratios({**committed, **ratios}))

@@ -156,7 +156,7 @@ class Local:
         directory.mkdir(mode=0o700)
         environment = {**self.environment, "XDG_RUNTIME_DIR": str(directory)}
         command = run_program("launcher.run", "--channel", f"local:{self._daemon.local_socket}", "--service")
-        with _running(command, environment, directory / "log", lambda: bool(find(str(directory)))):
+        with running_server(command, environment, directory / "log", lambda: bool(find(str(directory)))):
             yield environment
         shutil.rmtree(directory)
 
@@ -233,7 +233,7 @@ def running_daemon(environment: Mapping[str, str], folder: Path) -> Generator[Da
     def ready() -> bool:
         return "ready:" in log.read_text(errors="replace")
 
-    with _running(command, {**environment, **_PYTHON_ENVIRONMENT}, log, ready) as process:
+    with running_server(command, {**environment, **_PYTHON_ENVIRONMENT}, log, ready) as process:
         yield Daemon(process.pid, gpu, local)
 
 
@@ -246,13 +246,18 @@ def running_waypipe(bench: Bench) -> Generator[Waypipe]:
     """
     path, log = bench.folder / "waypipe", bench.folder / "waypipe.log"
     command: list[str | Path] = ["waypipe", "-c", "none", "-s", path, "client"]
-    with _running(command, bench.environment, log, lambda: accepts(path)) as process:
+    with running_server(command, bench.environment, log, lambda: accepts(path)) as process:
         yield Waypipe(bench, process, path)
 
 
 @contextmanager
-def _running(
-    command: Sequence[str | Path], environment: Mapping[str, str], log: Path, ready: Callable[[], bool]
+def running_server(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    log: Path,
+    ready: Callable[[], bool],
+    *,
+    seconds: float = _START_SECONDS,
 ) -> Generator["subprocess.Popen[bytes]"]:
     """Runs a server until the block ends, which begins when it is ready.
 
@@ -268,7 +273,7 @@ def _running(
             raise BenchError(f"{command[0]} does not start: {error.strerror}") from error
     try:
         wait_until(
-            lambda: process.poll() is not None or ready(), seconds=_START_SECONDS, what=f"{log.stem} is ready"
+            lambda: process.poll() is not None or ready(), seconds=seconds, what=f"{log.stem} is ready"
         )
         if process.poll() is not None:
             raise BenchError(f"{log.stem}: {log.read_text(errors='replace')[-300:].strip()}")

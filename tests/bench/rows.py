@@ -4,7 +4,7 @@ Ratios are what survives a noisy machine, so only they are compared with the com
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -112,9 +112,9 @@ def format_number(number: float) -> str:
     return f"{number:.3g}"
 
 
-def encode_rows(rows: Iterable[Row]) -> str:
-    """Returns the rows as a JSON list of objects."""
-    return json.dumps([row._asdict() for row in rows], indent=1) + "\n"
+def encode_rows(rows: Iterable[Row], further: Callable[[Row], Mapping[str, object]]) -> str:
+    """Returns the rows as a JSON list of objects, each with `further` members."""
+    return json.dumps([{**row._asdict(), **further(row)} for row in rows], indent=1) + "\n"
 
 
 def encode_ratios(ratios: Mapping[str, float]) -> str:

@@ -12,7 +12,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.bench import copying, footprint, frames, guest_fences, guest_frames, guest_start, traffic, x11
+from tests.bench import (
+    copying,
+    footprint,
+    frames,
+    guest_fences,
+    guest_frames,
+    guest_start,
+    instructions,
+    traffic,
+    x11,
+)
 from tests.bench.client_run import BenchError, Way
 from tests.bench.guest_ways import InGuest, ThroughVm, guest_ways
 from tests.bench.host_ways import Bench, Direct, Local, Waypipe, running_daemon, running_waypipe
@@ -118,6 +128,9 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
     HostMeasurement(
         ("copied_guest_shm_shared*", "copied_guest_shm_copy*"),
         lambda ways, effort: frames.measure_copies(ways.local, ways.local_copy, effort),
+    ),
+    HostMeasurement(
+        ("instructions_per_message",), lambda ways, _effort: instructions.measure_instructions(ways.local)
     ),
     HostMeasurement(("copy_*", "memcpy_*"), lambda _ways, _effort: copying.measure_copying()),
     HostMeasurement(

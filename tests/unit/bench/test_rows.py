@@ -101,12 +101,14 @@ def test_row_that_fell_to_zero_fell_infinitely() -> None:
     assert fall.factor == float("inf")
 
 
-def test_json_is_a_list_of_rows_with_the_five_members() -> None:
-    rows = json.loads(encode_rows([Row("a", 1.5, "us"), Row("b", 3.0, "us", "a", 2.0)]))
+def test_json_is_a_list_of_rows_with_the_five_members_and_what_else_is_known() -> None:
+    rows = json.loads(
+        encode_rows([Row("a", 1.5, "us"), Row("b", 3.0, "us", "a", 2.0)], lambda row: {"n": row.name})
+    )
 
     assert rows == [
-        {"name": "a", "value": 1.5, "unit": "us", "baseline": None, "ratio": None},
-        {"name": "b", "value": 3.0, "unit": "us", "baseline": "a", "ratio": 2.0},
+        {"name": "a", "value": 1.5, "unit": "us", "baseline": None, "ratio": None, "n": "a"},
+        {"name": "b", "value": 3.0, "unit": "us", "baseline": "a", "ratio": 2.0, "n": "b"},
     ]
 
 

@@ -7,6 +7,7 @@ from tests.bench.__main__ import format_fall
 from tests.bench.frames import cost_rows
 from tests.bench.rows import Fall, Row
 from tests.bench.suite import wanted
+from tests.bench.targets import TARGETS
 from tests.bench.traffic import FULL, Samples, compare_with_first
 
 
@@ -57,6 +58,13 @@ def test_each_published_row_has_one_measurement(row: str, host: int, vm: int) ->
     ]
 
     assert counts == [host, vm]
+
+
+@pytest.mark.parametrize("row", TARGETS)
+def test_each_row_with_a_target_has_one_measurement(row: str) -> None:
+    host = [measurement.rows for measurement in suite.HOST]
+    vm = [measurement.rows for measurement in suite.VM]
+    assert sum(wanted(rows, [row]) for rows in host + vm) == 1
 
 
 def test_rows_are_compared_with_the_first() -> None:
