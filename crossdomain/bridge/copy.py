@@ -103,6 +103,7 @@ def copy_plane(
 def blocks_of(plane: PlaneFormat, rectangles: tuple[Rectangle, ...]) -> bytes:
     """Returns the rectangles as C's xd_rectangle array, in blocks of the plane."""
     across, along = plane.block_width * plane.horizontal, plane.vertical
+    numbers: list[int] = []
     if across == along == 1:  # nearly every format
         numbers = [
             number
@@ -110,7 +111,6 @@ def blocks_of(plane: PlaneFormat, rectangles: tuple[Rectangle, ...]) -> bytes:
             for number in (left, top, right - left, bottom - top)
         ]
     else:
-        numbers = []
         for left, top, right, bottom in rectangles:
             first, row = left // across, top // along
             numbers += (first, row, -(-right // across) - first, -(-bottom // along) - row)
