@@ -4,12 +4,11 @@ import errno
 import fcntl
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from crossdomain.abi import udmabuf as abi
 
-_PARAMETERS: Final = Path("/sys/module/udmabuf/parameters")
+_PARAMETERS: Final = "/sys/module/udmabuf/parameters"
 _UNLIMITED: Final = 1 << 62
 
 
@@ -79,6 +78,7 @@ class Udmabuf:
 
 def _parameter(name: str, default: int) -> int:
     try:
-        return int((_PARAMETERS / name).read_text())
+        with open(f"{_PARAMETERS}/{name}", encoding="ascii") as file:
+            return int(file.read())
     except (OSError, ValueError):
         return default

@@ -287,6 +287,7 @@ def test_what_a_killed_launcher_left_does_not_stop_the_next(daemon: RunningDaemo
 def test_starting_loads_nothing_that_is_slow() -> None:
     script = (
         "import sys; import launcher.run, launcher.serving, launcher.channel.local, launcher.channel.virtgpu;"
+        "import launcher.channel.guest_pages;"
         "from launcher.channel import render_node;"
         "print(*sys.modules)"
     )
@@ -306,6 +307,7 @@ def test_starting_loads_nothing_that_is_slow() -> None:
         "pywayland",
         "Xlib",
         "json",
+        "pathlib",
         "tomllib",
         "shutil",
     }
