@@ -83,7 +83,7 @@ def test_little_is_loaded_before_the_application_starts(script: str, ours: set[s
 
 
 LOADS: Final = """
-import socket
+import gc, socket
 from launcher import run
 from launcher.application import Application
 from launcher.display import DisplaySocket
@@ -96,6 +96,7 @@ application.start(["true"], {{}})
 loop.run()
 assert application.status == 0
 assert run._load(loop, display, application) is {served}
+assert gc.isenabled() is {served}
 """
 
 
