@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from launcher import log
@@ -21,21 +22,23 @@ class ClientStats:
     """Counters of one client; the relay adds to them as it works."""
 
     __slots__ = (
+        "_frames",
         "buffers",
         "bytes_captured",
         "bytes_copied",
         "bytes_copied_host",
         "bytes_damaged",
         "copied",
+        "count_passed",
         "first_frame_s",
-        "frames",
         "name",
     )
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.frames = 0
-        """Commits that showed something new."""
+        self._frames = 0
+        self.count_passed: Callable[[], int] = _none
+        """Returns how many frames nobody had to look at since it was called."""
         self.bytes_damaged = 0
         self.bytes_copied = 0
         """Here."""
@@ -49,6 +52,20 @@ class ClientStats:
         """Bytes that were copied, here or on the host, of the buffers that went which way."""
         self.first_frame_s: float | None = None
         """Seconds from the launcher's start to the first commit with a buffer."""
+
+    @property
+    def frames(self) -> int:
+        """Commits that showed something new."""
+        self._frames += self.count_passed()
+        return self._frames
+
+    @frames.setter
+    def frames(self, frames: int) -> None:
+        self._frames = frames
+
+    def end(self) -> None:
+        """`count_passed` counts no more."""
+        self._frames, self.count_passed = self.frames, _none
 
     def count_copied(self, path: str, size: int) -> None:
         """So many bytes of a buffer that goes that way were copied."""
@@ -113,6 +130,7 @@ class Stats:
 
     def client_gone(self, client: ClientStats) -> None:
         """Its counters change no more."""
+        client.end()
         self._clients.remove(client)
         self._gone.append(client)
         if len(self._gone) > _MAX_LISTED:
@@ -156,6 +174,10 @@ class Stats:
                 {"name": client.name, **_counters(client)} for client in (*self._gone, *self._clients)
             ],
         }
+
+
+def _none() -> int:
+    return 0
 
 
 def _counters(client: ClientStats) -> dict[str, object]:

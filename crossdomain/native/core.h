@@ -102,13 +102,28 @@ typedef struct xd_walk {
     uint32_t size;
 } xd_walk;
 
+enum xd_entry_flag {
+    XD_ZOMBIE = 1,
+    XD_QUIET = 2,
+    XD_BEGUN = 4, /* a message that begins has passed, and none that ends since */
+};
+
+/* engine.py's Watch. */
+enum xd_watch {
+    XD_WATCH_NONE,
+    XD_WATCH_ALWAYS,
+    XD_WATCH_UNLESS_QUIET,
+    XD_WATCH_BEGINS,
+    XD_WATCH_ENDS,
+};
+
 /* One id.  It has an object while generations > 0. */
 struct xd_entry {
     uint16_t interface;
     uint16_t generations; /* new_ids without a delete_id yet */
     uint16_t own;         /* delete_ids to come for an object of the proxy's own */
     uint8_t version;
-    uint8_t zombie;
+    uint8_t flags; /* enum xd_entry_flag */
 };
 
 struct xd_map {
@@ -128,9 +143,10 @@ typedef struct xd_ahead {
 typedef struct xd_walker {
     const xd_ahead *ahead;   /* not ours: what the next walk of the same bytes finds, or NULL */
     const xd_tables *tables; /* not ours */
-    uint8_t *interest;       /* per message of the tables */
+    uint8_t *interest;       /* per message of the tables: enum xd_watch */
     struct xd_map maps[2];   /* ids of the client, ids of the compositor */
     uint32_t max_objects;
+    uint32_t ended; /* messages that ended what had begun, and passed */
     int strict;
 } xd_walker;
 
@@ -139,7 +155,7 @@ xd_walker *xd_walker_create(const xd_tables *tables, int strict, uint32_t max_ob
 void xd_walker_free(xd_walker *walker);
 
 /* Returns 0, or -1 where there is no such message. */
-int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uint32_t opcode);
+int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uint32_t opcode, uint32_t watch);
 
 /* Walks at most `capacity` records' worth of the whole messages in `data`. */
 void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_t size, xd_record *records,
@@ -152,6 +168,13 @@ uint32_t xd_walker_pass(xd_walker *walker, int direction, const uint8_t *data, s
 /* Each returns 0, or -1 where the call is against engine.py's contract or memory is short. */
 int xd_walker_own(xd_walker *walker, uint32_t object_id, uint32_t deletes);
 int xd_walker_release(xd_walker *walker, uint32_t object_id);
+
+/* Does nothing where the id has no live object. */
+void xd_walker_quieten(xd_walker *walker, uint32_t object_id);
+/* Quiet no longer; returns whether something has begun and not ended. */
+int xd_walker_stir(xd_walker *walker, uint32_t object_id);
+/* Returns how many messages ended something and passed, since it was asked. */
+uint32_t xd_walker_take_ended(xd_walker *walker);
 
 uint32_t xd_walker_own_pending(const xd_walker *walker, uint32_t object_id);
 /* Returns interface << 16 | version, or -1 where the id has no object. */

@@ -49,6 +49,7 @@ static int extend(struct xd_map *map) {
 
 struct step {
     int direction;
+    int stirs; /* whether objects that it names are quiet no longer */
     const uint8_t *body; /* the arguments */
     const uint8_t *end;
     const struct xd_argument *arguments;
@@ -64,11 +65,16 @@ struct step {
     uint32_t new_version;
 };
 
-static int check_object(const xd_walker *walker, const struct xd_argument *argument, uint32_t object_id) {
-    const struct xd_entry *entry = entry_of(walker, object_id);
-    if (!has_object(entry) || entry->zombie)
+static int check_object(const xd_walker *walker, const struct xd_argument *argument, uint32_t object_id,
+                        int stirs) {
+    struct xd_entry *entry = entry_of(walker, object_id);
+    if (!has_object(entry) || entry->flags & XD_ZOMBIE)
         return -1;
-    return argument->interface != XD_NO_INTERFACE && argument->interface != entry->interface ? -1 : 0;
+    if (argument->interface != XD_NO_INTERFACE && argument->interface != entry->interface)
+        return -1;
+    if (stirs)
+        entry->flags &= (uint8_t)~XD_QUIET;
+    return 0;
 }
 
 static int check_block(const struct xd_argument *argument, const uint8_t *bytes, uint32_t size) {
@@ -103,7 +109,7 @@ static enum xd_fault check_arguments(const xd_walker *walker, struct step *step)
         }
         case XD_OBJECT:
             if (!word ? !argument->nullable
-                      : step->direction == XD_REQUEST && check_object(walker, argument, word))
+                      : step->direction == XD_REQUEST && check_object(walker, argument, word, step->stirs))
                 return XD_FAULT_ARGUMENTS;
             break;
         case XD_NEW_ID:
@@ -184,7 +190,7 @@ static enum xd_fault create(xd_walker *walker, const struct step *step) {
     struct xd_entry *entry = &map->entries[index];
     entry->interface = (uint16_t)step->new_interface;
     entry->version = (uint8_t)step->new_version;
-    entry->zombie = 0;
+    entry->flags = 0;
     entry->generations = side == SERVER ? 1 : (uint16_t)(entry->generations + 1);
     return XD_FAULT_NONE;
 }
@@ -218,7 +224,7 @@ static enum xd_fault walk_arguments(xd_walker *walker, struct xd_entry *entry, c
     if (fault)
         return fault;
     if (message->flags & XD_DESTRUCTOR && step->direction == XD_REQUEST)
-        entry->zombie = 1;
+        entry->flags |= XD_ZOMBIE;
     /* Invalidates entry. */
     return step->creates ? create(walker, step) : XD_FAULT_NONE;
 }
@@ -228,6 +234,31 @@ static int is_own_delete(const xd_walker *walker, int direction, const xd_record
                          const struct xd_message *message, const uint8_t *body) {
     return direction == XD_EVENT && record->object_id == DISPLAY_ID && record->opcode == DELETE_ID_OPCODE &&
            record->size == message->plain_size && xd_walker_own_pending(walker, load(body));
+}
+
+/* Whether a message that is watched passes, as its object is quiet and so is what it begins with. */
+static int passes_quietly(const xd_walker *walker, const struct xd_entry *entry, int watch,
+                          const xd_record *record, const uint8_t *body) {
+    if (watch < XD_WATCH_UNLESS_QUIET || !(entry->flags & XD_QUIET))
+        return 0;
+    if (watch != XD_WATCH_BEGINS)
+        return 1;
+    const struct xd_entry *named = record->size < HEADER_SIZE + 4 ? NULL : entry_of(walker, load(body));
+    return has_object(named) && named->flags & XD_QUIET && !(named->flags & XD_ZOMBIE);
+}
+
+/* What a request of some kind, which is watched now or passes, does to the quiet of its object. */
+static void note_quiet(xd_walker *walker, struct xd_entry *entry, int direction, int kind, int watch) {
+    if (direction == XD_EVENT)
+        return;
+    if (watch) {
+        entry->flags &= (uint8_t)~XD_QUIET;
+    } else if (kind == XD_WATCH_BEGINS) {
+        entry->flags |= XD_BEGUN;
+    } else if (kind == XD_WATCH_ENDS && entry->flags & XD_BEGUN) {
+        entry->flags &= (uint8_t)~XD_BEGUN;
+        walker->ended++;
+    }
 }
 
 /* Walks one whole message.  `record` holds its header; wanted says whether it is kept.  With `stops` such a
@@ -245,7 +276,7 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
     }
     if (!has_object(entry))
         return direction == XD_REQUEST ? XD_FAULT_OBJECT : XD_FAULT_NONE;
-    if (entry->zombie && direction == XD_REQUEST)
+    if (entry->flags & XD_ZOMBIE && direction == XD_REQUEST)
         return XD_FAULT_OBJECT;
     const struct xd_interface *interface = &tables->interfaces[entry->interface];
     record->interface = entry->interface;
@@ -258,20 +289,23 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
     if (direction == XD_REQUEST && message->since > entry->version)
         return XD_FAULT_VERSION;
     const uint8_t *body = data + record->offset + HEADER_SIZE;
-    *wanted = message->fds || walker->interest[number] || is_own_delete(walker, direction, record, message, body);
+    int kind = walker->interest[number];
+    int watch = passes_quietly(walker, entry, kind, record, body) ? XD_WATCH_NONE : kind;
+    *wanted = message->fds || watch || is_own_delete(walker, direction, record, message, body);
     if (*wanted && stops)
         return XD_FAULT_NONE;
     if (message->flags & XD_PLAIN) {
         if (record->size != message->plain_size)
             return XD_FAULT_ARGUMENTS;
         if (message->flags & XD_DESTRUCTOR && direction == XD_REQUEST)
-            entry->zombie = 1;
+            entry->flags |= XD_ZOMBIE;
         if (record->object_id == DISPLAY_ID && direction == XD_EVENT && record->opcode == DELETE_ID_OPCODE &&
             delete_id(walker, load(body)))
             record->flags = XD_OWN;
     } else {
         struct step step = {
             .direction = direction,
+            .stirs = watch == XD_WATCH_ALWAYS,
             .body = body,
             .end = data + record->offset + record->size,
             .arguments = &tables->arguments[message->first_argument],
@@ -282,6 +316,8 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
             return fault;
     }
     record->fds = message->fds;
+    /* What was created may have moved it. */
+    note_quiet(walker, entry_of(walker, record->object_id), direction, kind, watch);
     return XD_FAULT_NONE;
 }
 
@@ -387,14 +423,34 @@ void xd_walker_free(xd_walker *walker) {
     free(walker);
 }
 
-int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uint32_t opcode) {
+int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uint32_t opcode, uint32_t watch) {
     if (interface >= walker->tables->interface_count)
         return -1;
     const struct xd_interface *found = &walker->tables->interfaces[interface];
-    if (opcode >= (direction == XD_EVENT ? found->events : found->requests))
+    if (opcode >= (direction == XD_EVENT ? found->events : found->requests) || watch > XD_WATCH_ENDS)
         return -1;
-    walker->interest[found->first_message + opcode + (direction == XD_EVENT ? found->requests : 0u)] = 1;
+    walker->interest[found->first_message + opcode + (direction == XD_EVENT ? found->requests : 0u)] = (uint8_t)watch;
     return 0;
+}
+
+void xd_walker_quieten(xd_walker *walker, uint32_t object_id) {
+    struct xd_entry *entry = entry_of(walker, object_id);
+    if (has_object(entry) && !(entry->flags & XD_ZOMBIE))
+        entry->flags |= XD_QUIET;
+}
+
+int xd_walker_stir(xd_walker *walker, uint32_t object_id) {
+    struct xd_entry *entry = entry_of(walker, object_id);
+    int begun = has_object(entry) && entry->flags & XD_BEGUN;
+    if (entry)
+        entry->flags &= (uint8_t) ~(XD_QUIET | XD_BEGUN);
+    return begun;
+}
+
+uint32_t xd_walker_take_ended(xd_walker *walker) {
+    uint32_t ended = walker->ended;
+    walker->ended = 0;
+    return ended;
 }
 
 int xd_walker_own(xd_walker *walker, uint32_t object_id, uint32_t deletes) {

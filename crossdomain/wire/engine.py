@@ -43,6 +43,21 @@ class Flag(IntFlag):
     """The event belongs to an object of the proxy's own: the client must not get it."""
 
 
+class Watch(IntEnum):
+    """Which messages of a kind are recorded; the numbers are shared with `crossdomain/native/core.h`.
+
+    Those of a quiet object pass, as nobody wants to see them.  An object is quiet from `Walker.quieten` until
+    a request of it is recorded, or one that is watched ALWAYS names it.
+    """
+
+    ALWAYS = 1
+    UNLESS_QUIET = 2
+    BEGINS = 3
+    """As UNLESS_QUIET, for a request whose first argument is an object, which has to be quiet as well."""
+    ENDS = 4
+    """As UNLESS_QUIET, for a request that takes effect of one that begins."""
+
+
 class Record(NamedTuple):
     """One message that the caller has to look at.
 
@@ -99,8 +114,20 @@ class Walker(Protocol):
         """Walks the whole messages in `data` and updates the object map."""
         ...
 
-    def watch(self, interface: str, direction: Direction, name: str) -> None:
+    def watch(self, interface: str, direction: Direction, name: str, watch: Watch = Watch.ALWAYS) -> None:
         """Records one more kind of message from now on; raises LocalError where there is none such."""
+        ...
+
+    def quieten(self, object_id: int) -> None:
+        """Lets an object be quiet (`Watch`); nothing where it is none that lives."""
+        ...
+
+    def stir(self, object_id: int) -> bool:
+        """Ends its quiet; returns whether a request that begins has passed, and none that ends since."""
+        ...
+
+    def take_ended(self) -> int:
+        """Returns how many requests that end what had begun have passed since it was asked."""
         ...
 
     def own(self, object_id: int, deletes: int = 1) -> None:

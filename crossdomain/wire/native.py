@@ -20,6 +20,7 @@ from crossdomain.wire.engine import (
     Interest,
     Record,
     Walk,
+    Watch,
     describe_fault,
     resolve_interest,
 )
@@ -88,8 +89,17 @@ class NativeWalker:
         view = ffi.from_buffer("uint8_t[]", data)
         return lib.xd_walker_pass(self._walker, direction, view, len(view))
 
-    def watch(self, interface: str, direction: Direction, name: str) -> None:
-        self._add_interest(((interface, direction, name),))
+    def watch(self, interface: str, direction: Direction, name: str, watch: Watch = Watch.ALWAYS) -> None:
+        self._add_interest(((interface, direction, name),), watch)
+
+    def quieten(self, object_id: int) -> None:
+        lib.xd_walker_quieten(self._walker, object_id)
+
+    def stir(self, object_id: int) -> bool:
+        return bool(lib.xd_walker_stir(self._walker, object_id))
+
+    def take_ended(self) -> int:
+        return lib.xd_walker_take_ended(self._walker)
 
     def own(self, object_id: int, deletes: int = 1) -> None:
         numbers = 0 <= object_id <= _MAX_ID and 0 < deletes <= _MAX_ID
@@ -122,9 +132,9 @@ class NativeWalker:
         found = lib.xd_walker_lookup(self._walker, object_id)
         return None if found < 0 else found & 0xFFFF
 
-    def _add_interest(self, interest: Interest) -> None:
+    def _add_interest(self, interest: Interest, watch: Watch = Watch.ALWAYS) -> None:
         for interface, direction, opcode in _resolve(self._tables, tuple(interest)):
-            lib.xd_walker_interest(self._walker, interface, direction, opcode)
+            lib.xd_walker_interest(self._walker, interface, direction, opcode, watch)
 
     def _fault(self, direction: Direction) -> WireFault:
         walk = self._walk

@@ -26,6 +26,7 @@ from crossdomain.wire.engine import (
     Interest,
     Record,
     Walk,
+    Watch,
     describe_fault,
     messages_of,
     resolve_interest,
@@ -48,13 +49,15 @@ class _Refused(Exception):
 class _Entry:
     """One object: `generations` counts the new_ids without a delete_id yet."""
 
-    __slots__ = ("generations", "interface", "version", "zombie")
+    __slots__ = ("begun", "generations", "interface", "quiet", "version", "zombie")
 
     def __init__(self, interface: int, version: int) -> None:
         self.interface = interface
         self.version = version
         self.generations = 1
         self.zombie = False
+        self.quiet = False
+        self.begun = False
 
 
 class _Creation:
@@ -73,7 +76,8 @@ class PythonWalker:
 
     def __init__(self, tables: Tables, interest: Interest, *, strict: bool) -> None:
         self._tables = tables
-        self._interest = resolve_interest(tables, interest)
+        self._interest = dict.fromkeys(resolve_interest(tables, interest), Watch.ALWAYS)
+        self._ended = 0
         self._strict = strict
         self._display = tables.index("wl_display")
         self._entries: dict[int, _Entry] = {DISPLAY_ID: _Entry(self._display, 1)}
@@ -103,8 +107,25 @@ class PythonWalker:
             offset += size
         return Walk(offset, records, None)
 
-    def watch(self, interface: str, direction: Direction, name: str) -> None:
-        self._interest |= resolve_interest(self._tables, ((interface, direction, name),))
+    def watch(self, interface: str, direction: Direction, name: str, watch: Watch = Watch.ALWAYS) -> None:
+        resolved = resolve_interest(self._tables, ((interface, direction, name),))
+        self._interest |= dict.fromkeys(resolved, watch)
+
+    def quieten(self, object_id: int) -> None:
+        entry = self._entries.get(object_id)
+        if entry is not None and not entry.zombie:
+            entry.quiet = True
+
+    def stir(self, object_id: int) -> bool:
+        entry = self._entries.get(object_id)
+        if entry is None:
+            return False
+        begun, entry.quiet, entry.begun = entry.begun, False, False
+        return begun
+
+    def take_ended(self) -> int:
+        ended, self._ended = self._ended, 0
+        return ended
 
     def own(self, object_id: int, deletes: int = 1) -> None:
         if not DISPLAY_ID < object_id <= self._next_client_id or object_id >= MAX_OBJECTS or deletes < 1:
@@ -180,7 +201,9 @@ class PythonWalker:
             values = decode_arguments(message, view, record.offset)
         except WireFault:
             raise _Refused(FaultKind.ARGUMENTS) from None
-        creation = self._check(direction, entry, message, values)
+        kind = self._interest.get((entry.interface, direction, record.opcode))
+        watch = None if self._passes_quietly(entry, kind, values) else kind
+        creation = self._check(direction, entry, message, values, stirs=watch is Watch.ALWAYS)
         if creation is not None:
             self._admit(direction, creation)
         if message.destructor and direction is Direction.REQUEST:
@@ -189,13 +212,39 @@ class PythonWalker:
             self._create(direction, creation)
         own = (direction, record.object_id, record.opcode) == _DELETE_ID and self._delete(values[0])
         fds = sum(argument.kind is ArgumentKind.FD for argument in message.arguments)
-        interesting = (entry.interface, direction, record.opcode) in self._interest
-        if not (fds or own or interesting):
+        if direction is Direction.REQUEST:
+            self._note_quiet(entry, kind, watch)
+        if not (fds or own or watch):
             return None
         return record._replace(interface=entry.interface, fds=fds, flags=Flag.OWN if own else 0)
 
+    def _passes_quietly(self, entry: _Entry, kind: Watch | None, values: tuple[Value, ...]) -> bool:
+        """Whether a message that is watched passes, as its object is quiet and so is what it begins with."""
+        if kind in (None, Watch.ALWAYS) or not entry.quiet:
+            return False
+        if kind is not Watch.BEGINS:
+            return True
+        named = self._entries.get(values[0]) if values and isinstance(values[0], int) else None
+        return named is not None and named.quiet and not named.zombie
+
+    def _note_quiet(self, entry: _Entry, kind: Watch | None, watch: Watch | None) -> None:
+        """What a request of some kind, which is watched now or passes, does to the quiet of its object."""
+        if watch is not None:
+            entry.quiet = False
+        elif kind is Watch.BEGINS:
+            entry.begun = True
+        elif kind is Watch.ENDS and entry.begun:
+            entry.begun = False
+            self._ended += 1
+
     def _check(
-        self, direction: Direction, entry: _Entry, message: Message, values: tuple[Value, ...]
+        self,
+        direction: Direction,
+        entry: _Entry,
+        message: Message,
+        values: tuple[Value, ...],
+        *,
+        stirs: bool,
     ) -> _Creation | None:
         """Checks the ids among the arguments; returns what the message creates."""
         creation = None
@@ -209,7 +258,7 @@ class PythonWalker:
                     interface, version = self._tables.index(argument.interface), entry.version
                 creation = _Creation(value, interface, version)
             elif argument.kind is ArgumentKind.OBJECT and direction is Direction.REQUEST and value:
-                self._check_object(argument, value)
+                self._check_object(argument, value, stirs=stirs)
         return creation
 
     def _bound(self, name: Value, version: Value) -> tuple[int, int]:
@@ -221,12 +270,13 @@ class PythonWalker:
             raise _Refused(FaultKind.GLOBAL)
         return interface, version
 
-    def _check_object(self, argument: Argument, object_id: int) -> None:
+    def _check_object(self, argument: Argument, object_id: int, *, stirs: bool) -> None:
         entry = self._entries.get(object_id)
         if entry is None or entry.zombie:
             raise _Refused(FaultKind.ARGUMENTS)
         if argument.interface is not None and self._tables.index(argument.interface) != entry.interface:
             raise _Refused(FaultKind.ARGUMENTS)
+        entry.quiet &= not stirs
 
     def _admit(self, direction: Direction, creation: _Creation) -> None:
         """Checks that the id may be taken: the right range, no hole below it, not in use."""

@@ -32,6 +32,7 @@ from launcher.relay.parts import Parts
 from launcher.relay.pipes import Pipes
 from launcher.relay.requests import Requests
 from launcher.relay.server_ids import ServerIds
+from launcher.relay.surfaces import QUIETABLE
 from launcher.relay.tracing import Tracer
 from launcher.relay.uplink import Uplink
 from launcher.services import Services
@@ -70,6 +71,9 @@ class Connection:
         parts = Parts(self, services, channel, self._pipes, self._stats)
         self.parts = parts
         self._walker = Walker(services.tables, parts.interest, strict=True)
+        for interface, direction, message_name, watch in QUIETABLE:
+            self._walker.watch(interface, direction, message_name, watch)
+        self._stats.count_passed = self._walker.take_ended
         self._own = OwnObjects(self._walker)
         self._uplink = Uplink(channel, self._own)
         self._server_ids = ServerIds(services.tables, self._walker)
@@ -112,6 +116,14 @@ class Connection:
         self.parts.add_event_handlers(routes)
         for interface, name in routes:
             self._walker.watch(interface, EVENT, name)
+
+    def quieten(self, object_id: int) -> None:
+        """See `messages.Host`."""
+        self._walker.quieten(object_id)
+
+    def stir(self, object_id: int) -> bool:
+        """See `messages.Host`."""
+        return self._walker.stir(object_id)
 
     def when_sent(self, action: Callable[[], None]) -> None:
         """See `messages.Host`."""

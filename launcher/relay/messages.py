@@ -172,6 +172,14 @@ class Host(Protocol):
         """Lets events be handled from now on that passed by until now."""
         ...
 
+    def quieten(self, object_id: int) -> None:
+        """Lets an object of the client's be quiet (`crossdomain.wire.Watch`)."""
+        ...
+
+    def stir(self, object_id: int) -> bool:
+        """See `crossdomain.wire.Walker`."""
+        ...
+
     def when_sent(self, action: Callable[[], None]) -> None:
         """Calls `action` once all that this batch of requests becomes was sent to the host, or never will be.
 

@@ -59,7 +59,7 @@ class Parts:
         self._buffers = ClientBuffers(host, channel, stats)
         self._shm = Shm(host, channel, self._buffers, self._imports, stats)
         commits = Commits()
-        self._surfaces = Surfaces(self._buffers, commits, channel.host_copies, services.stats, stats)
+        self._surfaces = Surfaces(host, self._buffers, commits, channel.host_copies, services.stats, stats)
         syncs: tuple[EmulatedPart, ...] = ()
         policy = services.policy
         if services.sync_device is not None:
@@ -118,6 +118,10 @@ class Parts:
     def hide_everything(self) -> bytes:
         """Returns the requests after which `shows_anything` is false."""
         return self._surfaces.hide_everything()
+
+    def end_batch(self) -> None:
+        """All that the walker has seen is handled."""
+        self._surfaces.end_batch()
 
     def drop_commit(self, surface_id: int) -> None:
         """A commit that waits will never be."""

@@ -107,6 +107,8 @@ class Requests:
         ):
             with memoryview(self._backlog) as backlog, backlog[:RECEIVE_SIZE] as data:
                 consumed = self._relay_batch(data)
+            if not self._waiting:
+                self._parts.end_batch()
             if not consumed:
                 break
             del self._backlog[:consumed]

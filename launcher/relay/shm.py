@@ -102,11 +102,12 @@ class Shm:
         return ToHost(self._stand_ins.create(pool_id))
 
     def _handle_create_buffer(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost | None:
+        buffer_id, *rest = _CREATE_BUFFER.unpack_from(data, record.offset + _HEADER)
         pool = self._pools.get(record.object_id)
         if pool is None:
             self._stats.count_buffer("shm-shared")
+            self._host.quieten(buffer_id)
             return None
-        buffer_id, *rest = _CREATE_BUFFER.unpack_from(data, record.offset + _HEADER)
         request = BufferRequest(pool.pool_id, pool.mapping.size, *rest)
         layout = check_buffer(request)
         planes = tuple(pool.planes(request, layout))

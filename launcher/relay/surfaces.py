@@ -11,12 +11,21 @@ from typing import Final, TypeAlias
 
 from crossdomain.bridge.damage import Rectangle, Region, SurfaceMapping, Viewport
 from crossdomain.bridge.fences import Fence
-from crossdomain.wire import Record
+from crossdomain.wire import Direction, Record, Watch
 from launcher.channel.seam import HostCopies
 from launcher.relay import encode
 from launcher.relay.buffers import Buffer, Source
 from launcher.relay.client_buffers import ClientBuffers
-from launcher.relay.messages import DROP_REQUEST, EventHandler, RequestHandler, Route, ToHost, Wait, before
+from launcher.relay.messages import (
+    DROP_REQUEST,
+    EventHandler,
+    Host,
+    RequestHandler,
+    Route,
+    ToHost,
+    Wait,
+    before,
+)
 from launcher.relay.mirrors import Mirror
 from launcher.relay.sharing import Move, Sharing
 from launcher.relay.sync.commits import Commits
@@ -32,6 +41,17 @@ _RECTANGLE: Final = Struct("<iiii")
 
 _Rectangle: TypeAlias = tuple[int, int, int, int]
 """x, y, width and height; none is negative."""
+
+
+QUIETABLE: Final = (
+    ("wl_surface", Direction.REQUEST, "attach", Watch.BEGINS),
+    ("wl_surface", Direction.REQUEST, "damage", Watch.UNLESS_QUIET),
+    ("wl_surface", Direction.REQUEST, "damage_buffer", Watch.UNLESS_QUIET),
+    ("wl_surface", Direction.REQUEST, "commit", Watch.ENDS),
+    ("wl_buffer", Direction.EVENT, "release", Watch.UNLESS_QUIET),
+)
+"""What nobody has to see of surfaces and buffers that are quiet: those of which nothing has to be copied,
+and nothing waits."""
 
 
 class _Mapping:
@@ -66,6 +86,7 @@ class _Surface:
         "has_begun",
         "held",
         "is_lost",
+        "is_quiet",
         "is_shown",
         "mapping",
         "mirrors",
@@ -97,9 +118,17 @@ class _Surface:
         self.mapping = _Mapping()
         self.remapped = False
         """Whether `mapping` changes with the next commit."""
+        self.is_quiet = False
+        """Whether its frames may have passed unseen."""
         self.mirrors: set[Mirror] = set()
         """Those that were shown here last, and hold what this surface showed at some time."""
         self.sharing = Sharing()
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether it shows what the compositor has from the client itself, and nothing is under way."""
+        shows_ours = self.buffer is not None or self.held is not None or bool(self.mirrors)
+        return self.is_shown and not (shows_ours or self.attaches or self.has_begun or self.is_lost)
 
     def drop(self, mirror: Mirror) -> None:
         """The mirror is shown elsewhere, or is gone."""
@@ -157,12 +186,16 @@ class Surfaces:
 
     def __init__(
         self,
+        host: Host,
         buffers: ClientBuffers,
         commits: Commits,
         copies: HostCopies | None,
         stats: Stats,
         client_stats: ClientStats,
     ) -> None:
+        self._host = host
+        self._committed: set[int] = set()
+        """Surfaces of this batch that may be quiet after it."""
         self._buffers = buffers
         self._commits = commits
         self._copies = copies
@@ -272,7 +305,17 @@ class Surfaces:
         drawn = self._buffers.drawn(surface.attached_id) if releases else None
         if drawn is not None:
             drawn.release_later(releases)
+        self._committed.add(record.object_id)
         return None
+
+    def end_batch(self) -> None:
+        """All that the walker has seen is handled: surfaces that need nobody are quiet from now on."""
+        for surface_id in self._committed:
+            surface = self._surfaces.get(surface_id)
+            if surface is not None and surface.is_calm and not self._commits.concern(surface_id):
+                surface.is_quiet = True
+                self._host.quieten(surface_id)
+        self._committed.clear()
 
     def drop_commit(self, surface_id: int) -> None:
         """The commit that has begun will never be: what is attached is not shown by a later one either."""
@@ -383,6 +426,11 @@ class Surfaces:
         surface = self._surfaces.get(surface_id)
         if surface is None:
             surface = self._surfaces[surface_id] = _Surface()
+        elif surface.is_quiet:
+            surface.is_quiet = False
+            if self._host.stir(surface_id):
+                surface.attach(None)
+                surface.attached_id = 0
         return surface
 
     def _set_source(self, viewport_id: int, source: _Rectangle | None) -> None:

@@ -26,6 +26,10 @@ class Commits:
         if not syncs:
             self._syncs.pop(surface_id, None)
 
+    def concern(self, surface_id: int) -> bool:
+        """Whether the client synchronizes a surface."""
+        return surface_id in self._syncs
+
     def lose_surface(self, surface_id: int) -> None:
         """The client destroys a surface."""
         for sync in self._syncs.pop(surface_id, ()):

@@ -54,11 +54,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 2:
             xd_walker_lookup(walker, take_word(&input));
             xd_walker_own_pending(walker, take_word(&input));
+            xd_walker_quieten(walker, take_word(&input));
+            xd_walker_stir(walker, take_word(&input));
             break;
         case 3: {
             uint32_t interface = take_short(&input);
             int direction = take_byte(&input) & 1;
-            xd_walker_interest(walker, interface, direction, take_byte(&input));
+            uint32_t opcode = take_byte(&input);
+            xd_walker_interest(walker, interface, direction, opcode, take_byte(&input) & 7);
             break;
         }
         default:

@@ -244,3 +244,57 @@ def test_the_client_s_last_requests_count(client: LanedClient) -> None:
     client.serve()
     assert client.sent() == sync(2)
     assert client.closed
+
+
+SURFACE, POOL, BUFFER = 7, 8, 9
+
+
+@pytest.fixture
+def painter(client: LanedClient) -> LanedClient:
+    """A client with lanes, and with a surface that has shown a buffer of a pool that the host has, too."""
+    ways: dict[Direction, Callable[[bytes], None]]
+    ways = {Direction.REQUEST: client.say, Direction.EVENT: client.tell}
+    for direction, data, _fds in opening():
+        ways[direction](data)
+    fd = os.memfd_create("pool", os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, 64)
+    client.say(
+        request("wl_compositor", "create_surface", 3, SURFACE)
+        + request("wl_shm", "create_pool", 4, POOL, None, 64)
+        + request("wl_shm_pool", "create_buffer", POOL, BUFFER, 0, 4, 4, 16, 0),
+        [fd],
+    )
+    client.say(frame(10))
+    client.sent()
+    client.heard()
+    return client
+
+
+def frame(callback: int) -> bytes:
+    return (
+        request("wl_surface", "attach", SURFACE, BUFFER, 0, 0)
+        + request("wl_surface", "damage", SURFACE, 0, 0, 4, 4)
+        + request("wl_surface", "frame", SURFACE, callback)
+        + request("wl_surface", "commit", SURFACE)
+    )
+
+
+def test_steady_frames_need_no_python(painter: LanedClient) -> None:
+    served = painter.served
+    for _ in range(5):
+        events = answer(10) + event("wl_buffer", "release", BUFFER)
+        painter.tell(events)
+        assert painter.heard() == events
+        painter.say(frame(10))
+        assert painter.sent() == frame(10)
+    assert painter.served == served + 10
+    assert painter.stats.totals().frames == 6
+
+
+def test_a_frame_that_shows_nothing_is_seen(painter: LanedClient) -> None:
+    served = painter.served
+    nothing = request("wl_surface", "attach", SURFACE, 0, 0, 0) + request("wl_surface", "commit", SURFACE)
+    painter.say(nothing)
+    assert painter.sent() == nothing
+    assert painter.served == served
+    assert not painter.connection.parts.shows_anything

@@ -487,3 +487,43 @@ def test_a_surface_may_show_shared_and_copied_buffers_in_turn(
     near.commit(copied, (0, 0, 1, 1))
     assert near.mirror(0) == b"\7" * BUFFER_SIZE
     assert client.stats.totals().frames == 3
+
+
+def test_shared_frames_that_nobody_looks_at_are_counted(client: RelayedClient, near: Drawing) -> None:
+    shared = near.create_buffer()
+    for _ in range(4):
+        near.commit(shared, (0, 0, 1, 1))
+    assert client.stats.totals().frames == 4
+    # Its commit is looked at, and the attach was not.
+    client.say(request("wl_surface", "attach", near.surface, shared, 0, 0))
+    client.say(request("wl_surface", "set_buffer_scale", near.surface, 2))
+    client.say(request("wl_surface", "commit", near.surface))
+    client.say(request("wl_surface", "commit", near.surface))
+    assert client.stats.totals().frames == 5
+    client.connection.close()
+    assert client.stats.totals().frames == 5
+
+
+def test_a_copied_buffer_is_whole_after_frames_that_nobody_looked_at(
+    client: RelayedClient, near: Drawing, tmp_path: Path
+) -> None:
+    shared = near.create_buffer()
+    path = tmp_path / "pool"
+    path.write_bytes(bytes(BUFFER_SIZE))
+    near.pool = near.create_pool(BUFFER_SIZE, os.open(path, os.O_RDWR))
+    copied = near.create_buffer()
+    near.commit(copied, (0, 0, WIDTH, HEIGHT))
+    for _ in range(3):
+        near.commit(shared, (0, 0, WIDTH, HEIGHT))
+    path.write_bytes(b"\7" * BUFFER_SIZE)
+    # In one batch, with the damage before the attach.
+    client.say(
+        request("wl_surface", "damage", near.surface, 0, 0, 1, 1),
+        request("wl_surface", "attach", near.surface, shared, 0, 0),
+        request("wl_surface", "attach", near.surface, copied, 0, 0),
+        request("wl_surface", "commit", near.surface),
+    )
+    assert near.mirror(0) == b"\7" * BUFFER_SIZE
+    path.write_bytes(b"\5" * BUFFER_SIZE)
+    near.commit(copied, (0, 0, WIDTH, HEIGHT))
+    assert near.mirror(0) == b"\5" * BUFFER_SIZE

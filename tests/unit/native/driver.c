@@ -3,9 +3,10 @@
  * driver script FILE   calls, little-endian; each answers with one line
  *     t SIZE BYTES         xd_tables_load, used by what follows if it loads
  *     n STRICT MAX         a new walker
- *     i INTERFACE DIRECTION OPCODE
+ *     i INTERFACE DIRECTION OPCODE WATCH
  *     w DIRECTION SIZE BYTES, or p
  *     o ID DELETES, r ID, l ID
+ *     q ID, s ID           xd_walker_quieten; xd_walker_stir and xd_walker_take_ended
  *   Numbers are u32.  Bytes are walked in memory of exactly their size.
  * driver copy SEED
  * driver unite SEED
@@ -98,6 +99,12 @@ static int run_script(const char *path) {
             walk(walker, script, call == 'p');
         } else if (call == 'l') {
             answer_lookup(walker, number(script));
+        } else if (call == 'q') {
+            xd_walker_quieten(walker, number(script));
+            printf("q\n");
+        } else if (call == 's') {
+            int begun = xd_walker_stir(walker, number(script));
+            printf("s %d %u\n", begun, xd_walker_take_ended(walker));
         } else if (call == 'r') {
             printf("r %d\n", xd_walker_release(walker, number(script)));
         } else {
@@ -106,7 +113,8 @@ static int run_script(const char *path) {
                 printf("o %d\n", xd_walker_own(walker, first, second));
             } else {
                 require(call == 'i', "an unknown call");
-                printf("i %d\n", xd_walker_interest(walker, first, (int)second, number(script)));
+                uint32_t opcode = number(script);
+                printf("i %d\n", xd_walker_interest(walker, first, (int)second, opcode, number(script)));
             }
         }
     }

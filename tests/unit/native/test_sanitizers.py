@@ -11,7 +11,7 @@ import pytest
 
 from crossdomain.errors import LocalError
 from crossdomain.wire.codec import SERVER_ID_START
-from crossdomain.wire.engine import Direction, resolve_interest
+from crossdomain.wire.engine import Direction, Watch, resolve_interest
 from crossdomain.wire.tables import load
 from crossdomain.wire.walker import PythonWalker
 from tests.unit.wire.traffic import Traffic
@@ -24,6 +24,12 @@ FLAGS: Final = (
     *("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"),
 )
 INTEREST: Final = (("wl_surface", Direction.REQUEST, "commit"), ("wl_display", Direction.EVENT, "delete_id"))
+QUIETABLE: Final = (
+    ("wl_surface", Direction.REQUEST, "attach", Watch.BEGINS),
+    ("wl_surface", Direction.REQUEST, "damage", Watch.UNLESS_QUIET),
+    ("wl_surface", Direction.REQUEST, "commit", Watch.ENDS),
+    ("wl_buffer", Direction.EVENT, "release", Watch.UNLESS_QUIET),
+)
 IDS: Final = (0, 1, 2, 5, 9, 17, 39, 40, SERVER_ID_START, SERVER_ID_START + 7, 0xFFFFFFFF)
 
 
@@ -65,8 +71,13 @@ class Script:
         self._call("n", strict, 1 << 20)
         self.answers.append("n")
         for interface, direction, opcode in sorted(resolve_interest(load(), INTEREST)):
-            self._call("i", interface, direction, opcode)
+            self._call("i", interface, direction, opcode, Watch.ALWAYS)
             self.answers.append("i 0")
+        for name, direction, message, watch in QUIETABLE:
+            self.oracle.watch(name, direction, message, watch)
+            for interface, _, opcode in resolve_interest(load(), ((name, direction, message),)):
+                self._call("i", interface, direction, opcode, watch)
+                self.answers.append("i 0")
 
     def walk(self, direction: Direction, data: bytes, *, passes: bool = False) -> None:
         """Walk some messages; with `passes` what would be no record is passed by before."""
@@ -83,6 +94,15 @@ class Script:
             self.answers.append("o 0")
         except LocalError:
             self.answers.append("o -1")
+
+    def quieten(self, object_id: int) -> None:
+        self._call("q", object_id)
+        self.oracle.quieten(object_id)
+        self.answers.append("q")
+
+    def stir(self, object_id: int) -> None:
+        self._call("s", object_id)
+        self.answers.append(f"s {self.oracle.stir(object_id):d} {self.oracle.take_ended()}")
 
     def release(self, object_id: int) -> None:
         self._call("r", object_id)
@@ -119,6 +139,10 @@ def converse(script: Script, random: Random, messages: int) -> None:
                 script.look_up(random.choice(IDS))
             case 3:
                 script.walk(direction, data[: random.randrange(len(data))])
+            case 5:
+                script.stir(random.choice(IDS))
+            case 6 | 7 | 8 | 9:
+                script.quieten(random.randrange(40))
             case 4:
                 script.walk(direction, random.randbytes(random.randrange(64)))
             case _:

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossdomain.errors import LocalError
-from crossdomain.wire.codec import SERVER_ID_START
-from crossdomain.wire.engine import Direction, Walk, Walker
+from crossdomain.wire.codec import SERVER_ID_START, Value, encode_message
+from crossdomain.wire.engine import Direction, Walk, Walker, Watch
 from crossdomain.wire.native import NativeWalker
 from crossdomain.wire.tables import load
 from crossdomain.wire.walker import PythonWalker
-from tests.unit.wire.traffic import Traffic
+from tests.unit.wire.traffic import Traffic, bind, get_registry
 
 IDS = (*range(48), *range(SERVER_ID_START, SERVER_ID_START + 10))
 
@@ -38,6 +38,30 @@ class Pair:
         assert described(self.native.walk(direction, data)) == described(expected)
         assert state(self.native) == state(self.oracle)
         return expected
+
+    def watch_quietly(self) -> None:
+        for walker in (self.oracle, self.native):
+            for name, watch in (
+                ("attach", Watch.BEGINS),
+                ("damage", Watch.UNLESS_QUIET),
+                ("commit", Watch.ENDS),
+            ):
+                walker.watch("wl_surface", Direction.REQUEST, name, watch)
+            walker.watch("wl_buffer", Direction.EVENT, "release", Watch.UNLESS_QUIET)
+
+    def quieten(self, object_id: int) -> None:
+        self.oracle.quieten(object_id)
+        self.native.quieten(object_id)
+
+    def stir(self, object_id: int) -> bool:
+        stirred = self.oracle.stir(object_id)
+        assert self.native.stir(object_id) == stirred
+        return stirred
+
+    def take_ended(self) -> int:
+        ended = self.oracle.take_ended()
+        assert self.native.take_ended() == ended
+        return ended
 
     def own(self, object_id: int, deletes: int) -> None:
         assert outcome_of_own(self.native, object_id, deletes) == outcome_of_own(
@@ -88,6 +112,7 @@ def outcome_of_release(walker: Walker, object_id: int) -> str:
 def exchange(pair: Pair, random: Random, messages: int) -> int:
     """Lets both follow a random conversation; returns how many messages were not refused."""
     traffic = Traffic(load(), random, pair.oracle)
+    pair.watch_quietly()
     pair.walk(Direction.REQUEST, traffic.opening())
     passed = 0
     for _ in range(messages):
@@ -99,6 +124,11 @@ def exchange(pair: Pair, random: Random, messages: int) -> int:
             pair.release(random.choice(IDS))
         if random.random() < 0.02:
             pair.adopt(random.choice(IDS))
+        if random.random() < 0.3:
+            pair.quieten(random.randrange(40))
+        if random.random() < 0.02:
+            pair.stir(random.randrange(40))
+            pair.take_ended()
     return passed
 
 
@@ -136,6 +166,69 @@ def test_on_garbage_behind_plausible_headers(strict: bool) -> None:
             size = (4 + 4 * words).to_bytes(2, "little")
             body = bytes(random.choice((0, 0, 0, 1, 2, 5, 97, 255)) for _ in range(4 * words - 4))
             pair.walk(random.choice(tuple(Direction)), header + size + body)
+
+
+def say(name: str, *values: Value) -> bytes:
+    """A request of the surface 3."""
+    messages = load().interface("wl_surface").requests
+    return encode_message(next(message for message in messages if message.name == name), 3, *values)
+
+
+@pytest.fixture
+def surface() -> Pair:
+    """Walkers of a client with the surface 3 and the buffers 4 and 5, of which 5 is not quiet."""
+    pair = Pair(strict=True)
+    pair.watch_quietly()
+    pair.walk(Direction.REQUEST, get_registry(load()))
+    for object_id, interface in ((3, "wl_surface"), (4, "wl_buffer"), (5, "wl_buffer"), (6, "wp_viewporter")):
+        pair.walk(Direction.REQUEST, bind(load(), interface, object_id))
+    pair.quieten(3)
+    pair.quieten(4)
+    return pair
+
+
+FRAME = say("attach", 4, 0, 0) + say("damage", 0, 0, 1, 1) + say("commit")
+
+
+def recorded(pair: Pair, data: bytes, direction: Direction = Direction.REQUEST) -> int:
+    return len(pair.walk(direction, data).records)
+
+
+def test_frames_of_a_quiet_surface_pass_and_are_counted(surface: Pair) -> None:
+    assert recorded(surface, FRAME * 3 + say("commit")) == 0
+    assert surface.take_ended() == 3
+    assert surface.take_ended() == 0
+    release = encode_message(load().interface("wl_buffer").events[0], 4)
+    assert recorded(surface, release, Direction.EVENT) == 0
+
+
+@pytest.mark.parametrize("buffer_id", [5, 0])
+def test_a_buffer_that_is_not_quiet_ends_it(surface: Pair, buffer_id: int) -> None:
+    assert recorded(surface, say("attach", buffer_id, 0, 0) + say("damage", 0, 0, 1, 1) + say("commit")) == 3
+    assert recorded(surface, FRAME) == 3
+    assert surface.take_ended() == 0
+
+
+def test_an_attach_that_has_passed_is_told(surface: Pair) -> None:
+    recorded(surface, FRAME + say("attach", 4, 0, 0))
+    assert surface.stir(3)
+    assert not surface.stir(3)
+    assert recorded(surface, say("commit")) == 1
+    assert surface.take_ended() == 1
+
+
+def test_who_names_a_surface_ends_its_quiet(surface: Pair) -> None:
+    surface.oracle.watch("wp_viewporter", Direction.REQUEST, "get_viewport")
+    surface.native.watch("wp_viewporter", Direction.REQUEST, "get_viewport")
+    get_viewport = encode_message(load().interface("wp_viewporter").requests[1], 6, 7, 3)
+    assert recorded(surface, get_viewport + FRAME) == 4
+
+
+def test_a_destroyed_object_is_not_quiet(surface: Pair) -> None:
+    destroy = encode_message(load().interface("wl_buffer").requests[0], 5)
+    surface.walk(Direction.REQUEST, destroy)
+    surface.quieten(5)
+    assert surface.walk(Direction.REQUEST, say("attach", 5, 0, 0)).fault is not None
 
 
 def batches(random: Random, count: int) -> Iterator[tuple[Direction, bytes]]:
