@@ -21,6 +21,8 @@ FEW = 4
 TRIPS = 20
 FIRST_CALLBACK = 4
 PATIENCE = 60.0
+MOST_MEMORY = 16 << 20
+"""Bytes of a VM's worker that it shares with no other, clients included."""
 
 
 @pytest.fixture
@@ -95,6 +97,9 @@ async def test_32_vms_with_8_clients_each_are_served_alike_and_leave_nothing(dae
         assert all("wl_shm" in guest.globals for guest in guests)
         # 256 idle clients: the daemon is not woken.
         await settle(daemon)
+        each = processes.private_bytes(daemon.workers) // VMS
+        print(f"{each >> 10} KiB of memory of its own for each VM with {CLIENTS} clients")
+        assert each < MOST_MEMORY
     wait_until(lambda: counts(daemon) == [], seconds=PATIENCE, what="all VMs gone")
     after = daemon.footprint
     assert after.fds == before.fds

@@ -49,7 +49,12 @@ async def test_machines_that_end_or_die_leave_the_daemon_serving_the_next(
     async with Machine(machine_config(vm_image, daemon)) as second:
         guest = await second.spawn([*FLAG, "second", "996633", "64", "64"], env=GUEST_TESTS)
         assert await within(guest.stdout.readline(), what="the second machine's window") == b"shown\n"
-        await desktop.window(" second'")
+        # Both at once, each with its own pixels.
+        await desktop.put(await desktop.window(" resident'"), 20, 20)
+        await desktop.put(await desktop.window(" second'"), 120, 20)
+        picture = await desktop.screenshot()
+        assert (picture[20:84, 20:84] == (0x33, 0x66, 0x99)).all()
+        assert (picture[20:84, 120:184] == (0x99, 0x66, 0x33)).all()
         await second.kill()
         with pytest.raises(HostFault):
             await within(guest.wait(), what="the news of its end")
