@@ -103,6 +103,11 @@ class WindowManager:
         if window is not None and self._manager is not None:
             self._manager.enter_pointer(window)
 
+    def serial_came(self) -> None:
+        """See `wayland.seats.Listener`."""
+        if self._selections is not None:
+            self._selections.serial_came()
+
     def keyboard_entered(self, surface: Surface | None) -> None:
         """See `wayland.seats.Listener`."""
         # From one window to another it is nobody's in between, which nobody needs to know.

@@ -123,6 +123,11 @@ class Device:
         """Offers a source to all, or nothing."""
         self.proxy.send("set_selection", None if source is None else source.proxy, serial)
 
+    def settle(self, settled: Callable[[], None]) -> None:
+        """Calls `settled` when the compositor has handled all that it was sent, and its answers have come."""
+        callback = self._mediator.display.create("sync")
+        callback.handlers["done"] = lambda _values, _fds: settled()
+
     def close(self) -> None:
         """Gives it up."""
         if self.proxy.version >= self._kind.destroy_since:

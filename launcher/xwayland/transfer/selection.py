@@ -36,14 +36,23 @@ class Selection:
         self._owners = 0
         """How many there were."""
         self._mimes: dict[str, str] = {}
+        self._knows_targets = False
+        """Whether these are the owner's, and not the last one's."""
         self._source: Source | None = None
         self._is_taken = False
         """Whether the compositor offers our source to others, as it tells whoever has the keyboard."""
         self._was_taken_away = False
         """Whether the compositor has another source instead of that one."""
         self._is_unheard = False
-        """Whether an X client has copied while no X window had the keyboard: compositors do not listen to
-        serials that are older than what they have, so it is offered again with the next one."""
+        """Whether an X client has copied something of which the compositor can't know yet.
+
+        It is on its way, or no X window had the keyboard.  Compositors do not listen to serials older
+        than those that they have, so it is offered again with the next one.
+        """
+        self._serial = 0
+        """What our source was offered with."""
+        self._waits_for_serial = False
+        """Whether there is something to offer, but no serial for it."""
         self._seen: list[str] = []
         """What the last offer of a Wayland client's had."""
         self._answers: Answers | None = None
@@ -71,8 +80,8 @@ class Selection:
                 self._answers.time = event.time
             return
         self._answers = None
-        self._mimes = {}
-        self._is_unheard = event.owner != 0 and self._seats.keyboard_surface is None
+        self._knows_targets = False
+        self._is_unheard = event.owner != 0
         if event.owner:
             self._ask_targets()
         else:
@@ -89,6 +98,11 @@ class Selection:
     def focus_came(self) -> None:
         """An X window has the keyboard: now a selection may be set, which perhaps it could not before."""
         if self._has_client_owner and self._answers is None and not self._is_taken:
+            self._offer_source()
+
+    def serial_came(self) -> None:
+        """The user has done something that allows to set a selection."""
+        if self._waits_for_serial and self._has_client_owner:
             self._offer_source()
 
     @property
@@ -110,34 +124,52 @@ class Selection:
             if owners == self._owners:
                 # Who has no TARGETS has text as a rule: xterm's oldest relatives.
                 self._mimes = mimes_of(targets or ["STRING"])
+                self._knows_targets = True
                 self._offer_source()
 
         self._transfers.read(self.atom, self._client.atoms["TARGETS"], MemorySink(MAX_TARGETS, take))
 
     def _offer_source(self) -> None:
         serial = self._seats.last_serial
-        if self._device is None or not self._mimes or not serial:
+        if self._device is None or not self._knows_targets:
             return
-        if self._seats.keyboard_surface is not None:
-            self._is_unheard = False
-        self._drop_source()
-        mimes = self._mimes
-        source = self._device.create_source(list(mimes), lambda mime, fd: self._send(mimes, mime, fd))
+        # Compositors take one source for each serial; until the next one that one gives what there is now.
+        self._waits_for_serial = serial == 0 or (self._source is not None and serial == self._serial)
+        if not self._waits_for_serial and self._mimes:
+            self._set_source(self._device, serial)
+
+    def _set_source(self, device: Device, serial: int) -> None:
+        owners = self._owners
+        source = device.create_source(list(self._mimes), self._send)
 
         def cancelled() -> None:
             if self._source is source:
                 self._source = None
-                self._was_taken_away = True
                 self._is_taken = False
+                # What another X client has copied since then was not.
+                self._was_taken_away = owners == self._owners
 
         source.cancelled = cancelled
-        self._source = source
-        # A source is good for one set_selection.
-        self._device.set_selection(source, serial)
+        # A source is good for one set_selection.  Compositors that keep texts would offer theirs if the last
+        # source were gone before.
+        device.set_selection(source, serial)
+        self._drop_source()
+        self._source, self._serial = source, serial
+        if self._seats.keyboard_surface is not None:
+            self._settle(device)
 
-    def _send(self, mimes: dict[str, str], mime: str, fd: int) -> None:
-        target = mimes.get(mime)
-        if target is None or mimes is not self._mimes or not self._has_client_owner:
+    def _settle(self, device: Device) -> None:
+        owners = self._owners
+
+        def settled() -> None:
+            if owners == self._owners and self._is_taken:
+                self._is_unheard = False
+
+        device.settle(settled)
+
+    def _send(self, mime: str, fd: int) -> None:
+        target = self._mimes.get(mime)
+        if target is None or not self._has_client_owner:
             os.close(fd)
             return
         sink = PipeSink(self._transfers.loop, fd)
@@ -158,14 +190,18 @@ class Selection:
             return
         if offer is None:
             if self._owner == self._window:
-                self._client.request(requests.set_selection_owner(0, self.atom, requests.CURRENT_TIME))
+                self._own(0)
             self._answers = None
             return
         if self._is_repeated(offer):
             return
         self._answers = Answers(self._transfers, offer, self._client.now())
         self._drop_source()
-        self._client.request(requests.set_selection_owner(self._window, self.atom, requests.CURRENT_TIME))
+        self._own(self._window)
+
+    def _own(self, window: int) -> None:
+        """Makes a window the owner on the X side, unless somebody is it of whom we do not know yet."""
+        self._client.request(requests.set_selection_owner(window, self.atom, self._client.time))
 
     def _is_repeated(self, offer: Offer) -> bool:
         """Whether an offer is only the one from before what an X client has copied.

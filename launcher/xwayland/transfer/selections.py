@@ -77,6 +77,11 @@ class Selections:
         self._clipboard.focus_came()
         self._primary.focus_came()
 
+    def serial_came(self) -> None:
+        """The user has done something with an X window."""
+        self._clipboard.serial_came()
+        self._primary.serial_came()
+
     def close(self) -> None:
         """Ends all transfers."""
         self._drags.close()

@@ -28,6 +28,10 @@ class Listener(Protocol):
         """The keyboard is a surface's, or none's."""
         ...
 
+    def serial_came(self) -> None:
+        """`Seats.last_serial` is another one."""
+        ...
+
 
 class Pointer:
     """One wl_pointer of Xwayland's.  Positions are surface-local, 24.8 fixed."""
@@ -232,7 +236,7 @@ class Seats:
         if pressed:
             pointer.button_serial = call.number(0)
             self._seat, self._serial = pointer.seat, call.number(0)
-            self.last_serial = self._serial
+            self._take_serial(self._serial)
         if pointer.target is None:
             _count_button(pointer, call.number(2), pressed=pressed)
             return Verdict.PASS
@@ -254,7 +258,7 @@ class Seats:
         if surface is None:
             return Verdict.DROP
         self._keyboards[call.entry] = surface
-        self.last_serial = call.number(0)
+        self._take_serial(call.number(0))
         self._listener.keyboard_entered(surface)
         call.values[1] = surface.entry.host_id
         return Verdict.CHANGED
@@ -273,10 +277,14 @@ class Seats:
         return Verdict.PASS
 
     def _handle_serial(self, call: Call) -> Verdict:
-        self.last_serial = call.number(0)
+        self._take_serial(call.number(0))
         if self._seat is not None:
             self._serial = call.number(0)
         return Verdict.PASS
+
+    def _take_serial(self, serial: int) -> None:
+        self.last_serial = serial
+        self._listener.serial_came()
 
     def _handle_touch_down(self, call: Call) -> Verdict:
         surface = self._surfaces.find_host(call.number(2))

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+from functools import partial
 from typing import Final
 
 import pytest
@@ -262,3 +263,20 @@ def test_what_is_copied_in_x_without_the_keyboard_counts_from_the_next_click_on(
     desktop.seat.click(window.x + 60, window.y + 60)
     desktop.wait(lambda: paste_in_wayland(desktop) == b"newer", "the newer one everywhere")
     assert paste_in_x(desktop) == b"newer"
+
+
+def test_every_copy_counts_whenever_others_take_the_keyboard(desktop: X11Desktop, window: View) -> None:
+    """Commands that paste on the host open windows: the keyboard may be gone while something is copied."""
+    host = {**os.environ, **desktop.weston.environment}
+
+    def host_has(data: bytes) -> bool:
+        pasted = subprocess.run(["wl-paste", "-n"], env=host, capture_output=True, check=False)
+        return pasted.stdout == data
+
+    for turn in range(20):
+        in_x, on_host = b"from X %d" % turn, b"from the host %d" % turn
+        copy_from_x(desktop, in_x)
+        desktop.wait(partial(host_has, in_x), f"what was copied in X {turn}")
+        desktop.adopt(subprocess.Popen(["wl-copy", "--foreground", on_host], env=host))
+        desktop.wait(partial(host_has, on_host), "the host's copy")
+        desktop.seat.click(window.x + 60, window.y + 60)

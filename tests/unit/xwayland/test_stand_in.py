@@ -23,6 +23,9 @@ class User:
     def pointer_entered(self, surface: Surface) -> None:
         self.entered.append(surface)
 
+    def serial_came(self) -> None:
+        pass
+
     def keyboard_entered(self, surface: Surface | None) -> None:
         pass
 
