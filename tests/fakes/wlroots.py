@@ -17,10 +17,10 @@ xkb_keymap {
 xkb_keycodes { include "evdev+aliases(qwerty)" };
 xkb_types { include "complete" };
 xkb_compat { include "complete" };
-xkb_symbols { include "pc+us+inet(evdev)" };
+xkb_symbols { include "pc+%s+inet(evdev)" };
 };
 \0"""
-"""A US keyboard; the compositor reads what it includes."""
+"""A keyboard of some layout; the compositor reads what it includes."""
 
 _XKB_V1: Final = 1
 _WHEEL: Final = 0
@@ -49,12 +49,22 @@ class VirtualSeat:
         pointers = self._client.bind("zwlr_virtual_pointer_manager_v1")
         self._keyboard = keyboards.create("create_virtual_keyboard", seat)
         self._pointer = pointers.create("create_virtual_pointer", seat)
-        self._send_keymap()
-        self._client.round_trip()
+        self.set_layout("us")
 
     def close(self) -> None:
         """Unplug both."""
         self._client.close()
+
+    def set_layout(self, layout: str) -> None:
+        """Make it a keyboard of another country (xkb symbols: us, de)."""
+        keymap = _KEYMAP % layout.encode()
+        fd = os.memfd_create("keymap", os.MFD_CLOEXEC)
+        try:
+            os.write(fd, keymap)
+            self._keyboard.send("keymap", _XKB_V1, fd, len(keymap))
+        finally:
+            os.close(fd)
+        self._client.round_trip()
 
     def key(self, code: int, *, pressed: bool) -> None:
         """Press or release the key of an evdev code."""
@@ -103,14 +113,6 @@ class VirtualSeat:
         self._pointer.send(request, _now(), *values)
         self._pointer.send("frame")
         self._client.round_trip()
-
-    def _send_keymap(self) -> None:
-        fd = os.memfd_create("keymap", os.MFD_CLOEXEC)
-        try:
-            os.write(fd, _KEYMAP)
-            self._keyboard.send("keymap", _XKB_V1, fd, len(_KEYMAP))
-        finally:
-            os.close(fd)
 
 
 def _now() -> int:
