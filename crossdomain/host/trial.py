@@ -15,9 +15,9 @@ from crossdomain.wire.codec import (
     DISPLAY_ID,
     Value,
     decode_arguments,
-    decode_header,
     encode_message,
     integer,
+    split_messages,
     text,
 )
 from crossdomain.wire.faults import WireFault
@@ -90,12 +90,9 @@ class Trial:
         Raises:
             HostFault: it ended the connection, or it speaks no Wayland.
         """
-        self._received += data
         try:
-            while (header := decode_header(self._received)) is not None and header.size <= len(
-                self._received
-            ):
-                event, self._received = self._received[: header.size], self._received[header.size :]
+            events, self._received = split_messages(self._received + data)
+            for header, event in events:
                 self._handle(header.object_id, header.opcode, event)
         except WireFault as fault:
             raise HostFault(f"the compositor's events: {fault}") from fault

@@ -57,6 +57,20 @@ def decode_header(data: Data, offset: int = 0) -> Header | None:
     return Header(object_id, opcode, size)
 
 
+def split_messages(data: bytes) -> tuple[list[tuple[Header, bytes]], bytes]:
+    """Returns the whole messages that `data` begins with, each with its header, and the bytes that are left.
+
+    Raises:
+        WireFault: a message has an impossible size.
+    """
+    messages: list[tuple[Header, bytes]] = []
+    at = 0
+    while (header := decode_header(data, at)) is not None and at + header.size <= len(data):
+        messages.append((header, data[at : at + header.size]))
+        at += header.size
+    return messages, data[at:]
+
+
 def decode_arguments(message: Message, data: Data, offset: int = 0) -> tuple[Value, ...]:
     """Returns the arguments of the message whose header is at `offset`.
 

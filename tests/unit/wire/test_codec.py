@@ -11,6 +11,7 @@ from crossdomain.wire.codec import (
     decode_header,
     encode_message,
     integer,
+    split_messages,
     text,
 )
 from crossdomain.wire.faults import WireFault
@@ -112,3 +113,18 @@ def test_arguments_are_narrowed_or_our_mistake() -> None:
         integer("five")
     with pytest.raises(LocalError):
         text(None)
+
+
+@given(st.lists(strings, max_size=4), st.integers(0, 11))
+def test_whole_messages_are_split_from_what_is_left(titles: list[str], left: int) -> None:
+    messages = [encode_message(TITLE, 9, title) for title in titles]
+    begun = encode_message(TITLE, 9, "abcd")[:left]
+    split, rest = split_messages(b"".join(messages) + begun)
+    assert [message for _header, message in split] == messages
+    assert [header.size for header, _message in split] == list(map(len, messages))
+    assert rest == begun
+
+
+def test_a_message_of_an_impossible_size_is_told() -> None:
+    with pytest.raises(WireFault):
+        split_messages(encode_message(TITLE, 9, "abcd") + bytes.fromhex("09000000 0200 0400"))
