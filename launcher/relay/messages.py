@@ -83,12 +83,16 @@ def before(first: ToHost, record: Record, data: memoryview) -> ToHost:
     return first._replace(data=first.data + message)
 
 
-class Part(Protocol):
-    """One part of the relay: the messages that it wants to see."""
+class RequestPart(Protocol):
+    """One part of the relay: the requests that it wants to see."""
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """Requests and who handles them."""
         ...
+
+
+class Part(RequestPart, Protocol):
+    """One that wants to see events, too."""
 
     def event_routes(self) -> dict[Route, EventHandler]:
         """Events and who handles them."""
@@ -138,8 +142,8 @@ class EmulatedGlobal(Protocol):
         ...
 
 
-class EmulatedPart(Part, EmulatedGlobal, Protocol):
-    """A part that serves a global."""
+class EmulatedPart(RequestPart, EmulatedGlobal, Protocol):
+    """A part that serves a global: no event of it comes from the host."""
 
     def close(self) -> None:
         """Gives up what it holds."""

@@ -93,14 +93,14 @@ class Parts:
             self._surfaces,
             Capture(host, self._buffers, stats, clocks),
             *times,
-            *self._emulated,
         )
         self.request_handlers: dict[int, RequestHandler] = {}
         self.event_handlers: dict[int, EventHandler] = {}
         self.interest: list[tuple[str, Direction, str]] = []
-        for part in parts:
+        for part in (*parts, *self._emulated):
             for route, handle_request in part.request_routes().items():
                 self.request_handlers[self._key(route, REQUEST, self.request_handlers)] = handle_request
+        for part in parts:
             self.add_event_handlers(part.event_routes())
         self.observed: Final = frozenset(self._find(route, REQUEST) for route in families.ROUTES)
         """The keys of requests that `families` has to be told of."""

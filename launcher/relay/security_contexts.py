@@ -15,7 +15,6 @@ from crossdomain.wire.tables import load
 from launcher.relay.messages import (
     DROP_REQUEST,
     Anchor,
-    EventHandler,
     Host,
     RequestHandler,
     Route,
@@ -81,10 +80,6 @@ class SecurityContexts:
             (CONTEXT, "set_instance_id"): self._handle_metadata,
             (CONTEXT, "commit"): self._handle_commit,
         }
-
-    def event_routes(self) -> dict[Route, EventHandler]:
-        """See `messages.Part`."""
-        return {}
 
     def close(self) -> None:
         """Gives up what was never committed."""

@@ -20,7 +20,6 @@ from launcher.relay.dmabuf.params import AddedPlane
 from launcher.relay.messages import (
     DROP_REQUEST,
     Anchor,
-    EventHandler,
     Host,
     RequestHandler,
     Route,
@@ -74,10 +73,6 @@ class Drm:
             ("wl_drm", "create_planar_buffer"): self._handle_named,
             ("wl_drm", "create_prime_buffer"): self._handle_create_prime_buffer,
         }
-
-    def event_routes(self) -> dict[Route, EventHandler]:
-        """See `messages.Part`."""
-        return {}
 
     def close(self) -> None:
         """Nothing is held."""

@@ -25,7 +25,6 @@ from launcher.relay.dmabuf.shared import Shared
 from launcher.relay.messages import (
     DROP_REQUEST,
     Anchor,
-    EventHandler,
     Host,
     RequestHandler,
     Route,
@@ -88,10 +87,6 @@ class LinuxDmabuf:
             ("zwp_linux_buffer_params_v1", "create"): self._handle_create,
             ("zwp_linux_buffer_params_v1", "create_immed"): self._handle_create_immed,
         }
-
-    def event_routes(self) -> dict[Route, EventHandler]:
-        """See `messages.Part`."""
-        return {}
 
     def close(self) -> None:
         """Gives up what was collected."""

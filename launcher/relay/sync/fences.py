@@ -11,7 +11,6 @@ from crossdomain.wire.tables import load
 from launcher.relay.messages import (
     DROP_REQUEST,
     Anchor,
-    EventHandler,
     Host,
     RequestHandler,
     Route,
@@ -125,10 +124,6 @@ class Fences:
             (surface, "set_acquire_fence"): self._handle_set_acquire_fence,
             (surface, "get_release"): self._handle_get_release,
         }
-
-    def event_routes(self) -> dict[Route, EventHandler]:
-        """See `messages.Part`."""
-        return {}
 
     def close(self) -> None:
         """Gives all fences up."""

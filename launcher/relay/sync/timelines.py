@@ -10,7 +10,6 @@ from crossdomain.wire import Record, WireFault
 from launcher.relay.messages import (
     DROP_REQUEST,
     Anchor,
-    EventHandler,
     Host,
     RequestHandler,
     Route,
@@ -183,10 +182,6 @@ class Timelines:
             (surface, "set_acquire_point"): self._handle_set_acquire_point,
             (surface, "set_release_point"): self._handle_set_release_point,
         }
-
-    def event_routes(self) -> dict[Route, EventHandler]:
-        """See `messages.Part`."""
-        return {}
 
     def close(self) -> None:
         """Gives all timelines up."""
