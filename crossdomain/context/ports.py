@@ -99,6 +99,22 @@ class Image(NamedTuple):
     stride: int
 
 
+class DmabufMaker(Protocol):
+    """What dmabufs come from."""
+
+    def takes(self, spans: Sequence[Span], /) -> bool:
+        """Whether `create` can make one of these."""
+        ...
+
+    def create(self, spans: Sequence[Span], /) -> int:
+        """A dmabuf of the bytes in these, an fd of the caller's.
+
+        Raises:
+            OSError: there is none.
+        """
+        ...
+
+
 class Showing(Protocol):
     """Makes dmabufs of pages, and knows which of them the compositor reads."""
 

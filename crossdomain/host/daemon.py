@@ -225,6 +225,7 @@ class Daemon:
             settings=settings,
             window_size=self._configuration.window_size,
             udmabuf=None if gpu is None else self._udmabuf,
+            shows_dmabufs=gpu is None and self._configuration.shows_pages,
             seccomp=self._seccomp,
             gpu=gpu,
         )

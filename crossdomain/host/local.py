@@ -17,12 +17,14 @@ from typing import Final, NoReturn
 from crossdomain.abi import local as abi
 from crossdomain.abi.cross_domain import Buffer
 from crossdomain.abi.local import ToDaemon, ToLauncher
+from crossdomain.abi.pages import CopyPages
+from crossdomain.bridge.copy import Pixels
 from crossdomain.bridge.memory_file import is_memory_file
+from crossdomain.bridge.udmabuf import Span
 from crossdomain.context.blobs import size_of
-from crossdomain.context.capset import capset
 from crossdomain.context.context import Context
 from crossdomain.context.memory import HostMemory
-from crossdomain.context.ports import Resources, Storage
+from crossdomain.context.ports import Pages, Storage
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
 from crossdomain.limits import MAX_EVENT_SIZE, MAX_LOCAL_MEMORY, MAX_LOCAL_RESOURCES
 
@@ -43,14 +45,17 @@ _ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_FD_SIZE)
 _scratch = memoryview(bytearray(abi.MAX_PACKET))
 """Where packets are received before their bytes are copied out: allocating this much costs more."""
 
-ContextFactory = Callable[[str, Resources, "LocalConnection"], Context]
+ContextFactory = Callable[[str, "LocalResources", "LocalConnection"], Context]
 """Makes the context of a client's name, its resources and its event sink."""
 
 
 class ClientMemory:
-    """A memfd of the launcher's.  Read and written with system calls, so that truncating it hurts nobody."""
+    """A memfd or dmabuf of the launcher's.
 
-    __slots__ = ("_fd", "_size")
+    Read and written with system calls, so that truncating it hurts nobody.  Also `context.ports.Pages`.
+    """
+
+    __slots__ = ("_fd", "_size", "owner")
 
     def __init__(self, fd: int, size: int) -> None:
         """Takes ownership of `fd`, on errors too.
@@ -63,11 +68,26 @@ class ClientMemory:
             raise GuestFault(f"a resource of {size} bytes needs a file of that size")
         self._fd = fd
         self._size = size
+        self.owner: object = None
+        """See `context.ports.Pages`."""
 
     @property
     def size(self) -> int:
         """Bytes."""
         return self._size
+
+    def spans(self, offset: int, length: int, /) -> list[Span]:
+        """See `context.ports.Pages`."""
+        self._check(offset, length)
+        return [Span(self._fd, offset, length)]
+
+    def copy_out(self, _destination: Pixels, _copy: CopyPages, /) -> NoReturn:
+        """Never: who shares our kernel copies for itself.
+
+        Raises:
+            GuestFault: always.
+        """
+        raise GuestFault("a file of the launcher's is not copied here")
 
     def export(self) -> int:
         """A new fd of the same file.
@@ -113,10 +133,14 @@ class ClientMemory:
 
 
 class LocalResources:
-    """The resources of one connection; all are attached to its context."""
+    """The resources of one connection; all are attached to its context.
+
+    Also a `context.ports.MemoryDevice`, whose pages are the launcher's files.
+    """
 
     def __init__(self) -> None:
         self._resources: dict[int, HostMemory | ClientMemory] = {}
+        self._expecting: object = None
         self.host_bytes = 0
         """Bytes of memory that we made and that is not destroyed."""
 
@@ -129,6 +153,22 @@ class LocalResources:
         if found is None:
             raise GuestFault(f"there is no resource {resource_id}")
         return found
+
+    def find(self, resource_id: int, /) -> Pages:
+        """See `MemoryDevice`."""
+        found = self._resources.get(resource_id)
+        if not isinstance(found, ClientMemory):
+            raise GuestFault(f"resource {resource_id} is no file of the launcher's")
+        return found
+
+    def expect(self, owner: object, /) -> None:
+        """See `MemoryDevice`."""
+        self._expecting = owner
+
+    def forget(self, owner: object, /) -> None:
+        """See `MemoryDevice`; there is one owner at most."""
+        if owner is self._expecting:
+            self._expecting = None
 
     def check(self, resource_id: int, host_bytes: int = 0) -> None:
         """Whether one more may be added.
@@ -149,6 +189,8 @@ class LocalResources:
         self._resources[resource_id] = storage
         if isinstance(storage, HostMemory):
             self.host_bytes += storage.size
+        else:
+            storage.owner = self._expecting
 
     def destroy(self, resource_id: int) -> None:
         """Gives one up.
@@ -181,13 +223,18 @@ class LocalConnection:
         connection: socket.socket,
         new_context: ContextFactory,
         on_end: Callable[["LocalConnection"], None],
+        welcome: bytes,
     ) -> None:
-        """Takes ownership of `connection` and begins to serve it.  `on_end` is called once."""
+        """Takes ownership of `connection` and begins to serve it.  `on_end` is called once.
+
+        `welcome` is the capset that the launcher gets.
+        """
         self.context: Context | None = None
         self.resources = LocalResources()
         self._connection = connection
         self._new_context = new_context
         self._on_end = on_end
+        self._welcome = welcome
         self._loop = asyncio.get_running_loop()
         self._replies: deque[tuple[bytes, int]] = deque()
         self._events_left = _EVENTS_AT_ONCE
@@ -306,7 +353,7 @@ class LocalConnection:
         self.context = context = self._new_context(name, self.resources, self)
         if context.passage is not None:
             context.passage.attach_client(self._connection.fileno(), self._handle_received)
-        self._reply(abi.encode_packet(ToLauncher.WELCOME, capset(shares_files=True)))
+        self._reply(abi.encode_packet(ToLauncher.WELCOME, self._welcome))
 
     def _handle_submit(self, packet: abi.Packet, _fds: list[int]) -> None:
         if self.context is not None:

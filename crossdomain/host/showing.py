@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from crossdomain.abi.pages import Verdict
-from crossdomain.bridge.udmabuf import Span, Udmabuf
-from crossdomain.context.ports import Image
+from crossdomain.bridge.udmabuf import Span
+from crossdomain.context.ports import DmabufMaker, Image
 from crossdomain.errors import HostFault
 from crossdomain.host.security_context import ANSWER_SECONDS
 from crossdomain.host.trial import Trial
@@ -28,12 +28,24 @@ _MAX_BROKEN: Final = 16
 """Connections that trials have cost: a compositor that ends them all takes no dmabufs."""
 
 
+class GivenDmabufs:
+    """Dmabufs of launchers on the same kernel: each is one already; a `context.ports.DmabufMaker`."""
+
+    def takes(self, spans: Sequence[Span], /) -> bool:
+        """Whether they are one, from its first byte on: an image's place is told by less than a page."""
+        return len(spans) == 1 and not spans[0].offset
+
+    def create(self, spans: Sequence[Span], /) -> int:
+        """A new fd of it."""
+        return os.dup(spans[0].fd)
+
+
 class Showing:
     """One VM's; a `context.ports.Showing`."""
 
-    def __init__(self, udmabuf: Udmabuf, connect: Callable[[], socket.socket], name: str) -> None:
-        """`connect` makes a new connection to the compositor, without blocking; `udmabuf` is the caller's."""
-        self._udmabuf = udmabuf
+    def __init__(self, maker: DmabufMaker, connect: Callable[[], socket.socket], name: str) -> None:
+        """`connect` makes a new connection to the compositor, without blocking; `maker` is the caller's."""
+        self._maker = maker
         self._connect = connect
         self._name = name
         self._verdicts: OrderedDict[Image, bool] = OrderedDict()
@@ -47,7 +59,7 @@ class Showing:
 
     def judge(self, image: Image, spans: Sequence[Span], /) -> Verdict:
         """See `context.ports.Showing`."""
-        if self._distrusted or self._broken > _MAX_BROKEN or not self._udmabuf.takes(spans):
+        if self._distrusted or self._broken > _MAX_BROKEN or not self._maker.takes(spans):
             return Verdict.NO
         known = self._verdicts.get(image)
         if known is not None:
@@ -66,7 +78,7 @@ class Showing:
 
     def create_dmabuf(self, spans: Sequence[Span], /) -> int:
         """See `context.ports.Showing`."""
-        return self._udmabuf.create(spans)
+        return self._maker.create(spans)
 
     def distrust(self) -> None:
         """See `context.ports.Showing`."""

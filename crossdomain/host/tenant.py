@@ -2,16 +2,16 @@
 
 from typing import NamedTuple
 
-from crossdomain.bridge.udmabuf import Udmabuf
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.passage import Passage
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
-from crossdomain.context.ports import MemoryDevice, Resources
+from crossdomain.context.ports import DmabufMaker, MemoryDevice, Resources
 from crossdomain.context.rules import Guest
 from crossdomain.context.selector import PortSelector
 from crossdomain.host.broker import Dial, Dials
+from crossdomain.host.local import LocalResources
 from crossdomain.host.settings import Settings
 from crossdomain.host.showing import Showing
 from crossdomain.host.status import ClientStatus
@@ -39,7 +39,7 @@ class Tenant:
         dials: Dials,
         policy: Policy,
         settings: Settings,
-        udmabuf: Udmabuf | None = None,
+        dmabufs: DmabufMaker | None = None,
         ports: PortSelector | None = None,
     ) -> None:
         """Args:
@@ -47,7 +47,7 @@ class Tenant:
         dials: the way to the compositor, and to a person who is asked.
         policy: what guests may see where the settings say nothing.
         settings: in force until `apply`.
-        udmabuf: for a VM whose pages may be shown in place; stays the caller's.
+        dmabufs: for guests whose memory may be shown in place; stays the caller's.
         ports: what the running loop waits with, where C is to carry what nobody has to look at.
         """
         self.name = names.label
@@ -58,10 +58,10 @@ class Tenant:
         self._dials = dials
         self._ports = ports
         self._dialled: dict[Context, Dial] = {}
-        self._trial = None if udmabuf is None else dials.dial()
+        self._trial = None if dmabufs is None else dials.dial()
         self._showing = None
-        if udmabuf is not None and self._trial is not None:
-            self._showing = Showing(udmabuf, self._trial.connect, names.label)
+        if dmabufs is not None and self._trial is not None:
+            self._showing = Showing(dmabufs, self._trial.connect, names.label)
         self._base_policy = policy
         self._guest = Guest(names.vm, settings.rules, dials)
         self._policy = policy
@@ -72,8 +72,14 @@ class Tenant:
         self._guest.rules = settings.rules
         self._policy = self._base_policy.with_groups(settings.allow, settings.deny)
 
-    def new_context(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
-        """A context whose client is called `name` in log lines."""
+    def new_context(
+        self,
+        name: str,
+        resources: Resources,
+        sink: EventSink | None = None,
+        memory: MemoryDevice | None = None,
+    ) -> Context:
+        """A context whose client is called `name` in log lines; what it shows us is in `memory`."""
         dial = self._dials.dial()
         policy = ClientPolicy(load_tables(), self._policy, self._guest, self._showing)
         surroundings = Surroundings(
@@ -82,7 +88,7 @@ class Tenant:
             on_close=self._forget,
             orphans=self.orphans,
             passage=None if self._ports is None else Passage(self._ports, policy.walker),
-            memory=self.memory,
+            memory=memory,
         )
         context = Context(f"{self.name}, {name}", resources, surroundings, sink)
         dial.ready = context.retry_connect
@@ -93,11 +99,11 @@ class Tenant:
     def new_gpu_context(self, ctx_id: int, debug_name: bytes, resources: Resources) -> Context:
         """What GpuSession asks for on CTX_CREATE."""
         client = debug_name[:64].decode(errors="replace")
-        return self.new_context(f"ctx {ctx_id}, {client!r}", resources)
+        return self.new_context(f"ctx {ctx_id}, {client!r}", resources, memory=self.memory)
 
-    def new_local_context(self, name: str, resources: Resources, sink: EventSink) -> Context:
+    def new_local_context(self, name: str, resources: LocalResources, sink: EventSink) -> Context:
         """What LocalConnection asks for on HELLO."""
-        return self.new_context(repr(name), resources, sink)
+        return self.new_context(repr(name), resources, sink, resources)
 
     def clients(self) -> list[ClientStatus]:
         """A snapshot of its contexts."""

@@ -26,6 +26,7 @@ from crossdomain.host.channel import Channel, Fields
 from crossdomain.host.local import LocalConnection
 from crossdomain.host.memory_devices import MemoryDevice
 from crossdomain.host.settings import Settings, decode_settings
+from crossdomain.host.showing import GivenDmabufs
 from crossdomain.host.tenant import Names, Tenant
 from crossdomain.limits import MAX_LOCAL_CLIENTS
 from crossdomain.wire.policy import Policy
@@ -46,6 +47,8 @@ class Plan(NamedTuple):
     """Bytes of the VM's host-visible window."""
     udmabuf: Udmabuf | None
     """For a VM whose pages may be shown in place."""
+    shows_dmabufs: bool
+    """Whether local clients' own dmabufs may be."""
     seccomp: sandbox.Seccomp | None
     """None where this machine has no libseccomp."""
     gpu: socket.socket | None
@@ -105,7 +108,8 @@ class _Worker:
         dials, plan = self._dials, self._plan
         dials.channel = Channel(channel, self._handle, self._ended.set, takes_fds=True)
         dials.channel.send({"say": "confined"})
-        self._tenant = Tenant(plan.names, dials, plan.policy, plan.settings, plan.udmabuf, self._ports)
+        dmabufs = GivenDmabufs() if plan.shows_dmabufs else plan.udmabuf
+        self._tenant = Tenant(plan.names, dials, plan.policy, plan.settings, dmabufs, self._ports)
         try:
             if plan.gpu is None:
                 await self._ended.wait()
@@ -162,7 +166,8 @@ class _Worker:
             _log.warning("%s: refused a client, %d are connected", tenant.name, len(self._local))
             connection.close()
             return
-        served = LocalConnection(connection, tenant.new_local_context, self._forget_local)
+        welcome = capset(shares_files=True, shows_pages=self._plan.shows_dmabufs)
+        served = LocalConnection(connection, tenant.new_local_context, self._forget_local, welcome)
         self._local[served] = None
 
     def _forget_local(self, connection: LocalConnection) -> None:

@@ -29,20 +29,21 @@ _KEY_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 class ImportedFile:
-    """A client's file that the host sees."""
+    """A part of a client's file that the host sees, behind the first page."""
 
-    __slots__ = ("_drm_fd", "_handle", "begin", "key", "resource_id", "size")
+    is_copied = True
 
-    def __init__(self, drm_fd: int, blob: drm.Blob, key: bytes, size: int) -> None:
-        """Takes ownership of the blob's handle."""
+    __slots__ = ("_drm_fd", "_handle", "begin", "end", "key", "resource_id", "start")
+
+    def __init__(self, drm_fd: int, blob: drm.Blob, key: bytes, part: tuple[int, int]) -> None:
+        """Takes ownership of the blob's handle; `part` is the first byte of the file, and the one behind."""
         self._drm_fd = drm_fd
         self._handle = blob.handle
         self.resource_id = blob.resource_id
         """Its number on the memory device."""
-        self.begin = PAGE_SIZE
+        self.start, self.end = part
+        self.begin = PAGE_SIZE - self.start
         self.key = key
-        self.size = size
-        """Bytes of the file that are shown, from its start; behind the first page."""
 
     def close(self) -> None:
         """Shows it no longer; may be called again."""
@@ -54,7 +55,9 @@ class ImportedFile:
 class ImportedDmabuf:
     """A client's dmabuf that the host sees."""
 
-    __slots__ = ("_drm_fd", "_handle", "_handles", "begin", "key", "resource_id", "size")
+    is_copied = True
+
+    __slots__ = ("_drm_fd", "_handle", "_handles", "begin", "end", "key", "resource_id", "start")
 
     def __init__(self, drm_fd: int, blob: drm.Blob, size: int, handles: Counter[int]) -> None:
         """`handles` counts who needs which handle."""
@@ -64,10 +67,10 @@ class ImportedDmabuf:
         handles[blob.handle] += 1
         self.resource_id = blob.resource_id
         """Its number on the memory device."""
-        self.begin = 0
+        self.begin = self.start = 0
+        self.end = size
         self.key = bytes(KEY_SIZE)
         """It has none: it is its context's."""
-        self.size = size
 
     def close(self) -> None:
         """Shows it no longer; may be called again."""
@@ -105,27 +108,28 @@ class GuestPages:
             return None
         return cls(drm_fd, device)
 
-    def import_file(self, fd: int, size: int) -> ImportedFile | None:
-        """Shows the host the first `size` bytes of a file, which stays the caller's.
+    def import_file(self, fd: int, start: int, end: int, /) -> ImportedFile | None:
+        """Shows the host a part of a file, which stays the caller's; `start` is the first byte of a page.
 
         Returns None where that can't be: not a memfd, sealed against it, too large.  Afterwards the file has
         whole pages and can't be made shorter, which clients promise anyway that have a compositor read it.
         """
-        shown = round_to_pages(size)
+        shown = round_to_pages(end - start)
         if shown + PAGE_SIZE > udmabuf.SIZE_LIMIT:
             # The host takes no longer list of runs, which may be single pages (MAX_BACKING_ENTRIES).
             return None
         try:
             if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _NEEDED_SEAL:
                 fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _NEEDED_SEAL)
-            if os.fstat(fd).st_size < shown:
+            if os.fstat(fd).st_size < start + shown:
                 # The last page has to be the file's as a whole.
-                os.ftruncate(fd, shown)
-            dmabuf = self._udmabuf.create((Span(self._key_fd, 0, PAGE_SIZE), Span(fd, 0, shown)))
+                os.ftruncate(fd, start + shown)
+            dmabuf = self._udmabuf.create((Span(self._key_fd, 0, PAGE_SIZE), Span(fd, start, shown)))
         except OSError:
             return None
         try:
-            return ImportedFile(self._drm_fd, drm.import_dmabuf(self._drm_fd, dmabuf), self._key, size)
+            blob = drm.import_dmabuf(self._drm_fd, dmabuf)
+            return ImportedFile(self._drm_fd, blob, self._key, (start, end))
         except OSError:
             return None
         finally:

@@ -16,7 +16,16 @@ from typing import Final
 from crossdomain.abi import clock, cross_domain, local
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Feature, Identifier, IdentifierType, SendReceive
-from crossdomain.errors import EnvironmentFault, HostFault
+from crossdomain.abi.pages import (
+    KEY_SIZE,
+    CopyPages,
+    Shown,
+    ShowPages,
+    encode_expect_pages,
+    encode_show_pages,
+    parse_shown,
+)
+from crossdomain.errors import EnvironmentFault, HostFault, LocalError
 from launcher import log
 from launcher.channel import drm
 from launcher.channel.memory import linear_image, quantise, round_to_pages
@@ -64,6 +73,59 @@ class LocalFile:
         self._channel.destroy_resource(self.identifier.identifier)
 
 
+class SharedDmabuf:
+    """A dmabuf of the client's, which the daemon has an fd of: a `launcher.channel.ImportedFile`."""
+
+    is_copied = False
+    key = bytes(KEY_SIZE)
+    """It has none: it is its context's."""
+    begin = start = 0
+
+    def __init__(self, file: LocalFile) -> None:
+        """Takes ownership of what the daemon knows."""
+        self._file: LocalFile | None = file
+        self.resource_id = file.identifier.identifier
+        self.end = file.identifier.size
+
+    def close(self) -> None:
+        """Lets the daemon forget it; the compositor keeps what it was given.  May be called again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class LocalDmabufs:
+    """`launcher.channel.HostCopies` of one channel, whose host copies nothing: it shows dmabufs alone."""
+
+    def __init__(self, channel: "LocalChannel") -> None:
+        self._channel = channel
+        self._is_expected = False
+
+    def import_file(self, _fd: int, _start: int, _end: int, /) -> None:
+        """Never: what is no file to share is none to show."""
+
+    def import_dmabuf(self, fd: int, size: int, /) -> SharedDmabuf | None:
+        """See `HostCopies`."""
+        if not self._is_expected:
+            # All that comes from now on is this context's.
+            self._channel.ask(encode_expect_pages())
+            self._is_expected = True
+        file = self._channel.share_file(fd, size)
+        return None if file is None else SharedDmabuf(file)
+
+    def copy(self, copy: CopyPages) -> None:
+        """Never called: no import says that it could be."""
+        raise LocalError(f"nothing of resource {copy.source} is copied on the host")
+
+    def show(self, show: ShowPages) -> Shown:
+        """See `HostCopies`."""
+        return parse_shown(self._channel.ask(encode_show_pages(show)))
+
+    def create_memory(self, size: int) -> LocalMemory:
+        """See `HostCopies`."""
+        return self._channel.create_memory(size)
+
+
 class LocalChannel:
     """`launcher.channel.seam.Channel` over a Unix socket."""
 
@@ -99,6 +161,8 @@ class LocalChannel:
         self._shares_files = share_files and bool(capset.features & Feature.SHARE_FILES)
         self.shares_fences = self._shares_files and self.has_fences
         self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)
+        shows = self._shares_files and bool(capset.features & Feature.SHOW_PAGES)
+        self.host_copies = LocalDmabufs(self) if shows else None
 
     @property
     def has_ended(self) -> bool:
@@ -111,10 +175,6 @@ class LocalChannel:
     @property
     def is_quiet(self) -> bool:
         return not (self._events or self._destroyed or self._ended)
-
-    @property
-    def host_copies(self) -> None:
-        return None
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -185,7 +245,7 @@ class LocalChannel:
         return fd
 
     def read_clock(self, clock_id: ClockId) -> int:
-        return clock.parse_clock(self._ask(clock.encode_get_clock(clock_id)), clock_id)
+        return clock.parse_clock(self.ask(clock.encode_get_clock(clock_id)), clock_id)
 
     def prove(self) -> int:
         return -1
@@ -221,12 +281,12 @@ class LocalChannel:
     def _require_image(self, size: int) -> tuple[int, int]:
         """Returns a reusable blob id for `size` bytes, and the bytes that such a blob has."""
         command = cross_domain.encode_get_image_requirements(*linear_image(size))
-        requirements = cross_domain.parse_image_requirements(self._ask(command))
+        requirements = cross_domain.parse_image_requirements(self.ask(command))
         if requirements.size < size:
             raise HostFault(f"memory of {requirements.size} bytes offered where {size} were asked for")
         return requirements.blob_id, requirements.size
 
-    def _ask(self, command: bytes) -> memoryview:
+    def ask(self, command: bytes) -> memoryview:
         """Returns the answer to a command that has one."""
         self._send_waiting(local.encode_packet(local.ToDaemon.SUBMIT, command))
         packet, _fd = self._await(local.ToLauncher.QUERY)

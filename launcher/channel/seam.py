@@ -64,18 +64,28 @@ class ImportedFile(Protocol):
         ...
 
     @property
+    def is_copied(self) -> bool:
+        """Whether the host copies out of it, too; otherwise it only shows it."""
+        ...
+
+    @property
     def key(self) -> bytes:
         """What COPY_PAGES has to show."""
         ...
 
     @property
     def begin(self) -> int:
-        """Where the file's first byte is in the resource."""
+        """Where the file's first byte is in the resource, or would be: less than 0 where `start` is not."""
         ...
 
     @property
-    def size(self) -> int:
-        """Bytes from the file's start."""
+    def start(self) -> int:
+        """The first byte of the file that the host sees."""
+        ...
+
+    @property
+    def end(self) -> int:
+        """The first byte behind those."""
         ...
 
     def close(self) -> None:
@@ -99,10 +109,10 @@ class SharedFile(Protocol):
 class HostCopies(Protocol):
     """What a channel can do whose host sees the guest's own memory."""
 
-    def import_file(self, fd: int, size: int, /) -> ImportedFile | None:
-        """Shows the host the pages of a memory file, of which `size` bytes count.
+    def import_file(self, fd: int, start: int, end: int, /) -> ImportedFile | None:
+        """Shows the host the pages of a memory file, from one byte, which begins a page, to another.
 
-        The fd stays the caller's.  Returns None where the file does not allow it.
+        The fd stays the caller's.  Returns None where the file does not allow it, or the kernel not so much.
         """
         ...
 
@@ -111,7 +121,7 @@ class HostCopies(Protocol):
         ...
 
     def copy(self, copy: CopyPages) -> None:
-        """Has the host copy before it gets the next SEND; only from a file that is not closed."""
+        """Has the host copy before it gets the next SEND; only from an open file that `is_copied`."""
         ...
 
     def show(self, show: ShowPages) -> Shown:

@@ -26,8 +26,12 @@ class ClientMemory(Protocol):
         ...
 
     @property
-    def pages(self) -> ImportedFile | None:
-        """It as the host sees it, if it does."""
+    def has_holes(self) -> bool:
+        """Whether the host sees pages that are not the client's any more: it has punched them out."""
+        ...
+
+    def pages_of(self, start: int, end: int) -> ImportedFile | None:
+        """The bytes from `start` to `end` as the host sees them; None where it does not see all of them."""
         ...
 
     @property
@@ -142,8 +146,13 @@ class Buffer:
 
     @property
     def has_pages(self) -> bool:
-        """Whether the host sees all of it."""
+        """Whether the host can copy all of it, as it is."""
         return self.mirror is not None and are_shown(self.planes, self.mirror.layout)
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether the host sees something else than what the client draws."""
+        return any(plane.memory.has_holes for plane in self.planes)
 
     def writers(self) -> list[Fence]:
         """What is being written into it now by devices; the fences are the caller's.
@@ -253,10 +262,11 @@ class Buffer:
 
     def _copy_on_host(self, copies: HostCopies, mirror: Mirror) -> int:
         copied = 0
-        for plane, (memory, offset, stride) in zip(mirror.layout.planes, self.planes, strict=True):
-            if memory.pages is None:
+        for plane, own in zip(mirror.layout.planes, self.planes, strict=True):
+            pages = pages_of(plane, own, mirror.layout.width)
+            if pages is None:
                 raise LocalError("a mirror that nobody can write")
-            copied += copy_on_host(copies, mirror, plane, memory.pages, (offset, stride))
+            copied += copy_on_host(copies, mirror, plane, pages, (own.offset, own.stride))
         return copied
 
     def move(self, mirror: Mirror) -> Mirror | None:
@@ -311,15 +321,20 @@ class SharedBuffer:
 
 
 def are_shown(planes: Iterable[ClientPlane], layout: Layout) -> bool:
-    """Whether the host sees all pixels of planes that hold a buffer of that layout."""
+    """Whether the host can copy all pixels of planes that hold a buffer of that layout."""
     pairs = zip(layout.planes, planes, strict=True)
-    return all(_is_shown(plane, own, layout.width) for plane, own in pairs)
+    return all(_is_copied(plane, own, layout.width) for plane, own in pairs)
 
 
-def _is_shown(plane: Plane, own: ClientPlane, width: int) -> bool:
-    pages = own.memory.pages
+def _is_copied(plane: Plane, own: ClientPlane, width: int) -> bool:
+    pages = pages_of(plane, own, width)
+    return pages is not None and pages.is_copied and not own.memory.has_holes
+
+
+def pages_of(plane: Plane, own: ClientPlane, width: int) -> ImportedFile | None:
+    """What the host sees of a plane of a buffer of `width` px; None where that is not all."""
     end = own.offset + own.stride * (plane.rows - 1) + plane_row(plane.format, width)
-    return pages is not None and end <= pages.size
+    return own.memory.pages_of(own.offset, end)
 
 
 def _copy_plane(

@@ -67,7 +67,7 @@ class ClientBuffers:
             return None
         # Its id is another object's of the host before it is the buffer's again.
         self._host.own(buffer.buffer_id, _nothing)
-        self._count(buffer, "dmabuf")
+        self._count(buffer, "dmabuf" if buffer.has_pages else "shared")
         return self.join(buffer, shown)
 
     def part(self, buffer: Buffer, mirror: Mirror, *, mapped: bool = False) -> ToHost:
@@ -76,7 +76,7 @@ class ClientBuffers:
         One that is `mapped` can be read and written here.
         """
         mapped = mapped or not buffer.has_pages
-        if mirror.in_place:
+        if mirror.in_place or (mapped and mirror.pixels is None):
             self._count(buffer, "copy" if mapped else "pages")
         return self.join(buffer, self.mirrors.take(mirror.layout, mapped=mapped))
 

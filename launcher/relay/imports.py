@@ -1,9 +1,15 @@
 """Memory of the client's that is shown to the host, and when it is shown no more."""
 
+from typing import Final
+
+from crossdomain.abi import udmabuf
+from crossdomain.abi.pages import PAGE_SIZE
 from launcher.channel.seam import Channel, ImportedFile
 from launcher.relay.messages import Host
 
-_LEAST_FILE = 1 << 16
+LARGEST: Final = udmabuf.SIZE_LIMIT - PAGE_SIZE
+"""Bytes of a file that the host can be shown at once."""
+_LEAST_FILE: Final = 1 << 16
 """Bytes of a pool that is worth showing to the host: of a smaller one, a cursor's, the copy costs less."""
 
 
@@ -20,12 +26,12 @@ class Imports:
         """Whether the host can see anything at all."""
         return self._channel.host_copies is not None
 
-    def import_file(self, fd: int, size: int) -> ImportedFile | None:
-        """Shows the host the first `size` bytes of a pool's file, where that can be and pays."""
+    def import_file(self, fd: int, start: int, end: int) -> ImportedFile | None:
+        """Shows the host a part of a pool's file, where that can be and pays; `start` begins a page."""
         copies = self._channel.host_copies
-        if copies is None or size < _LEAST_FILE:
+        if copies is None or end - start < _LEAST_FILE:
             return None
-        pages = copies.import_file(fd, size)
+        pages = copies.import_file(fd, start, end)
         if pages is not None:
             self._shown.add(pages)
         return pages

@@ -11,7 +11,7 @@ from typing import Final
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
 from crossdomain.abi.pages import ShowPages, Verdict
 from launcher.channel.seam import Channel
-from launcher.relay.buffers import Buffer
+from launcher.relay.buffers import Buffer, pages_of
 from launcher.relay.mirrors import Mirror
 
 _LEAST: Final = 1 << 16
@@ -39,14 +39,13 @@ def take_in_place(channel: Channel, buffer: Buffer) -> Mirror | None:
     if copies is None or mirror is None or mirror.in_place or buffer.asked >= _MAX_ASKED:
         return None
     first, *others = buffer.planes
-    if mirror.layout.size < _LEAST or others or not buffer.has_pages:
+    if mirror.layout.size < _LEAST or others or buffer.has_holes:
         return None
-    memory, offset, stride = first
-    pages, request = memory.pages, buffer.request
+    pages, request = pages_of(mirror.layout.planes[0], first, mirror.layout.width), buffer.request
     if pages is None:
         return None
-    image = (request.format, request.width, request.height, stride)
-    show = ShowPages(pages.resource_id, buffer.buffer_id, pages.begin + offset, pages.key, *image)
+    image = (request.format, request.width, request.height, first.stride)
+    show = ShowPages(pages.resource_id, buffer.buffer_id, pages.begin + first.offset, pages.key, *image)
     shown = copies.show(show)
     buffer.asked = buffer.asked + 1 if shown.verdict is Verdict.ASKING else _MAX_ASKED
     if shown.verdict is not Verdict.YES:

@@ -1,4 +1,9 @@
-"""The client's pools of wl_shm: files of its own, mapped here as long as anybody needs them."""
+"""The client's pools of wl_shm: files of its own, mapped here as long as anybody needs them.
+
+What the host sees of a file (`imports`) are pages, and a client may punch pages out of it, as terminals do
+that scroll through a large pool: then it draws into others, and the host sees what was there before.  The
+kernel tells of that only by counting fewer blocks, which is looked at with each attach.
+"""
 
 import os
 from collections.abc import Iterator
@@ -7,30 +12,62 @@ from typing import Final
 
 from crossdomain.bridge.formats import BufferRequest, Layout
 from crossdomain.native.system import FileMapping
+from launcher.channel.memory import PAGE_SIZE
 from launcher.channel.seam import ImportedFile
 from launcher.relay.buffers import ClientPlane
-from launcher.relay.imports import Imports
+from launcher.relay.imports import LARGEST, Imports
 
 _NOTHING: Final[AbstractContextManager[None]] = nullcontext()
+_MAX_PARTS: Final = 8
+"""Parts of a pool that the host sees, each with the pages of a large buffer in it."""
 
 
 class Pool:
     """A pool: a `buffers.Source`, and its memory."""
 
-    __slots__ = ("_fd", "_imports", "_users", "dmabuf", "mapping", "pages", "pool_id", "shm_id")
+    __slots__ = (
+        "_blocks",
+        "_fd",
+        "_has_holes",
+        "_imports",
+        "_parts",
+        "_users",
+        "dmabuf",
+        "mapping",
+        "pool_id",
+        "shm_id",
+    )
 
     def __init__(self, pool_id: int, shm_id: int, fd: int, mapping: FileMapping, imports: Imports) -> None:
         """Shows the host the file, where that can be; `fd` stays the caller's."""
         self.pool_id = pool_id
         self.shm_id = shm_id
         self.mapping = mapping
-        self.pages: ImportedFile | None = None
-        self._fd = os.dup(fd) if imports.are_possible else -1
-        """Only for a larger part of the file to be shown, should the pool grow."""
         self.dmabuf: int | None = None
+        self._fd = os.dup(fd) if imports.are_possible else -1
+        """Only to show more of the file, and to see whether it loses pages."""
         self._imports = imports
+        self._parts: list[ImportedFile] = []
+        self._blocks = 0
+        """How many the file had when it was looked at last."""
+        self._has_holes = False
         self._users = 1
-        self._show()
+        self._show_all()
+
+    @property
+    def has_holes(self) -> bool:
+        """See `buffers.ClientMemory`; once and for all."""
+        if self._parts and not self._has_holes:
+            before, self._blocks = self._blocks, os.fstat(self._fd).st_blocks
+            self._has_holes = self._blocks < before
+        return self._has_holes
+
+    def pages_of(self, start: int, end: int) -> ImportedFile | None:
+        """See `buffers.ClientMemory`."""
+        for part in self._parts:
+            if part.start <= start and end <= part.end:
+                return part
+        return None
 
     def resize(self, size: int) -> None:
         """The pool has grown, and its file before it.
@@ -39,7 +76,7 @@ class Pool:
             OSError: it can't be mapped.
         """
         self.mapping.resize(size)
-        self._show()
+        self._show_all()
 
     def use(self) -> None:
         """A buffer was made of it."""
@@ -51,21 +88,10 @@ class Pool:
         if self._users:
             return
         self.mapping.close()
-        if self.pages is not None:
-            self._imports.drop(self.pages)
+        for part in self._parts:
+            self._imports.drop(part)
         if self._fd >= 0:
             os.close(self._fd)
-
-    def _show(self) -> None:
-        """Shows the host all of the file that there is, in the place of what it saw before."""
-        held = min(self.mapping.size, os.fstat(self._fd).st_size) if self._fd >= 0 else 0
-        if self.pages is not None and held <= self.pages.size:
-            return
-        shown = self._imports.import_file(self._fd, held)
-        if shown is not None:
-            if self.pages is not None:
-                self._imports.drop(self.pages)
-            self.pages = shown
 
     def access(self, *, write: bool) -> AbstractContextManager[None]:
         """See `buffers.ClientMemory`: whoever shares a file agrees on when to draw."""
@@ -73,6 +99,41 @@ class Pool:
         return _NOTHING
 
     def planes(self, request: BufferRequest, layout: Layout) -> Iterator[ClientPlane]:
-        """The planes of a buffer of this pool."""
+        """The planes of a new buffer of this pool, which the host sees where that can be."""
+        self._show_buffer(request.offset, request.offset + layout.size)
         for plane in layout.planes:
             yield ClientPlane(self, request.offset + plane.offset, plane.stride)
+
+    def _show_all(self) -> None:
+        """Shows the host all of the file that there is, in the place of what it saw before."""
+        held = self._held()
+        if not held or held > LARGEST or self.pages_of(0, held) is not None:
+            return
+        before = self._parts.copy()
+        if self._show(0, held):
+            for part in before:
+                self._parts.remove(part)
+                self._imports.drop(part)
+
+    def _show_buffer(self, start: int, end: int) -> None:
+        """Shows the host a buffer of a pool that is too large to be shown at once.
+
+        Not where it is a small part of it: a pool of that kind is one that its client moves through.
+        """
+        size = self.mapping.size
+        if size <= LARGEST or (end - start) * _MAX_PARTS < size or self.pages_of(start, end) is not None:
+            return
+        if len(self._parts) < _MAX_PARTS and end <= self._held() and not self.has_holes:
+            self._show(start - start % PAGE_SIZE, end)
+
+    def _held(self) -> int:
+        """Returns how much of the pool the file holds, if anybody wants to know."""
+        return min(self.mapping.size, os.fstat(self._fd).st_size) if self._fd >= 0 else 0
+
+    def _show(self, start: int, end: int) -> bool:
+        part = self._imports.import_file(self._fd, start, end)
+        if part is not None:
+            self._parts.append(part)
+            # All pages that are shown exist from now on.
+            self._blocks = os.fstat(self._fd).st_blocks
+        return part is not None

@@ -256,6 +256,9 @@ class Surfaces:
     def _place(self, surface: _Surface, buffer: Buffer) -> ToHost | None:
         """Brings a buffer into the mirror that costs least; returns what does so on the host."""
         mine, shown = buffer.mirror, surface.buffer
+        if mine is not None and mine.pixels is None and buffer.has_holes and buffer.is_movable:
+            # What the host sees is not what the client draws any more.
+            return self._buffers.part(buffer, mine)
         if buffer.is_movable and (in_place := self._buffers.show(buffer)) is not None:
             return in_place
         match surface.sharing.judge(buffer, shown):

@@ -270,10 +270,10 @@ class FakeFrontend:
             self._backend.close()
             self._backend = None
 
-    async def plug(self, address: int, size: int, fd: int) -> None:
-        """Gives the guest more memory: the first `size` bytes of a file, at a guest address that is free."""
+    async def plug(self, address: int, size: int, fd: int, offset: int = 0) -> None:
+        """Gives the guest more memory: `size` bytes of a file, at a guest address that is free."""
         async with self._lock:
-            await self._add_region(RamRegion(address, size, _PLUGGED_USER + address, 0), fd)
+            await self._add_region(RamRegion(address, size, _PLUGGED_USER + address, offset), fd)
 
     async def unplug(self, address: int, size: int) -> None:
         """Takes memory away that was plugged in."""

@@ -15,14 +15,16 @@ import socket
 import sys
 import threading
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from crossdomain.abi import cross_domain, virtgpu_drm
 from crossdomain.bridge.udmabuf import Span, Udmabuf
 from crossdomain.device.qemu import memory_socket
+from launcher import run
 from launcher.channel import drm
-from launcher.run import main as crossdomain_run
+from launcher.loop import Loop
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_ram import PAGE, GuestRam
 from tests.fakes.vhost_socket import PATIENCE
@@ -73,20 +75,23 @@ class GuestKernel:
         self._contexts = 0
         self._handles = 0
         self._plugged = _PLUGGED
-        self._shown: list[tuple[int, int]] = []
+        self._shown: list[Span] = []
 
     def install(self) -> None:
         """From now on this is the kernel of the launcher in this process."""
         for name in (
             "render_nodes", "open_node", "driver_name", "get_parameter", "get_capset", "create_context",
-            "create_blob", "import_dmabuf", "map_blob", "close_handle", "execute", "wait",
+            "create_blob", "import_dmabuf", "map_blob", "close_handle", "execute",
+            "execute_fenced", "wait",
         ):  # fmt: skip
             setattr(drm, name, getattr(self, name))
+        # C asks the real one.
+        setattr(run, "Loop", partial(Loop, has_lanes=False))  # noqa: B010 (as below)
         create = Udmabuf.create
 
         def noted(udmabuf: Udmabuf, spans: Sequence[Span]) -> int:
             # What the real kernel knows of a dmabuf, this one has to see.
-            self._shown = [(span.fd, span.size) for span in spans]
+            self._shown = list(spans)
             return create(udmabuf, spans)
 
         setattr(Udmabuf, "create", noted)  # noqa: B010 (a method, as the checkers see it, is for good)
@@ -155,7 +160,7 @@ class GuestKernel:
         opened = self._files[fd]
         resource_id = self._memory.new_resource_id()
         self._handles += 1
-        runs = [self._call(self._plug(file, size)) for file, size in self._shown]
+        runs = [self._call(self._plug(span)) for span in self._shown]
         size = sum(length for _address, length in runs)
         assert self._call(self._memory.driver.create_guest_blob(resource_id, size, runs)).ok
         opened.blobs[self._handles] = _Blob(resource_id, size, plugged=tuple(runs))
@@ -188,6 +193,11 @@ class GuestKernel:
         fence_id = None if ring_idx is None else driver.next_fence()
         self._call(driver.submit_3d(opened.ctx_id, commands, fence_id=fence_id, ring_idx=ring_idx))
 
+    def execute_fenced(self, fd: int, commands: bytes, ring_idx: int) -> int:
+        """See `drm`; it is done already."""
+        self.execute(fd, commands, ring_idx=ring_idx)
+        return os.eventfd(1, os.EFD_CLOEXEC)
+
     def wait(self, fd: int, handle: int) -> None:
         """See `drm`."""
 
@@ -219,11 +229,11 @@ class GuestKernel:
 
         done.add_done_callback(signal)
 
-    async def _plug(self, file: int, size: int) -> tuple[int, int]:
-        """Makes a client's file memory of the guest's; its guest address and size."""
-        address, self._plugged = self._plugged, self._plugged + size
-        await self._memory.plug(address, size, file)
-        return address, size
+    async def _plug(self, span: Span) -> tuple[int, int]:
+        """Makes a part of a client's file memory of the guest's; its guest address and size."""
+        address, self._plugged = self._plugged, self._plugged + span.size
+        await self._memory.plug(address, span.size, span.fd, span.offset)
+        return address, span.size
 
     async def _destroy(self, opened: _File, blob: _Blob) -> None:
         if opened.path == MEMORY_NODE:
@@ -244,7 +254,7 @@ class GuestKernel:
 def main() -> None:
     """The launcher, in this guest."""
     GuestKernel(Path(sys.argv.pop(1))).install()
-    crossdomain_run()
+    run.main()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from launcher.channel.seam import ImportedFile
 class Dmabuf:
     """A `buffers.ClientMemory`."""
 
-    __slots__ = ("_mapping", "fd", "pages", "size")
+    __slots__ = ("_mapping", "fd", "has_holes", "pages", "size")
 
     def __init__(self, fd: int, size: int, pages: ImportedFile | None) -> None:
         """Takes ownership of `fd`, a dmabuf of `size` bytes."""
@@ -19,6 +19,13 @@ class Dmabuf:
         self.fd = fd
         self.size = size
         self.pages = pages
+        self.has_holes = False
+        """See `buffers.ClientMemory`: nothing can be punched out of a dmabuf."""
+
+    def pages_of(self, start: int, end: int) -> ImportedFile | None:
+        """See `buffers.ClientMemory`."""
+        pages = self.pages
+        return pages if pages is not None and pages.start <= start and end <= pages.end else None
 
     @property
     def mapping(self) -> FileMapping:

@@ -1,7 +1,7 @@
 """The dmabufs behind one buffer, and which way their pixels go."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from crossdomain.bridge.dmabuf import PlaneMemory
 from crossdomain.errors import CrossDomainError, LimitExceeded
@@ -14,9 +14,9 @@ from launcher.relay.imports import Imports
 
 
 class DmabufSource:
-    """A `buffers.Source` of one buffer."""
+    """A `buffers.Source` of one buffer, and of the surface that shows it in place."""
 
-    __slots__ = ("_dmabufs", "_shm_id", "_sources", "planes")
+    __slots__ = ("_dmabufs", "_shm_id", "_sources", "_users", "planes")
 
     def __init__(
         self, shm: HostShm, planes: tuple[ClientPlane, ...], dmabufs: list[Dmabuf], sources: "Sources"
@@ -26,6 +26,7 @@ class DmabufSource:
         self.planes = planes
         self._dmabufs = dmabufs
         self._sources = sources
+        self._users = 0
 
     @property
     def shm_id(self) -> int:
@@ -33,11 +34,14 @@ class DmabufSource:
         return self._shm_id
 
     def use(self) -> None:
-        """See `buffers.Source`: there is one buffer, from the start."""
+        """See `buffers.Source`."""
+        self._users += 1
 
     def leave(self) -> None:
-        """The buffer is gone."""
-        self._sources.close_all(self._dmabufs)
+        """See `buffers.Source`."""
+        self._users -= 1
+        if not self._users:
+            self._sources.close_all(self._dmabufs)
 
 
 class Sources:
@@ -91,14 +95,15 @@ class Sources:
         return dmabuf
 
 
-def _map_if_needed(dmabufs: Iterable[Dmabuf]) -> None:
-    """Maps all where the host does not see one: the mirror is written here then.
+def _map_if_needed(dmabufs: Collection[Dmabuf]) -> None:
+    """Maps all where the host does not copy one: the mirror is written here then.
 
     Raises:
         OSError: one can't be mapped.
     """
-    for dmabuf in () if all(dmabuf.pages is not None for dmabuf in dmabufs) else dmabufs:
-        dmabuf.open_mapping()
+    if not all(dmabuf.pages is not None and dmabuf.pages.is_copied for dmabuf in dmabufs):
+        for dmabuf in dmabufs:
+            dmabuf.open_mapping()
 
 
 def close_planes(taken: list[tuple[AddedPlane, PlaneMemory]]) -> None:

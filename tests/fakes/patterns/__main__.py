@@ -11,6 +11,7 @@ from tests.fakes.screenshot import take
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     buffers.formats,
+    buffers.planes,
     buffers.offsets,
     buffers.pool_growth,
     buffers.sizes,

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from tests.fakes.painting import XRGB8888, paint
+from tests.fakes.painting import XRGB8888, fourcc, paint
 from tests.fakes.patterns.stage import Stage
 from tests.fakes.windows import Buffer, Layout, Rectangle
+
+_SEMIPLANAR = frozenset({fourcc("NV12"), fourcc("NV16")})
 
 
 def formats(stage: Stage) -> Iterator[str]:
@@ -15,6 +17,23 @@ def formats(stage: Stage) -> Iterator[str]:
         stage.show(buffer)
         yield f"format {code:#x}"
         buffer.destroy()
+
+
+def planes(stage: Stage) -> Iterator[str]:
+    """Formats with a plane for colour that lies as the brightness does, each in two buffers."""
+    for code in (code for code in stage.formats if code in _SEMIPLANAR):
+        for number in range(2):
+            buffer = stage.buffer(160, 120, format_code=code)
+            paint(buffer, Rectangle(0, 0, 160, 120), seed=number)
+            layout = buffer.layout
+            for row in range(120, 180):
+                start = layout.offset + row * layout.stride
+                buffer.pool.memory[start : start + 160] = bytes(
+                    (3 * column + 2 * row + 40 * number) & 0xFF for column in range(160)
+                )
+            stage.show(buffer)
+            yield f"planes {code:#x} {number}"
+            buffer.destroy()
 
 
 def offsets(stage: Stage) -> Iterator[str]:

@@ -14,6 +14,7 @@ from crossdomain.abi.cross_domain import (
     encode_send,
 )
 from crossdomain.abi.local import ToDaemon
+from crossdomain.context.capset import capset
 from crossdomain.device.vhost_user import close_all
 from crossdomain.host.local import LocalConnection
 from tests.fuzz.commands import any_command, opening
@@ -48,7 +49,9 @@ class _Launcher:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
         self._ended = False
-        self._connection = LocalConnection(theirs, self._compositors.new_local_context, self._end)
+        self._connection = LocalConnection(
+            theirs, self._compositors.new_local_context, self._end, capset(shares_files=True)
+        )
 
     async def live(self) -> None:
         try:

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from crossdomain.abi import local
 from crossdomain.abi.cross_domain import RING_NONE, SendReceive, encode_init, encode_send, parse_event
 from crossdomain.abi.local import ToDaemon, ToLauncher
+from crossdomain.context.capset import capset
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.passage import Passage
 from crossdomain.context.pipes import Orphans
@@ -59,7 +60,7 @@ class House:
         """The launcher was told that the compositor did."""
         self._ports = ports
         self._orphans = Orphans()
-        self.connection = LocalConnection(theirs, self._new_context, lambda _connection: None)
+        self.connection = LocalConnection(theirs, self._new_context, lambda _connection: None, capset())
         self.say(local.encode_packet(ToDaemon.HELLO, local.HELLO.pack(local.VERSION)))
         self.submit(encode_init(RING_NONE, RING_NONE))
 

@@ -9,10 +9,10 @@ import pytest
 from crossdomain.abi import local
 from crossdomain.abi.cross_domain import RING_NONE, encode_init, encode_receive
 from crossdomain.abi.local import ToDaemon
+from crossdomain.context.capset import capset
 from crossdomain.context.context import Context
-from crossdomain.context.ports import Resources
 from crossdomain.host.broker import Dials
-from crossdomain.host.local import LocalConnection
+from crossdomain.host.local import LocalConnection, LocalResources
 from crossdomain.host.settings import HostFile
 from crossdomain.host.tenant import Names, Tenant
 from crossdomain.wire import policy
@@ -30,7 +30,7 @@ class Launcher:
         self.dials = Dials()
         self.tenant = Tenant(Names("local", "local", "local"), self.dials, policy.load(), HostFile().local)
         self.ended: list[LocalConnection] = []
-        self.connection = LocalConnection(theirs, self._new_context, self.ended.append)
+        self.connection = LocalConnection(theirs, self._new_context, self.ended.append, capset())
 
     async def fill(self) -> int:
         """Delivers events, over many turns, until there is no room; how many."""
@@ -56,8 +56,8 @@ class Launcher:
         self.tenant.close()
         self.socket.close()
 
-    def _new_context(self, name: str, resources: Resources, sink: LocalConnection) -> Context:
-        return self.tenant.new_context(name, resources, sink)
+    def _new_context(self, name: str, resources: LocalResources, sink: LocalConnection) -> Context:
+        return self.tenant.new_local_context(name, resources, sink)
 
 
 @pytest.fixture

@@ -3,18 +3,21 @@
 import os
 
 from crossdomain.abi.pages import PAGE_SIZE, RECTANGLE, CopyPages, Shown, ShowPages, Verdict
+from launcher.relay.imports import LARGEST
 from tests.unit.launcher.fake_channel import FakeChannel, FakeMemory
 
 
 class FakeImport:
-    """A file whose pages the host sees."""
+    """A part of a file whose pages the host sees."""
 
-    def __init__(self, fd: int, resource_id: int, size: int) -> None:
+    def __init__(self, fd: int, resource_id: int, start: int, end: int) -> None:
         """Takes ownership of `fd`."""
         self.resource_id = resource_id
         self.key = b"the sixteen byte"
-        self.begin = PAGE_SIZE
-        self.size = size
+        self.is_copied = True
+        self.begin = PAGE_SIZE - start
+        self.start = start
+        self.end = end
         self.closed = False
         self._fd = fd
 
@@ -37,6 +40,8 @@ class FakeCopies:
         self.imports: list[FakeImport] = []
         self.copies: list[CopyPages] = []
         self.refuses = False
+        self.only_shows = False
+        """Whether dmabufs can be shown and not copied, as on one kernel."""
         self.verdicts: list[Verdict] = []
         """The answers about the next images; NO when there are none left."""
         self.asked: list[ShowPages] = []
@@ -44,19 +49,20 @@ class FakeCopies:
         """Buffers that were said YES to."""
         self.channel = channel
 
-    def import_file(self, fd: int, size: int, /) -> FakeImport | None:
+    def import_file(self, fd: int, start: int, end: int, /) -> FakeImport | None:
         """See `HostCopies`."""
-        if self.refuses:
+        if self.refuses or end - start > LARGEST:
             return None
-        made = FakeImport(os.dup(fd), len(self.imports) + 1, size)
+        made = FakeImport(os.dup(fd), len(self.imports) + 1, start, end)
         self.imports.append(made)
         return made
 
     def import_dmabuf(self, fd: int, size: int, /) -> FakeImport | None:
         """See `HostCopies`."""
-        made = self.import_file(fd, size)
+        made = self.import_file(fd, 0, size)
         if made is not None:
             made.begin = 0
+            made.is_copied = not self.only_shows
         return made
 
     def copy(self, copy: CopyPages) -> None:

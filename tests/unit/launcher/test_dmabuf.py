@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from crossdomain.abi.pages import Verdict
 from crossdomain.bridge.dmabuf import ParamsError
 from crossdomain.bridge.fences import Fence
 from crossdomain.bridge.formats import fourcc
@@ -460,6 +461,35 @@ def test_the_host_copies_out_of_pages_that_it_sees(seen: Allocating) -> None:
     assert totals.copied == {"dmabuf-pages": 512 * 128}
     client.connection.close()
     assert [shown.closed for shown in copies.imports] == [True]
+
+
+@pytest.mark.parametrize(("only_shows", "path"), [(True, "dmabuf-shared"), (False, "dmabuf-dmabuf")])
+def test_dmabufs_that_are_read_in_place_in_turn_stay_open(
+    seen: Allocating, only_shows: bool, path: str
+) -> None:
+    copies = seen.client.channel.host_copies
+    assert isinstance(copies, FakeCopies)
+    copies.only_shows = only_shows
+    copies.verdicts = [Verdict.YES, Verdict.YES]
+    buffers = [large_buffer(seen)[1] for _ in range(2)]
+    for buffer in (*buffers, *buffers):
+        seen.show(buffer)
+    totals = seen.client.stats.totals()
+    assert (totals.frames, totals.buffers) == (4, {path: 2})
+    seen.client.connection.close()
+    assert all(shown.closed for shown in copies.imports)
+
+
+def test_a_dmabuf_that_the_host_can_only_show_is_copied_here_until_it_is_shown(seen: Allocating) -> None:
+    copies = seen.client.channel.host_copies
+    assert isinstance(copies, FakeCopies)
+    copies.only_shows = True
+    copies.verdicts = [Verdict.NO]
+    fd, buffer = large_buffer(seen)
+    os.pwrite(fd, b"\7" * (LARGE - 4096), 4096)
+    seen.show(buffer)
+    assert seen.mirror(size=512 * 128) == b"\7" * (512 * 128)
+    assert seen.client.stats.totals().buffers == {"dmabuf-copy": 1}
 
 
 def test_a_dmabuf_that_the_host_can_not_see_is_copied_here(seen: Allocating) -> None:

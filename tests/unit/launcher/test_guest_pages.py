@@ -95,26 +95,34 @@ def pool() -> Generator[int]:
 
 
 def test_a_file_is_shown_behind_a_page_with_the_key(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
-    shown = pages.import_file(pool, SIZE)
+    shown = pages.import_file(pool, 0, SIZE)
     assert shown is not None
-    assert (shown.resource_id, shown.size) == (55, SIZE)
+    assert (shown.resource_id, shown.start, shown.end) == (55, 0, SIZE)
     assert shown.key == kernel.key != bytes(KEY_SIZE)
     (_, _, _, first), (inode, _, offset, second) = kernel.items
     assert (first, inode, offset) == (PAGE_SIZE, os.fstat(pool).st_ino, 0)
     assert 0 <= second - SIZE < PAGE_SIZE
 
 
+def test_a_part_of_a_file_is_shown(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
+    shown = pages.import_file(pool, 2 * PAGE_SIZE, 3 * PAGE_SIZE)
+    assert shown is not None
+    assert (shown.begin, shown.start, shown.end) == (-PAGE_SIZE, 2 * PAGE_SIZE, 3 * PAGE_SIZE)
+    _key, (inode, _, offset, size) = kernel.items
+    assert (inode, offset, size) == (os.fstat(pool).st_ino, 2 * PAGE_SIZE, PAGE_SIZE)
+
+
 def test_every_launcher_has_a_key_of_its_own(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
-    pages.import_file(pool, SIZE)
+    pages.import_file(pool, 0, SIZE)
     first = kernel.key
     other = GuestPages(os.open("/dev/null", os.O_RDWR), fake_udmabuf())
-    other.import_file(pool, SIZE)
+    other.import_file(pool, 0, SIZE)
     other.close()
     assert kernel.key != first
 
 
 def test_a_file_is_shown_until_it_is_closed(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
-    shown = pages.import_file(pool, SIZE)
+    shown = pages.import_file(pool, 0, SIZE)
     assert shown is not None
     assert kernel.closed == []
     shown.close()
@@ -141,22 +149,22 @@ def on_disk() -> int:
 def test_a_file_that_can_not_be_sealed_is_not_shown(pages: GuestPages, make: Callable[[], int]) -> None:
     fd = make()
     before = os.fstat(fd)
-    assert pages.import_file(fd, before.st_size) is None
+    assert pages.import_file(fd, 0, before.st_size) is None
     assert os.fstat(fd).st_size == before.st_size
     os.close(fd)
 
 
 def test_the_largest_that_a_udmabuf_holds_is_shown_and_no_more(pages: GuestPages, pool: int) -> None:
     largest = udmabuf.SIZE_LIMIT - PAGE_SIZE
-    assert pages.import_file(pool, largest) is not None
-    assert pages.import_file(pool, largest + 1) is None
+    assert pages.import_file(pool, 0, largest) is not None
+    assert pages.import_file(pool, 0, largest + 1) is None
 
 
 def test_what_the_kernel_refuses_is_not_shown(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
     kernel.refuses_import = True
-    assert pages.import_file(pool, SIZE) is None
+    assert pages.import_file(pool, 0, SIZE) is None
     kernel.refuses_udmabuf = True
-    assert pages.import_file(pool, SIZE) is None
+    assert pages.import_file(pool, 0, SIZE) is None
 
 
 def test_a_machine_without_a_memory_device_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +195,7 @@ def test_a_dmabuf_is_expected_imported_and_claimed(kernel: FakeKernel, pages: Gu
     shown = pages.import_dmabuf(pool, SIZE, ask)
     assert shown is not None
     assert ask.commands == [encode_expect_pages(), encode_claim_pages(55)]
-    assert (shown.resource_id, shown.begin, shown.size) == (55, 0, SIZE)
+    assert (shown.resource_id, shown.begin, shown.end) == (55, 0, SIZE)
     shown.close()
     shown.close()
     assert kernel.closed == [5]

@@ -8,6 +8,7 @@ import pytest
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
 from crossdomain.abi.pages import PAGE_SIZE, ShowPages, Verdict
+from tests.fakes.holes import punch_hole
 from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient, event, request
 from tests.unit.launcher.fake_copies import FakeCopies
 from tests.unit.launcher.test_relay_pages import Seen
@@ -28,10 +29,19 @@ class Shown(Seen):
         self.pool = self.create_pool(POOL_SIZE)
         client.channel.sends.clear()
 
+    def fill_pool(self) -> None:
+        """Show a pool whose pages are all there."""
+        os.pwrite(self.fd, b"\1" * POOL_SIZE, 0)
+        self.pool = self.create_pool(POOL_SIZE)
+
     def create_large(self, offset: int = 0, *, height: int = HEIGHT) -> int:
         """The id of a buffer."""
+        return self.create_of(offset, WIDTH, height)
+
+    def create_of(self, offset: int, width: int, height: int) -> int:
+        """The id of a buffer of that size, px."""
         buffer = self.client.new_id()
-        values = (buffer, offset, WIDTH, height, STRIDE, ARGB8888)
+        values = (buffer, offset, width, height, width * 4, ARGB8888)
         self.client.say(request("wl_shm_pool", "create_buffer", self.pool, *values))
         return buffer
 
@@ -263,3 +273,89 @@ def test_pages_go_with_the_client(client: RelayedClient, copies: FakeCopies, sho
     shown.show(shown.create_large())
     client.connection.close()
     assert all(pages.closed for pages in copies.imports)
+
+
+def test_of_a_pool_that_is_too_large_to_be_shown_its_large_buffers_are(
+    client: RelayedClient, copies: FakeCopies, shown: Shown
+) -> None:
+    copies.verdicts = [YES, YES, YES]
+    frame = 2160 * 15360
+    os.ftruncate(shown.fd, 3 * frame)
+    shown.pool = shown.create_pool(3 * frame)
+    before = len(copies.imports)
+    for number in range(3):
+        shown.show(shown.create_of(number * frame, 3840, 2160))
+    assert shown.copied() == 0
+    assert client.stats.totals().buffers == {"shm-dmabuf": 3}
+    assert [(part.start, part.end) for part in copies.imports[before:]] == [
+        (number * frame, number * frame + frame) for number in range(3)
+    ]
+    assert [show.source_offset for show in copies.asked] == [PAGE_SIZE] * 3
+
+
+def test_of_a_pool_that_is_too_large_to_be_shown_small_buffers_are_copied_here(
+    client: RelayedClient, copies: FakeCopies, shown: Shown
+) -> None:
+    os.ftruncate(shown.fd, 512 << 20)
+    shown.pool = shown.create_pool(512 << 20)
+    before = len(copies.imports)
+    shown.show(shown.create_large(100 << 20))
+    assert len(copies.imports) == before
+    assert client.stats.totals().buffers == {"shm-copy": 1}
+
+
+def test_a_buffer_that_is_too_large_to_be_shown_is_copied_here(
+    client: RelayedClient, copies: FakeCopies, shown: Shown
+) -> None:
+    os.ftruncate(shown.fd, 4096 * 4 * 4200)
+    shown.pool = shown.create_pool(4096 * 4 * 4200)
+    before = len(copies.imports)
+    shown.show(shown.create_of(0, 4096, 4200))
+    assert len(copies.imports) == before
+    assert client.stats.totals().buffers == {"shm-copy": 1}
+
+
+def test_a_buffer_in_place_whose_pool_loses_pages_is_copied_here_from_then_on(
+    client: RelayedClient, copies: FakeCopies, shown: Shown
+) -> None:
+    copies.verdicts = [YES]
+    shown.fill_pool()
+    buffer = shown.create_large()
+    shown.show_in_place(buffer)
+    shown.release(buffer)
+    punch_hole(shown.fd, SIZE, SIZE)
+    os.pwrite(shown.fd, b"\5" * SIZE, 0)
+    shown.show(buffer)
+    assert shown.mirrors[-1].buffer[:SIZE] == b"\5" * SIZE
+    assert (copies.copies, client.stats.totals().buffers) == ([], {"shm-copy": 1})
+
+
+def test_a_mirror_of_a_pool_that_loses_pages_is_written_here_from_then_on(
+    client: RelayedClient, copies: FakeCopies, shown: Shown
+) -> None:
+    shown.fill_pool()
+    buffer = shown.create_large()
+    shown.show(buffer)
+    shown.release(buffer)
+    punch_hole(shown.fd, SIZE, SIZE)
+    os.pwrite(shown.fd, b"\5" * SIZE, 0)
+    shown.show(buffer)
+    assert shown.mirrors[-1].buffer[:SIZE] == b"\5" * SIZE
+    assert (len(copies.copies), client.stats.totals().buffers) == (1, {"shm-copy": 1})
+
+
+def test_pages_that_a_pool_loses_are_missed_while_another_buffer_is_shown(
+    client: RelayedClient, copies: FakeCopies, shown: Shown
+) -> None:
+    copies.verdicts = [YES, YES]
+    shown.fill_pool()
+    first, second = shown.create_large(), shown.create_large(SIZE)
+    shown.show_in_place(first)
+    shown.show_in_place(second)
+    shown.release(first)
+    punch_hole(shown.fd, 0, SIZE)
+    shown.show(second)
+    os.pwrite(shown.fd, b"\5" * SIZE, 0)
+    shown.show(first)
+    assert shown.mirrors[-1].buffer[:SIZE] == b"\5" * SIZE
+    assert client.stats.totals().buffers == {"shm-dmabuf": 1, "shm-copy": 1}
