@@ -3,19 +3,22 @@
 import asyncio
 import json
 import os
+from typing import Final
 
 import pytest
 
 from crossdomain.vm.guest import GuestProcess
 from crossdomain.vm.machine import Machine
 from tests.fakes.pictures import different, photograph
+from tests.fakes.pool_storm import COLOUR, HEIGHT, MANY, WIDTH
 from tests.fakes.programs import PATTERNS, running_steps
 from tests.fakes.weston import Pixels
-from tests.system.conftest import GUEST_TESTS, Desktop
+from tests.system.conftest import GUEST_TESTS, Desktop, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 PLACE = (40, 30)
+STATS: Final = "/tmp/storm.json"
 
 
 class GuestSteps:
@@ -58,3 +61,16 @@ async def test_every_pattern_looks_as_without_proxy(
     stats = await machine.run(["cat", "/tmp/stats.json"])
     assert set(json.loads(stats.output)["buffers"]) == paths
     assert len({picture.packed for picture in direct.values()}) > 100, "the patterns hardly differ"
+
+
+async def test_a_window_is_right_after_thousands_of_buffers_at_a_time(
+    machine: Machine, desktop: Desktop
+) -> None:
+    storm = ("python3", "-m", "tests.fakes.pool_storm", "-", "thousands")
+    process = await machine.spawn(["crossdomain-run", f"--stats={STATS}", *storm], env=GUEST_TESTS)
+    assert await within(process.stdout.readline(), seconds=400, what="the last buffer") == b"thousands\n"
+    pixels = await desktop.screenshot()
+    assert (pixels == list(COLOUR[::-1])).all(axis=-1).sum() == WIDTH * HEIGHT
+    await process.write(b"\n")
+    assert await within(process.wait(), what="its end") == 0
+    assert json.loads(await machine.pull(STATS))["buffers"] == {"shm-pages": MANY + 1}
