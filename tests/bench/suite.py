@@ -27,7 +27,7 @@ from tests.bench.client_run import BenchError, Way
 from tests.bench.guest_ways import InGuest, ThroughVm, guest_ways
 from tests.bench.host_ways import Bench, Direct, Local, Waypipe, running_daemon, running_waypipe
 from tests.bench.rows import Row
-from tests.bench.traffic import FULL, SMALL, Effort
+from tests.bench.traffic import FULL, LARGE, SMALL, Effort
 from tests.fakes.weston import running_weston
 
 
@@ -109,6 +109,19 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
     ),
     HostMeasurement(
         (
+            "frames_direct_2160p",
+            "frames_local_2160p",
+            "frames_waypipe_2160p",
+            "frame_2160p_cpu_*",
+            "*_2160p_local*",
+            "frames_local_copy_2160p",
+        ),
+        lambda ways, effort: frames.measure_frames(
+            [*ways.all, ways.local_copy], ways.locals, LARGE, _large(effort)
+        ),
+    ),
+    HostMeasurement(
+        (
             "frames_direct_small",
             "frames_local_small",
             "frames_waypipe_small",
@@ -180,6 +193,11 @@ VM: Final[tuple[VmMeasurement, ...]] = (
         ),
     ),
 )
+
+
+def _large(effort: Effort) -> Effort:
+    """Fewer frames where each is four times as large."""
+    return effort._replace(rounds=min(effort.rounds, 2), frames=min(effort.frames, 40))
 
 
 def _paced(effort: Effort) -> Effort:

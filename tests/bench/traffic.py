@@ -65,6 +65,7 @@ class Scene(NamedTuple):
 
 
 FULL: Final = Scene("1080p", "1920x1080", "full", "unpaced", 2)
+LARGE: Final = FULL._replace(name="2160p", size="3840x2160")
 MOVING: Final = Scene("moving", "1920x1080", "moving:64x64", "paced", 2)
 SMALL: Final = Scene("small", "1920x1080", "64x64", "paced", 2)
 

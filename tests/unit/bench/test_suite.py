@@ -38,6 +38,7 @@ def test_everything_is_chosen_without_a_pattern() -> None:
         ("frame_1080p_cpu_shm_copy", 1, 0),
         ("frame_small_damage", 1, 0),
         ("copied_guest_shm_copy", 1, 0),
+        ("frame_2160p_cpu_shm_copy", 1, 0),
         ("copy_narrow", 1, 0),
         ("start_cold", 1, 0),
         ("scale_200", 1, 0),
