@@ -92,7 +92,7 @@ class Context:
         self._policy = policy = surroundings.policy
         self._pages = PageAccess(surroundings.memory)
         self._local_sink = sink
-        self._fences = PollFences()
+        self._fences = PollFences(self.passage)
         self._sink: EventSink | None = None
         self._outbox: Outbox | None = None
         counter, loop = IdentifierCounter(), asyncio.get_running_loop()
@@ -219,6 +219,8 @@ class Context:
         self._syncs.close()
         self._pages.close()
         self._fences.complete_all()
+        if self.passage is not None:
+            self.passage.close()
         self._surroundings.on_close(self)
 
     def _handle_init(self, command: memoryview) -> None:
@@ -238,7 +240,8 @@ class Context:
 
     def _open_sink(self, init: Init) -> EventSink:
         if self._local_sink is None:
-            return RingSink(self._resources, init.query_ring_id, init.channel_ring_id, self._fences)
+            rings = init.query_ring_id, init.channel_ring_id
+            return RingSink(self._resources, *rings, self._fences, self.passage)
         if (init.query_ring_id, init.channel_ring_id) != (RING_NONE, RING_NONE):
             raise GuestFault("a local channel has no rings")
         return self._local_sink

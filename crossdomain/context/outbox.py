@@ -11,7 +11,8 @@ from typing import Protocol
 
 from crossdomain.abi.cross_domain import RING_SIZE, Buffer
 from crossdomain.context.counters import Counters
-from crossdomain.context.ports import Resources, Storage
+from crossdomain.context.passage import Passage
+from crossdomain.context.ports import Resources, Scattered, Storage
 from crossdomain.errors import GuestFault, LimitExceeded
 from crossdomain.limits import MAX_EVENT_SIZE, MAX_HELD_FENCES
 
@@ -68,10 +69,9 @@ class Outbox:
         self._counters = counters
         self._waiting: deque[Source] = deque()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no source waits."""
-        return not self._waiting
+    def has_none_but(self, source: Source) -> bool:
+        """Whether no other source waits."""
+        return all(waiting is source for waiting in self._waiting)
 
     def wake(self, source: Source) -> None:
         """`source` has an event; delivers what there is room for.
@@ -82,7 +82,7 @@ class Outbox:
         if not source.queued:
             source.queued = True
             self._waiting.append(source)
-            self.pump()
+        self.pump()
 
     def pump(self) -> None:
         """Delivers events while there are some and the guest has room.
@@ -111,13 +111,15 @@ class Outbox:
 class PollFences:
     """The guest's POLLs that have not been answered: each is good for one event, oldest first."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "_passage")
 
-    def __init__(self) -> None:
+    def __init__(self, passage: Passage | None = None) -> None:
+        """`passage` may hold older ones."""
         self._held: deque[Callable[[], None]] = deque()
+        self._passage = passage
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._held) + (0 if self._passage is None else self._passage.polls)
 
     def hold(self, complete: Callable[[], None]) -> None:
         """Keeps one more; at the cap it is completed instead.
@@ -125,18 +127,26 @@ class PollFences:
         Raises:
             LimitExceeded: there are MAX_HELD_FENCES already.
         """
-        if len(self._held) >= MAX_HELD_FENCES:
+        if len(self) >= MAX_HELD_FENCES:
             complete()
             raise LimitExceeded(f"more than {MAX_HELD_FENCES} POLLs at once")
         self._held.append(complete)
+        if self._passage is not None:
+            self._passage.note_polls(len(self._held))
 
     def complete_one(self) -> None:
         """Signals the oldest one."""
-        self._held.popleft()()
+        if self._passage is not None and self._passage.polls:
+            self._passage.complete_poll()
+            return
+        complete = self._held.popleft()
+        if self._passage is not None:
+            self._passage.note_polls(len(self._held))
+        complete()
 
     def complete_all(self) -> None:
         """Signals all, so that nothing in the guest waits for ever."""
-        while self._held:
+        while len(self):
             self.complete_one()
 
 
@@ -147,12 +157,17 @@ class RingSink:
     time.  Its data is written before its fence is signalled, and never twice for one fence.
     """
 
-    __slots__ = ("_channel_ring_id", "_fences", "_query_ring_id", "_resources", "_ring")
+    __slots__ = ("_channel_ring_id", "_fences", "_passage", "_query_ring_id", "_resources", "_ring")
 
     def __init__(
-        self, resources: Resources, query_ring_id: int, channel_ring_id: int, fences: PollFences
+        self,
+        resources: Resources,
+        query_ring_id: int,
+        channel_ring_id: int,
+        fences: PollFences,
+        passage: Passage | None = None,
     ) -> None:
-        """Checks both rings.
+        """Checks both rings; `passage` is told where the channel ring is.
 
         Raises:
             GuestFault: one of them is no resource of this context, or smaller than a page.
@@ -161,14 +176,15 @@ class RingSink:
         self._query_ring_id = query_ring_id
         self._channel_ring_id = channel_ring_id
         self._fences = fences
+        self._passage = passage
         self._lookup(query_ring_id)
-        self._ring = self._lookup(channel_ring_id)
+        self._ring = self._find_ring()
 
     def room(self) -> int:
         """The ring's bytes, if a POLL waits."""
         if not self._fences:
             return 0
-        self._ring = self._lookup(self._channel_ring_id)
+        self._ring = self._find_ring()
         return min(self._ring.size, MAX_EVENT_SIZE)
 
     def write(self, event: bytes, /) -> None:
@@ -179,6 +195,12 @@ class RingSink:
     def answer(self, data: Buffer, /) -> None:
         """Writes the query ring."""
         self._lookup(self._query_ring_id).write(0, data)
+
+    def _find_ring(self) -> Storage:
+        ring = self._lookup(self._channel_ring_id)
+        if self._passage is not None and isinstance(ring, Scattered):
+            self._passage.set_ring(ring.runs, ring.size)
+        return ring
 
     def _lookup(self, resource_id: int) -> Storage:
         ring = self._resources.lookup(resource_id)

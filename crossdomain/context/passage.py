@@ -6,8 +6,8 @@ open: Python opens a way while nothing of that way waits with it, so that order 
 and can't finish comes here.
 """
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from crossdomain.context.counters import Counters
 from crossdomain.context.selector import Handover, PortSelector
@@ -15,7 +15,13 @@ from crossdomain.errors import LocalError
 from crossdomain.native import ffi, lib
 from crossdomain.wire import Walker
 
+if TYPE_CHECKING:
+    from crossdomain.native._core import ChainPointer, MailboxPointer, PassagePointer
+
 _NONE: Final = -1
+
+Chain: TypeAlias = "ChainPointer"
+"""A descriptor chain whose command is a POLL; see `crossdomain/native/virtqueue.h`."""
 
 Received: TypeAlias = Callable[[bytes, list[int], int], None]
 """Takes bytes, the fds that came with them, which are its own, and recvmsg's flags."""
@@ -32,10 +38,69 @@ class Passage:
         self._passage = ffi.gc(pointer, lib.xd_passage_free)
         self._walker = walker  # which the passage points to
         self._ports = ports
+        self._mailbox: MailboxPointer | None = None
+        self._complete: Callable[[Chain], None] | None = None
+        self._leave: Callable[[], None] | None = None
         self.rest_to_host: Callable[[bytes], None] = _refuse
         """Takes requests that have passed, and that the compositor has not taken."""
         self.rest_to_guest: Callable[[bytes], None] = _refuse
         """Takes events that have passed, and that the guest has not taken."""
+
+    @property
+    def pointer(self) -> "PassagePointer":
+        """The passage itself, for C that gets requests elsewhere; good until `close`."""
+        return self._passage
+
+    def join(
+        self, mailbox: "MailboxPointer", complete: Callable[[Chain], None], leave: Callable[[], None]
+    ) -> None:
+        """The client is a VM's: POLLs are held in `mailbox`; `complete` answers one, `leave` ends it all."""
+        self._mailbox = self._passage.mailbox = mailbox
+        self._complete = complete
+        self._leave = leave
+
+    def close(self) -> None:
+        """Nothing passes any more.  May be called again."""
+        self.detach_client()
+        self.detach_compositor()
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
+
+    @property
+    def polls(self) -> int:
+        """POLLs that are held in C, before those that are held elsewhere."""
+        return 0 if self._mailbox is None else self._mailbox.poll_count
+
+    def complete_poll(self) -> None:
+        """Answers the oldest of them."""
+        chain = ffi.new("xd_chain *")
+        if self._mailbox is not None and self._complete is not None:
+            lib.xd_mailbox_take(self._mailbox, chain)
+            self._complete(chain)
+
+    def note_polls(self, others: int) -> None:
+        """So many POLLs are held elsewhere."""
+        if self._mailbox is not None:
+            self._mailbox.others = others
+
+    def set_ring(self, runs: Sequence[tuple[int, int]], size: int) -> None:
+        """The channel ring: runs of guest addresses and bytes, and how many bytes of them it has."""
+        mailbox = self._mailbox
+        if mailbox is None:
+            return
+        mailbox.size = size
+        mailbox.run_count = len(runs) if len(runs) <= lib.XD_MAX_RING_RUNS else 0
+        for index in range(mailbox.run_count):
+            mailbox.runs[index].guest_address, mailbox.runs[index].size = runs[index]
+
+    def forget_ring(self) -> None:
+        """The guest may have taken its ring away: no event passes until `set_ring`."""
+        self.set_ring((), 0)
+
+    def forget_walk(self) -> None:
+        """What was handed over has been looked at."""
+        lib.xd_passage_forget(self._passage)
 
     def attach_client(self, fd: int, received: Received) -> None:
         """The socket of a local client's launcher; `received` takes the packets that are not passed on."""
@@ -91,7 +156,7 @@ class Passage:
             else:
                 received(handover.data, handover.fds, handover.flags)
         finally:
-            lib.xd_passage_forget(self._passage)
+            self.forget_walk()
 
 
 def _refuse(_data: bytes) -> None:

@@ -5,7 +5,7 @@ resources by number and writes whole events.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from crossdomain.abi.cross_domain import Buffer
 from crossdomain.abi.pages import CopyPages, Verdict
@@ -55,6 +55,16 @@ class Storage(Protocol):
         Raises:
             GuestFault: it is not in memory of the host.
         """
+        ...
+
+
+@runtime_checkable
+class Scattered(Protocol):
+    """A resource in pages of the guest's own RAM."""
+
+    @property
+    def runs(self) -> Sequence[tuple[int, int]]:
+        """Guest address and bytes of each run, in order; none where the pages are gone."""
         ...
 
 

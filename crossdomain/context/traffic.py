@@ -94,7 +94,8 @@ class Traffic:
             and policy.is_whole(Direction.REQUEST),
             to_guest=not self._over
             and not self._from_compositor
-            and outbox.is_empty
+            and not self._stream.pending
+            and outbox.has_none_but(self._stream)
             and policy.is_whole(Direction.EVENT),
         )
 

@@ -12,13 +12,15 @@ from typing import Final
 
 from crossdomain.abi import vhost_user as abi
 from crossdomain.abi import virtio_gpu as gpu_abi
+from crossdomain.context.selector import PortSelector
 from crossdomain.device.backend_channel import BackendChannel
 from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import FaultLog, logger
-from crossdomain.device.gpu import ContextFactory, Gpu
+from crossdomain.device.gpu import Context, ContextFactory, Gpu
 from crossdomain.device.memory import GuestMemory
+from crossdomain.device.passages import Passages
 from crossdomain.device.profiles import GPU, Profile
-from crossdomain.device.resources import GuestStorage
+from crossdomain.device.resources import AttachedResources, GuestStorage
 from crossdomain.device.ring import Ring
 from crossdomain.device.vhost_user import (
     Message,
@@ -44,7 +46,6 @@ class Backend:
     def __init__(
         self,
         *,
-        loop: asyncio.AbstractEventLoop,
         new_context: ContextFactory,
         capset: bytes,
         window_size: int,
@@ -52,9 +53,13 @@ class Backend:
         broken: Callable[[CrossDomainError], None],
         profile: Profile = GPU,
         expectations: Expectations | None = None,
+        ports: PortSelector | None = None,
     ) -> None:
-        """`broken` is told where the VMM does not keep to the protocol on the back-end channel."""
-        self._loop = loop
+        """`broken` is told where the VMM does not keep to the protocol on the back-end channel.
+
+        With `ports`, C carries what needs no Python.
+        """
+        self._loop = loop = asyncio.get_running_loop()
         self._profile = profile
         self._new_context = new_context
         self._capset = capset
@@ -65,7 +70,10 @@ class Backend:
         self._stopped_state: tuple[object, ...] | None = None
         self._memory = GuestMemory()
         self._window = HostVisibleWindow(window_size, loop)
-        self._control = Ring(self._memory, loop, self._execute, self._on_ring_broken)
+        self._passages = None if ports is None else Passages(ports)
+        if self._passages is not None:
+            self._memory.changed = self._passages.map
+        self._control = Ring(self._memory, loop, self._execute, self._on_ring_broken, self._passages)
         self._cursor = Ring(self._memory, loop, self._discard, self._on_ring_broken)
         self._rings = (self._control, self._cursor)
         self._expectations = Expectations() if expectations is None else expectations
@@ -76,12 +84,19 @@ class Backend:
         return Gpu(
             self._memory,
             self._window,
-            self._new_context,
+            self._make_context,
             self._capset,
             self._control.complete,
             self._log,
             self._expectations,
         )
+
+    def _make_context(self, ctx_id: int, name: bytes, resources: AttachedResources) -> Context:
+        context = self._new_context(ctx_id, name, resources)
+        if self._passages is not None and context.passage is not None:
+            self._passages.add(ctx_id, context.passage, self._gpu.complete_poll)
+            resources.lost = context.passage.forget_ring
+        return context
 
     def _make_handlers(self) -> Mapping[int, Callable[[Message], bytes | None]]:
         # A handler returns the payload of the reply that the request always has, or None where it has none.

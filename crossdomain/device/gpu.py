@@ -7,12 +7,12 @@ here, with one error for each mistake.  Cross-domain contexts do the work, `reso
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.abi.cross_domain import CAPSET_ID
 from crossdomain.context.memory import PAGE_SIZE, HostMemory
-from crossdomain.context.ports import Resources
+from crossdomain.context.passage import Passage
 from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import (
     FaultLog,
@@ -24,11 +24,15 @@ from crossdomain.device.faults import (
     too_much,
 )
 from crossdomain.device.memory import GuestMemory
+from crossdomain.device.passages import chain_of
 from crossdomain.device.resources import AttachedResources, GuestStorage, Resource, ResourceTable
 from crossdomain.device.virtqueue import Chain
 from crossdomain.device.window import HostVisibleWindow
 from crossdomain.errors import CrossDomainError, GuestFault
 from crossdomain.limits import MAX_BACKING_ENTRIES, MAX_CONTEXTS
+
+if TYPE_CHECKING:
+    from crossdomain.native._core import ChainPointer
 
 _HEADER_SIZE: Final = abi.CTRL_HDR.size
 _SUBMIT_DATA: Final = _HEADER_SIZE + abi.SUBMIT_3D.size
@@ -50,6 +54,11 @@ class Context(Protocol):
         """Calls `complete` once what was submitted on that ring is done."""
         ...
 
+    @property
+    def passage(self) -> Passage | None:
+        """Carries what needs no Python, where there is one."""
+        ...
+
     def take_blob(self, blob_id: int, size: int, /) -> HostMemory:
         """The memory of that blob, which is the caller's."""
         ...
@@ -59,7 +68,7 @@ class Context(Protocol):
         ...
 
 
-ContextFactory: TypeAlias = Callable[[int, bytes, Resources], Context]
+ContextFactory: TypeAlias = Callable[[int, bytes, AttachedResources], Context]
 """Makes the context of that ctx_id, debug_name and resources."""
 
 
@@ -194,6 +203,13 @@ class Gpu:
         except (CrossDomainError, OSError) as error:
             # Not the guest's mistake, but nobody else's business either: a compositor that went away.
             self._refuse(command, error, abi.VIRTIO_GPU_RESP_ERR_UNSPEC)
+
+    def complete_poll(self, chain: "ChainPointer") -> None:
+        """Answers a POLL that C has taken."""
+        if not self._closed:
+            fields = chain.flags & _ECHOED_FLAGS, chain.fence_id, chain.ctx_id, chain.ring_idx
+            answer = abi.CTRL_HDR.pack(abi.VIRTIO_GPU_RESP_OK_NODATA, *fields)
+            self._complete(chain_of(chain), answer)
 
     def close(self) -> None:
         """Ends all contexts and gives up all memory; nothing is answered any more.  May be called again."""
@@ -375,6 +391,8 @@ class Gpu:
         if not storage.has_backing:
             raise bad_parameter(f"resource {resource_id} has no pages")
         storage.detach()
+        for ctx_id in self._resources.get(resource_id).contexts:
+            self._contexts[ctx_id].resources.lost()
         self._answer_ok(command)
 
     def _guest_storage(self, resource_id: int) -> GuestStorage:

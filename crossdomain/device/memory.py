@@ -9,7 +9,7 @@ import fcntl
 import mmap
 import os
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 from crossdomain.abi.cross_domain import Buffer
@@ -17,6 +17,7 @@ from crossdomain.bridge.udmabuf import Span
 from crossdomain.device.vhost_user import Region
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
 from crossdomain.limits import MAX_MEMORY_REGIONS
+from crossdomain.native.system import address_of
 
 _ADDRESS_SPACE: Final = 1 << 64
 
@@ -60,6 +61,10 @@ class GuestMemory:
         self._regions: list[_Mapped] = []
         self._starts: list[int] = []
         self._recent: _Mapped | None = None
+        self.changed: Callable[[list[tuple[int, int, int]]], None] | None = None
+        """Called with what is mapped now, before anything that was goes and after something has come: guest
+        address, bytes and our address of each region that the guest may name, in order.
+        """
         self.generation = 0
         """Changes whenever a region goes: a `Location` from before is void."""
 
@@ -87,6 +92,7 @@ class GuestMemory:
         at = bisect_right(self._starts, region.guest_address)
         self._regions.insert(at, mapped)
         self._starts.insert(at, region.guest_address)
+        self._tell()
 
     def remove(self, region: Region) -> None:
         """Removes the region of that guest address, user address and size (vhost-user, REM_MEM_REG).
@@ -99,7 +105,9 @@ class GuestMemory:
             raise HostFault(f"no memory region at {region.guest_address:#x} of {region.size} bytes")
         self._forget()
         del self._starts[at]
-        self._regions.pop(at).close()
+        gone = self._regions.pop(at)
+        self._tell()
+        gone.close()
 
     def replace(self, regions: Iterable[tuple[Region, int, bool]]) -> None:
         """Makes `regions` all there is (SET_MEM_TABLE); those that were there already keep their mapping.
@@ -124,6 +132,7 @@ class GuestMemory:
         finally:
             for mapped in kept.values():
                 mapped.close()
+            self._tell()
 
     def locate(self, address: int, length: int) -> Location:
         """Where `length` bytes at guest address `address` are; they lie in one region.
@@ -185,6 +194,18 @@ class GuestMemory:
     def _forget(self) -> None:
         self._recent = None
         self.generation += 1
+        if self.changed is not None:
+            self.changed([])
+
+    def _tell(self) -> None:
+        if self.changed is not None:
+            self.changed(
+                [
+                    (mapped.guest_address, mapped.size, address_of(mapped.mapping) + mapped.lead)
+                    for mapped in self._regions
+                    if mapped.mapping is not None
+                ]
+            )
 
     def _reinsert(self, mapped: _Mapped) -> None:
         at = bisect_right(self._starts, mapped.guest_address)

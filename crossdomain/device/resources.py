@@ -4,7 +4,7 @@
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from struct import Struct
 from typing import Final, NoReturn, TypeAlias
@@ -54,6 +54,11 @@ class GuestStorage:
     def size(self) -> int:
         """Bytes."""
         return self._size
+
+    @property
+    def runs(self) -> Entries:
+        """Its pages; none where they are detached."""
+        return self._entries
 
     @property
     def has_backing(self) -> bool:
@@ -289,10 +294,12 @@ class ResourceTable:
 class AttachedResources:
     """The resources that one context may name; what `context.ports.Resources` asks for."""
 
-    __slots__ = ("_storages",)
+    __slots__ = ("_storages", "lost")
 
     def __init__(self) -> None:
         self._storages: dict[int, Storage] = {}
+        self.lost: Callable[[], None] = _nobody
+        """Called whenever one of them, or its pages, goes."""
 
     def lookup(self, resource_id: int, /) -> Storage:
         """The storage of that resource.
@@ -317,3 +324,8 @@ class AttachedResources:
         """
         if self._storages.pop(resource_id, None) is None:
             raise bad_resource(resource_id, "is not attached to this context")
+        self.lost()
+
+
+def _nobody() -> None:
+    """Nobody has to know."""

@@ -11,9 +11,12 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from crossdomain.context.selector import Handover
 from crossdomain.device.memory import GuestMemory
+from crossdomain.device.passages import Passages
 from crossdomain.device.virtqueue import Chain, SplitQueue
 from crossdomain.errors import CrossDomainError, HostFault, LocalError
+from crossdomain.native import lib
 
 _CHAINS_PER_TURN: Final = 64
 """Then other rings and other VMs have their turn."""
@@ -30,13 +33,17 @@ class Ring:
         loop: asyncio.AbstractEventLoop,
         execute: Callable[[Chain], None],
         broken: Callable[[CrossDomainError], None],
+        passages: Passages | None = None,
     ) -> None:
         """Neither started nor enabled.
 
         `execute` gets every chain and sees to it that `complete` is called for each.  `broken` is told once
         that the driver's ring is of no use; nothing more is taken from it until it is started again.
+        `passages` share the queue.
         """
-        self.queue = SplitQueue(memory)
+        self.queue = SplitQueue(memory, None if passages is None else passages.queue)
+        self._passages = passages
+        self._taken: Chain | None = None
         self._loop = loop
         self._execute = execute
         self._broken = broken
@@ -82,6 +89,7 @@ class Ring:
     def enable(self, enabled: bool) -> None:
         """SET_VRING_ENABLE."""
         self._enabled = enabled
+        self._share()
         if enabled:
             self._schedule()
 
@@ -96,7 +104,11 @@ class Ring:
         Raises:
             HostFault: it is none; the one before stays.
         """
+        if self._passages is not None:
+            self._passages.set_call(_NO_FD)
         self._call = _replace(self._call, call)
+        if self._passages is not None:
+            self._passages.set_call(self._call)
 
     def set_error(self, error: int) -> None:
         """Takes ownership of the eventfd that tells the VMM of a broken ring; negative for none.
@@ -137,11 +149,15 @@ class Ring:
             # The VMM may have read the count itself in between: a blocking read would hang every VM.
             os.set_blocking(kick, False)
             self._loop.add_reader(kick, self._on_kick)
+            if self._passages is not None:
+                self._passages.attach_kick(kick, self._on_handover)
         except OSError as error:
             self._drop_kick()
             raise HostFault(f"the kick fd cannot be watched: {error}") from error
 
     def _drop_kick(self) -> None:
+        if self._passages is not None:
+            self._passages.detach_kick()
         if self._kick >= 0:
             self._loop.remove_reader(self._kick)
             os.close(self._kick)
@@ -161,6 +177,21 @@ class Ring:
             self._break(HostFault(f"the kick fd broke: {error}"))
             return
         self._drain()
+
+    def _on_handover(self, handover: Handover) -> None:
+        passages = self._passages
+        passage = None if passages is None else passages.taken_passage()
+        if passages is not None and handover.kind == lib.XD_COMMAND:
+            self._taken = passages.taken_chain(handover.data)
+        elif passage is not None and handover.kind == lib.XD_REQUESTS:
+            passage.rest_to_host(handover.data)
+        self._drain()
+        if passage is not None:
+            passage.forget_walk()
+
+    def _share(self) -> None:
+        if self._passages is not None:
+            self.queue.share(self._enabled and not self._is_broken)
 
     def _schedule(self) -> None:
         if self._scheduled is None and self.queue.running:
@@ -189,6 +220,7 @@ class Ring:
             fault = error
         finally:
             self._draining = False
+            self._share()
             if fault is not None:
                 self._break(fault)
 
@@ -197,6 +229,9 @@ class Ring:
         pop = queue.pop
         execute = self._execute
         queue.want_kicks(False)
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            execute(taken)
         for _ in range(_CHAINS_PER_TURN):
             chain = pop()
             if chain is None:
@@ -220,6 +255,7 @@ class Ring:
         if self._is_broken:
             return
         self._is_broken = True
+        self._share()
         self._drop_kick()
         with contextlib.suppress(HostFault):
             _signal(self._error)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 from crossdomain.context.ports import Pages
+from crossdomain.context.selector import PortSelector
 from crossdomain.device.backend import Backend
 from crossdomain.device.expectations import Expectations
 from crossdomain.device.gpu import ContextFactory
@@ -29,6 +30,7 @@ class GpuSession:
         window_size: int,
         name: str,
         profile: Profile = GPU,
+        ports: PortSelector | None = None,
     ) -> None:
         """Takes ownership of `connection`.
 
@@ -40,6 +42,7 @@ class GpuSession:
                 may hold in blobs.
             name: names the VM in log lines.
             profile: which of the two devices it is.
+            ports: what the running loop waits with, where C is to carry what needs no Python.
         """
         self._connection = connection
         self._new_context = new_context
@@ -47,6 +50,7 @@ class GpuSession:
         self._window_size = window_size
         self._name = name
         self._profile = profile
+        self._ports = ports
         self._backend: Backend | None = None
         self.expectations = Expectations()
         """Who expects that the guest imports something here."""
@@ -95,7 +99,6 @@ class GpuSession:
                 ended.set_exception(fault)
 
         backend = Backend(
-            loop=loop,
             new_context=self._new_context,
             capset=self._capset,
             window_size=self._window_size,
@@ -103,6 +106,7 @@ class GpuSession:
             broken=end,
             profile=self._profile,
             expectations=self.expectations,
+            ports=self._ports,
         )
         self._backend = backend
 

@@ -8,7 +8,7 @@ it has not bounded.  `ring` adds the eventfds and the event loop.
 import mmap
 import threading
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from crossdomain.abi.virtio_gpu import (
     VIRTQ_AVAIL_ALIGN,
@@ -32,6 +32,11 @@ from crossdomain.limits import (
     MAX_COMMAND_SIZE,
     MAX_QUEUE_SIZE,
 )
+from crossdomain.native import ffi
+from crossdomain.native.system import address_of
+
+if TYPE_CHECKING:
+    from crossdomain.native._core import QueuePointer
 
 _U16: Final = Struct("<H")
 _DESC_SIZE: Final = VIRTQ_DESC.size
@@ -76,36 +81,44 @@ class SplitQueue:
         "_desc_at",
         "_generation",
         "_memory",
-        "_most",
         "_ready",
+        "_shared",
         "_size",
         "_used",
         "_used_at",
-        "_used_index",
         "addresses",
-        "next_available",
         "running",
-        "under_way",
     )
 
     _desc: mmap.mmap
     _avail: mmap.mmap
     _used: mmap.mmap
 
-    def __init__(self, memory: GuestMemory) -> None:
+    def __init__(self, memory: GuestMemory, shared: "QueuePointer | None" = None) -> None:
+        """`shared` is the state that C works with, too; it must live as long as this object."""
         self._memory = memory
-        self._size = self._most = 0
+        self._shared = ffi.new("xd_queue *") if shared is None else shared
+        self._size = 0
         self._desc_at = self._avail_at = self._used_at = 0
         self._generation = -1
         self._ready = 0
-        self._used_index = 0
         self.addresses: tuple[int, int, int] = (0, 0, 0)
         """Descriptor table, available ring, used ring: user addresses of the VMM (SET_VRING_ADDR)."""
-        self.next_available = 0
-        """Free-running index of the next available entry (SET_VRING_BASE, GET_VRING_BASE)."""
         self.running = False
-        self.under_way = 0
+
+    @property
+    def next_available(self) -> int:
+        """Free-running index of the next available entry (SET_VRING_BASE, GET_VRING_BASE)."""
+        return self._shared.next_available
+
+    @next_available.setter
+    def next_available(self, index: int) -> None:
+        self._shared.next_available = index
+
+    @property
+    def under_way(self) -> int:
         """Chains taken and not yet given back."""
+        return self._shared.under_way
 
     @property
     def size(self) -> int:
@@ -116,13 +129,13 @@ class SplitQueue:
     def size(self, size: int) -> None:
         if not 0 < size <= MAX_QUEUE_SIZE or size & (size - 1):
             raise HostFault(f"a virtqueue of {size} entries; at most {MAX_QUEUE_SIZE}, a power of two")
-        self._size = size
-        self._most = min(size, MAX_CHAINS_UNDER_WAY)
+        self._size = self._shared.size = size
+        self._shared.most = min(size, MAX_CHAINS_UNDER_WAY)
 
     @property
     def used_index(self) -> int:
         """Free-running index of the next used entry, as we have written it."""
-        return self._used_index
+        return self._shared.used_index
 
     def load(self) -> None:
         """Looks the rings up and takes `used_index` from guest memory.
@@ -133,7 +146,7 @@ class SplitQueue:
         if not self._size:
             raise HostFault("a virtqueue without a size")
         self._resolve()
-        (self._used_index,) = _unpack_u16(self._used, self._used_at + 2)
+        (self._shared.used_index,) = _unpack_u16(self._used, self._used_at + 2)
 
     def start(self) -> None:
         """Takes and gives chains from now on; raises as `load`."""
@@ -145,10 +158,16 @@ class SplitQueue:
         """Takes and gives nothing until `start`."""
         self.running = False
         self._ready = 0
+        self._shared.is_open = False
 
     def forget(self) -> None:
         """Chains that are under way will not be given back: the driver started anew."""
-        self.under_way = 0
+        self._shared.under_way = 0
+
+    def share(self, allowed: bool) -> None:
+        """Lets C take and give chains, too, where it is `allowed` and the rings are where they were."""
+        self._ready = 0
+        self._shared.is_open = allowed and self.running and self._generation == self._memory.generation
 
     def pop(self) -> Chain | None:
         """The next chain that the driver has made available, or None.
@@ -163,16 +182,17 @@ class SplitQueue:
             self._ready = self._count_ready()
             if not self._ready:
                 return None
-        if self.under_way >= self._most:
-            raise GuestFault(f"more than {self._most} descriptor chains are under way")
-        at = self._avail_at + VIRTQ_AVAIL_HEADER_SIZE + 2 * (self.next_available & (self._size - 1))
+        shared = self._shared
+        if shared.under_way >= shared.most:
+            raise GuestFault(f"more than {shared.most} descriptor chains are under way")
+        at = self._avail_at + VIRTQ_AVAIL_HEADER_SIZE + 2 * (shared.next_available & (self._size - 1))
         (head,) = _unpack_u16(self._avail, at)
         if head >= self._size:
             raise GuestFault(f"descriptor {head} of a table of {self._size}")
         chain = self._read_chain(head)
         self._ready -= 1
-        self.next_available = (self.next_available + 1) & 0xFFFF
-        self.under_way += 1
+        shared.next_available = (shared.next_available + 1) & 0xFFFF
+        shared.under_way += 1
         return chain
 
     def push(self, head: int, written: int) -> None:
@@ -187,15 +207,16 @@ class SplitQueue:
             self._resolve()
         used = self._used
         at = self._used_at
-        index = self._used_index
+        shared = self._shared
+        index = shared.used_index
         VIRTQ_USED_ELEM.pack_into(
             used,
             at + VIRTQ_USED_HEADER_SIZE + VIRTQ_USED_ELEM.size * (index & (self._size - 1)),
             head,
             written,
         )
-        self._used_index = index = (index + 1) & 0xFFFF
-        self.under_way -= 1
+        shared.used_index = index = (index + 1) & 0xFFFF
+        shared.under_way -= 1
         # The entry must be there before the index says so: one store each, in this order, which x86 keeps.
         _U16.pack_into(used, at + 2, index)
 
@@ -243,6 +264,10 @@ class SplitQueue:
             used, VIRTQ_USED_HEADER_SIZE + VIRTQ_USED_ELEM.size * size
         )
         self._generation = memory.generation
+        shared = self._shared
+        shared.descriptors = address_of(self._desc) + self._desc_at
+        shared.available = address_of(self._avail) + self._avail_at
+        shared.used = address_of(self._used) + self._used_at
 
     def _count_ready(self) -> int:
         (index,) = _unpack_u16(self._avail, self._avail_at + 2)

@@ -129,6 +129,7 @@ class _Worker:
             capset=capset(has_pages=True, shows_pages=self._plan.udmabuf is not None),
             window_size=self._plan.window_size,
             name=tenant.name,
+            ports=self._ports,
         )
         self._memory.gpu = session
         tenant.memory = self._memory

@@ -30,11 +30,52 @@ class PollerPointer(_Pointer):
     ready_count: int
     handover: Handover
 
+class Span:
+    guest_address: int
+    size: int
+
+class Spans:
+    def __getitem__(self, index: int) -> Span: ...
+
+class ChainPointer(_Pointer):
+    head: int
+    writable_count: int
+    writable: Spans
+    flags: int
+    fence_id: int
+    ctx_id: int
+    ring_idx: int
+
+class QueuePointer(_Pointer):
+    descriptors: int
+    available: int
+    used: int
+    size: int
+    most: int
+    under_way: int
+    next_available: int
+    used_index: int
+    is_open: int
+
+class DevicePointer(_Pointer):
+    kick: PortPointer
+    queue: QueuePointer
+    call_fd: int
+    chain: ChainPointer
+
+class MailboxPointer(_Pointer):
+    runs: Spans
+    run_count: int
+    size: int
+    others: int
+    poll_count: int
+
 class PassagePointer(_Pointer):
     client: PortPointer
     compositor: PortPointer
     client_fd: int
     compositor_fd: int
+    mailbox: MailboxPointer | None
     to_host: int
     to_guest: int
     has_room: int
@@ -53,6 +94,7 @@ class RecordsPointer(_Pointer): ...
 class RectanglesPointer(_Pointer): ...
 class BoxesPointer(_Pointer): ...
 class RunsPointer(_Pointer): ...
+class RegionsPointer(_Pointer): ...
 
 class NumberPointer(_Pointer):
     def __getitem__(self, index: Literal[0]) -> int: ...
@@ -99,6 +141,10 @@ class _FFI:
     @overload
     def new(self, cdecl: Literal["xd_walk *"]) -> WalkPointer: ...
     @overload
+    def new(self, cdecl: Literal["xd_queue *"]) -> QueuePointer: ...
+    @overload
+    def new(self, cdecl: Literal["xd_chain *"]) -> ChainPointer: ...
+    @overload
     def new(self, cdecl: Literal["xd_record[]"], init: int) -> RecordsPointer: ...
     @overload
     def new(self, cdecl: Literal["xd_plane *"], init: tuple[int, int, int, int, int]) -> PlanePointer: ...
@@ -115,6 +161,8 @@ class _FFI:
     @overload
     def from_buffer(self, cdecl: Literal["xd_run[]"], python_buffer: bytes) -> RunsPointer: ...
     @overload
+    def from_buffer(self, cdecl: Literal["xd_region[]"], python_buffer: bytes) -> RegionsPointer: ...
+    @overload
     def from_buffer(self, cdecl: Literal["xd_box[]"], python_buffer: bytes) -> BoxesPointer: ...
     @overload
     def from_buffer(
@@ -128,7 +176,18 @@ class _FFI:
     def buffer(self, cdata: RecordsPointer | BoxesPointer) -> memoryview: ...
     @overload
     def buffer(self, cdata: BytesPointer, size: int) -> memoryview: ...
+    @overload
+    def addressof(self, cdata: DevicePointer, field: Literal["kick"]) -> PortPointer: ...
+    @overload
+    def addressof(self, cdata: DevicePointer, field: Literal["queue"]) -> QueuePointer: ...
+    @overload
+    def addressof(self, cdata: DevicePointer, field: Literal["chain"]) -> ChainPointer: ...
+    @overload
     def addressof(self, cdata: PassagePointer, field: Literal["client", "compositor"]) -> PortPointer: ...
+    @overload
+    def gc(self, cdata: DevicePointer, destructor: Callable[[DevicePointer], None]) -> DevicePointer: ...
+    @overload
+    def gc(self, cdata: MailboxPointer, destructor: Callable[[MailboxPointer], None]) -> MailboxPointer: ...
     @overload
     def gc(self, cdata: PollerPointer, destructor: Callable[[PollerPointer], None]) -> PollerPointer: ...
     @overload
@@ -151,6 +210,9 @@ class _Lib:
     XD_REQUESTS: int
     XD_EVENTS: int
     XD_UNDELIVERED: int
+    XD_COMMAND: int
+    XD_QUEUE: int
+    XD_MAX_RING_RUNS: int
     XD_COPY_OK: int
     XD_COPY_BOUNDS: int
     XD_COPY_FAULT: int
@@ -194,6 +256,15 @@ class _Lib:
     def xd_poller_wait(self, poller: PollerPointer, milliseconds: int) -> int: ...
     def xd_passage_create(self, walker: WalkerPointer) -> PassagePointer: ...
     def xd_passage_free(self, passage: PassagePointer) -> None: ...
+    def xd_device_create(self) -> DevicePointer: ...
+    def xd_device_free(self, device: DevicePointer) -> None: ...
+    def xd_device_map(self, device: DevicePointer, regions: RegionsPointer, count: int) -> int: ...
+    def xd_device_set_context(
+        self, device: DevicePointer, ctx_id: int, passage: PassagePointer | None
+    ) -> int: ...
+    def xd_mailbox_create(self, device: DevicePointer) -> MailboxPointer: ...
+    def xd_mailbox_free(self, mailbox: MailboxPointer) -> None: ...
+    def xd_mailbox_take(self, mailbox: MailboxPointer, chain: ChainPointer) -> int: ...
     def xd_passage_forget(self, passage: PassagePointer) -> None: ...
     def xd_signalfd(self, mask: int) -> int: ...
     def xd_map(self, fd: int, size: int) -> int: ...

@@ -11,25 +11,19 @@ from cffi import FFI
 
 HERE = Path("crossdomain/native")
 SOURCES = (
-    "tables.c",
-    "walker.c",
-    "copy.c",
-    "region.c",
-    "runs.c",
-    "system.c",
-    "poller.c",
-    "passage.c",
-    "lane.c",
+    *("tables.c", "walker.c", "copy.c", "region.c", "runs.c", "system.c"),
+    *("poller.c", "passage.c", "virtqueue.c", "lane.c"),
 )
+HEADERS = ("core.h", "poller.h", "passage.h", "virtqueue.h", "lane.h")
 WARNINGS = ("-Wall", "-Wextra")
 
 ffibuilder = FFI()
 ffibuilder.cdef((Path(__file__).parent / "core.cdef").read_text())
 ffibuilder.set_source(
     "crossdomain.native._core",
-    '#include "passage.h"\n#include "lane.h"',
+    '#include "virtqueue.h"\n#include "lane.h"',
     sources=[str(HERE / name) for name in SOURCES],
-    depends=[str(HERE / name) for name in ("core.h", "poller.h", "passage.h", "lane.h", "core.cdef")],
+    depends=[str(HERE / name) for name in (*HEADERS, "core.cdef")],
     include_dirs=[str(HERE)],
     extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", *WARNINGS],
     extra_link_args=["-Wl,-z,relro,-z,now"],

@@ -1,6 +1,6 @@
 /* Messages that pass; contract in passage.h. */
 #define _GNU_SOURCE
-#include "passage.h"
+#include "virtqueue.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -39,8 +39,7 @@ static enum xd_served hand_rest(xd_poller *poller, enum xd_handed kind, const ui
     return XD_HANDED;
 }
 
-/* Whether all of it is whole messages that nobody asked for.  Where not, the walk stays for who asks again. */
-static int walk(xd_passage *passage, xd_poller *poller, int direction, const uint8_t *data, uint32_t size) {
+int xd_passage_walk(xd_passage *passage, xd_poller *poller, int direction, const uint8_t *data, uint32_t size) {
     xd_ahead *ahead = &poller->ahead;
     passage->walker->ahead = NULL;
     xd_walker_walk(passage->walker, direction, data, size, poller->records, XD_MAX_RECORDS, &ahead->walk);
@@ -53,8 +52,7 @@ static int walk(xd_passage *passage, xd_poller *poller, int direction, const uin
     return 0;
 }
 
-/* Finds the bytes of a submit that is one SEND without identifiers; returns whether it is. */
-static int find_bytes(const uint8_t *commands, uint32_t size, const uint8_t **data, uint32_t *length) {
+int xd_find_bytes(const uint8_t *commands, uint32_t size, const uint8_t **data, uint32_t *length) {
     if (size < XD_SEND_RECEIVE_SIZE || commands[0] != XD_COMMAND_SEND || load(commands) >> 16 != size)
         return 0;
     *data = commands + XD_SEND_RECEIVE_SIZE;
@@ -62,8 +60,7 @@ static int find_bytes(const uint8_t *commands, uint32_t size, const uint8_t **da
     return load(commands + 8) == 0 && *length <= size - XD_SEND_RECEIVE_SIZE;
 }
 
-/* Gives the compositor what may pass; returns the bytes that it takes. */
-static uint32_t send_requests(xd_passage *passage, const uint8_t *data, uint32_t length) {
+uint32_t xd_passage_send(xd_passage *passage, const uint8_t *data, uint32_t length) {
     passage->sends++;
     passage->bytes_to_host += length;
     ssize_t sent = length ? send(passage->compositor_fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
@@ -77,10 +74,10 @@ static enum xd_served serve_packet(xd_passage *passage, xd_poller *poller) {
     uint32_t length;
     if (handover->fd_count || handover->flags & (MSG_TRUNC | MSG_CTRUNC) || handover->size < XD_LOCAL_HEADER_SIZE ||
         load(packet) != XD_LOCAL_SUBMIT ||
-        !find_bytes(packet + XD_LOCAL_HEADER_SIZE, handover->size - XD_LOCAL_HEADER_SIZE, &data, &length) ||
-        !walk(passage, poller, XD_REQUEST, data, length))
+        !xd_find_bytes(packet + XD_LOCAL_HEADER_SIZE, handover->size - XD_LOCAL_HEADER_SIZE, &data, &length) ||
+        !xd_passage_walk(passage, poller, XD_REQUEST, data, length))
         return hand_over(poller, XD_PACKET);
-    uint32_t sent = send_requests(passage, data, length);
+    uint32_t sent = xd_passage_send(passage, data, length);
     return sent == length ? XD_SERVED : hand_rest(poller, XD_REQUESTS, data + sent, length - sent);
 }
 
@@ -99,35 +96,54 @@ static enum xd_served serve_client(xd_port *port, int fd, xd_poller *poller) {
     return XD_SERVED;
 }
 
-/* Makes a packet of the bytes at the scratch space, whose headroom gets the headers; returns whether it was taken. */
-static int send_events(const xd_passage *passage, xd_poller *poller, uint32_t size) {
+/* Puts the header of a RECEIVE into the headroom; returns where it begins. */
+static uint8_t *encode_receive(xd_poller *poller, uint32_t size) {
     uint8_t *receive = scratch(poller) - XD_SEND_RECEIVE_SIZE;
-    uint8_t *packet = receive - XD_LOCAL_HEADER_SIZE;
-    memset(packet, 0, XD_LOCAL_HEADER_SIZE + XD_SEND_RECEIVE_SIZE);
-    store(packet, XD_LOCAL_EVENT);
+    memset(receive, 0, XD_SEND_RECEIVE_SIZE);
     store(receive, XD_COMMAND_RECEIVE); /* hosts leave the size of an event 0 */
     store(receive + 12, size);
-    return send(passage->client_fd, packet, (size_t)XD_LOCAL_HEADER_SIZE + XD_SEND_RECEIVE_SIZE + size,
-                MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+    return receive;
+}
+
+/* Makes an event of the bytes at the scratch space; returns how many were taken. */
+static uint32_t deliver(const xd_passage *passage, xd_poller *poller, uint32_t size, uint32_t room) {
+    uint32_t taken = size < room ? size : room;
+    uint8_t *receive = encode_receive(poller, taken), *packet = receive - XD_LOCAL_HEADER_SIZE;
+    uint32_t length = XD_SEND_RECEIVE_SIZE + taken;
+    if (passage->mailbox) {
+        xd_mailbox_deliver(passage->mailbox, receive, length);
+        return taken;
+    }
+    memset(packet, 0, XD_LOCAL_HEADER_SIZE);
+    store(packet, XD_LOCAL_EVENT);
+    length += XD_LOCAL_HEADER_SIZE;
+    return send(passage->client_fd, packet, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? 0 : taken;
+}
+
+/* Bytes that an event may have now. */
+static uint32_t room_for_event(const xd_passage *passage) {
+    if (passage->mailbox)
+        return xd_mailbox_room(passage->mailbox);
+    return passage->has_room ? XD_MAX_EVENT_SIZE : 0;
 }
 
 static enum xd_served serve_compositor(xd_port *port, int fd, xd_poller *poller) {
     xd_passage *passage = (xd_passage *)((uint8_t *)port - offsetof(xd_passage, compositor));
     uint8_t *data = scratch(poller);
-    if (!passage->to_guest || !passage->has_room)
+    uint32_t room = passage->to_guest ? room_for_event(passage) : 0;
+    if (room <= XD_SEND_RECEIVE_SIZE)
         return XD_DECLINED;
     int64_t received = xd_receive(fd, data, XD_MAX_EVENT_SIZE - XD_SEND_RECEIVE_SIZE, &poller->handover);
     if (received < 0)
         return failed(received);
     uint32_t size = (uint32_t)received;
     if (!size || poller->handover.fd_count || poller->handover.flags & MSG_CTRUNC ||
-        !walk(passage, poller, XD_EVENT, data, size))
+        !xd_passage_walk(passage, poller, XD_EVENT, data, size))
         return hand_over(poller, XD_EVENTS);
+    uint32_t taken = deliver(passage, poller, size, room - XD_SEND_RECEIVE_SIZE);
     passage->bytes_to_guest += size;
-    if (!send_events(passage, poller, size))
-        return hand_rest(poller, XD_UNDELIVERED, data, size);
-    passage->events++;
-    return XD_SERVED;
+    passage->events += taken != 0;
+    return taken == size ? XD_SERVED : hand_rest(poller, XD_UNDELIVERED, data + taken, size - taken);
 }
 
 xd_passage *xd_passage_create(xd_walker *walker) {

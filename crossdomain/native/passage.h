@@ -29,7 +29,11 @@ enum xd_handed {
     XD_REQUESTS,    /* bytes that may pass, and that the compositor has not taken */
     XD_EVENTS,      /* bytes and fds of the compositor's, as they were received; walked, where there are no fds */
     XD_UNDELIVERED, /* bytes that may pass, and that the guest has not taken */
+    XD_COMMAND,     /* a command of a guest's, taken from its queue: walked; the device's `chain` is its chain */
+    XD_QUEUE,       /* nothing but that the queue has a command for Python */
 };
+
+struct xd_mailbox;
 
 typedef struct xd_passage {
     xd_port client;
@@ -37,6 +41,7 @@ typedef struct xd_passage {
     xd_walker *walker; /* not ours, like the fds */
     int client_fd;     /* a local client's socket, or -1 */
     int compositor_fd;
+    struct xd_mailbox *mailbox; /* not ours: where a VM's client gets its events, or NULL */
     uint8_t to_host;  /* open: the context takes requests */
     uint8_t to_guest; /* open: the context takes events */
     uint8_t has_room; /* the client's channel takes events */
@@ -46,6 +51,13 @@ typedef struct xd_passage {
     uint64_t events;
     uint64_t bytes_to_guest;
 } xd_passage;
+
+/* Finds the bytes of a submit that is one SEND without identifiers; returns whether it is. */
+int xd_find_bytes(const uint8_t *commands, uint32_t size, const uint8_t **data, uint32_t *length);
+/* Whether all of it is whole messages that nobody asked for.  Where not, the walk stays for who asks again. */
+int xd_passage_walk(xd_passage *passage, xd_poller *poller, int direction, const uint8_t *data, uint32_t size);
+/* Gives the compositor what may pass; returns the bytes that it takes. */
+uint32_t xd_passage_send(xd_passage *passage, const uint8_t *data, uint32_t length);
 
 /* A passage of a local client's.  Returns NULL where memory is short. */
 xd_passage *xd_passage_create(xd_walker *walker);

@@ -25,6 +25,7 @@ from contextlib import closing
 from typing import Final
 
 from crossdomain.context.memory import HostMemory
+from crossdomain.context.passage import Passage
 from crossdomain.context.ports import Resources
 from crossdomain.device.session import GpuSession
 from crossdomain.errors import GuestFault, HostFault
@@ -56,6 +57,7 @@ class RutabagaContext:
         self._lost: list[Callable[[], None]] = []
         """Fences that are never signalled."""
         self._halted = False
+        self.passage: Passage | None = None
         self._next_item = 1
         self._next_read_pipe = 0x80000000
         self._files: dict[int, int] = {}

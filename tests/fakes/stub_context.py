@@ -23,6 +23,11 @@ class StubContext:
         """Raised by the next `submit`."""
         self.closed = False
 
+    @property
+    def passage(self) -> None:
+        """Nothing passes without it."""
+        return
+
     def submit(self, commands: bytes | memoryview, /) -> None:
         """Remembers the commands."""
         if self.fault is not None:

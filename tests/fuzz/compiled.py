@@ -11,11 +11,14 @@ from crossdomain.wire.walker import PythonWalker
 from tests.unit.wire.test_walkers_agree import INTEREST
 from tests.unit.wire.traffic import Traffic
 
-NAMES: Final = ("walker", "tables", "copy", "runs", "region", "lane")
+NAMES: Final = ("walker", "tables", "copy", "runs", "region", "lane", "virtqueue")
 
 _HERE: Final = Path(__file__).with_name("native")
 _CORE: Final = Path(__file__).resolve().parents[2] / "crossdomain" / "native"
-_SOURCES: Final = ("tables.c", "walker.c", "copy.c", "region.c", "runs.c", "lane.c")
+_SOURCES: Final = (
+    *("tables.c", "walker.c", "copy.c", "region.c", "runs.c", "lane.c"),
+    *("poller.c", "passage.c", "virtqueue.c"),
+)
 _FLAGS: Final = (
     *("-std=c11", "-O2", "-g", "-pthread"),
     *("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"),

@@ -1,0 +1,400 @@
+/* Chains, commands and events of a VM's clients; contract in virtqueue.h. */
+#define _GNU_SOURCE
+#include "virtqueue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    CHAINS_PER_TURN = 64, /* then other rings and clients have their turn */
+    MAX_DESCRIPTORS = 64, /* of a chain that is looked at here */
+    DESCRIPTOR_SIZE = 16,
+    /* crossdomain/abi/virtio_gpu.py */
+    F_NEXT = 1,
+    F_WRITE = 2,
+    F_INDIRECT = 4,
+    NO_INTERRUPT = 1,
+    NO_NOTIFY = 1,
+    RING_HEADER = 4,
+    USED_ELEMENT = 8,
+    CTRL_HDR = 24,
+    SUBMIT_DATA = 32,
+    SUBMIT_3D = 0x0207,
+    RESP_OK_NODATA = 0x1100,
+    FLAG_FENCE = 1,
+    FLAG_INFO_RING_IDX = 2,
+    /* crossdomain/abi/cross_domain.py */
+    COMMAND_POLL = 3,
+    COMMAND_HEADER = 8,
+    CHANNEL_RING = 1,
+};
+
+struct descriptor {
+    uint64_t address;
+    uint32_t length;
+    uint16_t flags;
+    uint16_t next;
+};
+
+_Static_assert(sizeof(struct descriptor) == DESCRIPTOR_SIZE, "a descriptor is read as it lies there");
+
+static uint32_t load(const uint8_t *bytes) {
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+static uint64_t load_long(const uint8_t *bytes) {
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+static uint16_t *word_at(uint64_t address) { return (uint16_t *)(uintptr_t)address; }
+
+/* Guest memory --------------------------------------------------------------------------- */
+
+/* Where those bytes of the guest's are; NULL where they don't lie in one region. */
+static uint8_t *locate(const xd_device *device, uint64_t guest_address, uint64_t size) {
+    uint32_t low = 0, high = device->region_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (device->regions[middle].guest_address <= guest_address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (!low)
+        return NULL;
+    const xd_region *region = &device->regions[low - 1];
+    uint64_t offset = guest_address - region->guest_address;
+    if (size > region->size || offset > region->size - size)
+        return NULL;
+    return (uint8_t *)(uintptr_t)(region->address + offset);
+}
+
+int xd_device_map(xd_device *device, const xd_region *regions, uint32_t count) {
+    free(device->regions);
+    device->region_count = 0;
+    device->queue.is_open = 0;
+    device->regions = count ? malloc(count * sizeof *regions) : NULL;
+    if (!count)
+        return 0;
+    if (!device->regions)
+        return -1;
+    memcpy(device->regions, regions, count * sizeof *regions);
+    device->region_count = count;
+    return 0;
+}
+
+/* The queue ------------------------------------------------------------------------------ */
+
+static void store_flags(const xd_queue *queue, uint16_t flags) {
+    __atomic_store_n(word_at(queue->used), flags, __ATOMIC_RELAXED);
+    /* The driver sees it before we look for what it has added, or sees us look. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Whether the next chain is there, and the ring is as it may be. */
+static int is_ready(const xd_queue *queue) {
+    uint16_t index = __atomic_load_n(word_at(queue->available + 2), __ATOMIC_ACQUIRE);
+    return index != queue->next_available;
+}
+
+static void push(xd_queue *queue, uint32_t head, uint32_t written) {
+    uint32_t element[2] = {head, written};
+    uint32_t at = RING_HEADER + USED_ELEMENT * (queue->used_index & (queue->size - 1));
+    memcpy((uint8_t *)(uintptr_t)queue->used + at, element, sizeof element);
+    queue->used_index++;
+    queue->under_way--;
+    __atomic_store_n(word_at(queue->used + 2), queue->used_index, __ATOMIC_RELEASE);
+}
+
+static void interrupt(const xd_device *device) {
+    uint64_t one = 1;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (device->call_fd < 0 || __atomic_load_n(word_at(device->queue.available), __ATOMIC_RELAXED) & NO_INTERRUPT)
+        return;
+    /* A full counter is a signal already; a VMM that is gone says so elsewhere. */
+    ssize_t written = write(device->call_fd, &one, sizeof one);
+    (void)written;
+}
+
+/* Answers OK_NODATA.  The chain's first buffer had room for it when it was taken; the memory may be gone since. */
+static void answer(xd_device *device, const xd_chain *chain) {
+    uint8_t header[CTRL_HDR] = {0};
+    uint32_t type = RESP_OK_NODATA, flags = chain->flags & (FLAG_FENCE | FLAG_INFO_RING_IDX);
+    memcpy(header, &type, sizeof type);
+    if (flags & FLAG_FENCE) {
+        memcpy(header + 4, &flags, sizeof flags);
+        memcpy(header + 8, &chain->fence_id, sizeof chain->fence_id);
+        memcpy(header + 16, &chain->ctx_id, sizeof chain->ctx_id);
+        header[20] = (uint8_t)chain->ring_idx;
+    }
+    uint8_t *buffer = locate(device, chain->writable[0].guest_address, CTRL_HDR);
+    if (buffer)
+        memcpy(buffer, header, CTRL_HDR);
+    push(&device->queue, chain->head, buffer ? CTRL_HDR : 0);
+}
+
+/* Takes a descriptor's bytes or notes its room; returns 0 where the chain is none for here. */
+static int take_descriptor(const xd_device *device, const struct descriptor *descriptor, xd_chain *chain,
+                           uint8_t *request, uint32_t *size) {
+    if (descriptor->flags & F_INDIRECT)
+        return 0;
+    if (descriptor->flags & F_WRITE) {
+        if (chain->writable_count == XD_MAX_WRITABLE)
+            return 0;
+        chain->writable[chain->writable_count++] = (xd_span){descriptor->address, descriptor->length};
+        return 1;
+    }
+    if (chain->writable_count || descriptor->length > XD_SCRATCH - *size)
+        return 0;
+    const uint8_t *bytes = locate(device, descriptor->address, descriptor->length);
+    if (!bytes)
+        return 0;
+    memcpy(request + *size, bytes, descriptor->length);
+    *size += descriptor->length;
+    return 1;
+}
+
+/* Copies the next chain's request, without taking it; returns 0 where it is none for here. */
+static int read_chain(const xd_device *device, xd_chain *chain, uint8_t *request, uint32_t *size) {
+    const xd_queue *queue = &device->queue;
+    uint64_t at = queue->available + RING_HEADER + 2u * (queue->next_available & (queue->size - 1));
+    uint16_t index = __atomic_load_n(word_at(queue->available + 2), __ATOMIC_ACQUIRE);
+    uint32_t head = *(volatile uint16_t *)word_at(at), count = queue->size;
+    const uint8_t *table = (const uint8_t *)(uintptr_t)queue->descriptors;
+    struct descriptor descriptor;
+    *size = 0;
+    *chain = (xd_chain){.head = head};
+    if (head >= queue->size || (uint16_t)(index - queue->next_available) > queue->size ||
+        queue->under_way >= queue->most)
+        return 0;
+    memcpy(&descriptor, table + head * DESCRIPTOR_SIZE, sizeof descriptor);
+    if (descriptor.flags & F_INDIRECT) {
+        count = descriptor.length / DESCRIPTOR_SIZE;
+        if (descriptor.flags & F_NEXT || descriptor.length % DESCRIPTOR_SIZE || !count || count > MAX_DESCRIPTORS)
+            return 0;
+        table = locate(device, descriptor.address, descriptor.length);
+        if (!table)
+            return 0;
+        memcpy(&descriptor, table, sizeof descriptor);
+    }
+    for (uint32_t taken = 0; taken < MAX_DESCRIPTORS; taken++) {
+        if (!take_descriptor(device, &descriptor, chain, request, size))
+            return 0;
+        if (!(descriptor.flags & F_NEXT))
+            return chain->writable_count && chain->writable[0].size >= CTRL_HDR &&
+                   locate(device, chain->writable[0].guest_address, CTRL_HDR);
+        if (descriptor.next >= count)
+            return 0;
+        memcpy(&descriptor, table + descriptor.next * DESCRIPTOR_SIZE, sizeof descriptor);
+    }
+    return 0;
+}
+
+static void take(xd_queue *queue) {
+    queue->next_available++;
+    queue->under_way++;
+}
+
+/* Commands ------------------------------------------------------------------------------- */
+
+static struct xd_context *find_context(const xd_device *device, uint32_t ctx_id) {
+    uint32_t low = 0, high = device->context_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (device->contexts[middle].ctx_id < ctx_id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return &device->contexts[low]; /* where it is, or would be */
+}
+
+int xd_device_set_context(xd_device *device, uint32_t ctx_id, xd_passage *passage) {
+    struct xd_context *found = device->context_count ? find_context(device, ctx_id) : device->contexts;
+    uint32_t at = device->context_count ? (uint32_t)(found - device->contexts) : 0;
+    uint32_t behind = device->context_count - at;
+    int is_there = behind && found->ctx_id == ctx_id;
+    if (is_there && !passage) {
+        memmove(found, found + 1, (behind - 1) * sizeof *found);
+        device->context_count--;
+    } else if (is_there) {
+        found->passage = passage;
+    } else if (passage) {
+        if (device->context_count == device->context_capacity) {
+            uint32_t capacity = device->context_capacity ? device->context_capacity * 2 : 16;
+            struct xd_context *contexts = realloc(device->contexts, capacity * sizeof *contexts);
+            if (!contexts)
+                return -1;
+            device->contexts = contexts;
+            device->context_capacity = capacity;
+        }
+        memmove(device->contexts + at + 1, device->contexts + at, behind * sizeof *found);
+        device->contexts[at] = (struct xd_context){ctx_id, passage};
+        device->context_count++;
+    }
+    return 0;
+}
+
+/* Holds a POLL until there is an event; returns whether it does. */
+static int hold(xd_passage *passage, const xd_chain *chain, const uint8_t *commands, uint32_t size) {
+    xd_mailbox *mailbox = passage->mailbox;
+    if (size < COMMAND_HEADER || commands[0] != COMMAND_POLL || load(commands) >> 16 != size ||
+        chain->ring_idx != CHANNEL_RING || !mailbox || !mailbox->run_count || mailbox->others ||
+        mailbox->poll_count == XD_MAX_POLLS || !passage->to_guest)
+        return 0;
+    mailbox->polls[mailbox->poll_count++] = *chain;
+    return 1;
+}
+
+/* Carries the next command out; XD_DECLINED where it is still in the queue. */
+static enum xd_served execute(xd_device *device, xd_poller *poller) {
+    uint8_t *request = poller->scratch + XD_SCRATCH_HEADROOM;
+    const uint8_t *data;
+    uint32_t size, length;
+    xd_chain *chain = &device->chain;
+    if (!read_chain(device, chain, request, &size) || size < SUBMIT_DATA || load(request) != SUBMIT_3D)
+        return XD_DECLINED;
+    chain->flags = load(request + 4);
+    chain->fence_id = load_long(request + 8);
+    chain->ctx_id = load(request + 16);
+    chain->ring_idx = request[20];
+    const struct xd_context *context = device->context_count ? find_context(device, chain->ctx_id) : NULL;
+    uint32_t submitted = load(request + CTRL_HDR);
+    if (!context || context == device->contexts + device->context_count || context->ctx_id != chain->ctx_id ||
+        submitted > size - SUBMIT_DATA)
+        return XD_DECLINED;
+    xd_passage *passage = context->passage;
+    const uint8_t *commands = request + SUBMIT_DATA;
+    if ((chain->flags & (FLAG_FENCE | FLAG_INFO_RING_IDX)) == (FLAG_FENCE | FLAG_INFO_RING_IDX) && chain->ring_idx) {
+        if (!hold(passage, chain, commands, submitted))
+            return XD_DECLINED;
+        take(&device->queue);
+        return XD_SERVED;
+    }
+    if (!passage->to_host || !xd_find_bytes(commands, submitted, &data, &length))
+        return XD_DECLINED;
+    take(&device->queue);
+    poller->handover = (xd_handover){.kind = XD_COMMAND, .data = request, .size = size};
+    if (!xd_passage_walk(passage, poller, XD_REQUEST, data, length))
+        return XD_HANDED;
+    uint32_t sent = xd_passage_send(passage, data, length);
+    answer(device, chain);
+    if (sent == length)
+        return XD_SERVED;
+    poller->handover = (xd_handover){.kind = XD_REQUESTS, .data = data + sent, .size = length - sent};
+    return XD_HANDED;
+}
+
+static enum xd_served hand_queue(xd_poller *poller) {
+    poller->handover = (xd_handover){.kind = XD_QUEUE};
+    return XD_HANDED;
+}
+
+/* Carries out what is there; returns XD_SERVED where nothing is left. */
+static enum xd_served drain(xd_device *device, xd_poller *poller) {
+    xd_queue *queue = &device->queue;
+    for (int chain = 0; chain < CHAINS_PER_TURN; chain++) {
+        if (!is_ready(queue)) {
+            store_flags(queue, 0);
+            /* The driver may have added one before it saw that we want kicks again. */
+            if (!is_ready(queue))
+                return XD_SERVED;
+            store_flags(queue, NO_NOTIFY);
+        }
+        enum xd_served served = execute(device, poller);
+        if (served == XD_DECLINED)
+            return hand_queue(poller);
+        if (served == XD_HANDED)
+            return XD_HANDED;
+    }
+    return XD_DECLINED;
+}
+
+static enum xd_served serve_kick(xd_port *port, int fd, xd_poller *poller) {
+    xd_device *device = (xd_device *)((uint8_t *)port - offsetof(xd_device, kick));
+    uint64_t count = 1;
+    uint16_t before = device->queue.used_index;
+    if (!device->queue.is_open || read(fd, &count, sizeof count) != sizeof count)
+        return XD_DECLINED; /* whoever waits for it finds out what is wrong */
+    store_flags(&device->queue, NO_NOTIFY);
+    enum xd_served served = drain(device, poller);
+    if (device->queue.used_index != before)
+        interrupt(device);
+    if (served != XD_DECLINED)
+        return served;
+    /* There is more: we kick ourselves, once others have had their turn. */
+    count = 1;
+    return write(fd, &count, sizeof count) == sizeof count ? XD_SERVED : hand_queue(poller);
+}
+
+xd_device *xd_device_create(void) {
+    xd_device *device = calloc(1, sizeof *device);
+    if (!device)
+        return NULL;
+    device->kick.serve = serve_kick;
+    device->call_fd = -1;
+    return device;
+}
+
+void xd_device_free(xd_device *device) {
+    if (!device)
+        return;
+    free(device->regions);
+    free(device->contexts);
+    free(device);
+}
+
+/* Events --------------------------------------------------------------------------------- */
+
+xd_mailbox *xd_mailbox_create(xd_device *device) {
+    xd_mailbox *mailbox = calloc(1, sizeof *mailbox);
+    if (mailbox)
+        mailbox->device = device;
+    return mailbox;
+}
+
+void xd_mailbox_free(xd_mailbox *mailbox) { free(mailbox); }
+
+int xd_mailbox_take(xd_mailbox *mailbox, xd_chain *chain) {
+    if (!mailbox->poll_count)
+        return 0;
+    *chain = mailbox->polls[0];
+    mailbox->poll_count--;
+    memmove(mailbox->polls, mailbox->polls + 1, mailbox->poll_count * sizeof *chain);
+    return 1;
+}
+
+uint32_t xd_mailbox_room(const xd_mailbox *mailbox) {
+    uint64_t left = mailbox->size < XD_MAX_EVENT_SIZE ? mailbox->size : XD_MAX_EVENT_SIZE;
+    uint32_t room = (uint32_t)left;
+    if (!mailbox->poll_count || !mailbox->device->queue.is_open)
+        return 0;
+    for (uint32_t index = 0; index < mailbox->run_count && left; index++) {
+        const xd_span *run = &mailbox->runs[index];
+        uint64_t part = run->size < left ? run->size : left;
+        if (!locate(mailbox->device, run->guest_address, part))
+            return 0;
+        left -= part;
+    }
+    return left ? 0 : room;
+}
+
+void xd_mailbox_deliver(xd_mailbox *mailbox, const uint8_t *event, uint32_t size) {
+    xd_chain chain;
+    for (uint32_t index = 0; size; index++) {
+        const xd_span *run = &mailbox->runs[index];
+        uint32_t part = run->size < size ? (uint32_t)run->size : size;
+        memcpy(locate(mailbox->device, run->guest_address, part), event, part);
+        event += part;
+        size -= part;
+    }
+    if (xd_mailbox_take(mailbox, &chain))
+        answer(mailbox->device, &chain);
+    interrupt(mailbox->device);
+}

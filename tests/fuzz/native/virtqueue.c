@@ -1,0 +1,117 @@
+/* A control queue whose rings, chains and commands are any bytes: C touches nothing but the guest's memory. */
+#include "input.h"
+#include "virtqueue.h"
+
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { SIZE = 16, LOW = 1 << 14, HIGH = 4096, HIGH_ADDRESS = 1 << 20, CTX = 1 };
+enum { DESCRIPTORS = 0, AVAILABLE = 512, USED = 1024, COMMANDS = 2048 };
+
+static xd_tables *tables;
+static xd_poller *poller;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    (void)argv;
+    static uint8_t packed[1 << 20];
+    FILE *file = fopen(TABLES, "rb");
+    require(file != NULL, "no tables");
+    size_t size = fread(packed, 1, sizeof packed, file);
+    fclose(file);
+    tables = xd_tables_load(packed, size);
+    poller = xd_poller_create();
+    require(tables != NULL && poller != NULL, "no memory");
+    return 0;
+}
+
+/* A submit that gets far: one SEND of whatever comes, or a POLL. */
+static void write_command(uint8_t *memory, struct input *input) {
+    uint32_t is_poll = take_byte(input) & 1, length = take_byte(input);
+    uint32_t command = is_poll ? 8 : XD_SEND_RECEIVE_SIZE + length;
+    uint32_t words[8] = {0x0207, take_byte(input) & 3, 1, 0, CTX, is_poll, command, 0};
+    uint32_t header[4] = {(is_poll ? 3u : XD_COMMAND_SEND) | command << 16, 0, 0, length};
+    uint8_t *at = memory + COMMANDS;
+    memcpy(at, words, sizeof words);
+    memset(at + sizeof words, 0, XD_SEND_RECEIVE_SIZE);
+    memcpy(at + sizeof words, header, is_poll ? 8 : sizeof header);
+    for (uint32_t index = 0; index < length; index++)
+        at[sizeof words + XD_SEND_RECEIVE_SIZE + index] = take_byte(input);
+    uint64_t places[2] = {COMMANDS, COMMANDS + 1024};
+    uint32_t sizes[2] = {(uint32_t)sizeof words + command, 24};
+    for (uint32_t index = 0; index < 2; index++) {
+        uint16_t flags[2] = {index ? 2 : 1, 1};
+        memcpy(memory + DESCRIPTORS + 16 * index, &places[index], 8);
+        memcpy(memory + DESCRIPTORS + 16 * index + 8, &sizes[index], 4);
+        memcpy(memory + DESCRIPTORS + 16 * index + 12, flags, 4);
+    }
+}
+
+static void kick(xd_device *device, uint8_t *memory, int fd) {
+    uint64_t one = 1;
+    uint16_t index;
+    memcpy(&index, memory + AVAILABLE + 2, sizeof index);
+    index++;
+    memcpy(memory + AVAILABLE + 2, &index, sizeof index);
+    require(write(fd, &one, sizeof one) == sizeof one, "no kick");
+    device->kick.serve(&device->kick, fd, poller);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct input input = {data, size};
+    uint8_t *low = aligned_alloc(4096, LOW), *high = aligned_alloc(4096, HIGH);
+    int ends[2], fd = eventfd(0, EFD_NONBLOCK);
+    require(low && high && fd >= 0 && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), "no memory");
+    memset(low, 0, LOW);
+    memset(high, 0, HIGH);
+    const xd_region regions[] = {{0, LOW, (uint64_t)(uintptr_t)low},
+                                 {HIGH_ADDRESS, HIGH, (uint64_t)(uintptr_t)high}};
+    xd_device *device = xd_device_create();
+    xd_walker *walker = xd_walker_create(tables, 0, 4096);
+    xd_passage *passage = xd_passage_create(walker);
+    xd_mailbox *mailbox = xd_mailbox_create(device);
+    require(!xd_device_map(device, regions, 2) && !xd_device_set_context(device, CTX, passage), "no memory");
+    passage->mailbox = mailbox;
+    passage->compositor_fd = ends[0];
+    mailbox->run_count = 1 + (take_byte(&input) & 1);
+    mailbox->runs[0] = (xd_span){take_byte(&input) & 1 ? HIGH_ADDRESS : LOW - 64u, HIGH};
+    mailbox->runs[1] = (xd_span){take_word(&input), HIGH};
+    mailbox->size = 4096;
+    device->queue = (xd_queue){.descriptors = (uint64_t)(uintptr_t)low + DESCRIPTORS,
+                               .available = (uint64_t)(uintptr_t)low + AVAILABLE,
+                               .used = (uint64_t)(uintptr_t)low + USED,
+                               .size = SIZE,
+                               .most = SIZE};
+    while (input.left) {
+        passage->to_host = passage->to_guest = device->queue.is_open = 1;
+        passage->walker->ahead = NULL;
+        switch (take_byte(&input) & 3) {
+        case 0:
+            low[take_short(&input) % LOW] = take_byte(&input);
+            break;
+        case 1:
+            write_command(low, &input);
+            break;
+        case 2: {
+            uint8_t said[12] = {1, 0, 0, 0, 1, 0, 12, 0, take_byte(&input)};
+            if (write(ends[1], said, 1u + take_byte(&input) % sizeof said) > 0)
+                passage->compositor.serve(&passage->compositor, ends[0], poller);
+            break;
+        }
+        default:
+            kick(device, low, fd);
+        }
+    }
+    xd_device_free(device);
+    xd_mailbox_free(mailbox);
+    xd_passage_free(passage);
+    xd_walker_free(walker);
+    close(ends[0]);
+    close(ends[1]);
+    close(fd);
+    free(low);
+    free(high);
+    return 0;
+}

@@ -1,0 +1,333 @@
+"""What C takes out of a VM's control queue and puts into its rings is what Python would: bytes and order."""
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from random import Random
+from types import FrameType
+from typing import Final, NamedTuple, TypeVar
+
+import pytest
+
+from crossdomain.abi import cross_domain as protocol
+from crossdomain.context.context import Context, Surroundings
+from crossdomain.context.passage import Passage
+from crossdomain.context.pipes import Orphans
+from crossdomain.context.policy import ClientPolicy
+from crossdomain.context.ports import Resources
+from crossdomain.context.rules import Guest, Rules
+from crossdomain.context.selector import PortSelector
+from crossdomain.device.session import GpuSession
+from crossdomain.wire import load, policy
+from tests.fakes.frontend import FakeFrontend
+from tests.fakes.guest_context import GuestContext
+from tests.fakes.guest_driver import Descriptor, GuestQueue
+from tests.fakes.guest_ram import PAGE
+from tests.fakes.vhost_socket import PATIENCE
+from tests.fuzz.contexts import GLOBALS
+from tests.hostile.test_device_rings import MISTAKES
+from tests.unit.context.world import CompositorEnd, delete_id
+from tests.unit.host.test_passage import ANSWER, BINDS, OPENING, STEADY, Parties
+
+_WINDOW: Final = 1 << 20
+_Result = TypeVar("_Result")
+
+
+class Machine:
+    """A VM with one client, before a compositor that the test plays."""
+
+    def __init__(self, ports: PortSelector | None) -> None:
+        ours, theirs = socket.socketpair()
+        self.frontend = FakeFrontend(ours, ram_size=4 << 20, queue_size=64)
+        self.contexts: list[Context] = []
+        self.compositors: list[CompositorEnd] = []
+        self._ports = ports
+        self._orphans = Orphans()
+        session = GpuSession(
+            theirs,
+            new_context=self._new_context,
+            capset=bytes(32),
+            window_size=_WINDOW,
+            name="vm",
+            ports=ports,
+        )
+        self._serving = asyncio.get_running_loop().create_task(session.serve())
+
+    async def open(self, ctx_id: int = 1, *, ring_pages: int = 1) -> tuple[GuestContext, CompositorEnd]:
+        """A client with a surface, and its compositor's end."""
+        context = await GuestContext.open(self.frontend, ctx_id, ring_pages=ring_pages)
+        compositor = self.compositors[-1]
+        await context.send(OPENING)
+        await compositor.receive(len(OPENING))
+        compositor.send(GLOBALS)
+        heard = b""
+        while len(heard) < len(GLOBALS):
+            event = await context.next_event()
+            heard += bytes(event.data)
+        await context.send(BINDS)
+        await compositor.receive(len(BINDS))
+        return context, compositor
+
+    async def close(self) -> None:
+        """Hangs up, and waits until the device has let go of everything."""
+        await self.frontend.close()
+        await asyncio.wait_for(self._serving, PATIENCE)
+        self._orphans.close()
+        for compositor in self.compositors:
+            compositor.close()
+
+    def _new_context(self, ctx_id: int, _name: bytes, resources: Resources) -> Context:
+        policies = ClientPolicy(load(), policy.load(), Guest("test", Rules()))
+        surroundings = Surroundings(
+            connect=self._connect,
+            policy=policies,
+            on_close=_forget,
+            orphans=self._orphans,
+            passage=None if self._ports is None else Passage(self._ports, policies.walker),
+        )
+        self.contexts.append(Context(f"ctx {ctx_id}", resources, surroundings))
+        return self.contexts[-1]
+
+    def _connect(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        self.compositors.append(CompositorEnd(theirs))
+        return ours
+
+
+def _forget(_context: Context) -> None:
+    """Nobody counts them here."""
+
+
+def run(story: Callable[[Machine], Awaitable[_Result]], *, ports: bool = True) -> _Result:
+    """Plays a story in a VM of its own."""
+    selector = PortSelector()
+
+    async def play() -> _Result:
+        machine = Machine(selector if ports else None)
+        await asyncio.wait_for(machine.frontend.boot(), PATIENCE)
+        try:
+            return await story(machine)
+        finally:
+            await machine.close()
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        return runner.run(play())
+
+
+class Heard(NamedTuple):
+    """What arrived at both ends, how each SEND was answered, and what was counted."""
+
+    requests: bytes
+    events: bytes
+    answers: list[int]
+    counted: tuple[int, ...]
+
+
+async def settle() -> None:
+    """Lets everything arrive."""
+    for _ in range(40):
+        await asyncio.sleep(0)
+
+
+async def converse(machine: Machine, random: Random) -> Heard:
+    """A random conversation in pieces that end anywhere."""
+    context, compositor = await machine.open(ring_pages=random.choice((1, 3)))
+    parties = Parties(random)
+    await context.send(STEADY)
+    answers: list[int] = []
+    events = bytearray()
+
+    async def listen() -> None:
+        while True:
+            events.extend((await context.next_event()).data)
+
+    listening = asyncio.ensure_future(listen())
+    requests = said = b""
+    for _ in range(40):
+        if random.randrange(2):
+            requests += b"".join(parties.request() for _ in range(random.randrange(4)))
+            cut = len(requests) if random.randrange(3) else random.randrange(len(requests) + 1)
+            ring = random.choice((None, None, protocol.QUERY_RING))
+            response = await context.submit(protocol.encode_send(requests[:cut]), ring_idx=ring)
+            answers.append(response.type)
+            requests = requests[cut:]
+        else:
+            said += b"".join(parties.event() for _ in range(random.randrange(4)))
+            cut = len(said) if random.randrange(3) else random.randrange(len(said) + 1)
+            with suppress(BrokenPipeError):
+                compositor.send(said[:cut])
+            said = said[cut:]
+        await settle()
+    listening.cancel()
+    counters = machine.contexts[0].counters
+    with suppress(BlockingIOError, ConnectionResetError):
+        compositor.received += compositor.connection.recv(1 << 20)
+    return Heard(
+        bytes(compositor.received),
+        bytes(events),
+        answers,
+        (counters.sends, counters.bytes_to_host, counters.events, counters.bytes_to_guest),
+    )
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_conversation_is_heard_the_same_with_and_without_python(seed: int) -> None:
+    with_ports = run(lambda machine: converse(machine, Random(seed)))
+    without = run(lambda machine: converse(machine, Random(seed)), ports=False)
+    assert with_ports == without
+    assert with_ports.requests.startswith(STEADY)
+
+
+def test_a_steady_frame_and_its_answer_run_no_python_of_the_hosts() -> None:
+    modules: set[str] = set()
+
+    def note(frame: FrameType, what: str, _argument: object) -> None:
+        if what == "call":
+            modules.add(frame.f_code.co_filename.rpartition("crossdomain/")[2])
+
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        assert (await context.send(STEADY)).ok
+        await compositor.receive(len(STEADY))
+        compositor.send(ANSWER)
+        await context.next_event()
+        for _ in range(3):
+            sys.setprofile(note)
+            try:
+                assert (await context.send(STEADY)).ok
+                received = await compositor.receive(len(STEADY))
+                compositor.send(ANSWER)
+                event = await context.next_event()
+                # The POLL that followed has arrived when another command has.
+                assert (await context.send(b"")).ok
+            finally:
+                sys.setprofile(None)
+            assert received == STEADY
+            assert bytes(event.data) == ANSWER
+
+    run(story)
+    ours = {name for name in modules if name.startswith(("device/", "context/"))}
+    assert ours == {"context/selector.py"}
+
+
+def test_more_events_than_a_ring_has_room_for_arrive_in_order() -> None:
+    async def story(machine: Machine) -> bytes:
+        context, compositor = await machine.open()
+        said = b"".join(delete_id(number) for number in range(1000, 3000))
+        compositor.send(said)
+        heard = b""
+        while len(heard) < len(said):
+            heard += bytes((await context.next_event()).data)
+        compositor.send(ANSWER)
+        assert bytes((await context.next_event()).data) == ANSWER
+        assert heard == said
+        return heard
+
+    assert run(story) == run(story, ports=False)
+
+
+def test_requests_wait_in_order_for_a_compositor_that_does_not_read() -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        sent = STEADY * 50
+        for _ in range(200):
+            assert (await context.send(sent)).ok
+        assert await compositor.receive(200 * len(sent)) == sent * 200
+        assert (await context.send(STEADY)).ok
+        assert await compositor.receive(len(STEADY)) == STEADY
+
+    run(story)
+
+
+def test_a_pause_keeps_a_poll_that_is_held() -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        assert (await context.send(STEADY)).ok
+        await machine.frontend.stop_rings()
+        compositor.send(ANSWER)
+        await settle()
+        await machine.frontend.start_driver()
+        assert bytes((await context.next_event()).data) == ANSWER
+        assert (await context.send(STEADY)).ok
+        assert await compositor.receive(2 * len(STEADY)) == STEADY * 2
+        compositor.send(ANSWER)
+        assert bytes((await context.next_event()).data) == ANSWER
+
+    run(story)
+
+
+def test_a_context_that_ends_completes_its_poll_and_takes_its_ring_away() -> None:
+    async def story(machine: Machine) -> None:
+        context, _compositor = await machine.open()
+        other, compositor = await machine.open(2)
+        await context.close()
+        assert (await other.send(STEADY)).ok
+        assert await compositor.receive(len(STEADY)) == STEADY
+        assert not (await machine.frontend.driver.submit_3d(1, protocol.encode_send(STEADY))).ok
+
+    run(story)
+
+
+def test_memory_that_comes_and_goes_is_known_before_the_next_command() -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        fd = os.memfd_create("hotplug")
+        os.ftruncate(fd, 1 << 16)
+        for _ in range(3):
+            await machine.frontend.plug(1 << 34, 1 << 16, fd)
+            assert (await context.send(STEADY)).ok
+            assert await compositor.receive(len(STEADY)) == STEADY
+            await machine.frontend.unplug(1 << 34, 1 << 16)
+            compositor.send(ANSWER)
+            assert bytes((await context.next_event()).data) == ANSWER
+        os.close(fd)
+
+    run(story)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_broken_ring_stops_the_device_until_it_is_reset(mistake: Callable[[GuestQueue], None]) -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        assert (await context.send(STEADY)).ok
+        await compositor.receive(len(STEADY))
+        mistake(machine.frontend.driver.control)
+        await compositor.wait_until_gone()
+        await machine.frontend.reset()
+        again, compositor = await machine.open(2)
+        assert (await again.send(STEADY)).ok
+        assert await compositor.receive(len(STEADY)) == STEADY
+
+    run(story)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_chains_cost_nobody_but_their_guest(seed: int) -> None:
+    async def story(machine: Machine) -> None:
+        random = Random(seed)
+        context, _compositor = await machine.open()
+        await context.send(STEADY)
+        ram, queue = machine.frontend.ram, machine.frontend.driver.control
+        command = struct.pack("<IIQIIII", 0x0207, random.choice((0, 3)), 1, 1, 1, 416, 0)
+        request = command + protocol.encode_send(STEADY)
+        at = ram.allocate(len(request))
+        ram.write(at, request)
+        places = (at, at + 1, PAGE, 0, (4 << 20) - 8, (1 << 64) - 8, 1 << 60)
+        for _ in range(30):
+            for index in range(8):
+                length = random.choice((len(request), 24, 0, 1, 16, 64, (1 << 32) - 1))
+                flags = random.choice((0, 1, 1, 2, 3, 4, 5, 7, 0xFFFF))
+                following = random.choice((index + 1, index + 1, 0, 63, 64, 0xFFFF))
+                queue.write_descriptor(index, Descriptor(random.choice(places), length, flags, following))
+            queue.expose(random.randrange(8))
+            await settle()
+        await machine.frontend.reset()
+        again, compositor = await machine.open(2)
+        assert (await again.send(STEADY)).ok
+        assert await compositor.receive(len(STEADY)) == STEADY
+
+    run(story)
