@@ -42,8 +42,8 @@ chaos:
 	@tools/prepare.sh test
 	$(PYTHON) -m tests.chaos --seconds $(CHAOS_SECONDS)
 
-# Whatever a guest, a VMM or a launcher can say: ten million times for each target, or FUZZ_SECONDS.  Exit status 1
-# where something was found.
+# Whatever a guest, a VMM or a launcher can say: ten million times for each target, going on where the last run ended
+# (build/fuzz), or FUZZ_SECONDS.  Exit status 1 where something was found.
 fuzz:
 	@tools/prepare.sh test
 	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)

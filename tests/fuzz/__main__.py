@@ -1,20 +1,63 @@
 """`python -m tests.fuzz`: every target, ten million executions each, or for a time.
 
-Exit status 1 where something was found.  The inputs that did it are in build/fuzz/, and so is the corpus,
-which the next run goes on from.  As many targets run at a time as there are processors.
+Exit status 1 where something was found.  The inputs that did it are in build/fuzz/, and so are the corpus and
+the number of executions, which the next run goes on from: ten million of a target in Python take hours.
+As many processes run at a time as there are processors, several of one target where others have enough.
 """
 
 import argparse
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz.campaign import NAMES, Bounds, run
+from tests.fuzz.campaign import NAMES, Bounds, Result, run
+from tests.fuzz.progress import Progress
 
 _RUNS: Final = 10_000_000
+_SLICE_SECONDS: Final = 300
+"""How long one process runs at a time: as much is lost where the machine is switched off."""
 _FOLDER: Final = Path("build/fuzz")
+
+
+class _Campaign:
+    """All processes of one call."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._progress = Progress(folder)
+        self._found: set[str] = set()
+        self._output = threading.Lock()
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return 1 if self._found else 0
+
+    def run_for(self, name: str, seconds: int) -> None:
+        """One process of one target, for a time."""
+        self._tell(run(name, Bounds(seconds), self._folder))
+
+    def run_to(self, names: Iterable[str], runs: int) -> None:
+        """Process after process, until each target has been executed so often or has found something."""
+        names = tuple(names)
+        while True:
+            name = self._progress.choose((name for name in names if name not in self._found), runs)
+            if name is None:
+                return
+            left = runs - self._progress.total(name).executed
+            self._tell(run(name, Bounds(_SLICE_SECONDS, left), self._folder))
+
+    def _tell(self, result: Result) -> None:
+        total = self._progress.add(result.name, result.executed, result.seconds)
+        with self._output:
+            print(f"{result.name:12} {total}{'; FOUND' if result.report else ''}", flush=True)
+            if result.report:
+                self._found.add(result.name)
+                print(result.report, flush=True)
 
 
 def main() -> int:
@@ -24,21 +67,25 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=int, default=0, help=f"for each target; 0 runs each {_RUNS:,} times instead"
     )
+    parser.add_argument("--runs", type=int, default=_RUNS, help="with earlier runs (default: %(default)s)")
+    parser.add_argument(
+        "--folder", type=Path, default=_FOLDER, help="for corpus, findings and counts (default: %(default)s)"
+    )
     arguments = parser.parse_args()
-    unknown = set(arguments.targets) - set(NAMES)
+    names = arguments.targets or NAMES
+    unknown = set(names) - set(NAMES)
     if unknown:
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
-    bounds = Bounds(arguments.seconds, 0 if arguments.seconds else _RUNS)
-    found = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        campaigns = [pool.submit(run, name, bounds, _FOLDER) for name in arguments.targets or NAMES]
-        for campaign in as_completed(campaigns):
-            result = campaign.result()
-            print(result, flush=True)
-            if result.report:
-                found += 1
-                print(result.report, flush=True)
-    return 1 if found else 0
+    campaign = _Campaign(arguments.folder)
+    processes = os.cpu_count() or 1
+    with ThreadPoolExecutor(processes) as pool:
+        if arguments.seconds:
+            jobs = [pool.submit(campaign.run_for, name, arguments.seconds) for name in names]
+        else:
+            jobs = [pool.submit(campaign.run_to, names, arguments.runs) for _ in range(processes)]
+        for job in jobs:
+            job.result()
+    return campaign.status
 
 
 if __name__ == "__main__":

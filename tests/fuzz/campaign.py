@@ -42,12 +42,6 @@ class Result(NamedTuple):
     report: str
     """Empty where nothing was found, else the end of what the fuzzer said."""
 
-    def __str__(self) -> str:
-        rate = self.executed / self.seconds if self.seconds else 0.0
-        hours = 1e7 / rate / 3600 if rate else float("inf")
-        line = f"{self.name:12} {self.executed:>12,} executions in {self.seconds:7.0f} s, {rate:>9,.0f}/s"
-        return f"{line}; ten million take {hours:.1f} h{' FOUND' if self.report else ''}"
-
 
 def run(name: str, bounds: Bounds, folder: Path) -> Result:
     """Runs a target; inputs that it finds, and its corpus, are kept in `folder`."""

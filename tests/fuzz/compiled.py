@@ -1,6 +1,7 @@
 """The targets in C: built with libFuzzer under AddressSanitizer and UndefinedBehaviorSanitizer."""
 
 import subprocess
+import threading
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -28,11 +29,22 @@ _FLAGS: Final = (
 
 def build(name: str, folder: Path) -> Path:
     """Compiles the target of that name into `folder`; returns the program."""
-    tables, program = folder / "tables.bin", folder / f"fuzz-{name}"
-    tables.write_bytes(load().packed)
+    tables, program = folder / f"{name}-tables.bin", folder / f"fuzz-{name}"
+    unfinished = folder / f"fuzz-{name}.{threading.get_ident()}"
+    if not tables.exists() or tables.read_bytes() != load().packed:
+        tables.write_bytes(load().packed)
     sources = [*(_CORE / source for source in _SOURCES), _HERE / f"{name}.c"]
-    command = ["clang", *_FLAGS, f'-DTABLES="{tables}"', f"-I{_CORE}", *map(str, sources), "-o", str(program)]
+    command = [
+        "clang",
+        *_FLAGS,
+        f'-DTABLES="{tables}"',
+        f"-I{_CORE}",
+        *map(str, sources),
+        "-o",
+        str(unfinished),
+    ]
     subprocess.run(command, check=True, timeout=300)
+    unfinished.replace(program)  # another process may be running it
     return program
 
 
