@@ -158,6 +158,7 @@ class LocalChannel:
         self.has_policy = bool(capset.features & Feature.POLICY)
         self.has_clock = bool(capset.features & Feature.CLOCK)
         self.has_fences = bool(capset.features & Feature.SYNC)
+        self.proves = False
         self._shares_files = share_files and bool(capset.features & Feature.SHARE_FILES)
         self.shares_fences = self._shares_files and self.has_fences
         self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)

@@ -201,6 +201,11 @@ class Channel(Protocol):
         ...
 
     @property
+    def proves(self) -> bool:
+        """Whether `prove` tells of the host: where nothing else would tell of its end."""
+        ...
+
+    @property
     def shares_fences(self) -> bool:
         """Whether the compositor can have the client's fences: it is on the same kernel."""
         ...
@@ -296,7 +301,7 @@ class Channel(Protocol):
     def prove(self) -> int:
         """Returns an fd that is readable once the host has handled what was sent so far; it is the caller's.
 
-        Negative where the host's end is told anyway, or the host is not known to answer.
+        Negative where it does not (`proves`).
         """
         ...
 

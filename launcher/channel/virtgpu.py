@@ -10,6 +10,7 @@ import errno
 import mmap
 import os
 import select
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -42,6 +43,8 @@ _ANSWER_SIZE: Final = cross_domain.IMAGE_REQUIREMENTS.size
 """Bytes of the longest answer in the query ring."""
 _ANSWER_TIMEOUT_MS: Final = 10_000
 """A host that does not answer for so long is no more."""
+_FRESH_SECONDS: Final = 0.25
+"""How long a host is taken to live on after an answer: asking costs as much as making a blob."""
 _EVENTS: Final = virtgpu_drm.DRM_EVENT.size * 8
 
 
@@ -183,6 +186,9 @@ class VirtgpuChannel:
         self.claims_pages = bool(capset.features & Feature.CLAIM_PAGES)
         self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)
         self.has_fences = bool(capset.features & Feature.SYNC)
+        self.proves = bool(capset.features)
+        self._answered = -_FRESH_SECONDS
+        """When the host was heard of last, on the monotonic clock."""
         self.shares_fences = False
         self._fences_opened = 0
         self._shows_pages = bool(capset.features & Feature.SHOW_PAGES)
@@ -198,7 +204,7 @@ class VirtgpuChannel:
             polled = 1 << cross_domain.CHANNEL_RING
             rings = _RING_COUNT + _SYNC_RINGS if self.has_fences else _RING_COUNT
             drm.create_context(self._fd, cross_domain.CAPSET_ID, rings, polled, client)
-            own_host = self._is_own_host = bool(capset.features)
+            own_host = self._is_own_host = self.proves
             self._query_ring = self._create_ring(PAGE_SIZE)
             self._channel_ring = self._create_ring(_CHANNEL_RING_SIZE if own_host else PAGE_SIZE)
             query, channel = self._query_ring.resource_id, self._channel_ring.resource_id
@@ -298,6 +304,8 @@ class VirtgpuChannel:
 
     def _await_host(self) -> None:
         """Mapping a blob waits for the host in a way that nothing can interrupt: never for a dead one."""
+        if time.monotonic() - self._answered < _FRESH_SECONDS:
+            return
         proof = self.prove()
         if proof < 0:
             return
@@ -362,10 +370,12 @@ class VirtgpuChannel:
         flags = virtgpu_drm.VIRTGPU_BLOB_FLAG_USE_MAPPABLE | virtgpu_drm.VIRTGPU_BLOB_FLAG_USE_SHAREABLE
         created = drm.create_blob(self._fd, virtgpu_drm.VIRTGPU_BLOB_MEM_HOST3D, flags, size, blob_id)
         try:
-            return _Blob(self._fd, created, size)
+            blob = _Blob(self._fd, created, size)
         except OSError as error:
             # The ioctl that creates it does not wait for the host: a refusal is seen here first.
             raise HostFault(f"the host refused {size} bytes of memory: {error.strerror}") from None
+        self._answered = time.monotonic()
+        return blob
 
     def _require_image(self, size: int) -> tuple[int, int]:
         """Returns a reusable blob id for `size` bytes, and the bytes that such a blob has."""

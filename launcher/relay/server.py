@@ -83,7 +83,8 @@ class Server:
             self._turn_away(client, name, f"the proxy can't serve one more: {error}")
             return
         self._connections.add(connection)
-        self._watch.begin()
+        if channel.proves:
+            self._watch.begin()
         log.info("connected", client=name)
 
     def _turn_away(self, client: ClientSocket, name: str, text: str) -> None:

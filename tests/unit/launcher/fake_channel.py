@@ -103,6 +103,7 @@ class FakeChannel:
         self.device: Device | None = None
         self.has_clock = has_clock
         self.has_fences = True
+        self.proves = False
         self.shares_fences = False
         self.fences: dict[int, int] = {}
         """Fds of the host's fences by identifier, which the relay takes."""

@@ -173,6 +173,13 @@ def test_a_host_that_lives_proves_it(channel: VirtgpuChannel) -> None:
     os.close(proof)
 
 
+def test_a_host_that_has_just_answered_is_not_asked(driver: FakeDriver, channel: VirtgpuChannel) -> None:
+    channel.create_memory(4096).close()
+    asked = len(driver.executions)
+    channel.create_memory(4096).close()
+    assert len(driver.executions) == asked
+
+
 @pytest.mark.usefixtures("driver")
 def test_a_foreign_host_need_not_prove_anything() -> None:
     channel = VirtgpuChannel(NODE, FOREIGN, "foot[1]")
@@ -187,6 +194,7 @@ def test_memory_of_a_dead_host_is_not_waited_for(
     blobs = len(driver.blobs)
     driver.is_dead = True
     monkeypatch.setattr(virtgpu, "_ANSWER_TIMEOUT_MS", 0)
+    monkeypatch.setattr(virtgpu, "_FRESH_SECONDS", 0)
     with pytest.raises(HostFault, match="does not answer"):
         channel.create_memory(4096)
     assert len(driver.blobs) == blobs
