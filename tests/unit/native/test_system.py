@@ -81,7 +81,9 @@ def test_writing_beyond_the_end_of_a_file_is_survived(file: int) -> None:
     mapping.make_writable()
     with pytest.raises(TruncatedFault) as caught:
         write_page(mapping, 2, 7)
-    assert (caught.value.offset, caught.value.copied) == (0, 0)
+    # Within the row, memcpy writes in an order of its own.
+    assert caught.value.offset < 4096
+    assert caught.value.copied == 0
     mapping.close()
 
 
