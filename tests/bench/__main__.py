@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from crossdomain.errors import CrossDomainError, EnvironmentFault
-from tests.bench import client_run, suite
+from tests.bench import client_run, paths, suite
 from tests.bench.client_run import BenchError
 from tests.bench.rows import (
     Fall,
@@ -59,6 +59,13 @@ class Run:
             async with suite.vm_ways(client) as ways:
                 for measurement in chosen:
                     await self._take(measurement.rows, measurement.take(ways, self._effort))
+
+    async def measure_both_sides(self, client: Path) -> None:
+        """Takes what needs a VM with a host in it."""
+        if suite.wanted(suite.BOTH_SIDES, self._only):
+            say("booting a VM for both sides")
+            async with paths.both_sides(client) as both:
+                await self._take(suite.BOTH_SIDES, paths.measure_both_sides(both))
 
     async def _take(self, names: Sequence[str], taken: Awaitable[list[Row]]) -> None:
         started = time.monotonic()
@@ -153,6 +160,7 @@ async def measure(options: argparse.Namespace) -> Run:
     await run.measure_host(client)
     if not options.no_vm:
         await run.measure_vm(client)
+        await run.measure_both_sides(client)
     return run
 
 

@@ -14,15 +14,17 @@ from typing import Final
 from crossdomain.vm import image, kvm, seat
 from crossdomain.vm.guest import Completed, GuestProcess
 from crossdomain.vm.headless import HeadlessWeston
+from crossdomain.vm.image import Image
 from crossdomain.vm.machine import USER, Machine, MachineConfig, Share
 from tests.bench import processes
-from tests.bench.client_run import ClientProcess
+from tests.bench.client_run import BenchError, ClientProcess
 from tests.bench.host_ways import Daemon, running_daemon
+from tests.fakes.programs import REPOSITORY
 
-_ROOT: Final = Path(__file__).parents[2]
 TESTS: Final = "/mnt/share"
 """Where the guest's Python finds this package."""
-_CLIENT: Final = "/tmp/bench-client"
+TESTS_SHARE: Final = Share(REPOSITORY / "tests", f"{TESTS}/tests", read_only=True)
+CLIENT: Final = "/tmp/bench-client"
 GUEST_DISPLAY: Final = "bench"
 """WAYLAND_DISPLAY of the Weston in the guest."""
 _SEAT: Final = "/tmp/seat.so"
@@ -63,6 +65,7 @@ close-animation=none
 focus-animation=none
 """
 
+_GUEST_PYTHON: Final = {"PYTHONPATH": f"/opt/crossdomain:{TESTS}"}
 _SERVES_SECONDS: Final = 60.0
 _RUN_SECONDS: Final = 180.0
 
@@ -107,7 +110,7 @@ class InGuest:
 
     async def start(self, arguments: Sequence[str]) -> GuestClient:
         """Starts the client on the guest's own compositor."""
-        process = await self._machine.spawn([_CLIENT, *arguments], env={"WAYLAND_DISPLAY": GUEST_DISPLAY})
+        process = await self._machine.spawn([CLIENT, *arguments], env={"WAYLAND_DISPLAY": GUEST_DISPLAY})
         return GuestClient(process)
 
     def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
@@ -128,13 +131,23 @@ class ThroughVm:
 
     async def start(self, arguments: Sequence[str]) -> GuestClient:
         """Starts the client below a launcher of its own."""
-        command = ["crossdomain-run", "--stats", _STATS, "--", _CLIENT, *arguments]
+        command = ["crossdomain-run", "--stats", _STATS, "--", CLIENT, *arguments]
         return GuestClient(await self._machine.spawn(command))
 
     async def stats(self) -> dict[str, object]:
         """Returns what the last launcher counted."""
         counted: dict[str, object] = json.loads(await self._machine.pull(_STATS))
         return counted
+
+    async def count(self, command: Sequence[str], *options: str) -> dict[str, object]:
+        """Runs a command to a good end, as who may allocate dmabufs; returns what its launcher counted."""
+        launcher = ["crossdomain-run", *options, f"--stats={_STATS}", "--"]
+        done = await self._machine.run(
+            [*launcher, *command], env=_GUEST_PYTHON, user="root", timeout=_RUN_SECONDS
+        )
+        if done.status != 0:
+            raise BenchError(f"{' '.join(command)}: {done.errors.decode(errors='replace')[-300:]}")
+        return await self.stats()
 
     def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
         """The daemon and the compositor; the launcher is the client's parent, in the guest."""
@@ -150,6 +163,12 @@ class ThroughVm:
         return await self._machine.run(command, user=user, timeout=_RUN_SECONDS)
 
 
+async def choose_image() -> tuple[Image, bool]:
+    """Returns what machines boot, and whether this machine's KVM can."""
+    made = await asyncio.to_thread(image.obtain, image.Recipe())
+    return made, await asyncio.to_thread(kvm.choose, made, "auto")
+
+
 @asynccontextmanager
 async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest, ThroughVm]]:
     """Boots a VM with a Weston inside, and starts a Weston and a daemon for it on this machine.
@@ -158,18 +177,16 @@ async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest
         client: the static program.
         folder: for sockets; a short path.
     """
-    made = await asyncio.to_thread(image.obtain, image.Recipe())
-    use_kvm = await asyncio.to_thread(kvm.choose, made, "auto")
+    made, use_kvm = await choose_image()
     with (
         HeadlessWeston(made, width=1920, height=1080) as weston,
         running_daemon({**os.environ, **weston.environment}, folder) as daemon,
     ):
-        shares = (Share(_ROOT / "tests", f"{TESTS}/tests", read_only=True),)
         config = MachineConfig(
-            made, memory=_MEMORY_MIB, kvm=use_kvm, gpu_socket=daemon.gpu_socket, shares=shares
+            made, memory=_MEMORY_MIB, kvm=use_kvm, gpu_socket=daemon.gpu_socket, shares=(TESTS_SHARE,)
         )
         async with Machine(config) as machine:
-            await machine.push(_CLIENT, client.read_bytes(), mode=0o755)
+            await machine.push(CLIENT, client.read_bytes(), mode=0o755)
             await machine.push(_SEAT, (await asyncio.to_thread(seat.compile_module, made)).read_bytes())
             await _start_guest_weston(machine)
             yield InGuest(machine), ThroughVm(machine, daemon, weston.pid)

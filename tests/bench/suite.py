@@ -20,6 +20,7 @@ from tests.bench import (
     guest_frames,
     guest_start,
     instructions,
+    paths,
     traffic,
     x11,
 )
@@ -139,7 +140,12 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
     ),
     HostMeasurement(("scale_*",), lambda ways, effort: frames.measure_scale(ways.local, _paced(effort))),
     HostMeasurement(
-        ("copied_guest_shm_shared*", "copied_guest_shm_copy*"),
+        (
+            "copied_guest_shm_shared*",
+            "copied_guest_shm_copy",
+            "copied_guest_shm_copy_small",
+            "copied_guest_shm_copy_moving*",
+        ),
         lambda ways, effort: frames.measure_copies(ways.local, ways.local_copy, effort),
     ),
     HostMeasurement(
@@ -170,12 +176,20 @@ VM: Final[tuple[VmMeasurement, ...]] = (
         lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, FULL, _emulated(effort)),
     ),
     VmMeasurement(
+        ("frames_guest_2160p", "frames_vm_2160p", "*_cpu_2160p", "*_cpu_2160p_vm"),
+        lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, LARGE, _large(effort)),
+    ),
+    VmMeasurement(
         ("frames_guest_small", "frames_vm_small", "*_cpu_small", "*_cpu_small_vm"),
         lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, SMALL, _emulated(effort)),
     ),
     VmMeasurement(
         ("copied_guest_shm_pages*", "copied_host_shm_pages*"),
         lambda ways, effort: guest_frames.measure_copies(ways.vm, _emulated(effort)),
+    ),
+    VmMeasurement(
+        ("copied_*_dmabuf_pages", "copied_*_dmabuf_blob", "copied_*_dmabuf_copy", "copied_*_shm_copy_vm"),
+        lambda ways, _effort: paths.measure_vm(ways.vm),
     ),
     VmMeasurement(
         ("fence_to_commit", "fence_round_trip"),
@@ -193,6 +207,10 @@ VM: Final[tuple[VmMeasurement, ...]] = (
         ),
     ),
 )
+
+
+BOTH_SIDES: Final = ("copied_*_shm_dmabuf", "copied_*_dmabuf_shared")
+"""Patterns of the rows of a machine with both sides in it."""
 
 
 def _large(effort: Effort) -> Effort:
