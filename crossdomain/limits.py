@@ -149,12 +149,6 @@ MAX_MAPPED_BLOBS: Final = 384
 """Blobs in the window at a time.  Each is a memory region to QEMU, which aborts at the 513th and takes
 quadratic time before that: 5 ms per mapping at 100, 77 ms at 400 (QEMU 11.1 under TCG)."""
 
-MAX_LOCAL_MEMORY: Final = 8 << 30
-"""Bytes of host memory of one local connection, mostly untouched pages: a few pools of foot's 512 MiB."""
-
-MAX_LOCAL_CLIENTS: Final = 1024
-"""Local connections of one daemon: a desktop session has some dozen Wayland clients."""
-
 MAX_VMS: Final = 64
 """VMs of one daemon."""
 
@@ -173,6 +167,35 @@ MAX_WORKER_FDS: Final = 65536
 MAX_WORKER_MEMORY: Final = 1 << 30
 """Bytes of a worker's own memory, that of guests and buffers not counted: every client's queues
 full would be more, and 50 clients are 3 MiB."""
+
+# Defaults of the quotas that settings change ([default.quotas.vm], .client); the others have the numbers of
+# the caps above.
+
+MAX_BLOB_BYTES: Final = 8 << 30
+"""Bytes of host memory in blobs, mostly untouched pages: a few pools of foot's 512 MiB.  A VM can't have more
+than its window shows, either."""
+
+MAX_CLIENT_DESCRIPTORS: Final = 2048
+"""Descriptors that wait for one client, and its pipes: MAX_UNTAKEN_BLOBS and MAX_UNCLAIMED_FDS at once."""
+
+MAX_LIVE_OBJECTS: Final = 1 << 19
+"""Objects of one client at a time: five times the largest burst of callbacks, half of what ids may reach."""
+
+MAX_SURFACES: Final = 4096
+"""Surfaces of one client at a time: browsers have some hundred."""
+
+MAX_POOL_BYTES: Final = 1 << 30
+"""Bytes of one wl_shm_pool: foot asks for half of it."""
+
+CLIENT_MESSAGES_PER_SECOND: Final = 200_000
+"""Requests of one client in the long run: a busy browser sends some thousand, and a compositor that reads
+more does little else."""
+
+VM_MESSAGES_PER_SECOND: Final = 400_000
+"""Requests of all clients of one VM in the long run: two of them may flood at once."""
+
+VM_CPU_PERCENT: Final = 100
+"""Of one processor: what a worker, which has one thread, can take at most."""
 
 MAX_QUESTIONS: Final = 16
 """Questions of one VM that wait for an answer: a person answers one at a time."""

@@ -14,7 +14,8 @@ from itertools import islice
 from typing import Final
 
 from crossdomain.context.passage import Passage
-from crossdomain.errors import HostFault, LimitExceeded
+from crossdomain.context.quotas import exceeded
+from crossdomain.errors import HostFault
 from crossdomain.limits import MAX_OUTGOING
 
 READ_SIZE: Final = 65536
@@ -87,14 +88,18 @@ class CompositorSocket:
         self._finishing = False
         self._retry: asyncio.TimerHandle | None = None
         self._deadline = loop.time() + CONNECT_SECONDS
+        self._held: asyncio.TimerHandle | None = None
         self.pending = 0
         """Bytes that the compositor has not taken."""
+        self.most_pending = MAX_OUTGOING
+        """Bytes that may wait."""
         self._try_connect()
 
     @property
     def is_clear(self) -> bool:
         """Whether requests may go to the compositor now, and none waits."""
-        return self._fd >= 0 and self._writable and not self._waiting and not self._finishing
+        idle = not self._waiting and self._held is None
+        return self._fd >= 0 and self._writable and idle and not self._finishing
 
     def retry(self) -> None:
         """Tries to connect now, where it waits to try again."""
@@ -112,14 +117,27 @@ class CompositorSocket:
             close_all(fds)
             return
         sent = 0
-        if not self._waiting and self._connection is not None:
+        if not self._waiting and self._connection is not None and self._held is None:
             sent = self._try_send([data], fds)
             if sent == len(data):
                 return
-        if self.pending + len(data) - sent > MAX_OUTGOING:
+        if self.pending + len(data) - sent > self.most_pending:
             close_all(fds)
-            raise LimitExceeded(f"{self.pending} bytes wait for a compositor that does not read")
+            why = "a compositor that does not read" if self._held is None else "their turn: slow down"
+            raise exceeded("queued_bytes", f"{self.pending} bytes wait for {why}")
         self._queue(data[sent:], fds)
+
+    def hold(self, seconds: float) -> None:
+        """Sends nothing for so long; what `send` gets waits."""
+        if self._held is None and self._writable:
+            if self._waiting and self._fd >= 0:
+                self._loop.remove_writer(self._fd)
+            self._held = self._loop.call_later(seconds, self._release)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether `hold` holds."""
+        return self._held is not None
 
     def pause(self) -> None:
         """Reads no more until `resume`."""
@@ -169,7 +187,12 @@ class CompositorSocket:
         if self._passage is not None:
             self._passage.attach_compositor(self._fd, self._take)
         self.resume()
-        if self._waiting:
+        if self._waiting and self._held is None:
+            self._loop.add_writer(self._fd, self._guard, self._flush)
+
+    def _release(self) -> None:
+        self._held = None
+        if self._waiting and self._fd >= 0:
             self._loop.add_writer(self._fd, self._guard, self._flush)
 
     def _connect_again(self) -> None:
@@ -206,7 +229,7 @@ class CompositorSocket:
 
     def _queue(self, data: memoryview, fds: list[int]) -> None:
         if fds or not self._waiting:
-            if not self._waiting and self._connection is not None:
+            if not self._waiting and self._connection is not None and self._held is None:
                 self._loop.add_writer(self._fd, self._guard, self._flush)
             self._waiting.append(_Waiting(bytearray(), fds))
         self._waiting[-1].data += data
@@ -263,6 +286,9 @@ class CompositorSocket:
 
     def _stop_sending(self) -> None:
         self._writable = False
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         if self._waiting and self._fd >= 0:
             self._loop.remove_writer(self._fd)
         for waiting in self._waiting:

@@ -38,18 +38,31 @@ from crossdomain.context.counters import Counters
 from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, Source
+from crossdomain.context.pace import Allowance
 from crossdomain.context.page_access import PageAccess
 from crossdomain.context.passage import Passage
 from crossdomain.context.pipes import Orphans, Pipes
 from crossdomain.context.policy import ClientPolicy, refusal
 from crossdomain.context.ports import MemoryDevice, Resources
 from crossdomain.context.questions import Questions
+from crossdomain.context.quotas import ClientQuotas
 from crossdomain.context.syncs import Syncs
 from crossdomain.context.traffic import Traffic
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
 from crossdomain.wire.faults import WireFault
 
 _log = logging.getLogger("crossdomain.context")
+
+
+class Usage(NamedTuple):
+    """What one client has now of what its quotas limit."""
+
+    objects: int
+    surfaces: int
+    fds: int
+    pipes: int
+    queued_bytes: int
+    piped_bytes: int
 
 
 class Surroundings(NamedTuple):
@@ -63,6 +76,8 @@ class Surroundings(NamedTuple):
     """Called once, at the end of `close`."""
     orphans: Orphans
     """Keeps pipes whose readers are slower than the client's end."""
+    allowance: Allowance
+    """The VM's: what its clients may have."""
     passage: Passage | None = None
     """Carries what nobody has to look at, with the policy's walker."""
     memory: MemoryDevice | None = None
@@ -100,7 +115,11 @@ class Context:
         self._pipes = Pipes(counter, loop, self._wake, surroundings.orphans)
         self._syncs = Syncs(name, counter, loop)
         identifiers = Identifiers(resources, self._blobs, self._pipes, self._syncs, policy.shown)
-        self._traffic = Traffic(policy, identifiers, self._counters, self._guard, self.passage)
+        allowance = surroundings.allowance
+        self._traffic = Traffic(
+            name, policy, identifiers, self._counters, self._guard, allowance, self.passage
+        )
+        self.apply(allowance.quotas.client)
         self._over = False
         self._closed = False
         self._handlers: dict[int, Callable[[memoryview], None]] = {
@@ -126,9 +145,30 @@ class Context:
         return self._traffic.connected and not self._over
 
     @property
-    def pipes(self) -> int:
-        """Open pipes."""
-        return len(self._pipes)
+    def usage(self) -> Usage:
+        """What it has of what is limited."""
+        objects, surfaces = self._policy.live()
+        traffic = self._traffic
+        return Usage(
+            objects,
+            surfaces,
+            traffic.descriptors,
+            len(self._pipes),
+            traffic.queued_bytes,
+            self._pipes.pending,
+        )
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its client was too fast, and what it sends waits."""
+        return self._traffic.is_held
+
+    def apply(self, quotas: ClientQuotas) -> None:
+        """Quotas for what is asked from now on; what there is already stays."""
+        self._policy.apply(quotas)
+        self._traffic.apply(quotas)
+        self._pipes.most = quotas.pipes
+        self._pipes.most_bytes = quotas.piped_bytes
 
     def submit(self, commands: Buffer) -> None:
         """Carries out the commands of one SUBMIT_3D, in order; never blocks.

@@ -26,6 +26,11 @@ class Identifiers:
         self._syncs = syncs
         self._shown = shown
 
+    @property
+    def descriptors(self) -> int:
+        """Fds that are held for the guest until it takes them, or ends their pipe."""
+        return len(self._pipes) + self._blobs.untaken + self._syncs.untaken
+
     def resolve(self, identifiers: Iterable[Identifier]) -> list[int]:
         """The fds that a SEND names, in order; all are the caller's.
 

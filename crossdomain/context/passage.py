@@ -41,6 +41,7 @@ class Passage:
         self._mailbox: MailboxPointer | None = None
         self._complete: Callable[[Chain], None] | None = None
         self._leave: Callable[[], None] | None = None
+        self._given = 0
         self.rest_to_host: Callable[[bytes], None] = _refuse
         """Takes requests that have passed, and that the compositor has not taken."""
         self.rest_to_guest: Callable[[bytes], None] = _refuse
@@ -138,14 +139,24 @@ class Passage:
         """Whether the client's channel takes events: nothing for it waits with Python."""
         self._passage.has_room = room
 
+    @property
+    def spent(self) -> int:
+        """Requests that have passed here since `renew`; a SEND of none is one."""
+        return self._given - self._passage.left
+
+    def renew(self, requests: int) -> None:
+        """So many may pass, as `spent` counts them; then Python gets what comes, and has to renew this."""
+        self._given = self._passage.left = requests
+
     def collect(self, counters: Counters) -> None:
         """Adds what has passed here since the last time."""
         passage = self._passage
         counters.sends += passage.sends
+        counters.requests += passage.requests
         counters.bytes_to_host += passage.bytes_to_host
         counters.events += passage.events
         counters.bytes_to_guest += passage.bytes_to_guest
-        passage.sends = passage.bytes_to_host = passage.events = passage.bytes_to_guest = 0
+        passage.sends = passage.requests = passage.bytes_to_host = passage.events = passage.bytes_to_guest = 0
 
     def _take(self, handover: Handover, received: Received) -> None:
         try:

@@ -24,7 +24,8 @@ from crossdomain.abi.cross_domain import (
 )
 from crossdomain.context.blobs import IdentifierCounter
 from crossdomain.context.outbox import Source
-from crossdomain.errors import GuestFault, LimitExceeded
+from crossdomain.context.quotas import exceeded
+from crossdomain.errors import GuestFault
 from crossdomain.limits import MAX_ORPHANED_PIPES, MAX_PIPE_BYTES, MAX_PIPES
 
 
@@ -257,9 +258,18 @@ class Pipes:
         self._writing: dict[int, WritePipe] = {}
         self._next_read_pipe = FIRST_READ_PIPE
         self._guest_counts = False
+        self.most = MAX_PIPES
+        """Pipes each way."""
+        self.most_bytes = MAX_PIPE_BYTES
+        """Bytes that may wait for slow readers."""
 
     def __len__(self) -> int:
         return len(self._reading) + len(self._writing)
+
+    @property
+    def pending(self) -> int:
+        """Bytes that wait for readers."""
+        return sum(pipe.pending for pipe in self._writing.values())
 
     def check_guesses(self, guesses: list[int]) -> None:
         """The guest guesses the number of each read pipe of one SEND, in order.
@@ -271,8 +281,8 @@ class Pipes:
         expected = range(self._next_read_pipe, self._next_read_pipe + len(guesses))
         if guesses != list(expected):
             raise GuestFault(f"read pipes {guesses}, the next one is {self._next_read_pipe:#x}")
-        if len(self._reading) + len(guesses) > MAX_PIPES:
-            raise LimitExceeded(f"more than {MAX_PIPES} pipes to read")
+        if len(self._reading) + len(guesses) > self.most:
+            raise exceeded("pipes", f"more than {self.most} pipes to read")
 
     def open_read_pipe(self) -> int:
         """Makes the pipe of the next number; returns its write end, which the caller owns."""
@@ -293,9 +303,9 @@ class Pipes:
         Raises:
             LimitExceeded: too many pipes.
         """
-        if len(self._writing) >= MAX_PIPES:
+        if len(self._writing) >= self.most:
             os.close(fd)
-            raise LimitExceeded(f"more than {MAX_PIPES} pipes to write")
+            raise exceeded("pipes", f"more than {self.most} pipes to write")
         identifier = self._counter.take()
         wake = self._wake if self._guest_counts else None
         self._writing[identifier] = WritePipe(identifier, fd, self._loop, wake, self._end_writing)
@@ -343,9 +353,9 @@ class Pipes:
         pipe = self._writing.get(command.identifier)
         if pipe is None:
             return
-        waiting = sum(other.pending for other in self._writing.values())
-        if waiting + len(command.data) > MAX_PIPE_BYTES:
-            raise LimitExceeded(f"{waiting} bytes wait for readers that take none")
+        waiting = self.pending
+        if waiting + len(command.data) > self.most_bytes:
+            raise exceeded("piped_bytes", f"{waiting} bytes wait for readers that take none")
         pipe.write(command.data, hang_up=command.hang_up)
 
     def _end_reading(self, identifier: int) -> None:

@@ -9,6 +9,7 @@ On the way the walk finds which message owns which fd.  Bytes in, bytes out.
 """
 
 from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from crossdomain.abi.cross_domain import Buffer
@@ -17,12 +18,13 @@ from crossdomain.context.edits import EVENT, REQUEST, Edit, Messages, Passing, f
 from crossdomain.context.labels import Labels
 from crossdomain.context.pixel_formats import PixelFormats
 from crossdomain.context.ports import Showing
+from crossdomain.context.quotas import ClientQuotas, exceeded
 from crossdomain.context.rules import Guest
 from crossdomain.context.shown import ShownPages
 from crossdomain.context.transfers import Transfers
 from crossdomain.context.viewports import Viewports
 from crossdomain.errors import GuestFault, HostFault, LocalError
-from crossdomain.limits import MAX_IDENTIFIERS
+from crossdomain.limits import MAX_IDENTIFIERS, MAX_POOL_BYTES
 from crossdomain.wire import Walker
 from crossdomain.wire import load as load_tables
 from crossdomain.wire.codec import DISPLAY_ID, decode_arguments, encode_message, integer
@@ -32,6 +34,7 @@ from crossdomain.wire.policy import Carriage, Policy
 from crossdomain.wire.registry import RegistryFilter
 from crossdomain.wire.tables import Tables
 
+_INT: Final = Struct("<i")
 _DISPLAY_ERROR: Final = find("wl_display", EVENT, "error")
 
 
@@ -75,10 +78,22 @@ class ClientPolicy:
         self.shown = ShownPages()
         self.compositor_error: str | None = None
         """What the compositor said in a wl_display.error, cut: for the log."""
+        self.requests = 0
+        """How many there were in the last call of `to_host`."""
+        self._most_pool_bytes = MAX_POOL_BYTES
         self._walker = Walker(tables, _INTEREST, strict=False)
         self._partial = {Direction.REQUEST: b"", Direction.EVENT: b""}
         if showing is not None:
             self.shown.open(showing, self._own)
+
+    def apply(self, quotas: ClientQuotas) -> None:
+        """Quotas of objects, surfaces and pools; what there is already stays."""
+        self._walker.limit(quotas.objects, quotas.surfaces)
+        self._most_pool_bytes = quotas.pool_bytes
+
+    def live(self) -> tuple[int, int]:
+        """How many objects and how many surfaces the client has."""
+        return self._walker.live()
 
     def to_host(self, data: Buffer, fds: Sequence[int] = ()) -> Batch:
         """The requests that are whole by now; what is incomplete is kept for the next call.
@@ -123,13 +138,17 @@ class ClientPolicy:
         walk = self._walker.walk(direction, view)
         records = walk.records
         consumed = walk.consumed
+        messages = walk.messages
         while walk.fault is None and walk.records and consumed < len(view):
             walk = self._walker.walk(direction, view[consumed:])
             records += [record._replace(offset=record.offset + consumed) for record in walk.records]
             consumed += walk.consumed
+            messages += walk.messages
         if walk.fault is not None:
             raise walk.fault
         self._partial[direction] = bytes(view[consumed:])
+        if direction is REQUEST:
+            self.requests = messages
         return view[:consumed], records
 
     def _edit(
@@ -184,6 +203,16 @@ class ClientPolicy:
         self.formats.check_buffer(request)
         return self.shown.handle_create_buffer(request)
 
+    def handle_create_pool(self, request: Passing) -> Edit | None:
+        """wl_shm.create_pool."""
+        self._check_pool(request)
+        return self.shown.handle_create_pool(request)
+
+    def handle_resize(self, request: Passing) -> None:
+        """wl_shm_pool.resize."""
+        self._check_pool(request)
+        self.shown.handle_resize(request)
+
     def handle_bind(self, request: Passing) -> None:
         """wl_registry.bind."""
         self._registry.check_bind(request.data)
@@ -193,6 +222,12 @@ class ClientPolicy:
             self._walker.own(object_id)
         except LocalError as error:
             raise GuestFault(str(error)) from error
+
+    def _check_pool(self, request: Passing) -> None:
+        """Its last argument is the size."""
+        (size,) = _INT.unpack_from(request.data, len(request.data) - _INT.size)
+        if size > self._most_pool_bytes:
+            raise exceeded("pool_bytes", f"a wl_shm_pool of {size} bytes, at most {self._most_pool_bytes}")
 
     def _carriage(self, direction: Direction, record: Record) -> Carriage | None:
         if direction is REQUEST:
@@ -262,7 +297,9 @@ _MESSAGES: Final[Messages[ClientPolicy]] = {
     **_of(lambda policy: policy.transfers, transfers.HANDLERS),
     **_of(lambda policy: policy.viewports, viewports.HANDLERS),
     ("wl_shm", EVENT, "format"): ClientPolicy.handle_format,
-    # Before `shown` gets it.
+    # Before `shown` gets them.
+    ("wl_shm", REQUEST, "create_pool"): ClientPolicy.handle_create_pool,
+    ("wl_shm_pool", REQUEST, "resize"): ClientPolicy.handle_resize,
     ("wl_shm_pool", REQUEST, "create_buffer"): ClientPolicy.handle_create_buffer,
 }
 _INTEREST: Final = tuple(_MESSAGES)

@@ -50,6 +50,11 @@ class Syncs:
         """Fences of the guest's that are held back."""
         return sum(len(ring) for ring in self._rings.values())
 
+    @property
+    def untaken(self) -> int:
+        """Fences of the compositor's that the guest did not ask for yet."""
+        return len(self._untaken)
+
     def receive(self, fd: int) -> Identifier:
         """Announces a fence of the compositor's.
 

@@ -5,18 +5,22 @@ the stream for the guest.  Fds wait on either side for the message that they bel
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from crossdomain.abi.cross_domain import parse_send
 from crossdomain.context.compositor import CompositorSocket, close_all
 from crossdomain.context.counters import Counters
 from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.outbox import Outbox
+from crossdomain.context.pace import Allowance, Rate
 from crossdomain.context.passage import Passage
 from crossdomain.context.policy import Batch, ClientPolicy, split
+from crossdomain.context.quotas import ClientQuotas, check_descriptor, exceeded
 from crossdomain.context.stream import EventStream
 from crossdomain.errors import HostFault, LimitExceeded
 from crossdomain.limits import MAX_PENDING_EVENTS, MAX_UNCLAIMED_FDS
@@ -25,22 +29,35 @@ from crossdomain.wire.engine import Direction
 from crossdomain.wire.faults import DisplayError, WireFault
 from crossdomain.wire.policy import Carriage
 
+_log = logging.getLogger("crossdomain.context")
+
+_MOST_UNSEEN: Final = 4096
+"""Requests that pass in C before clocks are looked at: some milliseconds' worth."""
+
 
 class Traffic:
     """That of one context.  It owns the connection to the compositor, and every fd that waits."""
 
     def __init__(
         self,
+        name: str,
         policy: ClientPolicy,
         identifiers: Identifiers,
         counters: Counters,
         guard: Callable[[Callable[[], None]], None],
+        allowance: Allowance,
         passage: Passage | None = None,
     ) -> None:
-        """`guard` calls what the loop or a person's answer brings; a fault in it ends the client.
-
-        `passage` carries what nobody has to look at, where there is one: `settle` opens it.
+        """Args:
+        name: for log lines.
+        policy: the client's.
+        identifiers: what the fds are to the guest.
+        counters: are kept.
+        guard: calls what the loop or a person's answer brings; a fault in it ends the client.
+        allowance: the VM's.
+        passage: carries what nobody has to look at, where there is one: `settle` opens it.
         """
+        self._name = name
         self._policy = policy
         policy.transfers.deliver = self._deliver
         self._identifiers = identifiers
@@ -53,10 +70,35 @@ class Traffic:
         self._from_guest: deque[int] = deque()
         self._from_compositor: deque[int] = deque()
         self._over = False
+        self._allowance = allowance
+        self._rate = Rate(allowance.quotas.client.messages_per_second)
         self._passage = passage
         if passage is not None:
             passage.rest_to_host = self._send_rest
             passage.rest_to_guest = self._append_rest
+            self._renew(passage)
+
+    @property
+    def descriptors(self) -> int:
+        """Fds that the client holds of this process."""
+        waiting = len(self._from_guest) + len(self._from_compositor)
+        return waiting + self._identifiers.descriptors
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of requests that wait for the compositor."""
+        return 0 if self._compositor is None else self._compositor.pending
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the client is too fast, and what it sends waits."""
+        return self._compositor is not None and self._compositor.is_held
+
+    def apply(self, quotas: ClientQuotas) -> None:
+        """Quotas of requests: how many, and how many may wait."""
+        self._rate.set(quotas.messages_per_second)
+        if self._compositor is not None:
+            self._compositor.most_pending = quotas.queued_bytes
 
     @property
     def connected(self) -> bool:
@@ -75,6 +117,7 @@ class Traffic:
         self._compositor = CompositorSocket(
             connect, self._loop, self._guard, self._handle_events, on_end, self._passage
         )
+        self._compositor.most_pending = self._allowance.quotas.client.queued_bytes
 
     def retry_connect(self) -> None:
         """Whoever makes the connection to the compositor has come to an end with it."""
@@ -108,13 +151,17 @@ class Traffic:
         """
         send = parse_send(command)
         if send.identifiers:
-            self._from_guest += self._identifiers.resolve(send.identifiers)
+            fds = self._identifiers.resolve(send.identifiers)
+            self._from_guest += fds
             if len(self._from_guest) > MAX_UNCLAIMED_FDS:
                 raise LimitExceeded(f"{len(self._from_guest)} fds that no request takes")
+            self._check_descriptors(fds)
         batch = self._policy.to_host(send.data, self._from_guest)
         self._counters.sends += 1
         self._counters.bytes_to_host += len(send.data)
+        self._counters.requests += self._policy.requests
         self._forward(batch)
+        self._spend(max(1, self._policy.requests))  # an empty one takes time, too
 
     def pump(self) -> None:
         """The guest has taken events: reads the compositor again where few are left."""
@@ -156,6 +203,41 @@ class Traffic:
             while waiting:
                 os.close(waiting.popleft())
 
+    def _check_descriptors(self, fds: list[int]) -> None:
+        """`fds` are the newest, and held already."""
+        quotas = self._allowance.quotas
+        check_descriptor(max(fds), quotas.vm.fds)
+        held = self.descriptors
+        if held > quotas.client.fds:
+            raise exceeded("fds", f"{held} descriptors wait for one client, at most {quotas.client.fds}")
+
+    def _spend(self, requests: int) -> None:
+        """So many have come here, and as many as it tells through the passage."""
+        passage = self._passage
+        if passage is not None:
+            requests += passage.spent
+        self._allowance.pace.spend(requests)
+        wait = self._rate.spend(requests)
+        if passage is not None:
+            self._renew(passage)
+        if wait:
+            self._slow_down(wait)
+
+    def _renew(self, passage: Passage) -> None:
+        passage.renew(min(self._rate.left, self._allowance.pace.left, _MOST_UNSEEN))
+
+    def _slow_down(self, seconds: float) -> None:
+        compositor = self._compositor
+        if compositor is not None and not compositor.is_held:
+            self._counters.held += 1
+            _log.warning(
+                "%s: slowed down for %.1f s: more than %d requests a second (quota messages_per_second)",
+                self._name,
+                seconds,
+                self._allowance.quotas.client.messages_per_second,
+            )
+            compositor.hold(seconds)
+
     def _forward(self, batch: Batch) -> None:
         compositor = self._compositor
         if compositor is None:
@@ -186,6 +268,8 @@ class Traffic:
         self._from_compositor += fds
         if len(self._from_compositor) > MAX_UNCLAIMED_FDS:
             raise HostFault(f"{len(self._from_compositor)} fds that no event takes")
+        if fds:
+            self._check_descriptors(fds)
         batch = self._policy.to_guest(data, self._from_compositor)
         if batch.marks:
             batch = _withhold(batch, self._from_compositor, _event_lacks_fd)

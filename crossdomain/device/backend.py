@@ -8,10 +8,11 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from crossdomain.abi import vhost_user as abi
 from crossdomain.abi import virtio_gpu as gpu_abi
+from crossdomain.context.pace import Allowance
 from crossdomain.context.selector import PortSelector
 from crossdomain.device.backend_channel import BackendChannel
 from crossdomain.device.expectations import Expectations
@@ -40,6 +41,15 @@ _SUCCESS: Final = 0
 _FAILURE: Final = 1
 
 
+class Conditions(NamedTuple):
+    """What a device may use of its host."""
+
+    allowance: Allowance
+    """What the VM may have."""
+    ports: PortSelector | None
+    """What the running loop waits with, where C is to carry what needs no Python."""
+
+
 class Backend:
     """One device of one VM, from the VMM's connection to its end."""
 
@@ -53,12 +63,9 @@ class Backend:
         broken: Callable[[CrossDomainError], None],
         profile: Profile = GPU,
         expectations: Expectations | None = None,
-        ports: PortSelector | None = None,
+        conditions: Conditions,
     ) -> None:
-        """`broken` is told where the VMM does not keep to the protocol on the back-end channel.
-
-        With `ports`, C carries what needs no Python.
-        """
+        """`broken` is told where the VMM does not keep to the protocol on the back-end channel."""
         self._loop = loop = asyncio.get_running_loop()
         self._profile = profile
         self._new_context = new_context
@@ -70,10 +77,12 @@ class Backend:
         self._stopped_state: tuple[object, ...] | None = None
         self._memory = GuestMemory()
         self._window = HostVisibleWindow(window_size, loop)
+        self._allowance, ports = conditions
         self._passages = None if ports is None else Passages(ports)
         if self._passages is not None:
             self._memory.changed = self._passages.map
         self._control = Ring(self._memory, loop, self._execute, self._on_ring_broken, self._passages)
+        self._control.rest = self._rest
         self._cursor = Ring(self._memory, loop, self._discard, self._on_ring_broken)
         self._rings = (self._control, self._cursor)
         self._expectations = Expectations() if expectations is None else expectations
@@ -89,6 +98,7 @@ class Backend:
             self._control.complete,
             self._log,
             self._expectations,
+            self._allowance,
         )
 
     def _make_context(self, ctx_id: int, name: bytes, resources: AttachedResources) -> Context:
@@ -190,6 +200,12 @@ class Backend:
 
     def _execute(self, chain: Chain) -> None:
         self._gpu.execute(chain)
+
+    def _rest(self) -> float:
+        seconds, quota = self._allowance.pace.rest()
+        if seconds:
+            logger.warning("%s: slowed down for %.1f s (quota %s)", self._name, seconds, quota)
+        return seconds
 
     def _discard(self, chain: Chain) -> None:
         # Cursor commands have no answer, and there is no screen for them.

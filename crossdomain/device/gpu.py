@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.abi.cross_domain import CAPSET_ID
 from crossdomain.context.memory import PAGE_SIZE, HostMemory
+from crossdomain.context.pace import Allowance
 from crossdomain.context.passage import Passage
 from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import (
@@ -29,7 +30,7 @@ from crossdomain.device.resources import AttachedResources, GuestStorage, Resour
 from crossdomain.device.virtqueue import Chain
 from crossdomain.device.window import HostVisibleWindow
 from crossdomain.errors import CrossDomainError, GuestFault
-from crossdomain.limits import MAX_BACKING_ENTRIES, MAX_CONTEXTS
+from crossdomain.limits import MAX_BACKING_ENTRIES
 
 if TYPE_CHECKING:
     from crossdomain.native._core import ChainPointer
@@ -120,6 +121,7 @@ class Gpu:
         complete: Callable[[Chain, bytes], None],
         log: FaultLog,
         expectations: Expectations,
+        allowance: Allowance,
     ) -> None:
         """`complete` gives a chain of the control queue back with its answer; `capset` is capset 5's data."""
         self._memory = memory
@@ -130,7 +132,8 @@ class Gpu:
         self._log = log
         self._expectations = expectations
         self._contexts: dict[int, _AttachedContext] = {}
-        self._resources = ResourceTable(window.size)
+        self._allowance = allowance
+        self._resources = ResourceTable(window.size, allowance)
         self._used = False
         self._closed = False
         self._handlers = self._make_handlers()
@@ -169,6 +172,11 @@ class Gpu:
     def is_used(self) -> bool:
         """Whether the driver has asked for anything yet."""
         return self._used
+
+    @property
+    def contexts(self) -> int:
+        """How many contexts there are."""
+        return len(self._contexts)
 
     @property
     def resources(self) -> int:
@@ -270,13 +278,14 @@ class Gpu:
         ctx_id = command.ctx_id
         if not ctx_id or ctx_id in self._contexts:
             raise bad_context(ctx_id, "is in use" if ctx_id else "is no number")
-        if len(self._contexts) >= MAX_CONTEXTS:
-            raise too_much(f"more than {MAX_CONTEXTS} contexts")
+        most = self._allowance.quotas.vm.contexts
+        if len(self._contexts) >= most:
+            raise too_much(f"more than {most} contexts of one VM (quota contexts)")
         if context_init != CAPSET_ID:
             raise bad_parameter(f"context_init {context_init:#x} does not name capset {CAPSET_ID}")
         if length > len(name):
             raise bad_parameter(f"a debug_name of {length} bytes")
-        resources = AttachedResources()
+        resources = AttachedResources(self._allowance)
         context = self._new_context(ctx_id, name[:length].rstrip(b"\0"), resources)
         self._contexts[ctx_id] = _AttachedContext(context, resources)
         self._answer_ok(command)
@@ -331,7 +340,9 @@ class Gpu:
         self._answer_ok(command)
 
     def _take_blob(self, ctx_id: int, blob_id: int, size: int) -> HostMemory:
-        memory = self._context(ctx_id).context.take_blob(blob_id, size)
+        attached = self._context(ctx_id)
+        attached.resources.check_new(size)
+        memory = attached.context.take_blob(blob_id, size)
         if memory.size != size:
             # The window would show the guest more, or less, than it has room for.
             memory.close()

@@ -14,12 +14,12 @@ from crossdomain.abi.pages import RECTANGLE, CopyPages
 from crossdomain.bridge.copy import Pixels
 from crossdomain.bridge.udmabuf import Span, join_spans
 from crossdomain.context.memory import HostMemory
+from crossdomain.context.pace import Allowance
 from crossdomain.context.ports import Storage
 from crossdomain.device.faults import bad_parameter, bad_resource, too_much
 from crossdomain.device.memory import GuestMemory
 from crossdomain.device.window import Mapping
 from crossdomain.errors import GuestFault
-from crossdomain.limits import MAX_RESOURCES
 from crossdomain.native import ffi, lib
 from crossdomain.native.system import address_of
 
@@ -221,8 +221,9 @@ class Resource:
 class ResourceTable:
     """All resources of one device, and the bytes of host memory that they hold."""
 
-    def __init__(self, host_memory: int) -> None:
-        """`host_memory`: bytes of blobs that the guest may have in host memory at a time."""
+    def __init__(self, host_memory: int, allowance: Allowance) -> None:
+        """`host_memory`: bytes of blobs that the guest may have in host memory, whatever its quota is."""
+        self._allowance = allowance
         self._resources: dict[int, Resource] = {}
         self._host_memory = host_memory
         self._host_used = 0
@@ -249,10 +250,12 @@ class ResourceTable:
         """
         if not resource_id or resource_id in self._resources:
             raise bad_resource(resource_id, "is in use" if resource_id else "is no number")
-        if len(self._resources) >= MAX_RESOURCES:
-            raise too_much(f"more than {MAX_RESOURCES} resources")
-        if self._host_used + host_size > self._host_memory:
-            raise too_much(f"more than {self._host_memory} bytes of blobs in host memory")
+        quotas = self._allowance.quotas.vm
+        if len(self._resources) >= quotas.resources:
+            raise too_much(f"more than {quotas.resources} resources of one VM (quota resources)")
+        most = min(self._host_memory, quotas.blob_bytes)
+        if self._host_used + host_size > most:
+            raise too_much(f"more than {most} bytes of blobs of one VM in host memory (quota blob_bytes)")
 
     def add(self, resource: Resource) -> None:
         """Adds a resource that `check_new` let pass."""
@@ -294,12 +297,30 @@ class ResourceTable:
 class AttachedResources:
     """The resources that one context may name; what `context.ports.Resources` asks for."""
 
-    __slots__ = ("_storages", "lost")
+    __slots__ = ("_allowance", "_storages", "host_bytes", "lost")
 
-    def __init__(self) -> None:
-        self._storages: dict[int, Storage] = {}
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        self._storages: dict[int, GuestStorage | HostMemory] = {}
+        self.host_bytes = 0
+        """Bytes of host memory among them."""
         self.lost: Callable[[], None] = _nobody
         """Called whenever one of them, or its pages, goes."""
+
+    def __len__(self) -> int:
+        return len(self._storages)
+
+    def check_new(self, host_size: int) -> None:
+        """Whether one more, with that many bytes in host memory, can be attached.
+
+        Raises:
+            CommandFault: the client has too many or too large ones.
+        """
+        quotas = self._allowance.quotas.client
+        if len(self._storages) >= quotas.resources:
+            raise too_much(f"more than {quotas.resources} resources of one client (quota resources)")
+        if self.host_bytes + host_size > quotas.blob_bytes:
+            raise too_much(f"more than {quotas.blob_bytes} bytes of blobs of one client (quota blob_bytes)")
 
     def lookup(self, resource_id: int, /) -> Storage:
         """The storage of that resource.
@@ -313,8 +334,17 @@ class AttachedResources:
         return storage
 
     def attach(self, resource: Resource) -> None:
-        """CTX_ATTACH_RESOURCE; a second time changes nothing."""
+        """CTX_ATTACH_RESOURCE; a second time changes nothing.
+
+        Raises:
+            CommandFault: as `check_new`.
+        """
+        if resource.resource_id in self._storages:
+            return
+        host_size = 0 if resource.host is None else resource.host.size
+        self.check_new(host_size)
         self._storages[resource.resource_id] = resource.storage
+        self.host_bytes += host_size
 
     def detach(self, resource_id: int) -> None:
         """CTX_DETACH_RESOURCE.
@@ -322,8 +352,11 @@ class AttachedResources:
         Raises:
             CommandFault: it is not attached.
         """
-        if self._storages.pop(resource_id, None) is None:
+        storage = self._storages.pop(resource_id, None)
+        if storage is None:
             raise bad_resource(resource_id, "is not attached to this context")
+        if isinstance(storage, HostMemory):
+            self.host_bytes -= storage.size
         self.lost()
 
 

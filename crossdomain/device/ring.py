@@ -53,6 +53,9 @@ class Ring:
         self._is_broken = False
         self._scheduled: asyncio.Handle | None = None
         self._held: list[tuple[Chain, bytes]] = []
+        self._resting: asyncio.TimerHandle | None = None
+        self.rest: Callable[[], float] = _never
+        """Asked after every turn: for how many seconds nothing is taken from the ring."""
 
     @property
     def started(self) -> bool:
@@ -83,6 +86,9 @@ class Ring:
             The free-running index of the next available entry.
         """
         self._drop_kick()
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         self.queue.stop()
         return self.queue.next_available
 
@@ -191,7 +197,7 @@ class Ring:
 
     def _share(self) -> None:
         if self._passages is not None:
-            self.queue.share(self._enabled and not self._is_broken)
+            self.queue.share(self._enabled and not self._is_broken and self._resting is None)
 
     def _schedule(self) -> None:
         if self._scheduled is None and self.queue.running:
@@ -203,7 +209,7 @@ class Ring:
 
     def _drain(self) -> None:
         queue = self.queue
-        if not (queue.running and self._enabled) or self._is_broken:
+        if not (queue.running and self._enabled) or self._is_broken or self._resting is not None:
             return
         before = queue.used_index
         self._draining = True
@@ -214,7 +220,9 @@ class Ring:
             if queue.used_index != before and queue.interrupt_wanted():
                 _signal(self._call)
             fault = None
-            if not finished:
+            if seconds := self.rest():
+                self._resting = self._loop.call_later(seconds, self._wake)
+            elif not finished:
                 self._schedule()
         except CrossDomainError as error:
             fault = error
@@ -223,6 +231,10 @@ class Ring:
             self._share()
             if fault is not None:
                 self._break(fault)
+
+    def _wake(self) -> None:
+        self._resting = None
+        self._drain()
 
     def _drain_turn(self) -> bool:
         queue = self.queue
@@ -260,6 +272,10 @@ class Ring:
         with contextlib.suppress(HostFault):
             _signal(self._error)
         self._broken(error)
+
+
+def _never() -> float:
+    return 0.0
 
 
 def _replace(old: int, new: int) -> int:

@@ -3,9 +3,11 @@
 import asyncio
 import socket
 
+from crossdomain.context.pace import Allowance
 from crossdomain.context.ports import Pages
+from crossdomain.context.quotas import Quotas
 from crossdomain.context.selector import PortSelector
-from crossdomain.device.backend import Backend
+from crossdomain.device.backend import Backend, Conditions
 from crossdomain.device.expectations import Expectations
 from crossdomain.device.gpu import ContextFactory
 from crossdomain.device.profiles import GPU, Profile
@@ -31,6 +33,7 @@ class GpuSession:
         name: str,
         profile: Profile = GPU,
         ports: PortSelector | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         """Takes ownership of `connection`.
 
@@ -43,6 +46,7 @@ class GpuSession:
             name: names the VM in log lines.
             profile: which of the two devices it is.
             ports: what the running loop waits with, where C is to carry what needs no Python.
+            allowance: what the VM may have, if it is not the default.
         """
         self._connection = connection
         self._new_context = new_context
@@ -50,10 +54,15 @@ class GpuSession:
         self._window_size = window_size
         self._name = name
         self._profile = profile
-        self._ports = ports
+        self._conditions = Conditions(Allowance(Quotas()) if allowance is None else allowance, ports)
         self._backend: Backend | None = None
         self.expectations = Expectations()
         """Who expects that the guest imports something here."""
+
+    @property
+    def contexts(self) -> int:
+        """How many contexts the guest has now."""
+        return 0 if self._backend is None else self._backend.gpu.contexts
 
     @property
     def resources(self) -> int:
@@ -106,7 +115,7 @@ class GpuSession:
             broken=end,
             profile=self._profile,
             expectations=self.expectations,
-            ports=self._ports,
+            conditions=self._conditions,
         )
         self._backend = backend
 

@@ -24,14 +24,18 @@ from crossdomain.bridge.udmabuf import Span
 from crossdomain.context.blobs import size_of
 from crossdomain.context.context import Context
 from crossdomain.context.memory import HostMemory
+from crossdomain.context.pace import Allowance
 from crossdomain.context.ports import Pages, Storage
+from crossdomain.context.quotas import exceeded
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
-from crossdomain.limits import MAX_EVENT_SIZE, MAX_LOCAL_MEMORY, MAX_LOCAL_RESOURCES
+from crossdomain.limits import MAX_EVENT_SIZE
 
 _log = logging.getLogger("crossdomain.host")
 
 _PACKETS_AT_ONCE: Final = 16
 """Packets that one client is served before the others get their turn."""
+_HELD_SECONDS: Final = 0.02
+"""How often a client that is held for being too fast is looked at."""
 _EVENTS_AT_ONCE: Final = 16
 """Events that one client gets before the others get their turn: pipes can give more for ever."""
 
@@ -138,7 +142,8 @@ class LocalResources:
     Also a `context.ports.MemoryDevice`, whose pages are the launcher's files.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
         self._resources: dict[int, HostMemory | ClientMemory] = {}
         self._expecting: object = None
         self.host_bytes = 0
@@ -179,10 +184,11 @@ class LocalResources:
         """
         if resource_id == 0 or resource_id in self._resources:
             raise GuestFault(f"resource id {resource_id} is in use")
-        if len(self._resources) >= MAX_LOCAL_RESOURCES:
-            raise LimitExceeded(f"more than {MAX_LOCAL_RESOURCES} resources")
-        if self.host_bytes + host_bytes > MAX_LOCAL_MEMORY:
-            raise LimitExceeded(f"more than {MAX_LOCAL_MEMORY} bytes of host memory")
+        quotas = self._allowance.quotas.client
+        if len(self._resources) >= quotas.resources:
+            raise exceeded("resources", f"more than {quotas.resources} resources")
+        if self.host_bytes + host_bytes > quotas.blob_bytes:
+            raise exceeded("blob_bytes", f"more than {quotas.blob_bytes} bytes of host memory")
 
     def add(self, resource_id: int, storage: HostMemory | ClientMemory) -> None:
         """Adds what `check` allowed; takes ownership."""
@@ -224,13 +230,16 @@ class LocalConnection:
         new_context: ContextFactory,
         on_end: Callable[["LocalConnection"], None],
         welcome: bytes,
+        allowance: Allowance,
     ) -> None:
         """Takes ownership of `connection` and begins to serve it.  `on_end` is called once.
 
         `welcome` is the capset that the launcher gets.
         """
         self.context: Context | None = None
-        self.resources = LocalResources()
+        self.resources = LocalResources(allowance)
+        self._allowance = allowance
+        self._resting: asyncio.TimerHandle | None = None
         self._connection = connection
         self._new_context = new_context
         self._on_end = on_end
@@ -270,6 +279,8 @@ class LocalConnection:
         if self._closed:
             return
         self._closed = True
+        if self._resting is not None:
+            self._resting.cancel()
         self._loop.remove_reader(self._connection.fileno())
         self._loop.remove_writer(self._connection.fileno())
         if self.context is not None and self.context.passage is not None:
@@ -301,7 +312,7 @@ class LocalConnection:
                 size, ancillary, flags = 0, [], 0
             fds = _received_fds(ancillary) if ancillary else []
             self._handle_received(bytes(_scratch[:size]), fds, flags)
-            if self._closed or self._replies:
+            if self._closed or self._replies or self._resting is not None:
                 return
 
     def _handle_received(self, data: bytes, fds: list[int], flags: int) -> None:
@@ -314,6 +325,27 @@ class LocalConnection:
                 os.close(fd)
             if not handled:  # a mistake of ours: the loop logs it, this client pays
                 self.close()
+        if not self._closed:
+            self._rest_where_too_fast()
+
+    def _rest_where_too_fast(self) -> None:
+        """Reads nothing for a while where this client, or all of its socket together, must go slower."""
+        seconds, quota = self._allowance.pace.rest()
+        context = self.context
+        if context is None:
+            return
+        if seconds:
+            _log.warning("%s: slowed down for %.1f s (quota %s)", context.name, seconds, quota)
+        elif context.is_held:
+            seconds = _HELD_SECONDS
+        if seconds:
+            self._loop.remove_reader(self._connection.fileno())
+            self._resting = self._loop.call_later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = None
+        if not self._replies:
+            self._loop.add_reader(self._connection.fileno(), self._readable)
 
     def _handle_packet(self, data: bytes, fds: list[int], flags: int) -> None:
         if not data:
@@ -420,7 +452,8 @@ class LocalConnection:
                 return
             self._replies.popleft()
         self._loop.remove_writer(self._connection.fileno())
-        self._loop.add_reader(self._connection.fileno(), self._readable)
+        if self._resting is None:
+            self._loop.add_reader(self._connection.fileno(), self._readable)
         self._make_room(True)
         if self.context is not None:
             self.context.pump()

@@ -9,6 +9,7 @@ import logging
 import socket
 from typing import Final, NoReturn
 
+from crossdomain.context.pace import Allowance
 from crossdomain.context.ports import Pages, Resources
 from crossdomain.device.profiles import MEMORY
 from crossdomain.device.session import GpuSession
@@ -30,6 +31,8 @@ class MemoryDevice:
         """`name` is for log lines."""
         self.gpu: GpuSession | None = None
         """The VM's other device."""
+        self.allowance: Allowance | None = None
+        """The VM's, where it is known."""
         self._name = name
         self._session: GpuSession | None = None
         self._paired: GpuSession | None = None
@@ -47,6 +50,7 @@ class MemoryDevice:
             window_size=_WINDOW_SIZE,
             name=self._name,
             profile=MEMORY,
+            allowance=self.allowance,
         )
         task = asyncio.get_running_loop().create_task(self._serve(session))
         self._serving.add(task)

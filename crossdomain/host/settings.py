@@ -9,15 +9,17 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar, cast
 
 from crossdomain.bridge.formats import formats as known_formats
 from crossdomain.bridge.formats import fourcc
+from crossdomain.context.quotas import Quotas
 from crossdomain.context.rules import UNCHANGED_APP_ID, UNCHANGED_TITLE, Flow, Rules
 from crossdomain.errors import EnvironmentFault, LocalError
+from crossdomain.host import quotas
 from crossdomain.host.asking import Command
 from crossdomain.host.enclosure import Enclosing
 from crossdomain.wire import policy as wire_policy
@@ -55,6 +57,7 @@ class Settings:
     deny: frozenset[str] = frozenset()
     formats: frozenset[int] | None = None
     """Of buffers; see `Rules`."""
+    quotas: Quotas = field(default_factory=Quotas)
 
     @property
     def ask(self) -> Command:
@@ -76,6 +79,7 @@ def encode_settings(settings: Settings) -> dict[str, object]:
         "drag_and_drop": settings.drag_and_drop.value,
         "allow": sorted(settings.allow),
         "deny": sorted(settings.deny),
+        "quotas": asdict(settings.quotas),
     }
 
 
@@ -88,6 +92,7 @@ def decode_settings(fields: Mapping[str, object]) -> Settings:
         drag_and_drop=Flow(fields["drag_and_drop"]),
         allow=frozenset(map(str, cast("list[object]", fields["allow"]))),
         deny=frozenset(map(str, cast("list[object]", fields["deny"]))),
+        quotas=quotas.decode(cast("Mapping[str, Mapping[str, int]]", fields["quotas"])),
     )
 
 
@@ -336,6 +341,13 @@ def _set_deny(settings: Settings, value: object) -> Settings:
     return replace(settings, deny=_groups(value))
 
 
+def _set_quotas(settings: Settings, value: object) -> Settings:
+    try:
+        return replace(settings, quotas=quotas.change(settings.quotas, value))
+    except quotas.Mistake as mistake:
+        raise _Mistake(str(mistake), mistake.hint) from mistake
+
+
 def _set_formats(settings: Settings, value: object) -> Settings:
     if value == _ALL_FORMATS:
         return replace(settings, formats=None)
@@ -361,5 +373,6 @@ _KEYS: Final[Mapping[str, Callable[[Settings, object], Settings]]] = {
     "allow": _set_allow,
     "deny": _set_deny,
     "formats": _set_formats,
+    "quotas": _set_quotas,
 }
 """What each key of a section does to the settings."""

@@ -42,7 +42,7 @@ class ClientStatus:
             bytes_to_guest=counters.bytes_to_guest,
             fds_to_guest=counters.fds_to_guest,
             bytes_copied=counters.bytes_copied,
-            pipes=context.pipes,
+            pipes=context.usage.pipes,
         )
 
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
+from crossdomain.context.pace import Allowance
 from crossdomain.context.passage import Passage
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
@@ -52,6 +53,7 @@ class Tenant:
         """
         self.name = names.label
         self.orphans = Orphans()
+        self.allowance = Allowance(settings.quotas)
         self.contexts: dict[Context, None] = {}
         self.memory: MemoryDevice | None = None
         """Where the guest's own pages are, for a VM that may show us some."""
@@ -68,8 +70,11 @@ class Tenant:
         self.apply(settings)
 
     def apply(self, settings: Settings) -> None:
-        """New settings: they hold for what is decided from now on, globals for new clients."""
+        """New settings: they hold for what is decided and asked from now on, globals for new clients."""
         self._guest.rules = settings.rules
+        self.allowance.set(settings.quotas)
+        for context in self.contexts:
+            context.apply(settings.quotas.client)
         self._policy = self._base_policy.with_groups(settings.allow, settings.deny)
 
     def new_context(
@@ -87,6 +92,7 @@ class Tenant:
             policy=policy,
             on_close=self._forget,
             orphans=self.orphans,
+            allowance=self.allowance,
             passage=None if self._ports is None else Passage(self._ports, policy.walker),
             memory=memory,
         )

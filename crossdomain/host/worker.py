@@ -28,7 +28,6 @@ from crossdomain.host.memory_devices import MemoryDevice
 from crossdomain.host.settings import Settings, decode_settings
 from crossdomain.host.showing import GivenDmabufs
 from crossdomain.host.tenant import Names, Tenant
-from crossdomain.limits import MAX_LOCAL_CLIENTS
 from crossdomain.wire.policy import Policy
 
 _log = logging.getLogger("crossdomain.host")
@@ -130,8 +129,10 @@ class _Worker:
             window_size=self._plan.window_size,
             name=tenant.name,
             ports=self._ports,
+            allowance=tenant.allowance,
         )
         self._memory.gpu = session
+        self._memory.allowance = tenant.allowance
         tenant.memory = self._memory
         _log.info("%s: connected", tenant.name)
         serving = asyncio.ensure_future(session.serve())
@@ -163,12 +164,16 @@ class _Worker:
                 _log.error("%s: the supervisor says %r", self._tenant.name, fields.get("say"))
 
     def _accept_local(self, connection: socket.socket, tenant: Tenant) -> None:
-        if len(self._local) >= MAX_LOCAL_CLIENTS:
-            _log.warning("%s: refused a client, %d are connected", tenant.name, len(self._local))
+        if len(self._local) >= tenant.allowance.quotas.vm.contexts:
+            _log.warning(
+                "%s: refused a client, %d are connected (quota contexts)", tenant.name, len(self._local)
+            )
             connection.close()
             return
         welcome = capset(shares_files=True, shows_pages=self._plan.shows_dmabufs)
-        served = LocalConnection(connection, tenant.new_local_context, self._forget_local, welcome)
+        served = LocalConnection(
+            connection, tenant.new_local_context, self._forget_local, welcome, tenant.allowance
+        )
         self._local[served] = None
 
     def _forget_local(self, connection: LocalConnection) -> None:

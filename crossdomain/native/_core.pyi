@@ -79,7 +79,9 @@ class PassagePointer(_Pointer):
     to_host: int
     to_guest: int
     has_room: int
+    left: int
     sends: int
+    requests: int
     bytes_to_host: int
     events: int
     bytes_to_guest: int
@@ -106,6 +108,7 @@ class WalkPointer(_Pointer):
     object_id: int
     opcode: int
     size: int
+    messages: int
 
 class PlanePointer(_Pointer):
     offset: int
@@ -242,6 +245,11 @@ class _Lib:
         walk: WalkPointer,
     ) -> None: ...
     def xd_walker_pass(self, walker: WalkerPointer, direction: int, data: BytesPointer, size: int) -> int: ...
+    def xd_walker_limit(
+        self, walker: WalkerPointer, max_live: int, interface: int, max_counted: int
+    ) -> int: ...
+    def xd_walker_live(self, walker: WalkerPointer) -> int: ...
+    def xd_walker_counted(self, walker: WalkerPointer) -> int: ...
     def xd_walker_own(self, walker: WalkerPointer, object_id: int, deletes: int) -> int: ...
     def xd_walker_release(self, walker: WalkerPointer, object_id: int) -> int: ...
     def xd_walker_own_pending(self, walker: WalkerPointer, object_id: int) -> int: ...

@@ -77,6 +77,8 @@ enum xd_fault {
     XD_FAULT_ARGUMENTS,
     XD_FAULT_GLOBAL,
     XD_FAULT_OBJECTS,
+    XD_FAULT_LIVE_OBJECTS,
+    XD_FAULT_SURFACES,
     XD_FAULT_NO_MEMORY, /* ours alone: malloc failed */
 };
 
@@ -100,6 +102,7 @@ typedef struct xd_walk {
     uint32_t object_id; /* of the message at fault, as are the next two */
     uint32_t opcode;
     uint32_t size;
+    uint32_t messages; /* that were consumed */
 } xd_walk;
 
 enum xd_entry_flag {
@@ -147,6 +150,11 @@ typedef struct xd_walker {
     struct xd_map maps[2];   /* ids of the client, ids of the compositor */
     uint32_t max_objects;
     uint32_t ended; /* messages that ended what had begun, and passed */
+    uint32_t live; /* ids of the client with an object */
+    uint32_t max_live;
+    uint32_t counted_interface;
+    uint32_t counted; /* of that interface, the client's and not destroyed */
+    uint32_t max_counted;
     int strict;
 } xd_walker;
 
@@ -156,6 +164,13 @@ void xd_walker_free(xd_walker *walker);
 
 /* Returns 0, or -1 where there is no such message. */
 int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uint32_t opcode, uint32_t watch);
+
+/* Refuses more objects of the client at a time, and more of one interface.
+ * What is there already stays.  Returns 0, or -1 where there is no such interface. */
+int xd_walker_limit(xd_walker *walker, uint32_t max_live, uint32_t interface, uint32_t max_counted);
+/* How many there are now. */
+uint32_t xd_walker_live(const xd_walker *walker);
+uint32_t xd_walker_counted(const xd_walker *walker);
 
 /* Walks at most `capacity` records' worth of the whole messages in `data`. */
 void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_t size, xd_record *records,

@@ -60,8 +60,10 @@ int xd_find_bytes(const uint8_t *commands, uint32_t size, const uint8_t **data, 
     return load(commands + 8) == 0 && *length <= size - XD_SEND_RECEIVE_SIZE;
 }
 
-uint32_t xd_passage_send(xd_passage *passage, const uint8_t *data, uint32_t length) {
+uint32_t xd_passage_send(xd_passage *passage, const xd_walk *walk, const uint8_t *data, uint32_t length) {
     passage->sends++;
+    passage->requests += walk->messages;
+    passage->left -= walk->messages ? walk->messages : 1; /* an empty one takes time, too */
     passage->bytes_to_host += length;
     ssize_t sent = length ? send(passage->compositor_fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
     /* What is wrong with it is found again by who tries again. */
@@ -77,20 +79,20 @@ static enum xd_served serve_packet(xd_passage *passage, xd_poller *poller) {
         !xd_find_bytes(packet + XD_LOCAL_HEADER_SIZE, handover->size - XD_LOCAL_HEADER_SIZE, &data, &length) ||
         !xd_passage_walk(passage, poller, XD_REQUEST, data, length))
         return hand_over(poller, XD_PACKET);
-    uint32_t sent = xd_passage_send(passage, data, length);
+    uint32_t sent = xd_passage_send(passage, &poller->ahead.walk, data, length);
     return sent == length ? XD_SERVED : hand_rest(poller, XD_REQUESTS, data + sent, length - sent);
 }
 
 static enum xd_served serve_client(xd_port *port, int fd, xd_poller *poller) {
     xd_passage *passage = (xd_passage *)((uint8_t *)port - offsetof(xd_passage, client));
-    if (!passage->to_host)
+    if (!passage->to_host || passage->left <= 0)
         return XD_DECLINED;
     for (int packet = 0; packet < PACKETS_PER_TURN; packet++) {
         int64_t size = xd_receive(fd, scratch(poller), XD_LOCAL_MAX_PACKET, &poller->handover);
         if (size < 0)
             return failed(size);
         enum xd_served served = serve_packet(passage, poller);
-        if (served != XD_SERVED)
+        if (served != XD_SERVED || passage->left <= 0)
             return served;
     }
     return XD_SERVED;

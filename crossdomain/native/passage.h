@@ -45,8 +45,10 @@ typedef struct xd_passage {
     uint8_t to_host;  /* open: the context takes requests */
     uint8_t to_guest; /* open: the context takes events */
     uint8_t has_room; /* the client's channel takes events */
+    int64_t left;     /* requests that may pass, a SEND of none is one; the last batch may take more */
     /* What went this way. */
     uint64_t sends;
+    uint64_t requests;
     uint64_t bytes_to_host;
     uint64_t events;
     uint64_t bytes_to_guest;
@@ -56,8 +58,8 @@ typedef struct xd_passage {
 int xd_find_bytes(const uint8_t *commands, uint32_t size, const uint8_t **data, uint32_t *length);
 /* Whether all of it is whole messages that nobody asked for.  Where not, the walk stays for who asks again. */
 int xd_passage_walk(xd_passage *passage, xd_poller *poller, int direction, const uint8_t *data, uint32_t size);
-/* Gives the compositor what may pass; returns the bytes that it takes. */
-uint32_t xd_passage_send(xd_passage *passage, const uint8_t *data, uint32_t length);
+/* Gives the compositor what may pass, of that walk; returns the bytes that it takes. */
+uint32_t xd_passage_send(xd_passage *passage, const xd_walk *walk, const uint8_t *data, uint32_t length);
 
 /* A passage of a local client's.  Returns NULL where memory is short. */
 xd_passage *xd_passage_create(xd_walker *walker);

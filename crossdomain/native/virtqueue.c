@@ -277,13 +277,13 @@ static enum xd_served execute(xd_device *device, xd_poller *poller) {
         take(&device->queue);
         return XD_SERVED;
     }
-    if (!passage->to_host || !xd_find_bytes(commands, submitted, &data, &length))
+    if (!passage->to_host || passage->left <= 0 || !xd_find_bytes(commands, submitted, &data, &length))
         return XD_DECLINED;
     take(&device->queue);
     poller->handover = (xd_handover){.kind = XD_COMMAND, .data = request, .size = size};
     if (!xd_passage_walk(passage, poller, XD_REQUEST, data, length))
         return XD_HANDED;
-    uint32_t sent = xd_passage_send(passage, data, length);
+    uint32_t sent = xd_passage_send(passage, &poller->ahead.walk, data, length);
     answer(device, chain);
     if (sent == length)
         return XD_SERVED;

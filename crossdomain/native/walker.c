@@ -45,11 +45,32 @@ static int extend(struct xd_map *map) {
     return 0;
 }
 
+/* Counting ------------------------------------------------------------------------------ */
+
+static int is_counted(const xd_walker *walker, const struct xd_entry *entry) {
+    return entry->generations && !(entry->flags & XD_ZOMBIE) && entry->interface == walker->counted_interface;
+}
+
+/* A destructor of the client's. */
+static void destroy(xd_walker *walker, struct xd_entry *entry, uint32_t object_id) {
+    if (object_id < SERVER_ID_START)
+        walker->counted -= (uint32_t)is_counted(walker, entry);
+    entry->flags |= XD_ZOMBIE;
+}
+
+/* The client's id is free again. */
+static void release(xd_walker *walker, struct xd_entry *entry) {
+    walker->counted -= (uint32_t)is_counted(walker, entry);
+    walker->live--;
+    entry->generations = 0;
+}
+
 /* One message --------------------------------------------------------------------------- */
 
 struct step {
     int direction;
     int stirs; /* whether objects that it names are quiet no longer */
+    uint32_t object_id;
     const uint8_t *body; /* the arguments */
     const uint8_t *end;
     const struct xd_argument *arguments;
@@ -181,6 +202,18 @@ static enum xd_fault admit(const xd_walker *walker, const struct step *step) {
     return entry->generations == UINT16_MAX ? XD_FAULT_OBJECTS : XD_FAULT_NONE;
 }
 
+/* Checks that the client may have one more object. */
+static enum xd_fault allow(const xd_walker *walker, const struct step *step) {
+    if (step->direction == XD_EVENT)
+        return XD_FAULT_NONE;
+    const struct xd_entry *entry = entry_of(walker, step->new_id);
+    if (walker->live >= walker->max_live && !has_object(entry))
+        return XD_FAULT_LIVE_OBJECTS;
+    return step->new_interface == walker->counted_interface && walker->counted >= walker->max_counted
+               ? XD_FAULT_SURFACES
+               : XD_FAULT_NONE;
+}
+
 static enum xd_fault create(xd_walker *walker, const struct step *step) {
     int side = step->direction == XD_EVENT ? SERVER : CLIENT;
     uint32_t index = side == SERVER ? step->new_id - SERVER_ID_START : step->new_id;
@@ -188,6 +221,11 @@ static enum xd_fault create(xd_walker *walker, const struct step *step) {
     if (index == map->count && extend(map))
         return XD_FAULT_NO_MEMORY;
     struct xd_entry *entry = &map->entries[index];
+    if (side == CLIENT) {
+        walker->counted -= (uint32_t)is_counted(walker, entry);
+        walker->counted += step->new_interface == walker->counted_interface;
+        walker->live += !entry->generations;
+    }
     entry->interface = (uint16_t)step->new_interface;
     entry->version = (uint8_t)step->new_version;
     entry->flags = 0;
@@ -204,7 +242,9 @@ static int delete_id(xd_walker *walker, uint32_t object_id) {
         entry->own--;
         return 1;
     }
-    if (entry->generations)
+    if (entry->generations == 1)
+        release(walker, entry);
+    else if (entry->generations)
         entry->generations--;
     return 0;
 }
@@ -220,11 +260,13 @@ static enum xd_fault walk_arguments(xd_walker *walker, struct xd_entry *entry, c
             step->new_version = entry->version;
         if (!fault)
             fault = admit(walker, step);
+        if (!fault)
+            fault = allow(walker, step);
     }
     if (fault)
         return fault;
     if (message->flags & XD_DESTRUCTOR && step->direction == XD_REQUEST)
-        entry->flags |= XD_ZOMBIE;
+        destroy(walker, entry, step->object_id);
     /* Invalidates entry. */
     return step->creates ? create(walker, step) : XD_FAULT_NONE;
 }
@@ -298,7 +340,7 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
         if (record->size != message->plain_size)
             return XD_FAULT_ARGUMENTS;
         if (message->flags & XD_DESTRUCTOR && direction == XD_REQUEST)
-            entry->flags |= XD_ZOMBIE;
+            destroy(walker, entry, record->object_id);
         if (record->object_id == DISPLAY_ID && direction == XD_EVENT && record->opcode == DELETE_ID_OPCODE &&
             delete_id(walker, load(body)))
             record->flags = XD_OWN;
@@ -306,6 +348,7 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
         struct step step = {
             .direction = direction,
             .stirs = watch == XD_WATCH_ALWAYS,
+            .object_id = record->object_id,
             .body = body,
             .end = data + record->offset + record->size,
             .arguments = &tables->arguments[message->first_argument],
@@ -377,6 +420,7 @@ static void walk_all(xd_walker *walker, int direction, const uint8_t *data, size
         if (wanted)
             records[walk->records++] = record;
         offset += record.size;
+        walk->messages++;
     }
     walk->consumed = offset;
 }
@@ -401,6 +445,9 @@ xd_walker *xd_walker_create(const xd_tables *tables, int strict, uint32_t max_ob
     walker->tables = tables;
     walker->strict = strict;
     walker->max_objects = max_objects;
+    walker->max_live = UINT32_MAX;
+    walker->counted_interface = XD_NO_INTERFACE;
+    walker->live = 1;
     walker->interest = calloc(tables->message_count + 1u, 1);
     /* Id 0 is the null object, it never has an entry of its own; id 1 is wl_display. */
     if (!walker->interest || extend(&walker->maps[CLIENT]) || extend(&walker->maps[CLIENT])) {
@@ -453,6 +500,25 @@ uint32_t xd_walker_take_ended(xd_walker *walker) {
     return ended;
 }
 
+int xd_walker_limit(xd_walker *walker, uint32_t max_live, uint32_t interface, uint32_t max_counted) {
+    if (interface >= walker->tables->interface_count)
+        return -1;
+    const struct xd_map *map = &walker->maps[CLIENT];
+    walker->max_live = max_live;
+    walker->max_counted = max_counted;
+    if (walker->counted_interface != interface) {
+        walker->counted_interface = interface;
+        walker->counted = 0;
+        for (uint32_t id = 0; id < map->count; id++)
+            walker->counted += (uint32_t)is_counted(walker, &map->entries[id]);
+    }
+    return 0;
+}
+
+uint32_t xd_walker_live(const xd_walker *walker) { return walker->live; }
+
+uint32_t xd_walker_counted(const xd_walker *walker) { return walker->counted; }
+
 int xd_walker_own(xd_walker *walker, uint32_t object_id, uint32_t deletes) {
     struct xd_map *map = &walker->maps[CLIENT];
     if (object_id <= DISPLAY_ID || object_id > map->count || object_id >= walker->max_objects)
@@ -486,7 +552,10 @@ int xd_walker_release(xd_walker *walker, uint32_t object_id) {
     struct xd_entry *entry = entry_of(walker, object_id);
     if (!has_object(entry) || object_id == DISPLAY_ID)
         return -1;
-    entry->generations = 0;
+    if (object_id < SERVER_ID_START)
+        release(walker, entry);
+    else
+        entry->generations = 0;
     return 0;
 }
 

@@ -83,11 +83,13 @@ class Walk(NamedTuple):
     `consumed` counts the bytes of the whole messages that were walked.  It stops
     before an incomplete message, before the message that `fault` tells about, and
     after the last record of one call (there are `MAX_RECORDS` of them: call again).
+    `messages` counts those that were consumed.
     """
 
     consumed: int
     records: list[Record]
     fault: WireFault | None
+    messages: int = 0
 
 
 Interest: TypeAlias = Iterable[tuple[str, Direction, str]]
@@ -128,6 +130,18 @@ class Walker(Protocol):
 
     def take_ended(self) -> int:
         """Returns how many requests that end what had begun have passed since it was asked."""
+        ...
+
+    def limit(self, objects: int, surfaces: int) -> None:
+        """Refuses requests that make more objects of the client at a time, or more wl_surfaces.
+
+        An object counts until its delete_id, a surface until the client destroys it.  What is there already
+        stays.  Surfaces are counted from the first call on.
+        """
+        ...
+
+    def live(self) -> tuple[int, int]:
+        """How many objects of the client there are, wl_display among them, and how many surfaces."""
         ...
 
     def own(self, object_id: int, deletes: int = 1) -> None:
@@ -185,6 +199,8 @@ class FaultKind(IntEnum):
     ARGUMENTS = 5
     GLOBAL = 6
     OBJECTS = 7
+    LIVE_OBJECTS = 8
+    SURFACES = 9
 
 
 class FaultSite(NamedTuple):
@@ -241,6 +257,11 @@ def describe_fault(tables: Tables, direction: Direction, site: FaultSite) -> Wir
             # The code is libwayland's, whose map is larger; its text does not tell this from a wrong id.
             text = f"too many objects for {name}#{site.object_id}.{_message_name(tables, direction, site)}"
             return WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, text)
+        case FaultKind.LIVE_OBJECTS | FaultKind.SURFACES:
+            quota = "objects" if site.kind is FaultKind.LIVE_OBJECTS else "surfaces"
+            message = _message_name(tables, direction, site)
+            text = f"too many {quota} for {name}#{site.object_id}.{message} (quota {quota})"
+            return WireFault(DISPLAY_ID, DisplayError.IMPLEMENTATION, text)
         case FaultKind.NONE:
             raise LocalError("nothing to describe")
 

@@ -79,7 +79,8 @@ class NativeWalker:
         if walk.records:
             found = ffi.buffer(self._records)[: walk.records * _RECORD.size]
             records = list(map(Record._make, _RECORD.iter_unpack(found)))
-        return Walk(walk.consumed, records, self._fault(direction) if walk.fault else None)
+        fault = self._fault(direction) if walk.fault else None
+        return Walk(walk.consumed, records, fault, walk.messages)
 
     def pass_by(self, direction: Direction, data: Data) -> int:
         """Walks the messages of `data` that would be no records, up to the first that is anything else.
@@ -100,6 +101,13 @@ class NativeWalker:
 
     def take_ended(self) -> int:
         return lib.xd_walker_take_ended(self._walker)
+
+    def limit(self, objects: int, surfaces: int) -> None:
+        index = self._tables.index("wl_surface")
+        lib.xd_walker_limit(self._walker, min(objects, _MAX_ID), index, min(surfaces, _MAX_ID))
+
+    def live(self) -> tuple[int, int]:
+        return lib.xd_walker_live(self._walker), lib.xd_walker_counted(self._walker)
 
     def own(self, object_id: int, deletes: int = 1) -> None:
         numbers = 0 <= object_id <= _MAX_ID and 0 < deletes <= _MAX_ID

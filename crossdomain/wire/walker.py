@@ -84,11 +84,13 @@ class PythonWalker:
         self._own: dict[int, int] = {}
         self._next_client_id = DISPLAY_ID + 1
         self._next_server_id = SERVER_ID_START
+        self._most_objects = self._most_surfaces = 1 << 32
+        self._surface: int | None = None
 
     def walk(self, direction: Direction, data: Data) -> Walk:
         view = memoryview(data)
         records: list[Record] = []
-        offset = 0
+        offset = messages = 0
         while len(view) - offset >= HEADER_SIZE and len(records) < MAX_RECORDS:
             object_id = int.from_bytes(view[offset : offset + 4], "little")
             opcode = int.from_bytes(view[offset + 4 : offset + 6], "little")
@@ -101,11 +103,12 @@ class PythonWalker:
                     break
                 found = self._step(direction, view, record)
             except _Refused as refused:
-                return Walk(offset, records, self._fault(direction, refused.kind, record))
+                return Walk(offset, records, self._fault(direction, refused.kind, record), messages)
             if found is not None:
                 records.append(found)
             offset += size
-        return Walk(offset, records, None)
+            messages += 1
+        return Walk(offset, records, None, messages)
 
     def watch(self, interface: str, direction: Direction, name: str, watch: Watch = Watch.ALWAYS) -> None:
         resolved = resolve_interest(self._tables, ((interface, direction, name),))
@@ -126,6 +129,15 @@ class PythonWalker:
     def take_ended(self) -> int:
         ended, self._ended = self._ended, 0
         return ended
+
+    def limit(self, objects: int, surfaces: int) -> None:
+        self._most_objects, self._most_surfaces = objects, surfaces
+        self._surface = self._tables.index("wl_surface")
+
+    def live(self) -> tuple[int, int]:
+        clients = [entry for object_id, entry in self._entries.items() if object_id < SERVER_ID_START]
+        surfaces = [entry for entry in clients if entry.interface == self._surface and not entry.zombie]
+        return len(clients), len(surfaces)
 
     def own(self, object_id: int, deletes: int = 1) -> None:
         if not DISPLAY_ID < object_id <= self._next_client_id or object_id >= MAX_OBJECTS or deletes < 1:
@@ -206,6 +218,7 @@ class PythonWalker:
         creation = self._check(direction, entry, message, values, stirs=watch is Watch.ALWAYS)
         if creation is not None:
             self._admit(direction, creation)
+            self._allow(direction, creation)
         if message.destructor and direction is Direction.REQUEST:
             entry.zombie = True
         if creation is not None:
@@ -298,6 +311,16 @@ class PythonWalker:
             raise _Refused(FaultKind.ARGUMENTS)
         if entry is not None and entry.generations == MAX_DELETES:
             raise _Refused(FaultKind.OBJECTS)
+
+    def _allow(self, direction: Direction, creation: _Creation) -> None:
+        """Checks that the client may have one more object."""
+        if direction is Direction.EVENT:
+            return
+        objects, surfaces = self.live()
+        if objects >= self._most_objects and creation.object_id not in self._entries:
+            raise _Refused(FaultKind.LIVE_OBJECTS)
+        if creation.interface == self._surface and surfaces >= self._most_surfaces:
+            raise _Refused(FaultKind.SURFACES)
 
     def _create(self, direction: Direction, creation: _Creation) -> None:
         object_id = creation.object_id

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
+from crossdomain.context.pace import Allowance
 from crossdomain.device.session import GpuSession
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import GuestDriver
@@ -30,10 +31,21 @@ class Vm(NamedTuple):
         return self.frontend.driver
 
 
-def serve(connection: socket.socket, host: StubHost, *, window_size: int = WINDOW) -> "asyncio.Task[None]":
+def serve(
+    connection: socket.socket,
+    host: StubHost,
+    *,
+    window_size: int = WINDOW,
+    allowance: Allowance | None = None,
+) -> "asyncio.Task[None]":
     """Runs a device for whoever is at the other end of `connection`."""
     session = GpuSession(
-        connection, new_context=host.new_context, capset=CAPSET, window_size=window_size, name="vm"
+        connection,
+        new_context=host.new_context,
+        capset=CAPSET,
+        window_size=window_size,
+        name="vm",
+        allowance=allowance,
     )
     return asyncio.get_running_loop().create_task(session.serve())
 
@@ -46,11 +58,12 @@ async def running_vm(
     memory_slots: bool = True,
     announces: bool = True,
     resets_device: bool = True,
+    allowance: Allowance | None = None,
 ) -> AsyncGenerator[Vm]:
     """Boots a VM, and at the end hangs up and waits until the device has let go of everything."""
     ours, theirs = socket.socketpair()
     host = StubHost()
-    serving = serve(theirs, host)
+    serving = serve(theirs, host, allowance=allowance)
     frontend = FakeFrontend(
         ours,
         ram_size=ram_size,

@@ -6,9 +6,11 @@ from typing import Final
 
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
+from crossdomain.context.pace import Allowance
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
+from crossdomain.context.quotas import Quotas
 from crossdomain.context.rules import Guest, Rules
 from crossdomain.device.vhost_user import close_all
 from crossdomain.wire import load, policy
@@ -34,6 +36,7 @@ class Compositors:
     def __init__(self) -> None:
         self._guest = Guest("fuzz", Rules())
         self._orphans = Orphans()
+        self.allowance = Allowance(Quotas())
         self._open: list[socket.socket] = []
 
     def new_context(self, ctx_id: int, _name: bytes, resources: Resources, /) -> Context:
@@ -51,6 +54,7 @@ class Compositors:
             policy=ClientPolicy(load(), policy.load(), self._guest),
             on_close=_forget,
             orphans=self._orphans,
+            allowance=self.allowance,
         )
         return Context(name, resources, surroundings, sink)
 

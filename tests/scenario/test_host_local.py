@@ -25,7 +25,7 @@ from crossdomain.abi.cross_domain import (
     encode_poll,
 )
 from crossdomain.abi.local import FIRST_GIVEN_SYNC, ToDaemon, ToLauncher
-from crossdomain.limits import MAX_LOCAL_MEMORY, MAX_LOCAL_RESOURCES
+from crossdomain.limits import MAX_BLOB_BYTES, MAX_LOCAL_RESOURCES
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.endpoint import Endpoint
 from tests.fakes.local_client import LocalClient
@@ -341,12 +341,12 @@ class TestMemory:
 
     def test_host_memory_is_bounded(self, client: LocalClient, stage: Stage) -> None:
         gib = 1 << 30
-        count = MAX_LOCAL_MEMORY // gib
+        count = MAX_BLOB_BYTES // gib
         memories = [client.create_memory(number, gib) for number in range(1, count + 1)]
         payload = local.BLOB_ID.pack(2)
         client.send_packet(ToDaemon.CREATE_HOST_BLOB, payload, resource_id=count + 1, size=gib)
         assert "host memory" in client.error()
-        assert stage.daemon.status()["local_bytes"] == MAX_LOCAL_MEMORY
+        assert stage.daemon.status()["local_bytes"] == MAX_BLOB_BYTES
         for memory in memories:
             memory.close()
 

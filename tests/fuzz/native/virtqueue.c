@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SIZE = 16, LOW = 1 << 14, HIGH = 4096, HIGH_ADDRESS = 1 << 20, CTX = 1 };
+enum { SIZE = 16, LOW = 1 << 14, HIGH = 4096, HIGH_ADDRESS = 1 << 20, CTX = 1, FEW = 8 };
 enum { DESCRIPTORS = 0, AVAILABLE = 512, USED = 1024, COMMANDS = 2048 };
 
 static xd_tables *tables;
@@ -87,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     while (input.left) {
         passage->to_host = passage->to_guest = device->queue.is_open = 1;
         passage->walker->ahead = NULL;
+        passage->left = FEW;
         switch (take_byte(&input) & 3) {
         case 0:
             low[take_short(&input) % LOW] = take_byte(&input);

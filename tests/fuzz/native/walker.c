@@ -2,7 +2,7 @@
 #include "core.h"
 #include "input.h"
 
-enum { CAPACITY = 64, MAX_OBJECTS = 4096 };
+enum { CAPACITY = 64, MAX_OBJECTS = 4096, FEW = 8 };
 
 static xd_tables *tables;
 
@@ -41,8 +41,11 @@ static void walk(xd_walker *walker, struct input *input) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, size};
-    xd_walker *walker = xd_walker_create(tables, take_byte(&input) & 1, MAX_OBJECTS);
+    int kind = take_byte(&input);
+    xd_walker *walker = xd_walker_create(tables, kind & 1, MAX_OBJECTS);
     require(walker != NULL, "no memory");
+    if (kind & 2)
+        require(!xd_walker_limit(walker, FEW, tables->display + (uint32_t)kind / 4, FEW / 2), "no limit");
     while (input.left) {
         switch (take_byte(&input) & 7) {
         case 0:
@@ -68,6 +71,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             walk(walker, &input);
         }
     }
+    require(xd_walker_counted(walker) <= xd_walker_live(walker), "more of one kind than of all");
+    require(!(kind & 2) || xd_walker_live(walker) <= FEW, "more objects than are allowed");
+    require(!(kind & 2) || xd_walker_counted(walker) <= FEW / 2, "more of one kind than are allowed");
     require(xd_walker_next_id(walker) >= 2, "the display's id is free");
     xd_walker_free(walker);
     return 0;

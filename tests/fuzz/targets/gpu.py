@@ -83,6 +83,7 @@ class _Device:
             self._complete,
             FaultLog("fuzz"),
             Expectations(),
+            self._compositors.allowance,
         )
         self._under_way: set[int] = set()
         self._heads = 0

@@ -50,7 +50,11 @@ class _Launcher:
         self._socket.setblocking(False)
         self._ended = False
         self._connection = LocalConnection(
-            theirs, self._compositors.new_local_context, self._end, capset(shares_files=True)
+            theirs,
+            self._compositors.new_local_context,
+            self._end,
+            capset(shares_files=True),
+            self._compositors.allowance,
         )
 
     async def live(self) -> None:

@@ -111,7 +111,7 @@ class TestTheCompositorHangsUp:
         os.write(writing, b"to the guest")
         os.close(writing)
         assert await read_to_the_end(offered) == b"to the guest"
-        await until(lambda: offered.context.pipes == 0)
+        await until(lambda: offered.context.usage.pipes == 0)
         os.close(reading)
 
     async def test_the_end_of_the_context_is_the_end_of_the_pipes(self, offered: World) -> None:

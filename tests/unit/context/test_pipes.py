@@ -126,7 +126,7 @@ class TestFromHostToGuest:
         assert await offered.read() == ReadWrite(FIRST_READ_PIPE, False, memoryview(b"hello"), 0)
         os.close(fd)
         assert await offered.read() == ReadWrite(FIRST_READ_PIPE, True, memoryview(b""), 0)
-        assert offered.context.pipes == 0
+        assert offered.context.usage.pipes == 0
 
     async def test_an_empty_paste_is_one_hang_up(self, offered: World) -> None:
         os.close(await paste(offered))
@@ -245,7 +245,7 @@ class TestFromHostToGuest:
         with pytest.raises(BrokenPipeError):
             os.write(fd, b"x")
         os.close(fd)
-        assert offered.context.pipes == 0
+        assert offered.context.usage.pipes == 0
 
     async def test_credit_for_a_pipe_that_has_just_ended_is_harmless(self, offered: World) -> None:
         os.close(await paste(offered))
@@ -281,7 +281,7 @@ class TestFromGuestToHost:
         write(offered, identifier, b"hello", hang_up=True)
         assert await wait_for_end_of(fd) == b"hello"
         os.close(fd)
-        assert offered.context.pipes == 0
+        assert offered.context.usage.pipes == 0
 
     async def test_several_mib_arrive_intact(self, offered: World) -> None:
         identifier, fd = await copy(offered)
@@ -325,14 +325,14 @@ class TestFromGuestToHost:
         os.close(fd)
         write(offered, identifier, b"x")
         write(offered, identifier, b"y", hang_up=True)
-        assert offered.context.pipes == 0
+        assert offered.context.usage.pipes == 0
         assert offered.context.alive
 
     async def test_a_reader_that_leaves_late_costs_only_its_pipe(self, offered: World) -> None:
         identifier, fd = await copy(offered)
         write(offered, identifier, bytes(MIB))
         os.close(fd)
-        await until(lambda: offered.context.pipes == 0)
+        await until(lambda: offered.context.usage.pipes == 0)
         write(offered, identifier, b"y")
         assert offered.context.alive
 
@@ -398,7 +398,7 @@ class TestFromGuestToHost:
         identifier, fd = await copy(offered)
         os.close(fd)
         assert await offered.read() == ReadWrite(identifier, True, memoryview(b""), 0)
-        assert offered.context.pipes == 0
+        assert offered.context.usage.pipes == 0
 
     async def test_a_guest_that_hangs_up_hears_no_more_of_the_pipe(self, offered: World) -> None:
         offered.context.submit(encode_write(NO_IDENTIFIER, b""))

@@ -500,7 +500,7 @@ class TestBounds:
         await desk.show(offered(TEXT), selected())
         for _ in range(MAX_HELD_TRANSFERS):
             desk.receive_from(OFFER)
-        assert desk.context.pipes == MAX_HELD_TRANSFERS
+        assert desk.context.usage.pipes == MAX_HELD_TRANSFERS
         desk.receive_from(OFFER)
         assert (await desk.read()).identifier == FIRST_READ_PIPE + MAX_HELD_TRANSFERS
         assert desk.context.alive

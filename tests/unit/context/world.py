@@ -26,9 +26,11 @@ from crossdomain.abi.cross_domain import (
 )
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.memory import HostMemory
+from crossdomain.context.pace import Allowance
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import MemoryDevice, Pages, Showing, Storage
+from crossdomain.context.quotas import Quotas
 from crossdomain.context.rules import Guest, Rules
 from crossdomain.errors import GuestFault
 from crossdomain.wire import load, policy
@@ -207,6 +209,7 @@ class World:
         self.resources.attached = {QUERY_RING_ID: self.query_ring, CHANNEL_RING_ID: self.channel_ring}
         self.compositor: CompositorEnd | None = None
         self.orphans = Orphans()
+        self.allowance = Allowance(Quotas())
         self.closed: list[Context] = []
         self.memories: list[HostMemory] = []
         self.connect: Callable[[], socket.socket] = self._connect
@@ -215,6 +218,7 @@ class World:
             policy=ClientPolicy(load(), self.policy, self.guest, showing),
             on_close=self.closed.append,
             orphans=self.orphans,
+            allowance=self.allowance,
             memory=memory,
         )
         self.context = Context("vm test, ctx 1, 'client'", self.resources, surroundings)

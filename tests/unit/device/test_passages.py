@@ -7,7 +7,9 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
+from selectors import SelectorKey
 from types import FrameType
 from typing import Final, NamedTuple, TypeVar
 
@@ -15,10 +17,12 @@ import pytest
 
 from crossdomain.abi import cross_domain as protocol
 from crossdomain.context.context import Context, Surroundings
+from crossdomain.context.pace import Allowance, Pace
 from crossdomain.context.passage import Passage
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
+from crossdomain.context.quotas import ClientQuotas, Quotas, VmQuotas
 from crossdomain.context.rules import Guest, Rules
 from crossdomain.context.selector import PortSelector
 from crossdomain.device.session import GpuSession
@@ -30,7 +34,7 @@ from tests.fakes.guest_ram import PAGE
 from tests.fakes.vhost_socket import PATIENCE
 from tests.fuzz.contexts import GLOBALS
 from tests.hostile.test_device_rings import MISTAKES
-from tests.unit.context.world import CompositorEnd, delete_id
+from tests.unit.context.world import CompositorEnd, delete_id, sync
 from tests.unit.host.test_passage import ANSWER, BINDS, OPENING, STEADY, Parties
 
 _WINDOW: Final = 1 << 20
@@ -40,12 +44,13 @@ _Result = TypeVar("_Result")
 class Machine:
     """A VM with one client, before a compositor that the test plays."""
 
-    def __init__(self, ports: PortSelector | None) -> None:
+    def __init__(self, ports: PortSelector | None, allowance: Allowance) -> None:
         ours, theirs = socket.socketpair()
         self.frontend = FakeFrontend(ours, ram_size=4 << 20, queue_size=64)
         self.contexts: list[Context] = []
         self.compositors: list[CompositorEnd] = []
         self._ports = ports
+        self.allowance = allowance
         self._orphans = Orphans()
         session = GpuSession(
             theirs,
@@ -54,6 +59,7 @@ class Machine:
             window_size=_WINDOW,
             name="vm",
             ports=ports,
+            allowance=allowance,
         )
         self._serving = asyncio.get_running_loop().create_task(session.serve())
 
@@ -87,6 +93,7 @@ class Machine:
             policy=policies,
             on_close=_forget,
             orphans=self._orphans,
+            allowance=self.allowance,
             passage=None if self._ports is None else Passage(self._ports, policies.walker),
         )
         self.contexts.append(Context(f"ctx {ctx_id}", resources, surroundings))
@@ -102,12 +109,18 @@ def _forget(_context: Context) -> None:
     """Nobody counts them here."""
 
 
-def run(story: Callable[[Machine], Awaitable[_Result]], *, ports: bool = True) -> _Result:
+def run(
+    story: Callable[[Machine], Awaitable[_Result]],
+    *,
+    ports: bool = True,
+    quotas: Quotas | None = None,
+    selector: PortSelector | None = None,
+) -> _Result:
     """Plays a story in a VM of its own."""
-    selector = PortSelector()
+    selector = PortSelector() if selector is None else selector
 
     async def play() -> _Result:
-        machine = Machine(selector if ports else None)
+        machine = Machine(selector if ports else None, Allowance(Quotas() if quotas is None else quotas))
         await asyncio.wait_for(machine.frontend.boot(), PATIENCE)
         try:
             return await story(machine)
@@ -331,3 +344,80 @@ def test_random_chains_cost_nobody_but_their_guest(seed: int) -> None:
         assert await compositor.receive(len(STEADY)) == STEADY
 
     run(story)
+
+
+class Counting(PortSelector):
+    """Counts how often the loop goes round."""
+
+    turns = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        self.turns += 1
+        return super().select(timeout)
+
+
+def test_a_client_that_is_too_fast_waits_though_no_python_runs() -> None:
+    stream = [sync(6 + number) for number in range(120)]
+
+    async def story(machine: Machine) -> int:
+        context, compositor = await machine.open()
+        for message in stream:
+            assert (await context.send(message)).ok
+        await settle()
+        assert machine.contexts[0].is_held
+        with suppress(BlockingIOError):
+            compositor.received += compositor.connection.recv(1 << 20)
+        at_once = len(compositor.received)
+        assert await compositor.receive(12 * len(stream)) == b"".join(stream)
+        assert machine.contexts[0].counters.held == 1
+        return at_once // 12
+
+    # A hundred at once, the opening's among them.
+    assert 50 < run(story, quotas=Quotas(client=replace(ClientQuotas(), messages_per_second=20))) < 110
+
+
+def test_a_vm_that_is_too_fast_rests_though_no_python_runs_and_goes_on() -> None:
+    selector = Counting()
+
+    async def story(machine: Machine) -> None:
+        loop = asyncio.get_running_loop()
+        context, compositor = await machine.open()
+        other, further = await machine.open(2)
+        start = loop.time()
+        sent = [sync(6 + number) for number in range(120)]
+        for message in sent:
+            assert (await context.send(message)).ok
+        turns = selector.turns
+        assert (await other.send(STEADY)).ok
+        assert loop.time() - start > 0.5
+        assert selector.turns - turns < 100
+        assert await further.receive(len(STEADY)) == STEADY
+        assert await compositor.receive(12 * len(sent)) == b"".join(sent)
+        compositor.send(ANSWER)
+        assert bytes((await context.next_event()).data) == ANSWER
+
+    run(story, quotas=Quotas(vm=replace(VmQuotas(), messages_per_second=20)), selector=selector)
+
+
+def test_a_vm_has_its_share_of_the_processor_though_no_python_runs(caplog: pytest.LogCaptureFixture) -> None:
+    quotas = Quotas(vm=replace(VmQuotas(), cpu_percent=50))
+    used = [0.0]
+
+    async def story(machine: Machine) -> int:
+        machine.allowance.pace = Pace(quotas.vm, clock=lambda: 0.0, cpu_clock=lambda: used[0])
+        context, compositor = await machine.open()
+        assert (await context.send(STEADY)).ok
+        await compositor.receive(len(STEADY))
+        await settle()
+        used[0] = 0.6
+        sent = 0
+        while sent < 8192 and "(quota cpu_percent)" not in caplog.text:
+            assert (await context.send(b"")).ok
+            sent += 1
+        # It has had a tenth of a second too much, half of the time is its own.
+        start = asyncio.get_running_loop().time()
+        assert (await context.send(b"")).ok
+        assert asyncio.get_running_loop().time() - start > 0.1
+        return sent
+
+    assert 1000 < run(story, quotas=quotas) < 8000

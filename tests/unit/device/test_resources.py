@@ -8,6 +8,8 @@ import pytest
 
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.context.memory import HostMemory
+from crossdomain.context.pace import Allowance
+from crossdomain.context.quotas import Quotas
 from crossdomain.device.faults import CommandFault
 from crossdomain.device.memory import GuestMemory
 from crossdomain.device.resources import AttachedResources, GuestStorage, Resource, ResourceTable
@@ -113,7 +115,7 @@ def code_of(failure: pytest.ExceptionInfo[CommandFault]) -> int:
 
 
 def test_a_resource_id_is_used_once(guest: Guest) -> None:
-    table = ResourceTable(1 << 20)
+    table = ResourceTable(1 << 20, Allowance(Quotas()))
     table.check_new(7, 0)
     table.add(Resource(7, GuestStorage(guest.memory, PAGE, [(0x3000, PAGE)]), mappable=True))
     for number in (0, 7):
@@ -127,7 +129,7 @@ def test_a_resource_id_is_used_once(guest: Guest) -> None:
 
 
 def test_host_memory_is_counted_while_it_is_held() -> None:
-    table = ResourceTable(3 * PAGE)
+    table = ResourceTable(3 * PAGE, Allowance(Quotas()))
     table.check_new(1, 3 * PAGE)
     table.add(Resource(1, HostMemory.create(2 * PAGE), mappable=True))
     table.check_new(2, PAGE)
@@ -139,7 +141,7 @@ def test_host_memory_is_counted_while_it_is_held() -> None:
 
 
 def test_resources_are_limited(guest: Guest) -> None:
-    table = ResourceTable(0)
+    table = ResourceTable(0, Allowance(Quotas()))
     for number in range(1, MAX_RESOURCES + 1):
         table.check_new(number, 0)
         table.add(Resource(number, GuestStorage(guest.memory, PAGE, [(0x3000, PAGE)]), mappable=False))
@@ -150,7 +152,7 @@ def test_resources_are_limited(guest: Guest) -> None:
 
 def test_a_context_names_only_what_is_attached_to_it(guest: Guest) -> None:
     storage = GuestStorage(guest.memory, PAGE, [(0x3000, PAGE)])
-    attached = AttachedResources()
+    attached = AttachedResources(Allowance(Quotas()))
     attached.attach(Resource(7, storage, mappable=True))
     assert attached.lookup(7) is storage
     with pytest.raises(GuestFault):

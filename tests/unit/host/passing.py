@@ -13,10 +13,12 @@ from crossdomain.abi.cross_domain import RING_NONE, SendReceive, encode_init, en
 from crossdomain.abi.local import ToDaemon, ToLauncher
 from crossdomain.context.capset import capset
 from crossdomain.context.context import Context, Surroundings
+from crossdomain.context.pace import Allowance
 from crossdomain.context.passage import Passage
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
+from crossdomain.context.quotas import Quotas
 from crossdomain.context.rules import Guest, Rules
 from crossdomain.context.selector import PortSelector
 from crossdomain.host.local import LocalConnection
@@ -28,12 +30,14 @@ _TURNS: Final = 12
 _Result = TypeVar("_Result")
 
 
-def run(story: "Callable[[House], Awaitable[_Result]]", *, ports: bool = True) -> _Result:
+def run(
+    story: "Callable[[House], Awaitable[_Result]]", *, ports: bool = True, quotas: Quotas | None = None
+) -> _Result:
     """Plays a story in a house of its own."""
     selector = PortSelector()
 
     async def play() -> _Result:
-        house = House(selector if ports else None)
+        house = House(selector if ports else None, quotas)
         try:
             return await story(house)
         finally:
@@ -46,7 +50,7 @@ def run(story: "Callable[[House], Awaitable[_Result]]", *, ports: bool = True) -
 class House:
     """One client that has said HELLO and INIT, and both ends."""
 
-    def __init__(self, ports: PortSelector | None) -> None:
+    def __init__(self, ports: PortSelector | None, quotas: Quotas | None = None) -> None:
         self.launcher, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.launcher.setblocking(False)
         self.compositor: socket.socket | None = None
@@ -60,7 +64,10 @@ class House:
         """The launcher was told that the compositor did."""
         self._ports = ports
         self._orphans = Orphans()
-        self.connection = LocalConnection(theirs, self._new_context, lambda _connection: None, capset())
+        self.allowance = Allowance(Quotas()) if quotas is None else Allowance(quotas)
+        self.connection = LocalConnection(
+            theirs, self._new_context, lambda _connection: None, capset(), self.allowance
+        )
         self.say(local.encode_packet(ToDaemon.HELLO, local.HELLO.pack(local.VERSION)))
         self.submit(encode_init(RING_NONE, RING_NONE))
 
@@ -149,6 +156,7 @@ class House:
             policy=policies,
             on_close=_forget,
             orphans=self._orphans,
+            allowance=self.allowance,
             passage=None if self._ports is None else Passage(self._ports, policies.walker),
         )
         return Context(name, resources, surroundings, sink)

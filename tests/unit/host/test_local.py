@@ -11,6 +11,8 @@ from crossdomain.abi.cross_domain import RING_NONE, encode_init, encode_receive
 from crossdomain.abi.local import ToDaemon
 from crossdomain.context.capset import capset
 from crossdomain.context.context import Context
+from crossdomain.context.pace import Allowance
+from crossdomain.context.quotas import Quotas
 from crossdomain.host.broker import Dials
 from crossdomain.host.local import LocalConnection, LocalResources
 from crossdomain.host.settings import HostFile
@@ -30,7 +32,9 @@ class Launcher:
         self.dials = Dials()
         self.tenant = Tenant(Names("local", "local", "local"), self.dials, policy.load(), HostFile().local)
         self.ended: list[LocalConnection] = []
-        self.connection = LocalConnection(theirs, self._new_context, self.ended.append, capset())
+        self.connection = LocalConnection(
+            theirs, self._new_context, self.ended.append, capset(), Allowance(Quotas())
+        )
 
     async def fill(self) -> int:
         """Delivers events, over many turns, until there is no room; how many."""

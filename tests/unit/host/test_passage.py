@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from random import Random
 from types import FrameType
 from typing import Final, NamedTuple
@@ -12,6 +13,7 @@ import pytest
 from crossdomain.abi import local
 from crossdomain.abi.cross_domain import encode_get_image_requirements, encode_send
 from crossdomain.abi.local import ToDaemon
+from crossdomain.context.quotas import ClientQuotas, Quotas
 from crossdomain.context.selector import PortSelector
 from tests.fuzz.contexts import GLOBALS
 from tests.unit.context.world import delete_id, event, request, sync
@@ -341,3 +343,24 @@ def test_a_client_that_needs_python_for_ever_leaves_others_their_turn() -> None:
 
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         runner.run(play())
+
+
+def test_who_is_too_fast_for_his_quota_waits_though_no_python_runs() -> None:
+    stream = [sync(2 + number) for number in range(70)]
+
+    async def story(house: House) -> tuple[bool, bytes]:
+        await house.settle()
+        for message in stream:
+            house.send(message)
+        await house.settle()
+        held, at_once = house.context.is_held, bytes(house.requests)
+        while len(house.requests) < 12 * len(stream):
+            await house.settle()
+        assert house.requests == b"".join(stream)
+        assert house.context.counters.requests == len(stream)
+        return held, at_once
+
+    quotas = Quotas(client=replace(ClientQuotas(), messages_per_second=10))
+    held, at_once = run(story, quotas=quotas)
+    assert held
+    assert len(at_once) < 60 * 12

@@ -1,15 +1,26 @@
 """The configuration file: what it means, and one line for each mistake."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from crossdomain.bridge.formats import fourcc
+from crossdomain.context.quotas import Quotas
 from crossdomain.context.rules import Flow, Rules
 from crossdomain.errors import EnvironmentFault
 from crossdomain.host.asking import Command
-from crossdomain.host.settings import HostFile, Settings, VmSection, check_name, default_path, parse, read
+from crossdomain.host.settings import (
+    HostFile,
+    Settings,
+    VmSection,
+    check_name,
+    decode_settings,
+    default_path,
+    encode_settings,
+    parse,
+    read,
+)
 from crossdomain.wire import policy
 
 PLACE = Path("host.toml")
@@ -108,6 +119,15 @@ MISTAKES = (
     ("[vm.a]\nsocket = ''", "vm.a.socket: '' is no path", "work.sock"),
     ("[vm.a]\nsocket = 's'\n[vm.b]\nsocket = './s'", "is vm.a.socket too", "a path of its own"),
     ("[vm.a]\nsocket = 's'\nlocal_socket = 's'", "vm.a.local_socket", "a path of its own"),
+    ("[vm.a]\nquotas = 1", "vm.a.quotas: quotas is no section", "[default.quotas.vm]"),
+    ("[vm.a.quotas]\nvm = 1", "vm.a.quotas: vm is no section", "[default.quotas.vm]"),
+    ("[vm.a.quotas]\ncontexts = 1", "there are no quotas of 'contexts'", "[default.quotas.client]"),
+    ("[vm.a.quotas.vm]\nsurfaces = 1", "there is no quota 'surfaces'", "known are blob_bytes, con"),
+    ("[vm.a.quotas.vm]\ncpu_percent = 101", "cpu_percent: 101 is no quota", "a whole number from 1 to 100"),
+    ("[vm.a.quotas.vm]\ncontexts = 513", "contexts: 513 is no quota", "from 1 to 512"),
+    ("[local.quotas.client]\npipes = 0", "local.quotas: pipes: 0 is no quota", "from 1 to"),
+    ("[local.quotas.client]\npipes = true", "pipes: True is no quota", "from 1 to"),
+    ("[local.quotas.client]\npipes = '9'", "pipes: '9' is no quota", "from 1 to"),
     ("[default", "host.toml: ", "docs/host.toml"),
 )  # fmt: skip
 
@@ -171,12 +191,25 @@ def test_the_example_documents_the_defaults_of_every_key() -> None:
     file = parse(text, EXAMPLE, lambda: SOCKETS)
     assert (file.default, file.local) == (HostFile().default, HostFile().local)
     section = text.partition("[default]")[2].partition("[local]")[0]
-    for key in Settings.__dataclass_fields__:
+    for key in set(Settings.__dataclass_fields__) - {"quotas"}:
         assert f"\n{key} = " in section, f"docs/host.toml does not describe {key}"
+    for part, quotas in asdict(Quotas()).items():
+        table = text.partition(f"[default.quotas.{part}]")[2].partition("\n[")[0]
+        for name, default in quotas.items():
+            assert f"\n{name} = {default:_}" in table, f"docs/host.toml does not describe {part}'s {name}"
     for group in policy.load().grantable:
         assert group in section, f"docs/host.toml does not name {group}"
     assert "\nsocket = " in text
     assert "\nlocal_socket = " in text
+
+
+def test_quotas_of_a_vm_are_over_those_of_all() -> None:
+    default = "[default.quotas.client]\nsurfaces = 7\npipes = 3\n"
+    file = parsed(default + "[vm.a.quotas.client]\npipes = 4\n[vm.a.quotas.vm]\nfds = 90")
+    assert (file.default.quotas.client.surfaces, file.default.quotas.client.pipes) == (7, 3)
+    own = file.of_vm("a").quotas
+    assert (own.client.surfaces, own.client.pipes, own.vm.fds) == (7, 4, 90)
+    assert decode_settings(encode_settings(file.of_vm("a"))).quotas == own
 
 
 def test_formats_are_named_by_their_fourccs() -> None:

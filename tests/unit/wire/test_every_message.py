@@ -59,7 +59,7 @@ def test_an_incomplete_message_waits_for_the_rest(
     for sample in samples(tables, interface):
         walker = walker_before(walker_class, tables, sample)
         for length in range(len(sample.data)):
-            assert walker.walk(sample.direction, sample.data[:length]) == (0, [], None)
+            assert walker.walk(sample.direction, sample.data[:length]) == (0, [], None, 0)
         assert walker.walk(sample.direction, sample.data).consumed == len(sample.data)
 
 

@@ -135,7 +135,7 @@ def test_a_call_ends_with_its_last_possible_record(strict: Connection) -> None:
 def test_bytes_of_any_buffer_are_walked(strict: Connection) -> None:
     assert strict.walker.walk(REQUEST, bytearray(sync(FIRST_FREE))).consumed == 12
     assert strict.walker.walk(REQUEST, memoryview(b"...." + sync(FIRST_FREE + 1))[4:]).consumed == 12
-    assert strict.walker.walk(REQUEST, b"") == (0, [], None)
+    assert strict.walker.walk(REQUEST, b"") == (0, [], None, 0)
 
 
 def test_an_interest_in_a_message_that_does_not_exist_is_our_mistake(walker_class: type[Walker]) -> None:

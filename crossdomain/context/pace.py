@@ -1,0 +1,122 @@
+"""How fast clients go: messages per second of one and of all of a VM, and their share of a processor.
+
+Who is too fast is slowed down, not ended: what it sends waits, and is read no more, until its average is
+right again.  Clocks are looked at when something has been used up: a message costs one subtraction.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from crossdomain.context.quotas import Quotas, VmQuotas
+
+BURST_SECONDS: Final = 5.0
+"""What a client may do at once after a silence: a burst of pipelined requests is over before that."""
+
+_CPU_BURST_SECONDS: Final = 0.5
+_WHOLE: Final = 100
+"""Percent: a worker has one thread, and can't take more than one processor."""
+
+
+class Rate:
+    """A bucket of tokens, that fills at a rate and holds BURST_SECONDS of it."""
+
+    __slots__ = ("_clock", "_filled", "_left", "_per_second")
+
+    def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Full."""
+        self._clock = clock
+        self._per_second = per_second
+        self._left = per_second * BURST_SECONDS
+        self._filled = clock()
+
+    def set(self, per_second: int) -> None:
+        """Another rate; what was spent stays spent."""
+        self._refill()
+        self._per_second = per_second
+        self._left = min(self._left, per_second * BURST_SECONDS)
+
+    @property
+    def left(self) -> int:
+        """How many tokens there were when the clock was last looked at, less those that were spent since."""
+        return max(0, int(self._left))
+
+    def spend(self, count: float) -> float:
+        """Takes `count` tokens, also where there are fewer; returns how long to wait for those, s."""
+        self._left -= count
+        if self._left >= 0:
+            return 0.0
+        self._refill()
+        return max(0.0, -self._left / self._per_second)
+
+    def _refill(self) -> None:
+        now = self._clock()
+        most = self._per_second * BURST_SECONDS
+        self._left = min(most, self._left + (now - self._filled) * self._per_second)
+        self._filled = now
+
+
+class Pace:
+    """That of one VM, or of one local socket: of the process that serves it."""
+
+    __slots__ = ("_clock", "_cpu", "_cpu_clock", "_cpu_left", "_looked", "_messages", "_rest", "_share")
+
+    def __init__(
+        self,
+        quotas: VmQuotas,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.process_time,
+    ) -> None:
+        """`clock` and `cpu_clock` tell seconds, the second those that this process has run."""
+        self._clock = clock
+        self._cpu_clock = cpu_clock
+        self._messages = Rate(quotas.messages_per_second, clock)
+        self._rest = 0.0
+        self._share = quotas.cpu_percent / _WHOLE
+        self._cpu_left = _CPU_BURST_SECONDS
+        self._looked, self._cpu = clock(), cpu_clock()
+
+    def set(self, quotas: VmQuotas) -> None:
+        """Other quotas."""
+        self._messages.set(quotas.messages_per_second)
+        self._share = quotas.cpu_percent / _WHOLE
+        self._cpu_left = _CPU_BURST_SECONDS
+        self._looked, self._cpu = self._clock(), self._cpu_clock()
+
+    @property
+    def left(self) -> int:
+        """As `Rate.left`, of all clients' messages."""
+        return self._messages.left
+
+    def spend(self, messages: int) -> None:
+        """A client's messages have come."""
+        self._rest = self._messages.spend(messages)
+
+    def rest(self) -> tuple[float, str]:
+        """How long nothing should be read from this VM, s, and the quota that says so; asked after a turn."""
+        rest, self._rest = self._rest, 0.0
+        if self._share < 1 and (cpu := self._cpu_debt()) > rest:
+            return cpu, "cpu_percent"
+        return rest, "messages_per_second"
+
+    def _cpu_debt(self) -> float:
+        now, used = self._clock(), self._cpu_clock()
+        earned = (now - self._looked) * self._share - (used - self._cpu)
+        self._cpu_left = min(_CPU_BURST_SECONDS, self._cpu_left + earned)
+        self._looked, self._cpu = now, used
+        return max(0.0, -self._cpu_left / self._share)
+
+
+class Allowance:
+    """What a VM may have now, shared by all that serves it."""
+
+    __slots__ = ("pace", "quotas")
+
+    def __init__(self, quotas: Quotas) -> None:
+        self.quotas = quotas
+        self.pace = Pace(quotas.vm)
+
+    def set(self, quotas: Quotas) -> None:
+        """Other quotas: they hold for what is asked from now on."""
+        self.quotas = quotas
+        self.pace.set(quotas.vm)

@@ -1,0 +1,71 @@
+"""Quotas of a VM and of its clients at the device: what is too much is refused, and the others go on."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from crossdomain.abi import virtio_gpu as abi
+from crossdomain.context.pace import Allowance
+from crossdomain.context.quotas import ClientQuotas, Quotas, VmQuotas
+from tests.fakes.stub_vm import Vm, running_vm
+
+OK, NO_MEMORY = abi.VIRTIO_GPU_RESP_OK_NODATA, abi.VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY
+PAGE = 4096
+
+
+async def create(vm: Vm, resource_id: int, ctx_id: int, size: int = PAGE) -> int:
+    """Make a blob of host memory; returns the answer's type."""
+    vm.host.contexts[ctx_id - 1].blobs[size] = b""
+    return (await vm.driver.create_host_blob(resource_id, size, ctx_id=ctx_id, blob_id=size)).type
+
+
+async def test_contexts_of_a_vm_are_counted() -> None:
+    async with running_vm(allowance=Allowance(Quotas(replace(VmQuotas(), contexts=1)))) as vm:
+        assert (await vm.driver.ctx_create(1)).type == OK
+        assert (await vm.driver.ctx_create(2)).type == NO_MEMORY
+        assert (await vm.driver.ctx_destroy(1)).type == OK
+        assert (await vm.driver.ctx_create(2)).type == OK
+
+
+async def test_resources_and_blobs_of_a_vm_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    quotas = Quotas(replace(VmQuotas(), resources=2, blob_bytes=3 * PAGE))
+    async with running_vm(allowance=Allowance(quotas)) as vm:
+        assert (await vm.driver.ctx_create(1)).type == OK
+        assert await create(vm, 1, 1, 2 * PAGE) == OK
+        assert await create(vm, 2, 1, 2 * PAGE) == NO_MEMORY
+        assert await create(vm, 2, 1) == OK
+        assert (await vm.driver.create_guest_blob(3, PAGE, vm.driver.pages(1))).type == NO_MEMORY
+        assert (await vm.driver.resource_unref(1)).type == OK
+        assert await create(vm, 3, 1, 2 * PAGE) == OK
+    told = [record.message for record in caplog.records if "quota" in record.message]
+    assert ["(quota blob_bytes)" in told[0], "(quota resources)" in told[1]] == [True, True]
+    assert all(line.startswith("vm: ") for line in told)
+
+
+async def test_what_one_client_has_is_not_its_neighbours() -> None:
+    quotas = Quotas(client=replace(ClientQuotas(), resources=2, blob_bytes=3 * PAGE))
+    async with running_vm(allowance=Allowance(quotas)) as vm:
+        for ctx_id in (1, 2):
+            assert (await vm.driver.ctx_create(ctx_id)).type == OK
+        assert await create(vm, 1, 1, 2 * PAGE) == OK
+        assert (await vm.driver.ctx_attach_resource(1, 1)).type == OK
+        assert await create(vm, 2, 1, 2 * PAGE) == NO_MEMORY
+        assert await create(vm, 2, 2, 2 * PAGE) == OK
+        assert (await vm.driver.ctx_attach_resource(1, 2)).type == NO_MEMORY
+        assert (await vm.driver.ctx_detach_resource(1, 1)).type == OK
+        assert (await vm.driver.ctx_attach_resource(1, 2)).type == OK
+
+
+async def test_a_vm_that_rests_is_not_read_and_goes_on_where_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    allowance = Allowance(Quotas(replace(VmQuotas(), messages_per_second=100)))
+    async with running_vm(allowance=allowance) as vm:
+        assert (await vm.driver.ctx_create(1)).type == OK
+        allowance.pace.spend(550)  # five seconds' worth is free, and half a second is to wait for
+        assert (await vm.driver.ctx_create(2)).type == OK
+        start = asyncio.get_running_loop().time()
+        assert (await vm.driver.ctx_create(3)).type == OK
+        assert asyncio.get_running_loop().time() - start > 0.3
+    (record,) = [record for record in caplog.records if "slowed down" in record.message]
+    assert record.message.startswith("vm: ")
+    assert "(quota messages_per_second)" in record.message
