@@ -48,6 +48,7 @@ class Copier:
         self.asked: list[int] = []
         self.on_send: Callable[[int], None] = self.asked.append
         self._source: Proxy | None = None
+        self._serial = 0
         self._buffer = show_window(self.client, "copier")
 
     def copy(self) -> None:
@@ -58,7 +59,9 @@ class Copier:
         source.handlers["send"] = self._handle_send
         source.send("offer", _KEPT)
         source.send("offer", MIME)
-        self._device.send("set_selection", source, _newest_serial())
+        # Two of one millisecond would be the same to Weston.
+        self._serial = max(self._serial + 1, _newest_serial())
+        self._device.send("set_selection", source, self._serial)
         self.client.round_trip()
 
     def wait_asked(self, count: int = 1) -> list[int]:

@@ -211,7 +211,7 @@ def test_a_daemon_that_dies_disconnects_the_clients_and_the_next_is_told_why(set
         client = setting.connect()
     setting.daemon.process.kill()
     setting.daemon.process.wait()
-    with pytest.raises(Disconnected):
+    with pytest.raises(ProtocolError, match="crossdomain host has ended"):
         client.wait(lambda: False, what="end")
     client.close()
     with socket.socket(socket.AF_UNIX) as turned_away:
