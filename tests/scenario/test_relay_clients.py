@@ -474,11 +474,12 @@ def close_pools(compositor: FakeCompositor) -> None:
 def test_a_trace_shows_messages_and_no_secrets(setting: Setting, tmp_path: Path) -> None:
     with (
         running_launcher(tmp_path, setting.daemon.local_socket, "--trace") as launcher,
-        served(setting.compositor),
-        FakeClient(launcher.socket) as client,
+        ExitStack() as stack,
     ):
-        keyboard = client.bind("wl_seat").create("get_keyboard")
-        client.round_trip()
+        with served(setting.compositor):
+            client = stack.enter_context(FakeClient(launcher.socket))
+            keyboard = client.bind("wl_seat").create("get_keyboard")
+            client.round_trip()
         newest(setting).objects[keyboard.object_id].send("key", 1, 2, 30, 1)
         client.wait(lambda: bool(keyboard.received("key")), what="key")
         assert "-> wl_display#1.get_registry(new id wl_registry#2)" in launcher.log

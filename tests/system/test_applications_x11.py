@@ -1,4 +1,8 @@
-"""X11 applications of the guest: what is typed reaches them, and what is copied crosses to everybody."""
+"""X11 applications of the guest: what is typed reaches them, and what is copied crosses to everybody.
+
+Runs before the tests that copy with made-up serials (`tests.fakes.clipboard`): after them the same Weston
+takes no selection with a real one any more.
+"""
 
 import asyncio
 import os
