@@ -153,7 +153,7 @@ MAX_VMS: Final = 64
 """VMs of one daemon."""
 
 MAX_WORKER_MESSAGE: Final = 1 << 20
-"""Bytes of what a worker says at once: the status of 1024 clients has a third of that."""
+"""Bytes of what a worker says at once: the status of 512 clients has a third of that."""
 
 MAX_WORKER_BACKLOG: Final = 1 << 20
 """Bytes that a worker leaves unread before it is given up: it is stuck."""

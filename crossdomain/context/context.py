@@ -41,6 +41,7 @@ from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, 
 from crossdomain.context.pace import Allowance
 from crossdomain.context.page_access import PageAccess
 from crossdomain.context.passage import Passage
+from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans, Pipes
 from crossdomain.context.policy import ClientPolicy, refusal
 from crossdomain.context.ports import MemoryDevice, Resources
@@ -88,7 +89,7 @@ class Context:
     """See the module's docstring.  Made by CTX_CREATE or by a local connection."""
 
     def __init__(
-        self, name: str, resources: Resources, surroundings: Surroundings, sink: EventSink | None = None
+        self, name: Peer, resources: Resources, surroundings: Surroundings, sink: EventSink | None = None
     ) -> None:
         """Nothing happens before INIT.  The running loop is the one it lives on.
 
@@ -114,7 +115,9 @@ class Context:
         self._blobs = Blobs(counter)
         self._pipes = Pipes(counter, loop, self._wake, surroundings.orphans)
         self._syncs = Syncs(name, counter, loop)
-        identifiers = Identifiers(resources, self._blobs, self._pipes, self._syncs, policy.shown)
+        identifiers = Identifiers(
+            resources, self._blobs, self._pipes, self._syncs, policy.shown, self._counters
+        )
         allowance = surroundings.allowance
         self._traffic = Traffic(
             name, policy, identifiers, self._counters, self._guard, allowance, self.passage
@@ -318,6 +321,7 @@ class Context:
             # What the compositor would show is not what the client has drawn.
             self._fail(fault)
             raise
+        self._counters.copies += 1
         self._counters.bytes_copied += copied
 
     def _answer(self, answer: bytes) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
 from crossdomain.context.blobs import Blobs, size_of
 from crossdomain.context.compositor import close_all
+from crossdomain.context.counters import Counters
 from crossdomain.context.descriptors import Kind, classify, describe, open_writer
 from crossdomain.context.pipes import Pipes
 from crossdomain.context.ports import Resources
@@ -18,13 +19,20 @@ class Identifiers:
     """Those of one context."""
 
     def __init__(
-        self, resources: Resources, blobs: Blobs, pipes: Pipes, syncs: Syncs, shown: ShownPages
+        self,
+        resources: Resources,
+        blobs: Blobs,
+        pipes: Pipes,
+        syncs: Syncs,
+        shown: ShownPages,
+        counters: Counters,
     ) -> None:
         self._resources = resources
         self._blobs = blobs
         self._pipes = pipes
         self._syncs = syncs
         self._shown = shown
+        self._counters = counters
 
     @property
     def descriptors(self) -> int:
@@ -68,10 +76,12 @@ class Identifiers:
             case IdentifierType.READ_PIPE:
                 return self._pipes.open_read_pipe()
             case IdentifierType.VIRTGPU_BLOB:
+                self._counters.buffers_mapped += 1
                 return self._resources.lookup(entry.identifier).export()
             case IdentifierType.VIRTGPU_SYNC:
                 return self._syncs.export(entry.identifier)
             case IdentifierType.PAGES:
+                self._counters.buffers_shown += 1
                 return self._shown.take(entry)
             case _:
                 raise GuestFault(f"identifiers of type {entry.type} are not offered")

@@ -157,6 +157,14 @@ class Passage:
         counters.events += passage.events
         counters.bytes_to_guest += passage.bytes_to_guest
         passage.sends = passage.requests = passage.bytes_to_host = passage.events = passage.bytes_to_guest = 0
+        counters.to_host.take(passage.times_to_host.counts)
+        counters.to_guest.take(passage.times_to_guest.counts)
+
+    def take_timed(self) -> float:
+        """When the events began to pass that the guest has not taken whole, s; 0 where they are not timed."""
+        times = self._passage.times_to_guest
+        began, times.began = times.began, 0
+        return began / 1e9
 
     def _take(self, handover: Handover, received: Received) -> None:
         try:

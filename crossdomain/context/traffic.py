@@ -10,6 +10,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from crossdomain.abi.cross_domain import parse_send
@@ -33,6 +34,8 @@ _log = logging.getLogger("crossdomain.context")
 
 _MOST_UNSEEN: Final = 4096
 """Requests that pass in C before clocks are looked at: some milliseconds' worth."""
+_SAMPLE: Final = 16
+"""Of so many SENDs and reads of the compositor that come here one is timed; C does the same with its own."""
 
 
 class Traffic:
@@ -70,6 +73,9 @@ class Traffic:
         self._from_guest: deque[int] = deque()
         self._from_compositor: deque[int] = deque()
         self._over = False
+        self._batches = 0
+        self._timed = 0.0
+        """When events came whose way is timed, s; 0 where none are."""
         self._allowance = allowance
         self._rate = Rate(allowance.quotas.client.messages_per_second)
         self._passage = passage
@@ -143,12 +149,20 @@ class Traffic:
         )
 
     def send(self, command: memoryview) -> None:
-        """One SEND.
+        """One SEND; about one in _SAMPLE is timed.
 
         Raises:
             GuestFault: it is malformed or refused; the client's byte stream has a hole.
             OSError: the host can't carry it.
         """
+        if self._counters.sends % _SAMPLE:
+            self._send(command)
+        else:
+            start = monotonic()
+            self._send(command)
+            self._counters.to_host.add(monotonic() - start)
+
+    def _send(self, command: memoryview) -> None:
         send = parse_send(command)
         if send.identifiers:
             fds = self._identifiers.resolve(send.identifiers)
@@ -165,6 +179,8 @@ class Traffic:
 
     def pump(self) -> None:
         """The guest has taken events: reads the compositor again where few are left."""
+        if self._timed and not self._stream.pending:
+            self._time()
         if not self._over and self._compositor and self._stream.pending <= MAX_PENDING_EVENTS // 2:
             self._compositor.resume()
 
@@ -194,6 +210,11 @@ class Traffic:
         if self._compositor is not None:
             self._compositor.close()
         self._end()
+
+    def _time(self) -> None:
+        """The guest has all events of a batch that is timed."""
+        self._counters.to_guest.add(monotonic() - self._timed)
+        self._timed = 0.0
 
     def _end(self) -> None:
         self._over = True
@@ -262,6 +283,8 @@ class Traffic:
 
     def _append_rest(self, events: bytes) -> None:
         self._stream.append(memoryview(events))
+        if self._passage is not None and not self._timed:
+            self._timed = self._passage.take_timed()
         self._guard(self._pump_stream)
 
     def _handle_events(self, data: bytes, fds: list[int]) -> None:
@@ -270,6 +293,7 @@ class Traffic:
             raise HostFault(f"{len(self._from_compositor)} fds that no event takes")
         if fds:
             self._check_descriptors(fds)
+        start = 0.0 if self._batches % _SAMPLE else monotonic()
         batch = self._policy.to_guest(data, self._from_compositor)
         if batch.marks:
             batch = _withhold(batch, self._from_compositor, _event_lacks_fd)
@@ -277,6 +301,8 @@ class Traffic:
         else:
             self._stream.append(batch.data)
         self._counters.bytes_to_guest += len(batch.data)
+        self._timed = self._timed or start
+        self._batches += 1
         self._pump_stream()
 
     def _deliver(self, direction: Direction, data: bytes, fds: list[int]) -> None:
@@ -313,6 +339,8 @@ class Traffic:
         self._outbox.wake(self._stream)
         if self._stream.pending > MAX_PENDING_EVENTS:
             self._compositor.pause()
+        elif self._timed and not self._stream.pending:
+            self._time()
 
 
 def _withhold(batch: Batch, waiting: deque[int], lacks: Callable[[], Exception]) -> Batch:

@@ -2,17 +2,17 @@
 
 import argparse
 import asyncio
-import contextlib
+import json
 import os
 import shlex
 import signal
-import socket
 from functools import partial
 from pathlib import Path
 
 from crossdomain.device.qemu import qemu_arguments
-from crossdomain.host import logs, settings
+from crossdomain.host import control, logs, report, settings
 from crossdomain.host.daemon import Configuration, Daemon
+from crossdomain.host.notify import Systemd
 from crossdomain.host.paths import (
     compositor_socket,
     default_gpu_socket,
@@ -93,7 +93,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the arguments that connect a QEMU to the socket, and exit",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="json: one object a line, with the VM, the context and the client apart (default: %(default)s)",
+    )
     parser.set_defaults(run=run)
+    _add_status(parser)
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    """`crossdomain host status`."""
+    told = "show what a daemon that runs is serving: clients, buffers, times, quotas"
+    commands = parser.add_subparsers(title="commands", metavar="[status]", required=False)
+    status = commands.add_parser("status", help=told, description=told)
+    # What stands before `status` holds, too.
+    status.add_argument(
+        "--socket",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="the vhost-user socket of that daemon (default: $XDG_RUNTIME_DIR/crossdomain/gpu.sock)",
+    )
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one line of JSON")
+    form.add_argument("--prometheus", action="store_true", help="Prometheus' text exposition format")
+    status.set_defaults(run=run_status)
+
+
+def run_status(arguments: argparse.Namespace) -> int:
+    """Prints the status of a daemon that runs.
+
+    Raises:
+        EnvironmentFault: none does.
+    """
+    text = control.ask(control.control_socket(_absolute(arguments.socket or default_gpu_socket())))
+    if arguments.json:
+        print(text)
+    elif arguments.prometheus:
+        print(report.prometheus(json.loads(text)), end="")
+    else:
+        print(report.table(json.loads(text)))
+    return 0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -120,7 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
         shows_pages=not arguments.copy_pages,
         sections=not arguments.no_sections,
     )
-    logs.set_up(arguments.log_level)
+    logs.set_up(arguments.log_level, arguments.log_format)
     asyncio.run(_serve(configuration))
     return 0
 
@@ -130,7 +172,15 @@ async def _serve(configuration: Configuration) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    systemd = Systemd()
+    watchdog: asyncio.Task[None] | None = None
+
+    def reload() -> None:
+        systemd.reloading()
+        daemon.reload()
+        systemd.ready(daemon.summary)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     tasks: set[asyncio.Task[None]] = set()
 
     def show_status() -> None:
@@ -145,24 +195,21 @@ async def _serve(configuration: Configuration) -> None:
             f"ready: VMs at {configuration.gpu_socket}, local clients at {configuration.local_socket}",
             flush=True,
         )
-        _notify("READY=1")
+        nonlocal watchdog
+        systemd.ready(daemon.summary)
+        daemon.changed = lambda: systemd.status(daemon.summary)
+        watchdog = loop.create_task(systemd.feed(daemon.check_workers))
 
-    await daemon.run(ready)
-    _notify("STOPPING=1")
+    try:
+        await daemon.run(ready)
+    finally:
+        systemd.stopping()
+        if watchdog is not None:
+            watchdog.cancel()
 
 
 async def _print_status(daemon: Daemon) -> None:
     print((await daemon.status()).to_json(), flush=True)
-
-
-def _notify(state: str) -> None:
-    """Tells systemd, where it started us (sd_notify(3))."""
-    path = os.environ.get("NOTIFY_SOCKET", "")
-    if not path:
-        return
-    address = "\0" + path[1:] if path.startswith("@") else path
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.sendto(state.encode(), address)
 
 
 def _absolute(path: Path) -> Path:

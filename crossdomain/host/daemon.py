@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crossdomain.bridge.udmabuf import Udmabuf
+from crossdomain.context.peer import Peer
 from crossdomain.device.qemu import memory_socket
 from crossdomain.errors import EnvironmentFault
-from crossdomain.host import sandbox
+from crossdomain.host import control, sandbox
 from crossdomain.host.broker import Broker
 from crossdomain.host.compositor import Compositor
 from crossdomain.host.listeners import Door, Listeners
@@ -69,8 +70,25 @@ class Daemon:
         self._udmabuf = Udmabuf.open() if configuration.shows_pages else None
         self._seccomp = sandbox.prepare()
         self._stopping = asyncio.Event()
+        self.changed: Callable[[], None] = _nobody
+        """Called when `summary` is another."""
         # Once for all workers: they are forked, and share what does not change.
         load_tables()
+
+    @property
+    def summary(self) -> str:
+        """One line about what it serves."""
+        names = ", ".join(sorted(vm.names.vm for vm in self._vms))
+        return f"{len(self._vms)} VMs: {names}" if names else "no VMs"
+
+    async def check_workers(self, seconds: float) -> bool:
+        """Whether all workers answer within that time; one that doesn't is ended: that costs its VM alone."""
+        workers = (*self._vms, *self._local.values())
+        answers = await asyncio.gather(*(worker.answers(seconds) for worker in workers))
+        for worker, answered in zip(workers, answers, strict=True):
+            if not answered:
+                worker.give_up()
+        return all(answers)
 
     def stop(self) -> None:
         """Makes `run` return after it has cleaned up."""
@@ -93,8 +111,9 @@ class Daemon:
             local = self._local_worker(None)
             if local is not None:
                 await local.confined.wait()
-            ready()
-            await self._stopping.wait()
+            with control.serve(control.control_socket(self._configuration.gpu_socket), self._tell_status):
+                ready()
+                await self._stopping.wait()
         await self._shut_down()
 
     def reload(self) -> None:
@@ -130,7 +149,15 @@ class Daemon:
         serving = [status for status in found[len(vms) :] if status is not None]
         return Status(
             vms=[
-                VmStatus(vm.names.label, status.clients, status.resources, status.host_bytes)
+                VmStatus(
+                    vm.names.label,
+                    status.clients,
+                    status.contexts,
+                    status.resources,
+                    status.host_bytes,
+                    vm.fds,
+                    self._file.of_vm(vm.names.section).quotas,
+                )
                 for vm, status in zip(vms, found, strict=False)
                 if status is not None
             ],
@@ -140,6 +167,9 @@ class Daemon:
             orphaned_pipes=sum(status.orphaned_pipes for status in found if status is not None),
             fds=len(os.listdir("/proc/self/fd")) - 1 + sum(worker.fds for worker in (*vms, *local)),
         )
+
+    async def _tell_status(self) -> str:
+        return (await self.status()).to_json()
 
     def _accept(self, door: Door, connection: socket.socket) -> None:
         section = door.vm or self._configuration.name
@@ -156,12 +186,13 @@ class Daemon:
             connection.close()
             return
         name = self._free_name(section)
-        names = Names(name, section, f"vm {name}")
+        names = Names(name, section, Peer.of_vm(f"vm {name}"))
         vm = self._start(names, self._file.of_vm(section), self._vm_ended, connection)
         if vm is None:
             connection.close()
             return
         self._vms[vm] = None
+        self.changed()
         for waiting, other in list(self._unpaired.items()):
             if other == section and peer_pid(waiting) == vm.peer:
                 self._forget_unpaired(waiting)
@@ -210,7 +241,7 @@ class Daemon:
         if worker is not None:
             return worker
         name = section or "local"
-        names = Names(name, name, "local" if section is None else f"local {section}")
+        names = Names(name, name, Peer.of_vm("local" if section is None else f"local {section}"))
         worker = self._start(names, self._local_settings(section), self._local_ended, None)
         if worker is not None:
             self._local[section] = worker
@@ -239,6 +270,7 @@ class Daemon:
 
     def _vm_ended(self, vm: Worker) -> None:
         self._vms.pop(vm, None)
+        self.changed()
 
     def _local_ended(self, worker: Worker) -> None:
         self._local = {section: other for section, other in self._local.items() if other is not worker}
@@ -258,6 +290,10 @@ class Daemon:
         await asyncio.gather(*(worker.stop() for worker in (*self._vms, *self._local.values())))
         if self._udmabuf is not None:
             self._udmabuf.close()
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 def _raise_fd_limit() -> None:

@@ -1,13 +1,17 @@
-"""The daemon's log: standard error, with a peer's complaints limited.
+"""The daemon's log: standard error, as text or JSON, with a peer's complaints limited.
 
 A line about a peer has the peer as its first argument, "vm NAME, ctx 3, 'foot'": what
 precedes the first comma is who pays for it.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
+
+from crossdomain.context.peer import Peer
 
 BURST: Final = 50
 """Lines about one peer that are written at once."""
@@ -62,9 +66,29 @@ class PeerLimit(logging.Filter):
         return budget
 
 
-def set_up(level: str) -> None:
-    """Logs to standard error from `level` (a name of logging's) on."""
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; a line about a peer says its VM, and which of its clients, apart."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        peer = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        if isinstance(peer, Peer):
+            line |= {"vm": peer.vm, "context": peer.context, "client": peer.client}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps({key: value for key, value in line.items() if value is not None})
+
+
+def set_up(level: str, form: str = "text") -> None:
+    """Logs to standard error from `level` (a name of logging's) on, as "text" or as "json"."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    as_text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if form == "json" else as_text)
     handler.addFilter(PeerLimit())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -4,46 +4,69 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, cast, get_type_hints
+from typing import Any, Final, Self, cast, get_type_hints
 
 from crossdomain.context.context import Context
+from crossdomain.context.quotas import Quotas
 from crossdomain.errors import HostFault
 from crossdomain.limits import MAX_TEXT
 
 
 @dataclass(frozen=True, slots=True)
 class ClientStatus:
-    """One client: bytes of Wayland messages, of pixels that were copied on the host, batches and fds so far;
-    pipes that are open now.
+    """One client, by its `name` in log lines, and by its VM's number for it: what it has now, and what passed
+    through it so far.  Bytes are of Wayland messages each way, and of pixels that were copied on the host;
+    buffers by the way they go; times in us, of a sample, at the percentile.
     """
 
     name: str
+    context: int
     alive: bool
     sends: int
+    requests: int
     bytes_to_host: int
     fds_to_host: int
     events: int
     bytes_to_guest: int
     fds_to_guest: int
     bytes_copied: int
+    copies: int
+    buffers_mapped: int
+    buffers_shown: int
+    held: int
+    """How often it was slowed down."""
+    objects: int
+    surfaces: int
+    fds: int
     pipes: int
+    queued_bytes: int
+    piped_bytes: int
+    to_host_p50: int
+    to_host_p95: int
+    to_host_p99: int
+    to_guest_p50: int
+    to_guest_p95: int
+    to_guest_p99: int
 
     @classmethod
     def of(cls, context: Context) -> Self:
         """A snapshot of one context."""
         counters = context.counters
-        return cls(
-            name=context.name,
-            alive=context.alive,
-            sends=counters.sends,
-            bytes_to_host=counters.bytes_to_host,
-            fds_to_host=counters.fds_to_host,
-            events=counters.events,
-            bytes_to_guest=counters.bytes_to_guest,
-            fds_to_guest=counters.fds_to_guest,
-            bytes_copied=counters.bytes_copied,
-            pipes=context.usage.pipes,
-        )
+        times = {
+            f"{name}_p{percent}": latency.percentile(percent)
+            for name, latency in (("to_host", counters.to_host), ("to_guest", counters.to_guest))
+            for percent in (50, 95, 99)
+        }
+        counted = {name: getattr(counters, name) for name in _COUNTED}
+        usage = context.usage._asdict()
+        number = context.name.context or 0
+        return cls(name=context.name, context=number, alive=context.alive, **counted, **usage, **times)
+
+
+_COUNTED: Final = (
+    *("sends", "requests", "bytes_to_host", "fds_to_host", "events", "bytes_to_guest", "fds_to_guest"),
+    *("bytes_copied", "copies", "buffers_mapped", "buffers_shown", "held"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +74,7 @@ class WorkerStatus:
     """What one worker serves."""
 
     clients: list[ClientStatus]
+    contexts: int
     resources: int
     host_bytes: int
     orphaned_pipes: int
@@ -69,15 +93,11 @@ def parse_worker_status(fields: Mapping[str, object]) -> WorkerStatus:
     clients = members.get("clients")
     if not isinstance(clients, list):
         raise HostFault("a worker without clients")
-    numbers = [members.get(name) for name in ("resources", "host_bytes", "orphaned_pipes")]
+    numbers = [members.get(name) for name in ("contexts", "resources", "host_bytes", "orphaned_pipes")]
     if not all(isinstance(value, int) for value in numbers):
         raise HostFault("a worker that counts nothing")
-    resources, host_bytes, orphaned_pipes = cast("list[int]", numbers)
     return WorkerStatus(
-        [_parse_client(client) for client in cast("list[object]", clients)],
-        resources,
-        host_bytes,
-        orphaned_pipes,
+        [_parse_client(client) for client in cast("list[object]", clients)], *cast("list[int]", numbers)
     )
 
 
@@ -96,12 +116,17 @@ def _parse_client(client: object) -> ClientStatus:
 
 @dataclass(frozen=True, slots=True)
 class VmStatus:
-    """One VM: its clients, its resources, and what its blobs in host memory may grow to in bytes."""
+    """One VM: its clients, its contexts, its resources, what its blobs in host memory may grow to in bytes,
+    the descriptors of its worker, and its quotas.
+    """
 
     name: str
     clients: list[ClientStatus]
+    contexts: int
     resources: int
     host_bytes: int
+    fds: int
+    quotas: Quotas
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.pace import Allowance
 from crossdomain.context.passage import Passage
+from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import DmabufMaker, MemoryDevice, Resources
@@ -27,7 +28,7 @@ class Names(NamedTuple):
     """In titles, and to the compositor; no other VM that is connected has it."""
     section: str
     """In the settings."""
-    label: str
+    label: Peer
     """In log lines."""
 
 
@@ -59,6 +60,7 @@ class Tenant:
         """Where the guest's own pages are, for a VM that may show us some."""
         self._dials = dials
         self._ports = ports
+        self._last_local = 0
         self._dialled: dict[Context, Dial] = {}
         self._trial = None if dmabufs is None else dials.dial()
         self._showing = None
@@ -79,12 +81,12 @@ class Tenant:
 
     def new_context(
         self,
-        name: str,
+        peer: Peer,
         resources: Resources,
         sink: EventSink | None = None,
         memory: MemoryDevice | None = None,
     ) -> Context:
-        """A context whose client is called `name` in log lines; what it shows us is in `memory`."""
+        """A context whose client is called `peer` in log lines; what it shows us is in `memory`."""
         dial = self._dials.dial()
         policy = ClientPolicy(load_tables(), self._policy, self._guest, self._showing)
         surroundings = Surroundings(
@@ -96,7 +98,7 @@ class Tenant:
             passage=None if self._ports is None else Passage(self._ports, policy.walker),
             memory=memory,
         )
-        context = Context(f"{self.name}, {name}", resources, surroundings, sink)
+        context = Context(peer, resources, surroundings, sink)
         dial.ready = context.retry_connect
         self.contexts[context] = None
         self._dialled[context] = dial
@@ -105,11 +107,14 @@ class Tenant:
     def new_gpu_context(self, ctx_id: int, debug_name: bytes, resources: Resources) -> Context:
         """What GpuSession asks for on CTX_CREATE."""
         client = debug_name[:64].decode(errors="replace")
-        return self.new_context(f"ctx {ctx_id}, {client!r}", resources, memory=self.memory)
+        peer = Peer.of_gpu_client(self.name, ctx_id, client)
+        return self.new_context(peer, resources, memory=self.memory)
 
     def new_local_context(self, name: str, resources: LocalResources, sink: EventSink) -> Context:
         """What LocalConnection asks for on HELLO."""
-        return self.new_context(repr(name), resources, sink, resources)
+        self._last_local += 1
+        peer = Peer.of_local_client(self.name, self._last_local, name)
+        return self.new_context(peer, resources, sink, resources)
 
     def clients(self) -> list[ClientStatus]:
         """A snapshot of its contexts."""

@@ -160,6 +160,8 @@ class _Worker:
                 self._tenant.apply(decode_settings(fields))
             case "status":
                 self._tell_status(self._tenant)
+            case "ping":
+                self._tell({"say": "pong"})
             case _:
                 _log.error("%s: the supervisor says %r", self._tenant.name, fields.get("say"))
 
@@ -183,17 +185,23 @@ class _Worker:
         session = self._session
         resources = sum(len(connection.resources) for connection in self._local)
         host_bytes = sum(connection.resources.host_bytes for connection in self._local)
+        contexts = len(self._local)
         if session is not None:
+            contexts += session.contexts
             resources += session.resources
             host_bytes += session.host_bytes
         status = {
             "clients": [dataclasses.asdict(client) for client in tenant.clients()],
+            "contexts": contexts,
             "resources": resources,
             "host_bytes": host_bytes,
             "orphaned_pipes": len(tenant.orphans),
         }
+        self._tell({"say": "status", "status": status})
+
+    def _tell(self, fields: Fields) -> None:
         if self._dials.channel is not None:
-            self._dials.channel.send({"say": "status", "status": status})
+            self._dials.channel.send(fields)
 
 
 def _confine(plan: Plan) -> None:

@@ -47,6 +47,7 @@ class Worker:
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._status: asyncio.Future[WorkerStatus] | None = None
+        self._pong: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._kill: asyncio.TimerHandle | None = None
         self.pid, ours = _fork(plan)
@@ -85,6 +86,18 @@ class Worker:
         await asyncio.wait((status, self._gone), timeout=_STATUS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         return status.result() if status.done() else None
 
+    async def answers(self, seconds: float) -> bool:
+        """Whether it says a word within that time, or has ended."""
+        pong = self._pong = self._loop.create_future()
+        self._channel.send({"say": "ping"})
+        await asyncio.wait((pong, self._gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return pong.done() or self._gone.done()
+
+    def give_up(self) -> None:
+        """Ends it at once: it does not answer."""
+        _log.error("%s: its worker does not answer, and is ended", self.names.label)
+        self._end_it()
+
     async def stop(self) -> None:
         """Has it end, and waits until it has."""
         self._hang_up()
@@ -95,6 +108,10 @@ class Worker:
             return
         if fields.get("say") == "confined":
             self.confined.set()
+            return
+        if fields.get("say") == "pong" and self._pong is not None:
+            pong, self._pong = self._pong, None
+            pong.set_result(None)
             return
         if fields.get("say") != "status" or self._status is None:
             raise HostFault(f"a worker says {fields.get('say')!r:.80}")

@@ -70,6 +70,15 @@ class MailboxPointer(_Pointer):
     others: int
     poll_count: int
 
+class Counts:
+    def __getitem__(self, index: int) -> int: ...
+    def __setitem__(self, index: int, value: int) -> None: ...
+
+class Times:
+    walks: int
+    began: int
+    counts: Counts
+
 class PassagePointer(_Pointer):
     client: PortPointer
     compositor: PortPointer
@@ -85,6 +94,8 @@ class PassagePointer(_Pointer):
     bytes_to_host: int
     events: int
     bytes_to_guest: int
+    times_to_host: Times
+    times_to_guest: Times
 
 class AddressNumber:
     def __int__(self) -> int: ...
@@ -216,6 +227,8 @@ class _Lib:
     XD_COMMAND: int
     XD_QUEUE: int
     XD_MAX_RING_RUNS: int
+    XD_TIME_STEPS: int
+    XD_TIME_CLASSES: int
     XD_COPY_OK: int
     XD_COPY_BOUNDS: int
     XD_COPY_FAULT: int

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 
 _Static_assert((int)XD_LOCAL_MAX_PACKET <= (int)XD_SCRATCH, "a packet fits the scratch space");
 _Static_assert((int)XD_LOCAL_HEADER_SIZE + (int)XD_SEND_RECEIVE_SIZE <= (int)XD_SCRATCH_HEADROOM, "headers fit before it");
@@ -39,9 +40,30 @@ static enum xd_served hand_rest(xd_poller *poller, enum xd_handed kind, const ui
     return XD_HANDED;
 }
 
+static int64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void begin_time(xd_times *times) { times->began = times->walks++ % XD_TIMED ? 0 : now(); }
+
+static void end_time(xd_times *times) {
+    if (!times->began)
+        return;
+    uint64_t microseconds = (uint64_t)(now() - times->began) / 1000;
+    microseconds += !microseconds;
+    uint32_t octave = 63 - (uint32_t)__builtin_clzll(microseconds);
+    uint32_t step = (uint32_t)(microseconds * XD_TIME_STEPS >> octave) - XD_TIME_STEPS;
+    uint32_t class = octave * XD_TIME_STEPS + step;
+    times->counts[class < XD_TIME_CLASSES ? class : XD_TIME_CLASSES - 1]++;
+    times->began = 0;
+}
+
 int xd_passage_walk(xd_passage *passage, xd_poller *poller, int direction, const uint8_t *data, uint32_t size) {
     xd_ahead *ahead = &poller->ahead;
     passage->walker->ahead = NULL;
+    begin_time(direction == XD_REQUEST ? &passage->times_to_host : &passage->times_to_guest);
     xd_walker_walk(passage->walker, direction, data, size, poller->records, XD_MAX_RECORDS, &ahead->walk);
     if (!ahead->walk.fault && !ahead->walk.records && ahead->walk.consumed == size)
         return 1;
@@ -66,6 +88,7 @@ uint32_t xd_passage_send(xd_passage *passage, const xd_walk *walk, const uint8_t
     passage->left -= walk->messages ? walk->messages : 1; /* an empty one takes time, too */
     passage->bytes_to_host += length;
     ssize_t sent = length ? send(passage->compositor_fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    end_time(&passage->times_to_host);
     /* What is wrong with it is found again by who tries again. */
     return sent < 0 ? 0 : (uint32_t)sent;
 }
@@ -145,6 +168,8 @@ static enum xd_served serve_compositor(xd_port *port, int fd, xd_poller *poller)
     uint32_t taken = deliver(passage, poller, size, room - XD_SEND_RECEIVE_SIZE);
     passage->bytes_to_guest += size;
     passage->events += taken != 0;
+    if (taken == size)
+        end_time(&passage->times_to_guest);
     return taken == size ? XD_SERVED : hand_rest(poller, XD_UNDELIVERED, data + taken, size - taken);
 }
 

@@ -21,6 +21,10 @@ enum {
     XD_LOCAL_SUBMIT = 2,
     XD_LOCAL_EVENT = 0x82,
     XD_MAX_EVENT_SIZE = 65536, /* limits.py's MAX_EVENT_SIZE */
+    /* crossdomain/context/latency.py */
+    XD_TIME_STEPS = 4,
+    XD_TIME_CLASSES = 32 * XD_TIME_STEPS,
+    XD_TIMED = 16, /* of so many walks, each way, one is timed: clocks cost something, too */
 };
 
 /* What a handover is. */
@@ -34,6 +38,13 @@ enum xd_handed {
 };
 
 struct xd_mailbox;
+
+/* Times of one way, of a sample of what is walked. */
+typedef struct xd_times {
+    uint32_t walks;
+    int64_t began; /* CLOCK_MONOTONIC, ns: of a walk that is timed and not over; or 0 */
+    uint32_t counts[XD_TIME_CLASSES]; /* by us, as latency.py has them */
+} xd_times;
 
 typedef struct xd_passage {
     xd_port client;
@@ -52,6 +63,8 @@ typedef struct xd_passage {
     uint64_t bytes_to_host;
     uint64_t events;
     uint64_t bytes_to_guest;
+    xd_times times_to_host;  /* from the walk until the compositor's socket has it */
+    xd_times times_to_guest; /* from the walk until the guest has it; what it did not take whole is left to Python */
 } xd_passage;
 
 /* Finds the bytes of a submit that is one SEND without identifiers; returns whether it is. */

@@ -7,6 +7,7 @@ from typing import Final
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.pace import Allowance
+from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
@@ -56,7 +57,7 @@ class Compositors:
             orphans=self._orphans,
             allowance=self.allowance,
         )
-        return Context(name, resources, surroundings, sink)
+        return Context(Peer.of_gpu_client("vm fuzz", 1, name), resources, surroundings, sink)
 
     def act(self, source: Source) -> None:
         """One compositor says something, reads, or hangs up."""

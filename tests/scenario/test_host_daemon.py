@@ -263,7 +263,7 @@ class TestEnd:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             ) as process:
-                assert notify.recv(100) == b"READY=1"
+                assert notify.recv(100) == b"READY=1\nSTATUS=no VMs"
                 process.terminate()
                 assert notify.recv(100) == b"STOPPING=1"
                 assert process.wait(DEADLINE) == 0

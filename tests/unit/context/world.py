@@ -27,6 +27,7 @@ from crossdomain.abi.cross_domain import (
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.pace import Allowance
+from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import MemoryDevice, Pages, Showing, Storage
@@ -221,7 +222,7 @@ class World:
             allowance=self.allowance,
             memory=memory,
         )
-        self.context = Context("vm test, ctx 1, 'client'", self.resources, surroundings)
+        self.context = Context(Peer.of_gpu_client("vm test", 1, "client"), self.resources, surroundings)
 
     @property
     def host(self) -> CompositorEnd:

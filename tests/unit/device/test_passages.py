@@ -19,6 +19,7 @@ from crossdomain.abi import cross_domain as protocol
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.pace import Allowance, Pace
 from crossdomain.context.passage import Passage
+from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
@@ -96,7 +97,8 @@ class Machine:
             allowance=self.allowance,
             passage=None if self._ports is None else Passage(self._ports, policies.walker),
         )
-        self.contexts.append(Context(f"ctx {ctx_id}", resources, surroundings))
+        peer = Peer.of_gpu_client("vm test", ctx_id, "client")
+        self.contexts.append(Context(peer, resources, surroundings))
         return self.contexts[-1]
 
     def _connect(self) -> socket.socket:
@@ -241,6 +243,24 @@ def test_more_events_than_a_ring_has_room_for_arrive_in_order() -> None:
         return heard
 
     assert run(story) == run(story, ports=False)
+
+
+def test_events_that_a_ring_has_no_room_for_are_timed_until_the_last_is_there() -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        host = machine.contexts[-1]
+        assert host.passage is not None
+        host.passage.pointer.times_to_guest.walks = 0  # so that this one is timed
+        before = host.counters.to_guest.samples
+        said = b"".join(delete_id(number) for number in range(1000, 3000))
+        compositor.send(said)
+        heard = bytes((await context.next_event()).data)
+        assert host.counters.to_guest.samples == before
+        while len(heard) < len(said):
+            heard += bytes((await context.next_event()).data)
+        assert host.counters.to_guest.samples == before + 1
+
+    run(story)
 
 
 def test_requests_wait_in_order_for_a_compositor_that_does_not_read() -> None:

@@ -15,6 +15,7 @@ from crossdomain.context.capset import capset
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.pace import Allowance
 from crossdomain.context.passage import Passage
+from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
@@ -159,7 +160,7 @@ class House:
             allowance=self.allowance,
             passage=None if self._ports is None else Passage(self._ports, policies.walker),
         )
-        return Context(name, resources, surroundings, sink)
+        return Context(Peer.of_local_client("local", 1, name), resources, surroundings, sink)
 
     def _connect(self) -> socket.socket:
         ours, theirs = socket.socketpair()

@@ -12,6 +12,7 @@ from crossdomain.abi.local import ToDaemon
 from crossdomain.context.capset import capset
 from crossdomain.context.context import Context
 from crossdomain.context.pace import Allowance
+from crossdomain.context.peer import Peer
 from crossdomain.context.quotas import Quotas
 from crossdomain.host.broker import Dials
 from crossdomain.host.local import LocalConnection, LocalResources
@@ -30,7 +31,9 @@ class Launcher:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.setblocking(False)
         self.dials = Dials()
-        self.tenant = Tenant(Names("local", "local", "local"), self.dials, policy.load(), HostFile().local)
+        self.tenant = Tenant(
+            Names("local", "local", Peer.of_vm("local")), self.dials, policy.load(), HostFile().local
+        )
         self.ended: list[LocalConnection] = []
         self.connection = LocalConnection(
             theirs, self._new_context, self.ended.append, capset(), Allowance(Quotas())

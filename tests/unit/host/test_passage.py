@@ -236,6 +236,25 @@ def test_events_wait_in_order_for_a_launcher_that_does_not_read() -> None:
     assert run(story) == run(story, ports=False)
 
 
+def test_of_what_passes_one_in_sixteen_is_timed_each_way() -> None:
+    async def story(house: House) -> None:
+        await open_surface(house)
+        before = house.context.counters
+        samples = before.to_host.samples, before.to_guest.samples
+        for _ in range(32):
+            house.send(STEADY)
+            await house.settle()
+            house.tell(ANSWER)
+            await house.settle()
+        counters = house.context.counters
+        assert (counters.to_host.samples - samples[0], counters.to_guest.samples - samples[1]) == (2, 2)
+        # Counted once, and plausible.
+        assert house.context.counters.to_host.samples == samples[0] + 2
+        assert 0 < counters.to_host.percentile(99) < 60_000_000
+
+    run(story)
+
+
 def test_a_packet_with_too_many_descriptors_costs_none() -> None:
     async def story(house: House) -> list[bytes]:
         await open_surface(house)
