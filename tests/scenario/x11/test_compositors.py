@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.capture import capture
 from tests.fakes.sway import Sway
-from tests.fakes.weston import Pixels, Weston
+from tests.fakes.weston import Pixels, running_weston
 from tests.fakes.weston16 import running_weston16
 from tests.fakes.x11 import PATIENCE, ApplicationEnvironment, running_x11
 
@@ -28,9 +28,16 @@ class Compositor(NamedTuple):
 
 
 @pytest.fixture
-def on_weston_10(weston: Weston) -> Generator[Compositor]:
-    """The distribution's own Weston, without a seat."""
-    with running_x11(weston.socket_path) as applications:
+def on_weston_10() -> Generator[Compositor]:
+    """The distribution's own Weston, without a seat.
+
+    A new one has the same places for windows each time; later ones may be below its panel.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="xd-") as folder,
+        running_weston(Path(folder)) as weston,
+        running_x11(weston.socket_path) as applications,
+    ):
         yield Compositor(applications, weston.screenshot)
 
 
