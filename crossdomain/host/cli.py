@@ -26,6 +26,20 @@ _DEFAULT_WINDOW_MIB = 1024
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `crossdomain host`; `run` of the parsed arguments carries it out."""
+    _add_sockets(parser)
+    _add_rules(parser)
+    _add_log(parser)
+    parser.add_argument(
+        "--qemu-args",
+        action="store_true",
+        help="print the arguments that connect a QEMU to the socket, and exit",
+    )
+    parser.set_defaults(run=run)
+    _add_status(parser)
+
+
+def _add_sockets(parser: argparse.ArgumentParser) -> None:
+    """Who is served, and on which compositor."""
     parser.add_argument(
         "--socket",
         type=Path,
@@ -50,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what titles and log lines call the VM at --socket, whose settings are those of [vm.NAME] "
         "(default: %(default)s)",
     )
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    """What guests may do and have."""
     parser.add_argument(
         "--config",
         type=Path,
@@ -82,6 +100,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GROUP",
         help="let guests use a group of globals that is denied by default, any number of times: %(choices)s",
     )
+
+
+def _add_log(parser: argparse.ArgumentParser) -> None:
+    """What is told on standard error."""
     parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
@@ -89,18 +111,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what is logged to standard error (default: %(default)s)",
     )
     parser.add_argument(
-        "--qemu-args",
-        action="store_true",
-        help="print the arguments that connect a QEMU to the socket, and exit",
-    )
-    parser.add_argument(
         "--log-format",
         choices=("text", "json"),
         default="text",
         help="json: one object a line, with the VM, the context and the client apart (default: %(default)s)",
     )
-    parser.set_defaults(run=run)
-    _add_status(parser)
 
 
 def _add_status(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from crossdomain.errors import EnvironmentFault
+from crossdomain.errors import EnvironmentFault, LocalError
 from crossdomain.vm import kvm
 from crossdomain.vm.daemon import HostDaemon
 from crossdomain.vm.headless import HeadlessWeston
@@ -62,8 +62,9 @@ class Session:
 
     @property
     def machine(self) -> Machine:
-        """The running machine."""
-        assert self._machine is not None, "the session was not entered"
+        """The running machine; raises LocalError outside of `async with`."""
+        if self._machine is None:
+            raise LocalError("the session was not entered")
         return self._machine
 
     async def __aenter__(self) -> Self:
