@@ -16,18 +16,14 @@ from typing import Final, NamedTuple, TypeVar
 import pytest
 
 from crossdomain.abi import cross_domain as protocol
-from crossdomain.context.context import Context, Surroundings
+from crossdomain.context.context import Context
 from crossdomain.context.pace import Allowance, Pace
-from crossdomain.context.passage import Passage
 from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans
-from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
 from crossdomain.context.quotas import ClientQuotas, Quotas, VmQuotas
-from crossdomain.context.rules import Guest, Rules
 from crossdomain.context.selector import PortSelector
 from crossdomain.device.session import GpuSession
-from crossdomain.wire import load, policy
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
 from tests.fakes.guest_driver import Descriptor, GuestQueue
@@ -36,6 +32,7 @@ from tests.fakes.vhost_socket import PATIENCE
 from tests.fuzz.contexts import GLOBALS
 from tests.hostile.test_device_rings import MISTAKES
 from tests.unit.context.world import CompositorEnd, delete_id, sync
+from tests.unit.host.passing import surroundings_of
 from tests.unit.host.test_passage import ANSWER, BINDS, OPENING, STEADY, Parties
 
 _WINDOW: Final = 1 << 20
@@ -88,15 +85,7 @@ class Machine:
             compositor.close()
 
     def _new_context(self, ctx_id: int, _name: bytes, resources: Resources) -> Context:
-        policies = ClientPolicy(load(), policy.load(), Guest("test", Rules()))
-        surroundings = Surroundings(
-            connect=self._connect,
-            policy=policies,
-            on_close=_forget,
-            orphans=self._orphans,
-            allowance=self.allowance,
-            passage=None if self._ports is None else Passage(self._ports, policies.walker),
-        )
+        surroundings = surroundings_of(self._connect, self._orphans, self.allowance, self._ports)
         peer = Peer.of_gpu_client("vm test", ctx_id, "client")
         self.contexts.append(Context(peer, resources, surroundings))
         return self.contexts[-1]
@@ -105,10 +94,6 @@ class Machine:
         ours, theirs = socket.socketpair()
         self.compositors.append(CompositorEnd(theirs))
         return ours
-
-
-def _forget(_context: Context) -> None:
-    """Nobody counts them here."""
 
 
 def run(

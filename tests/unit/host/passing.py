@@ -151,15 +151,7 @@ class House:
                 pass
 
     def _new_context(self, name: str, resources: Resources, sink: LocalConnection) -> Context:
-        policies = ClientPolicy(load(), policy.load(), Guest("test", Rules()))
-        surroundings = Surroundings(
-            connect=self._connect,
-            policy=policies,
-            on_close=_forget,
-            orphans=self._orphans,
-            allowance=self.allowance,
-            passage=None if self._ports is None else Passage(self._ports, policies.walker),
-        )
+        surroundings = surroundings_of(self._connect, self._orphans, self.allowance, self._ports)
         return Context(Peer.of_local_client("local", 1, name), resources, surroundings, sink)
 
     def _connect(self) -> socket.socket:
@@ -167,6 +159,21 @@ class House:
         theirs.setblocking(False)
         self.compositor = theirs
         return ours
+
+
+def surroundings_of(
+    connect: Callable[[], socket.socket], orphans: Orphans, allowance: Allowance, ports: PortSelector | None
+) -> Surroundings:
+    """Those of one context under the default policy, with a passage where there are `ports`."""
+    policies = ClientPolicy(load(), policy.load(), Guest("test", Rules()))
+    return Surroundings(
+        connect=connect,
+        policy=policies,
+        on_close=_forget,
+        orphans=orphans,
+        allowance=allowance,
+        passage=None if ports is None else Passage(ports, policies.walker),
+    )
 
 
 def _forget(_context: Context) -> None:
