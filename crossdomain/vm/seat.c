@@ -8,6 +8,8 @@
  * "error: ...".  An answer says that the event has been given to Weston, not that a client has read it.
  *
  *   key CODE 0|1            evdev code; release or press
+ *   time CODE               press, and answer when the window with the keyboard commits next: when each
+ *                           was, ns of CLOCK_MONOTONIC; the key stays down
  *   motion X Y              pointer to this place, in global coordinates
  *   button CODE 0|1         evdev code
  *   axis 0|1 VALUE          scroll vertically or horizontally
@@ -63,6 +65,9 @@ struct control {
     struct weston_touch_device *touch_screen; /* NULL until the first touch */
     struct wl_event_source *source;
     struct wl_listener destroyed;
+    struct weston_surface *timed; /* whose next commit is waited for; NULL where none is */
+    struct timespec timed_from;
+    struct wl_listener timed_committed, timed_destroyed;
     int fd;
     bool pressed[MAX_CODE];
 };
@@ -104,6 +109,65 @@ static void press_key(struct control *control, unsigned code, unsigned state)
 
     if (change_pressed(control, code, state))
         notify_key(&control->seat, &time, code, state, STATE_UPDATE_AUTOMATIC);
+}
+
+static void say(const struct control *control)
+{
+    if (send(control->fd, answer, strlen(answer), MSG_NOSIGNAL) < 0)
+        weston_log("crossdomain seat: cannot answer: %s\n", strerror(errno));
+}
+
+static void stop_timing(struct control *control)
+{
+    if (!control->timed)
+        return;
+    wl_list_remove(&control->timed_committed.link);
+    wl_list_remove(&control->timed_destroyed.link);
+    control->timed = NULL;
+}
+
+static void handle_timed_commit(struct wl_listener *listener, void *data)
+{
+    struct control *control = wl_container_of(listener, control, timed_committed);
+    struct timespec to = now(), from = control->timed_from;
+
+    (void)data;
+    stop_timing(control);
+    snprintf(answer, sizeof answer, "ok\n%lld%09ld %lld%09ld\n", (long long)from.tv_sec, from.tv_nsec,
+             (long long)to.tv_sec, to.tv_nsec);
+    say(control);
+}
+
+static void handle_timed_destroyed(struct wl_listener *listener, void *data)
+{
+    struct control *control = wl_container_of(listener, control, timed_destroyed);
+
+    (void)data;
+    stop_timing(control);
+    fail("the window went away");
+    say(control);
+}
+
+/* Its answer comes later, so nothing is said now where it succeeds. */
+static bool time_key(struct control *control, unsigned code)
+{
+    struct weston_keyboard *keyboard = weston_seat_get_keyboard(&control->seat);
+
+    if (control->timed || !keyboard || !keyboard->focus) {
+        fail("no window has the keyboard, or one is timed already");
+        return false;
+    }
+    if (!change_pressed(control, code, 1))
+        return false;
+    control->timed = keyboard->focus;
+    control->timed_committed.notify = handle_timed_commit;
+    wl_signal_add(&control->timed->commit_signal, &control->timed_committed);
+    control->timed_destroyed.notify = handle_timed_destroyed;
+    wl_signal_add(&control->timed->destroy_signal, &control->timed_destroyed);
+    control->timed_from = now();
+    notify_key(&control->seat, &control->timed_from, code, WL_KEYBOARD_KEY_STATE_PRESSED,
+               STATE_UPDATE_AUTOMATIC);
+    return true;
 }
 
 static void press_button(struct control *control, unsigned code, unsigned state)
@@ -255,7 +319,8 @@ static void tell_colours(struct control *control, const void *id)
     free(pixels);
 }
 
-static void obey(struct control *control, const char *command)
+/* Whether the answer is there; where not, it is said later. */
+static bool obey(struct control *control, const char *command)
 {
     unsigned code, state;
     double x, y;
@@ -264,6 +329,8 @@ static void obey(struct control *control, const char *command)
     strcpy(answer, "ok");
     if (sscanf(command, "key %u %u", &code, &state) == 2)
         press_key(control, code, state);
+    else if (sscanf(command, "time %u", &code) == 1)
+        return !time_key(control, code);
     else if (sscanf(command, "button %u %u", &code, &state) == 2)
         press_button(control, code, state);
     else if (sscanf(command, "motion %lf %lf", &x, &y) == 2)
@@ -280,6 +347,7 @@ static void obey(struct control *control, const char *command)
         tell_colours(control, id);
     else
         fail("no such command");
+    return true;
 }
 
 static void stop_listening(struct control *control)
@@ -304,9 +372,8 @@ static int handle_readable(int fd, uint32_t mask, void *data)
         return 0;
     }
     command[length] = '\0';
-    obey(control, command);
-    if (send(fd, answer, strlen(answer), MSG_NOSIGNAL) < 0)
-        weston_log("crossdomain seat: cannot answer: %s\n", strerror(errno));
+    if (obey(control, command))
+        say(control);
     return 0;
 }
 
@@ -316,6 +383,7 @@ static void handle_destroyed(struct wl_listener *listener, void *data)
 
     (void)data;
     stop_listening(control);
+    stop_timing(control);
     wl_list_remove(&control->destroyed.link);
     if (control->touch_screen)
         weston_touch_device_destroy(control->touch_screen);

@@ -143,6 +143,19 @@ class Seat:
         """Press or release the key of an evdev code."""
         self._ask(f"key {code} {int(pressed)}")
 
+    def time_key(self, code: int) -> tuple[int, int]:
+        """Press a key, and return when the window that has the keyboard commits next.
+
+        Returns:
+            when the key was pressed and when the commit came, ns of the compositor's CLOCK_MONOTONIC.
+
+        Raises:
+            HostFault: no window has the keyboard, it went away, or it does not answer the key.
+        """
+        pressed, committed = self._ask(f"time {code}").splitlines()[1].split()
+        self.key(code, pressed=False)
+        return int(pressed), int(committed)
+
     def tap(self, code: int) -> None:
         """Press and release a key."""
         self.key(code, pressed=True)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +70,8 @@ class Result:
     watched_cpu_ns: int = 0
     """Its parent's, where that was asked for."""
     took_ns: list[int] = field(default_factory=list[int])
+    heard_ns: list[int] = field(default_factory=list[int])
+    """When it heard of each key, by its CLOCK_MONOTONIC."""
     requests: int = 0
     frames: int = 0
     bytes_damaged: int = 0
@@ -94,8 +96,17 @@ def build(folder: Path) -> Path:
     return program
 
 
-async def run(way: Way, *arguments: str) -> Result:
+async def _nothing() -> None:
+    """What happens beside most commands."""
+
+
+async def run(way: Way, *arguments: str, meanwhile: Callable[[], Awaitable[None]] = _nothing) -> Result:
     """Runs one measured command of the client through `way`.
+
+    Args:
+        way: to the compositor.
+        arguments: the command and its own.
+        meanwhile: what somebody else does for the client to have something to do.
 
     Raises:
         BenchError: it failed or took too long.
@@ -103,18 +114,19 @@ async def run(way: Way, *arguments: str) -> Result:
     process = await way.start(["--gate", *arguments])
     try:
         async with asyncio.timeout(_RUN_SECONDS):
-            return await _measure(way, process)
+            return await _measure(way, process, meanwhile)
     except TimeoutError as error:
         raise BenchError(f"{way.name}: {' '.join(arguments)} took more than {_RUN_SECONDS:.0f} s") from error
     finally:
         await process.kill()
 
 
-async def _measure(way: Way, process: ClientProcess) -> Result:
+async def _measure(way: Way, process: ClientProcess, meanwhile: Callable[[], Awaitable[None]]) -> Result:
     await _expect(way, process, "begin")
     servers = way.servers(process)
     before = {role: processes.cpu_ns(pids) for role, pids in servers.items()}
     await process.write(b"\n")
+    await meanwhile()
     await _expect(way, process, "end")
     used = {role: processes.cpu_ns(pids) - before[role] for role, pids in servers.items()}
     await process.write(b"\n")

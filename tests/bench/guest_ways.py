@@ -41,17 +41,16 @@ _WESTON_ARGUMENTS: Final = (
 )
 
 _WITH_SEAT: Final = """\
-import os, socket, sys
-ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-for end in ends:
-    os.set_inheritable(end.fileno(), True)
-os.environ[sys.argv[1]] = str(ends[1].fileno())
-log = os.open("/tmp/weston.log", os.O_WRONLY | os.O_CREAT)
-os.dup2(log, 1)
-os.dup2(log, 2)
-os.execvp(sys.argv[2], sys.argv[2:])
+import os, socket, subprocess, sys
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+os.environ[sys.argv[1]] = str(theirs.fileno())
+with open("/tmp/weston.log", "wb") as log:
+    subprocess.Popen(sys.argv[2:], pass_fds=[theirs.fileno()], stdout=log, stderr=log)
+for line in sys.stdin:
+    ours.send(line.strip().encode())
+    print(" ".join(ours.recv(65536).decode().split()), flush=True)
 """
-"""Becomes a Weston with a seat, without which terminals do not start; nobody drives it."""
+"""Runs a Weston with a seat, without which terminals do not start: commands in, answers out, line by line."""
 
 _CONFIGURATION: Final = """\
 [core]
@@ -105,8 +104,22 @@ class InGuest:
 
     name = "guest"
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, seat_driver: GuestProcess) -> None:
         self._machine = machine
+        self._seat_driver = seat_driver
+
+    async def time_key(self, code: int) -> tuple[int, int]:
+        """Presses a key: when that was, and when the client's next commit came, ns of the guest's clock."""
+        pressed, committed = (await self._drive(f"time {code}"))[1:]
+        await self._drive(f"key {code} 0")
+        return int(pressed), int(committed)
+
+    async def _drive(self, command: str) -> list[str]:
+        await self._seat_driver.write(f"{command}\n".encode())
+        words = (await self._seat_driver.stdout.readline()).decode().split()
+        if words[:1] != ["ok"]:
+            raise BenchError(f"the guest's Weston refuses {command!r}: {' '.join(words)}")
+        return words
 
     async def start(self, arguments: Sequence[str]) -> GuestClient:
         """Starts the client on the guest's own compositor."""
@@ -124,10 +137,14 @@ class ThroughVm:
 
     name = "vm"
 
-    def __init__(self, machine: Machine, daemon: Daemon, compositor_pid: int) -> None:
+    def __init__(self, machine: Machine, daemon: Daemon, compositor: HeadlessWeston) -> None:
         self._machine = machine
         self._daemon = daemon
-        self._compositor_pid = compositor_pid
+        self._compositor = compositor
+
+    async def time_key(self, code: int) -> tuple[int, int]:
+        """Presses a key: when that was, and when the client next committed, ns of this machine's clock."""
+        return await asyncio.to_thread(self._compositor.seat.time_key, code)
 
     async def start(self, arguments: Sequence[str]) -> GuestClient:
         """Starts the client below a launcher of its own."""
@@ -154,7 +171,7 @@ class ThroughVm:
         del process
         return {
             "daemon": processes.tree(self._daemon.pid),
-            "compositor": [self._compositor_pid],
+            "compositor": [self._compositor.pid],
             "vmm": [self._machine.pid],
         }
 
@@ -188,17 +205,18 @@ async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest
         async with Machine(config) as machine:
             await machine.push(CLIENT, client.read_bytes(), mode=0o755)
             await machine.push(_SEAT, (await asyncio.to_thread(seat.compile_module, made)).read_bytes())
-            await _start_guest_weston(machine)
-            yield InGuest(machine), ThroughVm(machine, daemon, weston.pid)
+            seat_driver = await _start_guest_weston(machine)
+            yield InGuest(machine, seat_driver), ThroughVm(machine, daemon, weston)
 
 
-async def _start_guest_weston(machine: Machine) -> None:
-    """Returns when it serves; it ends with the machine."""
+async def _start_guest_weston(machine: Machine) -> GuestProcess:
+    """Returns who drives its seat, when it serves; it ends with the machine."""
     await machine.push("/tmp/weston.ini", _CONFIGURATION.encode())
     arguments = ["weston", "--config=/tmp/weston.ini", *_WESTON_ARGUMENTS]
-    await machine.spawn(["python3", "-c", _WITH_SEAT, seat.FD_VARIABLE, *arguments])
+    driver = await machine.spawn(["python3", "-c", _WITH_SEAT, seat.FD_VARIABLE, *arguments])
     await machine.run(
         ["sh", "-c", "until wayland-info >/dev/null 2>&1; do sleep 0.2; done"],
         env={"WAYLAND_DISPLAY": GUEST_DISPLAY},
         timeout=_SERVES_SECONDS,
     )
+    return driver

@@ -18,6 +18,7 @@ from tests.bench import (
     frames,
     guest_fences,
     guest_frames,
+    guest_input,
     guest_start,
     instructions,
     paths,
@@ -194,6 +195,10 @@ VM: Final[tuple[VmMeasurement, ...]] = (
     VmMeasurement(
         ("fence_to_commit", "fence_round_trip"),
         lambda ways, effort: guest_fences.measure_fences(ways.vm, _emulated(effort)),
+    ),
+    VmMeasurement(
+        ("input_*",),
+        lambda ways, effort: guest_input.measure_input(ways, _emulated(effort)),
     ),
     VmMeasurement(
         ("first_frame_foot_*",),

@@ -5,6 +5,7 @@
  *   bench-client ... frames N WIDTHxHEIGHT full|WIDTHxHEIGHT|moving:WIDTHxHEIGHT paced|unpaced BUFFERS
  *   bench-client ... many N FRAMES RATE
  *   bench-client ... hold N
+ *   bench-client ... keys N
  *
  * --gate: say "begin" before and "end" after what is measured, and wait for a line on stdin each
  * time, so that others can be sampled just then.  --watch-parent: report the parent's CPU too (in a
@@ -265,6 +266,34 @@ static void run_hold(const struct phase *phase, unsigned count)
 	free(polled);
 }
 
+/* Answers each key that goes down with a commit; prints when it heard of each, ns of CLOCK_MONOTONIC. */
+static void run_keys(struct phase *phase, unsigned count)
+{
+	const struct plan plan = { .width = 64, .height = 64, .damage_width = 64, .damage_height = 64, .buffers = 1 };
+	struct drawn drawn = { 0 };
+	struct window *window = open_windows(1, &plan, &drawn);
+	uint64_t *heard_ns = calloc(count, sizeof *heard_ns);
+
+	if (!heard_ns)
+		die("allocate %u samples", count);
+	window_take_keyboard(window);
+	phase_begin(phase);
+	for (unsigned i = 0; i < count; i++) {
+		while (window->presses == i)
+			window_dispatch(window);
+		heard_ns[i] = now_ns();
+		window_commit(window);
+	}
+	phase_end(phase);
+	phase_print(phase);
+	printf(", \"heard_ns\": [%" PRIu64, heard_ns[0]);
+	for (unsigned i = 1; i < count; i++)
+		printf(", %" PRIu64, heard_ns[i]);
+	puts("]}");
+	free(heard_ns);
+	free(window);
+}
+
 static struct plan parse_plan(char **arguments)
 {
 	struct plan plan = { 0 };
@@ -312,7 +341,7 @@ int main(int argc, char **argv)
 
 	errno = 0;
 	if (left < 2)
-		die("usage: bench-client [--gate] [--watch-parent] sync|burst|frames|many|hold N ...");
+		die("usage: bench-client [--gate] [--watch-parent] sync|burst|frames|many|hold|keys N ...");
 	count = parse_count(arguments[1], 10000000);
 	if (!strcmp(arguments[0], "sync") && left == 2) {
 		run_sync(&phase, count);
@@ -326,6 +355,8 @@ int main(int argc, char **argv)
 		run_many(&phase, count, parse_count(arguments[2], 100000), parse_count(arguments[3], 1000));
 	} else if (!strcmp(arguments[0], "hold") && left == 2) {
 		run_hold(&phase, count);
+	} else if (!strcmp(arguments[0], "keys") && left == 2) {
+		run_keys(&phase, count);
 	} else {
 		die("%s does not take these arguments", arguments[0]);
 	}

@@ -17,6 +17,7 @@ enum { WL_COMPOSITOR_CREATE_SURFACE = 0 };
 enum { WL_SHM_CREATE_POOL = 0, WL_SHM_FORMAT_XRGB8888 = 1 };
 enum { WL_SHM_POOL_CREATE_BUFFER = 0, WL_SHM_POOL_DESTROY = 1 };
 enum { WL_BUFFER_RELEASE = 0 };
+enum { WL_SEAT_GET_KEYBOARD = 1, WL_KEYBOARD_ENTER = 1, WL_KEYBOARD_LEAVE = 2, WL_KEYBOARD_KEY = 3 };
 enum { WL_SURFACE_ATTACH = 1, WL_SURFACE_FRAME = 3, WL_SURFACE_COMMIT = 6, WL_SURFACE_DAMAGE_BUFFER = 9 };
 enum { XDG_WM_BASE_GET_XDG_SURFACE = 2, XDG_WM_BASE_PONG = 3, XDG_WM_BASE_PING = 0 };
 enum { XDG_SURFACE_GET_TOPLEVEL = 1, XDG_SURFACE_ACK_CONFIGURE = 4, XDG_SURFACE_CONFIGURE = 0 };
@@ -39,6 +40,8 @@ static void handle_global(struct window *window, const struct event *event)
 		bind_global(window, event, &window->shm, 1);
 	else if (!strcmp(interface, "xdg_wm_base"))
 		bind_global(window, event, &window->wm_base, 1);
+	else if (!strcmp(interface, "wl_seat"))
+		window->seat_name = event->words[0];
 }
 
 static void handle_display(struct window *window, const struct event *event)
@@ -58,6 +61,16 @@ static void handle_release(struct window *window, uint32_t id)
 			window->buffers[i].busy = false;
 }
 
+static void handle_keyboard(struct window *window, const struct event *event)
+{
+	if (event->opcode == WL_KEYBOARD_ENTER)
+		window->focused = true;
+	else if (event->opcode == WL_KEYBOARD_LEAVE)
+		window->focused = false;
+	else if (event->opcode == WL_KEYBOARD_KEY && event->words[3])
+		window->presses++;
+}
+
 static void handle_event(struct window *window, const struct event *event)
 {
 	struct connection *wire = &window->wire;
@@ -72,6 +85,8 @@ static void handle_event(struct window *window, const struct event *event)
 	} else if (event->object == window->wm_base) {
 		if (event->opcode == XDG_WM_BASE_PING)
 			request(wire, window->wm_base, XDG_WM_BASE_PONG, event->words, 1);
+	} else if (window->keyboard && event->object == window->keyboard) {
+		handle_keyboard(window, event);
 	} else if (window->xdg_surface && event->object == window->xdg_surface) {
 		if (event->opcode == XDG_SURFACE_CONFIGURE) {
 			request(wire, window->xdg_surface, XDG_SURFACE_ACK_CONFIGURE, event->words, 1);
@@ -170,6 +185,27 @@ void window_create(struct window *window, int width, int height, int buffer_coun
 	while (!window->configured)
 		window_dispatch(window);
 	create_buffers(window);
+}
+
+void window_take_keyboard(struct window *window)
+{
+	struct connection *wire = &window->wire;
+	uint32_t seat = new_id(wire);
+
+	errno = 0;
+	if (!window->seat_name)
+		die("the compositor lacks wl_seat");
+	request_bind(wire, window->registry, window->seat_name, "wl_seat", 1, seat);
+	window->keyboard = new_id(wire);
+	request(wire, seat, WL_SEAT_GET_KEYBOARD, &window->keyboard, 1);
+	while (!window->focused)
+		window_dispatch(window);
+}
+
+void window_commit(struct window *window)
+{
+	request(&window->wire, window->surface, WL_SURFACE_COMMIT, NULL, 0);
+	flush(&window->wire);
 }
 
 static struct buffer *find_free_buffer(struct window *window, int first)

@@ -17,6 +17,10 @@ struct window {
 	struct connection wire;
 	uint32_t registry, compositor, shm, wm_base;
 	uint32_t surface, xdg_surface, toplevel;
+	uint32_t seat_name;	/* of the seat's global; 0 where there is none */
+	uint32_t keyboard;
+	bool focused;		/* has the keyboard */
+	unsigned presses;	/* keys that went down */
 	uint32_t callback;	/* the sync or frame callback waited for; 0 once it is done */
 	bool configured;
 	int width, height;	/* px */
@@ -38,6 +42,12 @@ void window_create_surface(struct window *window);
 /* Makes the toplevel with `buffer_count` buffers in one sealed memfd, and waits for its first
  * configure. */
 void window_create(struct window *window, int width, int height, int buffer_count);
+
+/* Waits until the window has the keyboard. */
+void window_take_keyboard(struct window *window);
+
+/* A commit without anything new. */
+void window_commit(struct window *window);
 
 /* Sends what is queued, reads once (blocking) and handles every event that came. */
 void window_dispatch(struct window *window);
