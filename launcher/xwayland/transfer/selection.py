@@ -19,6 +19,8 @@ from launcher.xwayland.x11.events import SelectionOwnerNotify, SelectionRequest
 
 MAX_TARGETS: Final = 4096
 """Bytes of TARGETS."""
+_MAX_AGE: Final = 1 << 30
+"""Milliseconds after which a time is not named any more: servers take one of 25 days ago for one to come."""
 
 
 class Selection:
@@ -35,6 +37,8 @@ class Selection:
         self._owner = 0
         self._owners = 0
         """How many there were."""
+        self._owned_since: int | None = None
+        """The server's time of the last change of owner, ms; None before the first."""
         self._mimes: dict[str, str] = {}
         self._knows_targets = False
         """Whether these are the owner's, and not the last one's."""
@@ -74,10 +78,11 @@ class Selection:
         self._transfers.change_owner(self.atom, ended=event.ended)
         self._owner = event.owner
         self._owners += 1
+        self._owned_since = event.selection_time
         self._was_taken_away = False
         if event.owner == self._window:
             if self._answers is not None:
-                self._answers.time = event.time
+                self._answers.time = event.selection_time
             return
         self._answers = None
         self._knows_targets = False
@@ -200,8 +205,15 @@ class Selection:
         self._own(self._window)
 
     def _own(self, window: int) -> None:
-        """Makes a window the owner on the X side, unless somebody is it of whom we do not know yet."""
-        self._client.request(requests.set_selection_owner(window, self.atom, self._client.time))
+        """Makes a window the owner on the X side, unless somebody is it of whom we do not know yet.
+
+        Servers refuse what is older than the last change.  So a change that we have not heard of stays, by
+        our naming the time of the last one that we have, whatever time it is by now.
+        """
+        time, since = self._client.time, self._owned_since
+        if since is not None and (time - since) % (1 << 32) < _MAX_AGE:
+            time = since
+        self._client.request(requests.set_selection_owner(window, self.atom, time))
 
     def _is_repeated(self, offer: Offer) -> bool:
         """Whether an offer is only the one from before what an X client has copied.

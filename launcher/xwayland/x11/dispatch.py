@@ -73,13 +73,11 @@ class Dispatch:
                 self._handle_message(event)
             case events.SelectionClear() if event.selection == self._client.atoms["WM_S0"]:
                 raise HostFault("another window manager has taken over")
-            case (
-                events.SelectionClear()
-                | events.SelectionRequest()
-                | events.SelectionNotify()
-                | events.SelectionOwnerNotify()
-            ):
+            case events.SelectionOwnerNotify():
                 self._client.saw_time(event.time)
+                self.selection_event(event)
+            case events.SelectionClear() | events.SelectionRequest() | events.SelectionNotify():
+                # Their times are what clients have named.
                 self.selection_event(event)
             case _:
                 return

@@ -147,11 +147,15 @@ class FocusChange(NamedTuple):
 
 
 class SelectionOwnerNotify(NamedTuple):
-    """XFixes: a selection has another owner, 0 for none; `ended` where the last one is not there any more."""
+    """XFixes: a selection has another owner, 0 for none; `ended` where the last one is not there any more.
+
+    `time` is the server's at the event, `selection_time` what the owner has named for its taking it.
+    """
 
     owner: int
     selection: int
     time: int
+    selection_time: int
     ended: bool
 
 
@@ -284,8 +288,8 @@ def parse_event(data: bytes, extensions: ExtensionEvents) -> Event | None:  # no
 
 def _parse_extension_event(code: int, data: bytes, extensions: ExtensionEvents) -> Event | None:
     if extensions.xfixes and code == extensions.xfixes:
-        reason, _, owner, selection, time, _ = _XFIXES_SELECTION.unpack_from(data)
-        return SelectionOwnerNotify(owner, selection, time, reason != _SET_SELECTION_OWNER)
+        reason, _, owner, selection, time, selection_time = _XFIXES_SELECTION.unpack_from(data)
+        return SelectionOwnerNotify(owner, selection, time, selection_time, reason != _SET_SELECTION_OWNER)
     if extensions.shape and code == extensions.shape:
         kind, window, _, _, width, height, _, shaped = _SHAPE.unpack_from(data)
         return ShapeNotify(window, kind, Size(width, height), bool(shaped))

@@ -95,9 +95,9 @@ def test_an_unmapping_that_a_client_made_up_is_told_apart() -> None:
 
 def test_events_of_extensions() -> None:
     selection = struct.pack("<BBHIIIII8x", 87, 0, 0, P, W, 1, 5, 4)
-    assert parse_event(selection, EXTENSIONS) == events.SelectionOwnerNotify(W, 1, 5, ended=False)
+    assert parse_event(selection, EXTENSIONS) == events.SelectionOwnerNotify(W, 1, 5, 4, ended=False)
     ended = struct.pack("<BBHIIIII8x", 87, 2, 0, P, 0, 1, 5, 4)
-    assert parse_event(ended, EXTENSIONS) == events.SelectionOwnerNotify(0, 1, 5, ended=True)
+    assert parse_event(ended, EXTENSIONS) == events.SelectionOwnerNotify(0, 1, 5, 4, ended=True)
     shaped = struct.pack("<BBHIhhHHIB11x", 64, 2, 0, W, 0, 0, 5, 5, 9, 1)
     assert parse_event(shaped, EXTENSIONS) == events.ShapeNotify(W, 2, Size(5, 5), shaped=True)
     alarm = struct.pack("<BBHIiIiIIB3x", 84, 1, 0, 0x99, 1, 2, 0, 0, 0, 0)
