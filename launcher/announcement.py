@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _NAME: Final = "crossdomain-run.env"
 _MAX_SIZE: Final = 4096
-"""Bytes; three lines with paths of at most 108 bytes are written."""
-_LEADING: Final = frozenset({"WAYLAND_DISPLAY", "DISPLAY", "XAUTHORITY"})
+"""Bytes; four lines with paths of at most 108 bytes are written."""
+_LEADING: Final = frozenset({"WAYLAND_DISPLAY", "DISPLAY", "XAUTHORITY", "_JAVA_AWT_WM_NONREPARENTING"})
 
 
 class Announcement:

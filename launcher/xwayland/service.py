@@ -67,6 +67,9 @@ class Service:
     def environment(self) -> dict[str, str]:
         """The variables that lead X clients here."""
         made = {"DISPLAY": self._sockets.name, "XAUTHORITY": self._authority.path}
+        # Java's windows stay empty for ever otherwise: they wait until a window manager that AWT does not
+        # know by its name has put them into frames of X's own.
+        made["_JAVA_AWT_WM_NONREPARENTING"] = "1"
         token = os.environ.get("XDG_ACTIVATION_TOKEN")
         if token and "DESKTOP_STARTUP_ID" not in os.environ:
             # X11 applications know the same by another name.
