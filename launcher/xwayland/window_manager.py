@@ -24,6 +24,7 @@ from launcher.xwayland.x11.images import Images
 from launcher.xwayland.x11.port import Port
 from launcher.xwayland.x11.resizing import Resizing
 from launcher.xwayland.x11.root import Root
+from launcher.xwayland.x11.server_time import ServerTime
 
 
 class WindowManager:
@@ -53,13 +54,14 @@ class WindowManager:
         """Takes over the windows; returns who is to get the X events."""
         factor = self._mediator.scaling.factor
         shell = Shell(self._mediator, objects, self._seats, Images(client), factor)
+        root = Root(client, factor)
+        server_time = ServerTime(client, root.window)
         resizing = Resizing(client, self._loop)
-        port = Port(client, resizing)
+        port = Port(client, resizing, server_time)
         manager = Manager(port, shell, FrameMetrics.scaled(factor))
         shell.manager = manager
         self._manager = manager
-        root = Root(client, factor)
-        dispatch = Dispatch(client, manager, self._association)
+        dispatch = Dispatch(client, manager, self._association, server_time)
 
         def screen_changed(size: Size) -> None:
             manager.resize_screen(size)

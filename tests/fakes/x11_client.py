@@ -118,6 +118,14 @@ class XTestClient:
             return []
         return [] if found is None else list(found.value)
 
+    def title(self, window: int) -> str:
+        """The title of a window, the modern one first."""
+        for name in ("_NET_WM_NAME", "WM_NAME"):
+            found = self.window(window).get_full_property(self.atom(name), X.AnyPropertyType)
+            if found is not None:
+                return bytes(found.value).decode(errors="replace")
+        return ""
+
     def child_at(self, window: int, x: int, y: int) -> int:
         """The child of a window at a place on the root window, 0 for none."""
         child = self.window(window).translate_coords(self.root, x, y).child
@@ -127,6 +135,10 @@ class XTestClient:
         """The title of the window that the pointer is on, as far as X knows."""
         child = self.window(self.root).query_pointer().child
         return str(child.get_wm_name()) if child else ""
+
+    def focused(self) -> int:
+        """The window that X sends keys to, 0 where it is none."""
+        return int(getattr(self.display.get_input_focus().focus, "id", 0))
 
     def active_title(self) -> str:
         """The title of the window that has the keyboard, as far as the window manager has said."""

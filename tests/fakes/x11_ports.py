@@ -54,6 +54,9 @@ class FakeX:
     def set_input_focus(self, window: int) -> None:
         self.focus = window
 
+    def offer_focus(self, window: int) -> None:
+        self.asked.append(("offer focus", window))
+
     def send_protocol(self, window: int, protocol: Protocol, *data: int) -> None:
         self.asked.append(("protocol", window, protocol, *data))
 

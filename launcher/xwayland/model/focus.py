@@ -39,4 +39,4 @@ class Focus:
         elif Protocol.TAKE_FOCUS not in window.protocols:
             self._x.set_input_focus(0)
         if Protocol.TAKE_FOCUS in window.protocols:
-            self._x.send_protocol(window.window, Protocol.TAKE_FOCUS)
+            self._x.offer_focus(window.window)

@@ -54,6 +54,10 @@ class XPort(Protocol):
         """Gives a window the keyboard; 0: nobody has it."""
         ...
 
+    def offer_focus(self, window: int) -> None:
+        """Sends WM_TAKE_FOCUS with the server's time, later than what was asked for before."""
+        ...
+
     def send_protocol(self, window: int, protocol: WmProtocol, *data: int) -> None:
         """Sends a WM_PROTOCOLS message; its time is filled in."""
         ...

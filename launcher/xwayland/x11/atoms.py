@@ -79,6 +79,7 @@ _OTHERS: Final = (
     "INCR",
     "TEXT",
     "_CROSSDOMAIN_DATA",
+    "_CROSSDOMAIN_TIME",
     "XdndAware",
     "XdndProxy",
     "XdndSelection",

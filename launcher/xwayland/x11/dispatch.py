@@ -14,6 +14,7 @@ from launcher.xwayland.x11 import events, requests
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.loader import Loader
 from launcher.xwayland.x11.requests import EventMask
+from launcher.xwayland.x11.server_time import ServerTime
 from launcher.xwayland.x11.shapes import Shapes
 
 _STATES: Final = {state.value: state for state in State}
@@ -22,9 +23,12 @@ _STATES: Final = {state.value: state for state in State}
 class Dispatch:
     """Hands events to the model."""
 
-    def __init__(self, client: XClient, manager: Manager, association: Association) -> None:
+    def __init__(
+        self, client: XClient, manager: Manager, association: Association, server_time: ServerTime
+    ) -> None:
         self._client = client
         self._manager = manager
+        self._server_time = server_time
         self._association = association
         self._requests = Requests(manager)
         self._loader = Loader(client, manager.windows.get)
@@ -85,7 +89,7 @@ class Dispatch:
     def _is_noise(self, data: bytes) -> bool:
         """Whether a PropertyNotify is none that anybody waits for, found out without decoding it."""
         window = int.from_bytes(data[4:8], "little")
-        if self.watches(window):
+        if self.watches(window) or self._server_time.watches(window):
             return False
         record = self._manager.windows.get(window)
         return (
@@ -191,6 +195,8 @@ class Dispatch:
             self._loader.reload(window, event.atom, self._manager.refresh)
         if self.watches(event.window):
             self.selection_event(event)
+        if self._server_time.watches(event.window):
+            self._server_time.handle(event)
 
     # Client messages.
 

@@ -8,14 +8,16 @@ from launcher.xwayland.x11 import requests
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.requests import EventMask, StackMode
 from launcher.xwayland.x11.resizing import Resizing
+from launcher.xwayland.x11.server_time import ServerTime
 
 
 class Port:
     """Sends what the model asks for."""
 
-    def __init__(self, client: XClient, resizing: Resizing) -> None:
+    def __init__(self, client: XClient, resizing: Resizing, server_time: ServerTime) -> None:
         self._client = client
         self._resizing = resizing
+        self._server_time = server_time
         self.raised: Callable[[], None] = lambda: None
         """Called when a window was put above all others."""
 
@@ -55,6 +57,15 @@ class Port:
     def set_input_focus(self, window: int) -> None:
         """See `model.ports.XPort`."""
         self._client.request(requests.set_input_focus(window, requests.CURRENT_TIME))
+
+    def offer_focus(self, window: int) -> None:
+        """See `model.ports.XPort`."""
+
+        def told(time: int) -> None:
+            words = (self._client.atoms[Protocol.TAKE_FOCUS.value], time)
+            self._client.send_message(window, window, "WM_PROTOCOLS", words)
+
+        self._server_time.ask(told)
 
     def send_protocol(self, window: int, protocol: Protocol, *data: int) -> None:
         """See `model.ports.XPort`."""

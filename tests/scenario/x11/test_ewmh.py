@@ -240,9 +240,39 @@ def test_the_four_ways_to_take_the_keyboard(
     view = desktop.place(desktop.window("model"), 600, 400)
     desktop.seat.click(view.x + 5, view.y + 5)
     desktop.wait(lambda: client.words(client.root, "_NET_ACTIVE_WINDOW") == [window], "it is active")
-    focus = client.display.get_input_focus().focus
-    assert {window: "model", other: "other"}.get(getattr(focus, "id", 0), "nobody") == focused
-    assert (client.poll(X.ClientMessage) is not None) == takes
+    assert {window: "model", other: "other"}.get(client.focused(), "nobody") == focused
+    desktop.wait(lambda: (client.poll(X.ClientMessage) is not None) == takes, "WM_TAKE_FOCUS, or none")
+
+
+def test_a_window_that_takes_the_keyboard_itself_has_it_again_after_its_dialog(
+    desktop: X11Desktop, client: XTestClient
+) -> None:
+    """ICCCM 4.1.7: a client sets the focus with the time that WM_TAKE_FOCUS tells; later ones count more."""
+    first, _ = open_globally_active(desktop, client, "first")
+    take_focus(client, first)
+    dialog, _ = open_globally_active(desktop, client, "dialog")
+    take_focus(client, dialog)
+    client.window(dialog).destroy()
+    take_focus(client, first)
+
+
+def open_globally_active(desktop: X11Desktop, client: XTestClient, title: str) -> tuple[int, View]:
+    """A window that is on the screen, and gets the keyboard only when it takes it."""
+    window = client.create_window()
+    client.window(window).set_wm_hints(flags=Xutil.InputHint, input=0)
+    client.window(window).set_wm_protocols([client.atom("WM_TAKE_FOCUS")])
+    client.window(window).set_wm_name(title)
+    client.window(window).map()
+    client.display.sync()
+    return window, desktop.window(title)
+
+
+def take_focus(client: XTestClient, window: int) -> None:
+    """Take the keyboard when it is offered, and check that this counts."""
+    message = client.wait(X.ClientMessage, "WM_TAKE_FOCUS")
+    assert message.window.id == window
+    client.window(window).set_input_focus(X.RevertToNone, message.data[1][1])
+    assert client.focused() == window
 
 
 def test_a_resize_is_shown_when_the_client_has_drawn_it(desktop: X11Desktop, client: XTestClient) -> None:

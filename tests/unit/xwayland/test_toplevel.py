@@ -317,7 +317,7 @@ def test_the_four_ways_to_take_the_keyboard(
     window.protocols = frozenset({Protocol.TAKE_FOCUS} if asks else ())
     desk.manager.enter_keyboard(window)
     assert desk.x.focus == focus
-    assert (("protocol", 1, Protocol.TAKE_FOCUS) in desk.x.asked) is told
+    assert (("offer focus", 1) in desk.x.asked) is told
     assert desk.x.active == 1
     assert State.FOCUSED in desk.x.net_states[1]
     desk.manager.enter_keyboard(None)
