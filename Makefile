@@ -5,7 +5,7 @@ SOAK_SECONDS = 600
 FUZZ_SECONDS = 0
 CHAOS_SECONDS = 600
 
-.PHONY: demo test lint bench soak chaos fuzz image clean
+.PHONY: demo test lint bench soak chaos fuzz wine image clean
 
 # Windows of a VM on this desktop, or on a headless compositor that is photographed: build/demo/
 demo:
@@ -47,6 +47,11 @@ chaos:
 fuzz:
 	@tools/prepare.sh test
 	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+# Wine's notepad, as an X11 application: some 700 MB of packages, and as much again for a while.
+wine:
+	@tools/prepare.sh wine
+	$(PYTHON) -m pytest tests/scenario/x11/wine.py
 
 # The Debian root that VMs boot from; made on first use otherwise.
 image:

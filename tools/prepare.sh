@@ -4,23 +4,29 @@
 #
 #   tools/prepare.sh run    what running takes
 #   tools/prepare.sh test   and what checking and measuring takes
+#   tools/prepare.sh wine   and Wine, 700 MB, which only `make wine` needs
 set -eu
 cd "$(dirname "$0")/.."
 
 packages="python3 python3-venv python3-dev gcc libc6-dev mmdebstrap debian-archive-keyring util-linux"
 extra=""
-case ${1:-} in
+mode=${1:-}
+case $mode in
 run) ;;
-test)
+test | wine)
     # Tests show windows on the distribution's own Weston too, and measure waypipe beside us; X11
     # applications of many toolkits show theirs.  Clang has libFuzzer.
     packages="$packages weston waypipe valgrind cpio zstd xwayland xterm x11-apps x11-utils x11-xserver-utils xclip wl-clipboard"
     packages="$packages systemd wayland-utils xfonts-base fonts-dejavu-core python3-tk mesa-utils gtk-3-examples zenity"
-    packages="$packages clang libclang-rt-dev"
+    packages="$packages clang libclang-rt-dev default-jre"
     extra="[test]"
+    if [ "$mode" = wine ]; then
+        packages="$packages wine wine64"
+        mode=test
+    fi
     ;;
 *)
-    echo "usage: $0 run|test" >&2
+    echo "usage: $0 run|test|wine" >&2
     exit 2
     ;;
 esac
@@ -89,7 +95,7 @@ if [ -n "$missing" ]; then
     } | show "Debian packages" || fail "the packages could not be installed; the whole log is $log"
 fi
 
-mark=.venv/.prepared-$1
+mark=.venv/.prepared-$mode
 stale=no
 for file in pyproject.toml setup.py crossdomain/native/*.c crossdomain/native/*.h crossdomain/native/*.cdef crossdomain/native/build.py; do
     if [ -e "$file" ] && [ -n "$(find "$file" -newer "$mark" 2>/dev/null || echo new)" ]; then

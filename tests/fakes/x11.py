@@ -25,7 +25,10 @@ T = TypeVar("T")
 PATIENCE: Final = 30.0
 """Seconds for what takes a part of one, on a loaded machine."""
 
-TELL: Final = 'echo "$WAYLAND_DISPLAY"; echo "$DISPLAY"; echo "$XAUTHORITY"; exec cat >/dev/null'
+TELL: Final = (
+    'echo "$WAYLAND_DISPLAY"; echo "$DISPLAY"; echo "$XAUTHORITY"; echo "$_JAVA_AWT_WM_NONREPARENTING";'
+    " exec cat >/dev/null"
+)
 
 
 class ApplicationEnvironment:
@@ -35,6 +38,7 @@ class ApplicationEnvironment:
         self.launcher = launcher
         self.display = launcher.read_line()
         self.authority = launcher.read_line()
+        self.told_java = launcher.read_line()
         self._started: list[subprocess.Popen[str]] = []
         self._adopted: list[subprocess.Popen[bytes]] = []
 
@@ -43,6 +47,7 @@ class ApplicationEnvironment:
         """What leads an application to the X display, and to nothing else."""
         made = {**os.environ, "DISPLAY": self.display, "XAUTHORITY": self.authority, "LANG": "C.UTF-8"}
         made.pop("WAYLAND_DISPLAY", None)
+        made["_JAVA_AWT_WM_NONREPARENTING"] = self.told_java
         made["XDG_RUNTIME_DIR"] = str(self.launcher.runtime_dir)
         return made
 

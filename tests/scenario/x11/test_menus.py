@@ -5,6 +5,7 @@ from typing import Final
 
 from crossdomain.vm.seat import View
 from tests.fakes.x11 import X11Desktop
+from tests.fakes.x11_looks import await_same
 
 TK: Final = textwrap.dedent(
     """
@@ -67,6 +68,7 @@ def test_a_submenu_opens_beside_its_menu(desktop: X11Desktop) -> None:
     submenu = popup(desktop, window, 2)
     assert abs(submenu.x - (menu.x + menu.width)) < 10
     assert menu.y < submenu.y < menu.y + menu.height
+    await_same(desktop, window, "tk-submenu", hold=True)
     desktop.seat.click(submenu.x + 20, submenu.y + 10)
     assert process.stdout is not None
     assert process.stdout.readline() == "one.txt\n"
@@ -113,6 +115,7 @@ def test_a_menu_that_grabs_opens_under_the_pointer(desktop: X11Desktop) -> None:
     menu = popup(desktop, window)
     assert menu.x < window.x + 100 < menu.x + menu.width
     assert menu.y < window.y + 50 < menu.y + menu.height
+    await_same(desktop, window, "xterm-menu", hold=True)
     seat.move_pointer(window.x + 100, menu.y + 42)  # "Full Screen" is the first entry
     seat.button(pressed=False)
     seat.key(29, pressed=False)

@@ -4,16 +4,14 @@ import numpy as np
 
 from crossdomain.vm.seat import View
 from tests.fakes.x11 import X11Desktop
-
-
-def popups(desktop: X11Desktop, window: View) -> list[View]:
-    """What is open above a window: menus, combo boxes, tooltips."""
-    return [view for view in desktop.above(window) if view.label == "" and view.width > 0]
+from tests.fakes.x11_looks import assert_framed, await_same, popups_on_screen
 
 
 def test_a_button_of_xaw_ends_a_message(desktop: X11Desktop) -> None:
     process = desktop.start("xmessage", "-buttons", "ok:3,cancel:4", "Is everything in its place?")
     window = desktop.place(desktop.window("xmessage"), 300, 300)
+    await_same(desktop, window, "xmessage")
+    assert_framed(desktop, window)
     desktop.seat.click(window.x + 15, window.y + window.height - 15)
     assert process.wait(30) == 3
     desktop.gone("xmessage")
@@ -22,6 +20,7 @@ def test_a_button_of_xaw_ends_a_message(desktop: X11Desktop) -> None:
 def test_eyes_are_black_and_white(desktop: X11Desktop) -> None:
     desktop.start("xeyes", "+shape")
     window = desktop.place(desktop.window("xeyes"), 300, 300)
+    await_same(desktop, window, "xeyes")
     picture = desktop.picture_of(window)
     assert int((picture == 255).all(axis=2).sum()) > 3000
     assert int((picture == 0).all(axis=2).sum()) > 500
@@ -49,7 +48,7 @@ def open_choices(desktop: X11Desktop, window: View) -> View:
         # A person needs longer to press a button than the X server to know which window is on top.
         desktop.wait(lambda: client.under_pointer() == "Combo Boxes", "X knows where the pointer is")
     desktop.seat.button(pressed=True)
-    return desktop.wait(lambda: popups(desktop, window), "its choices")[0]
+    return desktop.wait(lambda: popups_on_screen(desktop, window), "its choices")[0]
 
 
 def test_a_combo_box_of_gtk_opens_above_its_field_and_takes_a_choice(desktop: X11Desktop) -> None:
@@ -60,10 +59,11 @@ def test_a_combo_box_of_gtk_opens_above_its_field_and_takes_a_choice(desktop: X1
     menu = open_choices(desktop, window)
     assert menu.x <= field[0] < menu.x + menu.width
     assert menu.y <= field[1] < menu.y + menu.height
+    await_same(desktop, window, "gtk-combo-box", hold=True)
     desktop.seat.move_pointer(field[0], menu.y + menu.height - 20)
     desktop.wait(lambda: bool(np.any(desktop.picture_of(menu)[-20:, 60:] != 255)), "the last one is lit")
     desktop.seat.button(pressed=False)
-    desktop.wait(lambda: not popups(desktop, window), "it is closed")
+    desktop.wait(lambda: not popups_on_screen(desktop, window), "it is closed")
     desktop.wait(lambda: bool(np.any(desktop.picture_of(window)[30:70, 20:200] != before)), "another choice")
 
 
@@ -73,7 +73,7 @@ def test_a_combo_box_of_gtk_stays_open_wherever_the_pointer_is(desktop: X11Deskt
     menu = open_choices(desktop, window)
     desktop.seat.move_pointer(5, 5)
     desktop.screenshot()
-    assert popups(desktop, window)[0].identity == menu.identity
+    assert popups_on_screen(desktop, window)[0].identity == menu.identity
     desktop.seat.button(pressed=False)
 
 
