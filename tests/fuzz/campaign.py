@@ -18,7 +18,10 @@ NAMES: Final = (*compiled.NAMES, *targets.NAMES, SESSIONS)
 _HANG_SECONDS: Final = 60
 """One execution takes milliseconds; the machine may be busy."""
 _MEMORY_MIB: Final = 1024
-_LARGEST: Final = {"tables": 65536}
+_LARGEST: Final = 2048
+"""Bytes of an input for C."""
+_LARGEST_GUIDED: Final = 512
+"""And for Python: dozens of steps, which take a millisecond or two."""
 _EXECUTED: Final = re.compile(r"stat::number_of_executed_units: *(\d+)")
 _GRACE_SECONDS: Final = 300
 _TAIL: Final = 60
@@ -75,7 +78,7 @@ def _command(name: str, bounds: Bounds, corpus: Path, folder: Path) -> Sequence[
         return [sys.executable, "-m", "tests.fuzz.sessions", *limits]
     flags = [
         f"-artifact_prefix={folder / name}-",
-        f"-max_len={_LARGEST.get(name, 2048)}",
+        f"-max_len={_LARGEST_GUIDED if name in targets.NAMES else _LARGEST}",
         f"-timeout={_HANG_SECONDS}",
         f"-rss_limit_mb={_MEMORY_MIB}",
         f"-seed={bounds.seed}",

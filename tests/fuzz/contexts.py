@@ -7,12 +7,14 @@ from typing import Final
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.pace import Allowance
+from crossdomain.context.passage import Passage
 from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import Resources
 from crossdomain.context.quotas import Quotas
 from crossdomain.context.rules import Guest, Rules
+from crossdomain.context.selector import PortSelector
 from crossdomain.device.vhost_user import close_all
 from crossdomain.wire import load, policy
 from tests.fuzz.descriptors import KINDS
@@ -34,7 +36,9 @@ GLOBALS: Final = b"".join(
 class Compositors:
     """Makes contexts, and is what they are connected to."""
 
-    def __init__(self) -> None:
+    def __init__(self, ports: PortSelector | None = None) -> None:
+        """`ports` is what the running loop waits with, where C is to carry what needs no Python."""
+        self._ports = ports
         self._guest = Guest("fuzz", Rules())
         self._orphans = Orphans()
         self.allowance = Allowance(Quotas())
@@ -50,12 +54,14 @@ class Compositors:
 
     def make(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
         """A context of the VM."""
+        client_policy = ClientPolicy(load(), policy.load(), self._guest)
         surroundings = Surroundings(
             connect=self._connect,
-            policy=ClientPolicy(load(), policy.load(), self._guest),
+            policy=client_policy,
             on_close=_forget,
             orphans=self._orphans,
             allowance=self.allowance,
+            passage=None if self._ports is None else Passage(self._ports, client_policy.walker),
         )
         return Context(Peer.of_gpu_client("vm fuzz", 1, name), resources, surroundings, sink)
 

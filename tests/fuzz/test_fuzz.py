@@ -35,3 +35,7 @@ def test_what_was_found_once_is_found_no_more(name: str) -> None:
     command = [sys.executable, "-m", "tests.fuzz.replay", name, *inputs]
     replayed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert replayed.returncode == 0, replayed.stderr
+
+
+def test_no_two_targets_have_one_name() -> None:
+    assert len(set(campaign.NAMES)) == len(campaign.NAMES)

@@ -1,10 +1,13 @@
 """What must hold after every execution: nothing is left open, no callback failed, no task goes on."""
 
 import asyncio
+import atexit
 import gc
 import os
 from collections.abc import Awaitable, Callable
 from typing import Final
+
+from crossdomain.context.selector import PortSelector
 
 TURNS: Final = 4
 """Of the loop, that an event gets to arrive."""
@@ -14,7 +17,10 @@ class Watch:
     """One loop for all executions of a target: a loop for each would be most of the time."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.ports = PortSelector()
+        """What the loop waits with, as a worker's does: for whoever has C carry what needs no Python."""
+        self.loop = asyncio.SelectorEventLoop(self.ports)
+        atexit.register(self.loop.close)  # while what it waits with is still there
         self._failures: list[BaseException] = []
         self._lowest = _lowest_free_fd()
         self.loop.set_exception_handler(self._note)

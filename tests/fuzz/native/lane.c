@@ -1,7 +1,7 @@
 /* A lane between any client and any host: no byte is lost, changed or out of order, and no fd stays open. */
 #define _GNU_SOURCE
 #include "lane.h"
-#include "input.h"
+#include "spoken.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,6 @@ struct stream {
 };
 
 static struct stream requests, events;
-static xd_tables *tables;
 static xd_loop *loop;
 static xd_lane lane;
 static int client, channel; /* the other ends */
@@ -202,19 +201,6 @@ static void open_pair(int type, int *one, int *other, int epoll_fd) {
     require(!epoll_ctl(epoll_fd, EPOLL_CTL_ADD, pair[0], &event), "no epoll");
     *one = pair[0];
     *other = pair[1];
-}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-    (void)argc;
-    (void)argv;
-    static uint8_t packed[1 << 20];
-    FILE *file = fopen(TABLES, "rb");
-    require(file != NULL, "no tables");
-    size_t size = fread(packed, 1, sizeof packed, file);
-    fclose(file);
-    tables = xd_tables_load(packed, size);
-    require(tables != NULL, "the tables do not load");
-    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,23 +1,7 @@
 /* The walker on any conversation: what it says lies inside of what it was given. */
-#include "core.h"
-#include "input.h"
+#include "spoken.h"
 
 enum { CAPACITY = 64, MAX_OBJECTS = 4096, FEW = 8 };
-
-static xd_tables *tables;
-
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-    (void)argc;
-    (void)argv;
-    static uint8_t packed[1 << 20];
-    FILE *file = fopen(TABLES, "rb");
-    require(file != NULL, "no tables");
-    size_t size = fread(packed, 1, sizeof packed, file);
-    fclose(file);
-    tables = xd_tables_load(packed, size);
-    require(tables != NULL, "the tables do not load");
-    return 0;
-}
 
 static void walk(xd_walker *walker, struct input *input) {
     xd_record records[CAPACITY];

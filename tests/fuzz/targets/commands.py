@@ -48,7 +48,7 @@ class _Life:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._compositors = Compositors()
+        self._compositors = Compositors(_watch.ports if source.flag() else None)
         self._resources = FakeResources()
         ring = GuestPages(source.choice((4096, 4096, 352, 24, 0, 65536)))
         self._resources.attached = {QUERY_RING_ID: GuestPages(), CHANNEL_RING_ID: ring}
@@ -67,6 +67,8 @@ class _Life:
 
     async def live(self) -> None:
         try:
+            if self._source.flag():
+                self._try(encode_init(*_RINGS))
             while self._source.left:
                 self._source.choice(self._steps)()
                 await turn(self._source.byte() % 4)
@@ -112,7 +114,7 @@ class _Life:
 
 def seeds() -> list[bytes]:
     """A client that talks, sends memory, has pipes and asks for images; a compositor that answers."""
-    init, poll, globals_ = _step(encode_init(*_RINGS)), bytes([7, 0, 2]), bytes([5, 0, 3, 3])
+    poll, globals_ = bytes([7, 0, 2]), bytes([5, 0, 3, 3])
     first, binds, _objects, rest = (_step(encode_send(said)) for said in opening())
     share = bytes([9, 3, 0])
     objects = _step(encode_send(opening()[2], (Identifier(3, IdentifierType.VIRTGPU_BLOB, 4096),)))
@@ -123,10 +125,11 @@ def seeds() -> list[bytes]:
     )
     image = _step(encode_get_image_requirements(64, 64, int.from_bytes(b"XR24", "little")))
     hang_up, leave = bytes([5, 0, 0, 2]), _step(encode_write(0, b"", hang_up=True))
-    talk = init + poll + first + globals_ + poll + binds + poll
+    talk = poll + first + globals_ + poll + binds + poll
     stories = (talk, talk + share + objects + rest + poll, talk + leave, talk + hang_up + poll * 2)
     pipes = credit + pipe + write + poll + pipe + hang_up
-    return [*stories, init + pipes, talk + pipes, init + image + bytes([8, 2, 0, 2]) + talk]
+    lives = (*stories, pipes, talk + pipes, image + bytes([8, 2, 0, 2]) + talk)
+    return [bytes([ports, 1]) + life for life in lives for ports in (0, 1)]
 
 
 def _step(commands: bytes) -> bytes:

@@ -52,6 +52,12 @@ _KINDS: Final = (
     abi.VIRTIO_GPU_CMD_GET_EDID,
 )
 _FENCED: Final = abi.VIRTIO_GPU_FLAG_FENCE | abi.VIRTIO_GPU_FLAG_INFO_RING_IDX
+_fd: Final = os.memfd_create("fuzz-ram", os.MFD_CLOEXEC)
+os.ftruncate(_fd, RAM)
+_memory: Final = GuestMemory()
+_memory.add(Region(0, RAM, 0, 0), _fd)
+_ram, _ = _memory.locate(0, RAM)
+"""The guest's memory, for all executions: each begins with zeroes."""
 _watch: Final = Watch()
 
 
@@ -65,18 +71,14 @@ class _Device:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._compositors = Compositors()
-        self._memory = GuestMemory()
-        fd = os.memfd_create("fuzz-ram", os.MFD_CLOEXEC)
-        os.ftruncate(fd, RAM)
-        self._memory.add(Region(0, RAM, 0, 0), fd)
-        os.close(fd)
+        self._compositors = Compositors(_watch.ports if source.flag() else None)
+        _ram[:] = bytes(RAM)
         self._window = HostVisibleWindow(1 << 20, _watch.loop)
         ours, self._vmm = socket.socketpair()
         self._vmm.setblocking(False)
         self._window.connect(BackendChannel(ours, _watch.loop, lambda _fault: None))
         self._gpu = Gpu(
-            self._memory,
+            _memory,
             self._window,
             self._compositors.new_context,
             bytes(16),
@@ -90,15 +92,21 @@ class _Device:
 
     async def live(self) -> None:
         try:
+            if self._source.flag():
+                self._boot()
             while self._source.left:
                 self._step()
                 await turn(self._source.byte() % 4)
         finally:
             self._gpu.close()
             self._window.close()
-            self._memory.close()
             self._vmm.close()
             self._compositors.close()
+
+    def _boot(self) -> None:
+        """What a guest's driver and launcher send until a client may talk."""
+        for command in _START:
+            self._execute(command)
 
     def _complete(self, chain: Chain, answer: bytes) -> None:
         assert chain.head in self._under_way, "a command was answered twice"
@@ -113,14 +121,14 @@ class _Device:
             case 1:
                 self._answer_map()
             case 2:
-                self._execute(self._source.any_block())
+                self._execute(self._source.any_block(), oversized=self._source.byte() == 255)
             case _:
-                self._execute(self._command())
+                self._execute(self._command(), oversized=self._source.byte() == 255)
 
-    def _execute(self, request: bytes) -> None:
+    def _execute(self, request: bytes, *, oversized: bool = False) -> None:
         self._heads += 1
         self._under_way.add(self._heads)
-        self._gpu.execute(Chain(self._heads, request, [], oversized=self._source.byte() == 255))
+        self._gpu.execute(Chain(self._heads, request, [], oversized=oversized))
 
     def _command(self) -> bytes:
         source = self._source
@@ -183,16 +191,9 @@ class _Device:
 
 def seeds() -> list[bytes]:
     """A client that talks; host memory that is mapped, sent and destroyed; pages of the guest."""
-    start = [
+    capsets = [
         _request(abi.VIRTIO_GPU_CMD_GET_CAPSET_INFO, bytes(8)),
         _request(abi.VIRTIO_GPU_CMD_GET_CAPSET, struct.pack("<II", 5, 0)),
-        _request(abi.VIRTIO_GPU_CMD_CTX_CREATE, struct.pack("<II64s", 4, 5, b"fuzz")),
-        *(_pages(number) for number in (1, 2)),
-        *(
-            _request(abi.VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, struct.pack("<II", number, 0))
-            for number in (1, 2)
-        ),
-        _submit(encode_init(1, 2)),
     ]
     poll = _submit(encode_poll(), fenced=True)
     sends = [_submit(encode_send(said)) for said in opening()]
@@ -223,8 +224,9 @@ def seeds() -> list[bytes]:
         [*mapped, *gone],
         [*talk, *gone],
         [*mapped, poll, pool],
+        capsets,
     )
-    return [b"".join(start + story) for story in stories]
+    return [bytes([ports, 1]) + b"".join(story) for story in stories for ports in (0, 1)]
 
 
 _GLOBALS: Final = bytes([0, 0, 3, 3])
@@ -233,9 +235,13 @@ _ANSWER: Final = bytes([1, 0, 0, 0, 3])
 """The VMM does what it is asked."""
 
 
+def _command(kind: int, body: bytes, *, fenced: bool = False) -> bytes:
+    return abi.CTRL_HDR.pack(kind, _FENCED if fenced else 0, 1, 1, 1) + body
+
+
 def _request(kind: int, body: bytes, *, fenced: bool = False) -> bytes:
     """A step that is one whole command."""
-    command = abi.CTRL_HDR.pack(kind, _FENCED if fenced else 0, 1, 1, 1) + body
+    command = _command(kind, body, fenced=fenced)
     return bytes([2]) + len(command).to_bytes(2, "little") + command + bytes([0, 2])
 
 
@@ -246,6 +252,19 @@ def _submit(commands: bytes, *, fenced: bool = False) -> bytes:
 
 def _pages(resource_id: int) -> bytes:
     fields = struct.pack("<IIIIQQ", resource_id, abi.VIRTIO_GPU_BLOB_MEM_GUEST, 1, 1, 0, PAGE)
-    return _request(
-        abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, fields + struct.pack("<QII", PAGE * resource_id, PAGE, 0)
-    )
+    entry = struct.pack("<QII", PAGE * resource_id, PAGE, 0)
+    return _command(abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, fields + entry)
+
+
+def _init() -> bytes:
+    commands = encode_init(1, 2)
+    return _command(abi.VIRTIO_GPU_CMD_SUBMIT_3D, struct.pack("<II", len(commands), 0) + commands)
+
+
+_START: Final = (
+    _command(abi.VIRTIO_GPU_CMD_CTX_CREATE, struct.pack("<II64s", 4, 5, b"fuzz")),
+    _pages(1),
+    _pages(2),
+    *(_command(abi.VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, struct.pack("<II", number, 0)) for number in (1, 2)),
+    _init(),
+)

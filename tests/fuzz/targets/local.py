@@ -32,6 +32,8 @@ _TYPES: Final = (
     ToDaemon.TAKE_SYNC,
     ToDaemon.HELLO,
 )
+_BEGUN: Final = 250
+"""Of 256 launchers so many greet the daemon, and every other one has its INIT behind it, too."""
 _watch: Final = Watch()
 
 
@@ -45,7 +47,7 @@ class _Launcher:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._compositors = Compositors()
+        self._compositors = Compositors(_watch.ports if source.flag() else None)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
         self._ended = False
@@ -59,8 +61,11 @@ class _Launcher:
 
     async def live(self) -> None:
         try:
-            if self._source.byte() < 250:
+            begun = self._source.byte()
+            if begun < _BEGUN:
                 self._send(abi.encode_packet(ToDaemon.HELLO, abi.HELLO.pack(abi.VERSION)))
+            if begun & 1:
+                self._send(abi.encode_packet(ToDaemon.SUBMIT, encode_init(RING_NONE, RING_NONE)))
             while self._source.left and not self._ended:
                 self._step()
                 await turn(self._source.byte() % 4)
@@ -128,7 +133,6 @@ class _Launcher:
 
 def seeds() -> list[bytes]:
     """A client that talks; memory of both sides, made, sent and destroyed; files of each kind."""
-    start = b"\0" + _submit(encode_init(RING_NONE, RING_NONE))
     first, binds, _objects, rest = (_submit(encode_send(said)) for said in opening())
     talk = first + bytes([0, 0, 3, 3]) + binds
     objects = _submit(encode_send(opening()[2], (Identifier(3, IdentifierType.VIRTGPU_BLOB, 4096),)))
@@ -143,7 +147,8 @@ def seeds() -> list[bytes]:
     gone = _packet(abi.encode_packet(ToDaemon.DESTROY, resource_id=3))
     hello = _packet(abi.encode_packet(ToDaemon.HELLO, abi.HELLO.pack(2)))
     stories = (talk, image + blob + talk + objects + rest + gone, hello)
-    return [start + story for story in (*stories, *(talk + file + objects + gone for file in files))]
+    lives = (*stories, *(talk + file + objects + gone for file in files))
+    return [bytes([number & 1, 1]) + life for number, life in enumerate((*lives, talk, talk + rest))]
 
 
 def _packet(packet: bytes, kind: int | None = None) -> bytes:

@@ -34,7 +34,8 @@ class _Vmm:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._compositors = Compositors()
+        ports = _watch.ports if source.flag() else None
+        self._compositors = Compositors(ports)
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         self._ram = memory()
@@ -45,6 +46,7 @@ class _Vmm:
             capset=bytes(32),
             window_size=1 << 20,
             name="fuzz",
+            ports=ports,
         )
         self._serving = _watch.loop.create_task(session.serve())
         self._backend: socket.socket | None = None
@@ -168,14 +170,14 @@ def seeds() -> list[bytes]:
         bytes([0]) + len(data).to_bytes(2, "little") + data + at.to_bytes(2, "little") + b"\0"
         for at, data in ((0, table), (3 * 4096, command), (4096, struct.pack("<HHH", 0, 1, 0)))
     )
-    chain = bytes([1]) + ram + bytes([1, 3, 3, 3])
+    chain = bytes([1, 1]) + ram + bytes([1, 3, 3, 3])
     messages = [
         bytes([4, 0, 0, index, 0, 2, 0, *[0] * 8, kind, 3])
         for index in range(len(_REQUESTS))
         for kind in range(2)
     ]
     replaced = [
-        bytes([1]) + (_message(request, 1) + _message(request, kind)) * 2
+        bytes([0, 1]) + (_message(request, 1) + _message(request, kind)) * 2
         for request in (
             abi.VHOST_USER_SET_VRING_CALL,
             abi.VHOST_USER_SET_VRING_KICK,
@@ -183,8 +185,9 @@ def seeds() -> list[bytes]:
         )
         for kind in range(len(KINDS))
     ]
-    window = bytes([1, 3, 3]) + chain[1:]
-    return [chain, window, b"\0" + b"".join(messages), b"\1" + b"".join(messages[::-1]), *replaced]
+    window = bytes([0, 1, 3, 3]) + chain[2:]
+    said = b"\0\0" + b"".join(messages), b"\1\1" + b"".join(messages[::-1])
+    return [chain, window, *said, *replaced]
 
 
 def _message(request: int, kind: int) -> bytes:

@@ -1,5 +1,5 @@
 /* A control queue whose rings, chains and commands are any bytes: C touches nothing but the guest's memory. */
-#include "input.h"
+#include "spoken.h"
 #include "virtqueue.h"
 
 #include <stdlib.h>
@@ -10,22 +10,7 @@
 enum { SIZE = 16, LOW = 1 << 14, HIGH = 4096, HIGH_ADDRESS = 1 << 20, CTX = 1, FEW = 8 };
 enum { DESCRIPTORS = 0, AVAILABLE = 512, USED = 1024, COMMANDS = 2048 };
 
-static xd_tables *tables;
-static xd_poller *poller;
-
-int LLVMFuzzerInitialize(int *argc, char ***argv) {
-    (void)argc;
-    (void)argv;
-    static uint8_t packed[1 << 20];
-    FILE *file = fopen(TABLES, "rb");
-    require(file != NULL, "no tables");
-    size_t size = fread(packed, 1, sizeof packed, file);
-    fclose(file);
-    tables = xd_tables_load(packed, size);
-    poller = xd_poller_create();
-    require(tables != NULL && poller != NULL, "no memory");
-    return 0;
-}
+static xd_poller *poller; /* made once: it has 130 KiB of scratch space */
 
 /* A submit that gets far: one SEND of whatever comes, or a POLL. */
 static void write_command(uint8_t *memory, struct input *input) {
@@ -63,6 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, size};
     uint8_t *low = aligned_alloc(4096, LOW), *high = aligned_alloc(4096, HIGH);
     int ends[2], fd = eventfd(0, EFD_NONBLOCK);
+    poller = poller ? poller : xd_poller_create();
+    require(poller != NULL, "no memory");
     require(low && high && fd >= 0 && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), "no memory");
     memset(low, 0, LOW);
     memset(high, 0, HIGH);
