@@ -184,6 +184,13 @@ MAX_LIVE_OBJECTS: Final = 1 << 19
 MAX_SURFACES: Final = 4096
 """Surfaces of one client at a time: browsers have some hundred."""
 
+MAX_VM_OBJECTS: Final = 1 << 20
+"""Objects of all clients of a VM together: two of them may have as many as one may.  Each is 8 bytes here,
+and some 100 in the compositor."""
+
+MAX_VM_SURFACES: Final = 16384
+"""Surfaces of all clients of a VM together: some hundred of each of 50 browsers."""
+
 MAX_POOL_BYTES: Final = 1 << 30
 """Bytes of one wl_shm_pool: foot asks for half of it."""
 

@@ -10,6 +10,7 @@ import socket
 from array import array
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -89,6 +90,7 @@ class CompositorSocket:
         self._retry: asyncio.TimerHandle | None = None
         self._deadline = loop.time() + CONNECT_SECONDS
         self._held: asyncio.TimerHandle | None = None
+        self._resting: asyncio.TimerHandle | None = None
         self.pending = 0
         """Bytes that the compositor has not taken."""
         self.most_pending = MAX_OUTGOING
@@ -147,9 +149,19 @@ class CompositorSocket:
 
     def resume(self) -> None:
         """Reads again."""
-        if not self._reading and self._fd >= 0 and not self._finishing:
+        if not self._reading and self._fd >= 0 and not self._finishing and self._resting is None:
             self._reading = True
             self._loop.add_reader(self._fd, self._guard, self._receive)
+
+    def rest(self, seconds: float, rested: Callable[[], None]) -> None:
+        """Reads nothing for so long, whoever calls `resume`; then calls `rested`, which may."""
+        if self._resting is None and self._reading:
+            self.pause()
+            self._resting = self._loop.call_later(seconds, self._guard, partial(self._end_rest, rested))
+
+    def _end_rest(self, rested: Callable[[], None]) -> None:
+        self._resting = None
+        rested()
 
     def finish(self) -> None:
         """Reads no more, and ends the connection when the compositor has taken what waits for it."""
@@ -164,6 +176,9 @@ class CompositorSocket:
             self._retry.cancel()
             self._retry = None
         self.pause()
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         self._stop_sending()
         if self._passage is not None:
             self._passage.detach_compositor()

@@ -123,6 +123,7 @@ class Context:
             name, policy, identifiers, self._counters, self._guard, allowance, self.passage
         )
         self.apply(allowance.quotas.client)
+        policy.join(allowance.totals)
         self._over = False
         self._closed = False
         self._handlers: dict[int, Callable[[memoryview], None]] = {
@@ -256,6 +257,7 @@ class Context:
         if self.alive:
             _log.info("%s: left", self.name)
         self._over = self._closed = True
+        self._policy.leave()
         self._traffic.close()
         self._give_up_pipes()
         self._blobs.close()
@@ -395,6 +397,7 @@ class Context:
             return
         self._over = True
         _log.log(level, "%s: %s", self.name, reason)
+        self._policy.leave()
         self._traffic.close()
         try:
             self._traffic.hang_up()
@@ -408,6 +411,7 @@ class Context:
             return
         self._over = True
         _log.info("%s: left", self.name)
+        self._policy.leave()
         self._traffic.finish()
 
     def _give_up_pipes(self) -> None:

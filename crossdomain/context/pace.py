@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from crossdomain.context.quotas import Quotas, VmQuotas
+from crossdomain.wire.totals import Totals
 
 BURST_SECONDS: Final = 5.0
 """What a client may do at once after a silence: a burst of pipelined requests is over before that."""
@@ -95,11 +96,19 @@ class Pace:
     def rest(self) -> tuple[float, str]:
         """How long nothing should be read from this VM, s, and the quota that says so; asked after a turn."""
         rest, self._rest = self._rest, 0.0
-        if self._share < 1 and (cpu := self._cpu_debt()) > rest:
+        if (cpu := self.cpu_rest()) > rest:
             return cpu, "cpu_percent"
         return rest, "messages_per_second"
 
-    def _cpu_debt(self) -> float:
+    @property
+    def has_share(self) -> bool:
+        """Whether it may not have a whole processor."""
+        return self._share < 1
+
+    def cpu_rest(self) -> float:
+        """How long nothing should be done for this VM, s, because it has had its share of the processor."""
+        if not self.has_share:
+            return 0.0
         now, used = self._clock(), self._cpu_clock()
         earned = (now - self._looked) * self._share - (used - self._cpu)
         self._cpu_left = min(_CPU_BURST_SECONDS, self._cpu_left + earned)
@@ -110,13 +119,16 @@ class Pace:
 class Allowance:
     """What a VM may have now, shared by all that serves it."""
 
-    __slots__ = ("pace", "quotas")
+    __slots__ = ("pace", "quotas", "totals")
 
     def __init__(self, quotas: Quotas) -> None:
         self.quotas = quotas
         self.pace = Pace(quotas.vm)
+        self.totals = Totals()
+        self.totals.limit(quotas.vm.objects, quotas.vm.surfaces)
 
     def set(self, quotas: Quotas) -> None:
         """Other quotas: they hold for what is asked from now on."""
         self.quotas = quotas
         self.pace.set(quotas.vm)
+        self.totals.limit(quotas.vm.objects, quotas.vm.surfaces)

@@ -148,6 +148,10 @@ class Passage:
         """So many may pass, as `spent` counts them; then Python gets what comes, and has to renew this."""
         self._given = self._passage.left = requests
 
+    def renew_reads(self, reads: int) -> None:
+        """So many reads of the compositor may pass; then Python gets the next one, and has to renew this."""
+        self._passage.reads_left = reads
+
     def collect(self, counters: Counters) -> None:
         """Adds what has passed here since the last time."""
         passage = self._passage

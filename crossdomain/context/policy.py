@@ -33,6 +33,7 @@ from crossdomain.wire.faults import DisplayError, WireFault
 from crossdomain.wire.policy import Carriage, Policy
 from crossdomain.wire.registry import RegistryFilter
 from crossdomain.wire.tables import Tables
+from crossdomain.wire.totals import Totals
 
 _INT: Final = Struct("<i")
 _DISPLAY_ERROR: Final = find("wl_display", EVENT, "error")
@@ -90,6 +91,14 @@ class ClientPolicy:
         """Quotas of objects, surfaces and pools; what there is already stays."""
         self._walker.limit(quotas.objects, quotas.surfaces)
         self._most_pool_bytes = quotas.pool_bytes
+
+    def join(self, totals: Totals) -> None:
+        """The client's objects and surfaces count among those of its VM, until `leave`."""
+        self._walker.join(totals)
+
+    def leave(self) -> None:
+        """The connection is over, and with it all its objects.  May be called again."""
+        self._walker.leave()
 
     def live(self) -> tuple[int, int]:
         """How many objects and how many surfaces the client has."""

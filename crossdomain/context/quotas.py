@@ -18,6 +18,8 @@ class VmQuotas:
     resources: int = limits.MAX_RESOURCES
     blob_bytes: int = limits.MAX_BLOB_BYTES
     fds: int = limits.MAX_WORKER_FDS
+    objects: int = limits.MAX_VM_OBJECTS
+    surfaces: int = limits.MAX_VM_SURFACES
     messages_per_second: int = limits.VM_MESSAGES_PER_SECOND
     cpu_percent: int = limits.VM_CPU_PERCENT
 

@@ -34,6 +34,9 @@ _log = logging.getLogger("crossdomain.context")
 
 _MOST_UNSEEN: Final = 4096
 """Requests that pass in C before clocks are looked at: some milliseconds' worth."""
+_MOST_READS_UNSEEN: Final = 64
+"""Reads of the compositor that pass in C before they are, where the VM has a share: some milliseconds'."""
+_FOR_EVER: Final = 1 << 62
 _SAMPLE: Final = 16
 """Of so many SENDs and reads of the compositor that come here one is timed; C does the same with its own."""
 
@@ -83,6 +86,7 @@ class Traffic:
             passage.rest_to_host = self._send_rest
             passage.rest_to_guest = self._append_rest
             self._renew(passage)
+            self._renew_reads(passage)
 
     @property
     def descriptors(self) -> int:
@@ -103,6 +107,8 @@ class Traffic:
     def apply(self, quotas: ClientQuotas) -> None:
         """Quotas of requests: how many, and how many may wait."""
         self._rate.set(quotas.messages_per_second)
+        if self._passage is not None:
+            self._renew_reads(self._passage)
         if self._compositor is not None:
             self._compositor.most_pending = quotas.queued_bytes
 
@@ -247,6 +253,9 @@ class Traffic:
     def _renew(self, passage: Passage) -> None:
         passage.renew(min(self._rate.left, self._allowance.pace.left, _MOST_UNSEEN))
 
+    def _renew_reads(self, passage: Passage) -> None:
+        passage.renew_reads(_MOST_READS_UNSEEN if self._allowance.pace.has_share else _FOR_EVER)
+
     def _slow_down(self, seconds: float) -> None:
         compositor = self._compositor
         if compositor is not None and not compositor.is_held:
@@ -304,6 +313,18 @@ class Traffic:
         self._timed = self._timed or start
         self._batches += 1
         self._pump_stream()
+        self._rest_where_due()
+
+    def _rest_where_due(self) -> None:
+        """Reads nothing for a while where the VM has had its share of the processor: events cost time."""
+        compositor = self._compositor
+        if self._passage is not None:
+            self._renew_reads(self._passage)
+        if compositor is None or not (seconds := self._allowance.pace.cpu_rest()):
+            return
+        self._counters.held += 1
+        _log.warning("%s: slowed down for %.1f s: events (quota cpu_percent)", self._name, seconds)
+        compositor.rest(seconds, self.pump)
 
     def _deliver(self, direction: Direction, data: bytes, fds: list[int]) -> None:
         """A message that waited for an answer passes now; the fds are ours."""

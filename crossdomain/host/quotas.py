@@ -9,14 +9,21 @@ from crossdomain.context.quotas import ClientQuotas, Quotas, VmQuotas
 
 _Kind = TypeVar("_Kind", VmQuotas, ClientQuotas)
 
-_MOST: Final[Mapping[str, int]] = {
-    "contexts": limits.MAX_CONTEXTS,
-    "resources": limits.MAX_RESOURCES,
-    "fds": limits.MAX_WORKER_FDS,
-    "objects": limits.MAX_OBJECTS,
-    "pool_bytes": limits.MAX_BLOB_SIZE,
-    "messages_per_second": 1 << 30,
-    "cpu_percent": 100,
+_MOST: Final[Mapping[type, Mapping[str, int]]] = {
+    VmQuotas: {
+        "contexts": limits.MAX_CONTEXTS,
+        "resources": limits.MAX_RESOURCES,
+        "fds": limits.MAX_WORKER_FDS,
+        "messages_per_second": 1 << 30,
+        "cpu_percent": 100,
+    },
+    ClientQuotas: {
+        "resources": limits.MAX_RESOURCES,
+        "fds": limits.MAX_WORKER_FDS,
+        "objects": limits.MAX_OBJECTS,
+        "pool_bytes": limits.MAX_BLOB_SIZE,
+        "messages_per_second": 1 << 30,
+    },
 }
 """What a quota may be at most: caps that hold whatever the settings say."""
 _OTHERS: Final = 1 << 40
@@ -64,7 +71,7 @@ def _changed(quotas: _Kind, table: Mapping[str, object]) -> _Kind:
     for name, value in table.items():
         if name not in known:
             raise Mistake(f"there is no quota {name!r:.80}", f"known are {', '.join(sorted(known))}")
-        most = _MOST.get(name, _OTHERS)
+        most = _MOST[type(quotas)].get(name, _OTHERS)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             raise Mistake(f"{name}: {value!r:.80} is no quota", f"write a whole number from 1 to {most}")
         numbers[name] = value

@@ -92,6 +92,9 @@ def prometheus(status: Fields) -> str:
 def _used(vm: Fields, quotas: Fields) -> str:
     names = (("contexts", "contexts"), ("resources", "resources"), ("fds", "fds"))
     used = [f"{name} {vm[key]} of {quotas[name]}" for name, key in names]
+    there = [client for client in _list(vm, "clients") if client["alive"]]
+    for name in ("objects", "surfaces"):
+        used.append(f"{name} {sum(_number(client[name]) for client in there)} of {quotas[name]}")
     return ", ".join([*used, f"blobs {_size(vm['host_bytes'])} of {_size(quotas['blob_bytes'])}"])
 
 

@@ -79,6 +79,8 @@ enum xd_fault {
     XD_FAULT_OBJECTS,
     XD_FAULT_LIVE_OBJECTS,
     XD_FAULT_SURFACES,
+    XD_FAULT_ALL_LIVE_OBJECTS,
+    XD_FAULT_ALL_SURFACES,
     XD_FAULT_NO_MEMORY, /* ours alone: malloc failed */
 };
 
@@ -143,6 +145,15 @@ typedef struct xd_ahead {
     const xd_record *records;
 } xd_ahead;
 
+/* What the clients of one VM have together, and may have.  Lives until the last walker has left it. */
+typedef struct xd_totals {
+    uint32_t live;
+    uint32_t max_live;
+    uint32_t counted;
+    uint32_t max_counted;
+    uint32_t users; /* whoever made it, and walkers */
+} xd_totals;
+
 typedef struct xd_walker {
     const xd_ahead *ahead;   /* not ours: what the next walk of the same bytes finds, or NULL */
     const xd_tables *tables; /* not ours */
@@ -155,6 +166,7 @@ typedef struct xd_walker {
     uint32_t counted_interface;
     uint32_t counted; /* of that interface, the client's and not destroyed */
     uint32_t max_counted;
+    xd_totals *totals; /* where all of this counts, too, or NULL */
     int strict;
 } xd_walker;
 
@@ -171,6 +183,15 @@ int xd_walker_limit(xd_walker *walker, uint32_t max_live, uint32_t interface, ui
 /* How many there are now. */
 uint32_t xd_walker_live(const xd_walker *walker);
 uint32_t xd_walker_counted(const xd_walker *walker);
+
+/* Returns NULL where memory is short. */
+xd_totals *xd_totals_create(void);
+/* Whoever made it needs it no more. */
+void xd_totals_release(xd_totals *totals);
+/* What the walker has counts there from now on, until it leaves or is freed; it has joined none. */
+void xd_walker_join(xd_walker *walker, xd_totals *totals);
+/* May be called again. */
+void xd_walker_leave(xd_walker *walker);
 
 /* Walks at most `capacity` records' worth of the whole messages in `data`. */
 void xd_walker_walk(xd_walker *walker, int direction, const uint8_t *data, size_t size, xd_record *records,

@@ -155,9 +155,10 @@ static uint32_t room_for_event(const xd_passage *passage) {
 static enum xd_served serve_compositor(xd_port *port, int fd, xd_poller *poller) {
     xd_passage *passage = (xd_passage *)((uint8_t *)port - offsetof(xd_passage, compositor));
     uint8_t *data = scratch(poller);
-    uint32_t room = passage->to_guest ? room_for_event(passage) : 0;
+    uint32_t room = passage->to_guest && passage->reads_left > 0 ? room_for_event(passage) : 0;
     if (room <= XD_SEND_RECEIVE_SIZE)
         return XD_DECLINED;
+    passage->reads_left--;
     int64_t received = xd_receive(fd, data, XD_MAX_EVENT_SIZE - XD_SEND_RECEIVE_SIZE, &poller->handover);
     if (received < 0)
         return failed(received);

@@ -57,6 +57,7 @@ typedef struct xd_passage {
     uint8_t to_guest; /* open: the context takes events */
     uint8_t has_room; /* the client's channel takes events */
     int64_t left;     /* requests that may pass, a SEND of none is one; the last batch may take more */
+    int64_t reads_left; /* reads of the compositor that may pass */
     /* What went this way. */
     uint64_t sends;
     uint64_t requests;

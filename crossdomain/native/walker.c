@@ -51,17 +51,26 @@ static int is_counted(const xd_walker *walker, const struct xd_entry *entry) {
     return entry->generations && !(entry->flags & XD_ZOMBIE) && entry->interface == walker->counted_interface;
 }
 
+/* There are so many more, or fewer: differences are modulo 2^32, as what they are added to. */
+static void count(xd_walker *walker, uint32_t live, uint32_t counted) {
+    walker->live += live;
+    walker->counted += counted;
+    if (walker->totals) {
+        walker->totals->live += live;
+        walker->totals->counted += counted;
+    }
+}
+
 /* A destructor of the client's. */
 static void destroy(xd_walker *walker, struct xd_entry *entry, uint32_t object_id) {
-    if (object_id < SERVER_ID_START)
-        walker->counted -= (uint32_t)is_counted(walker, entry);
+    if (object_id < SERVER_ID_START && is_counted(walker, entry))
+        count(walker, 0, -1u);
     entry->flags |= XD_ZOMBIE;
 }
 
 /* The client's id is free again. */
 static void release(xd_walker *walker, struct xd_entry *entry) {
-    walker->counted -= (uint32_t)is_counted(walker, entry);
-    walker->live--;
+    count(walker, -1u, 0u - (uint32_t)is_counted(walker, entry));
     entry->generations = 0;
 }
 
@@ -206,12 +215,16 @@ static enum xd_fault admit(const xd_walker *walker, const struct step *step) {
 static enum xd_fault allow(const xd_walker *walker, const struct step *step) {
     if (step->direction == XD_EVENT)
         return XD_FAULT_NONE;
-    const struct xd_entry *entry = entry_of(walker, step->new_id);
-    if (walker->live >= walker->max_live && !has_object(entry))
+    const xd_totals *totals = walker->totals;
+    int is_new = !has_object(entry_of(walker, step->new_id));
+    int is_counted_too = step->new_interface == walker->counted_interface;
+    if (is_new && walker->live >= walker->max_live)
         return XD_FAULT_LIVE_OBJECTS;
-    return step->new_interface == walker->counted_interface && walker->counted >= walker->max_counted
-               ? XD_FAULT_SURFACES
-               : XD_FAULT_NONE;
+    if (is_counted_too && walker->counted >= walker->max_counted)
+        return XD_FAULT_SURFACES;
+    if (is_new && totals && totals->live >= totals->max_live)
+        return XD_FAULT_ALL_LIVE_OBJECTS;
+    return is_counted_too && totals && totals->counted >= totals->max_counted ? XD_FAULT_ALL_SURFACES : XD_FAULT_NONE;
 }
 
 static enum xd_fault create(xd_walker *walker, const struct step *step) {
@@ -221,11 +234,9 @@ static enum xd_fault create(xd_walker *walker, const struct step *step) {
     if (index == map->count && extend(map))
         return XD_FAULT_NO_MEMORY;
     struct xd_entry *entry = &map->entries[index];
-    if (side == CLIENT) {
-        walker->counted -= (uint32_t)is_counted(walker, entry);
-        walker->counted += step->new_interface == walker->counted_interface;
-        walker->live += !entry->generations;
-    }
+    if (side == CLIENT)
+        count(walker, !entry->generations,
+              (uint32_t)(step->new_interface == walker->counted_interface) - (uint32_t)is_counted(walker, entry));
     entry->interface = (uint16_t)step->new_interface;
     entry->version = (uint8_t)step->new_version;
     entry->flags = 0;
@@ -464,6 +475,7 @@ xd_walker *xd_walker_create(const xd_tables *tables, int strict, uint32_t max_ob
 void xd_walker_free(xd_walker *walker) {
     if (!walker)
         return;
+    xd_walker_leave(walker);
     free(walker->interest);
     free(walker->maps[CLIENT].entries);
     free(walker->maps[SERVER].entries);
@@ -508,11 +520,42 @@ int xd_walker_limit(xd_walker *walker, uint32_t max_live, uint32_t interface, ui
     walker->max_counted = max_counted;
     if (walker->counted_interface != interface) {
         walker->counted_interface = interface;
-        walker->counted = 0;
+        count(walker, 0, 0u - walker->counted);
         for (uint32_t id = 0; id < map->count; id++)
-            walker->counted += (uint32_t)is_counted(walker, &map->entries[id]);
+            count(walker, 0, (uint32_t)is_counted(walker, &map->entries[id]));
     }
     return 0;
+}
+
+xd_totals *xd_totals_create(void) {
+    xd_totals *totals = calloc(1, sizeof *totals);
+    if (totals) {
+        totals->users = 1;
+        totals->max_live = totals->max_counted = UINT32_MAX;
+    }
+    return totals;
+}
+
+void xd_totals_release(xd_totals *totals) {
+    if (totals && !--totals->users)
+        free(totals);
+}
+
+void xd_walker_join(xd_walker *walker, xd_totals *totals) {
+    walker->totals = totals;
+    totals->users++;
+    totals->live += walker->live;
+    totals->counted += walker->counted;
+}
+
+void xd_walker_leave(xd_walker *walker) {
+    xd_totals *totals = walker->totals;
+    if (!totals)
+        return;
+    totals->live -= walker->live;
+    totals->counted -= walker->counted;
+    walker->totals = NULL;
+    xd_totals_release(totals);
 }
 
 uint32_t xd_walker_live(const xd_walker *walker) { return walker->live; }

@@ -15,12 +15,15 @@ have no delete_id: their entries are overwritten when the compositor uses the id
 
 from collections.abc import Iterable
 from enum import IntEnum, IntFlag
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from crossdomain.errors import LocalError
 from crossdomain.wire.codec import DISPLAY_ID, Data
 from crossdomain.wire.faults import DisplayError, WireFault
 from crossdomain.wire.tables import Message, Tables
+
+if TYPE_CHECKING:
+    from crossdomain.wire.totals import Totals
 
 MAX_RECORDS: Final = 256
 """Records of one `walk`: bounds the work and the memory of one call; call again for the rest."""
@@ -140,6 +143,14 @@ class Walker(Protocol):
         """
         ...
 
+    def join(self, totals: "Totals") -> None:
+        """Counts its objects and surfaces there, too, and refuses what `totals` have no room for."""
+        ...
+
+    def leave(self) -> None:
+        """The connection is over: what it had counts there no more.  May be called again."""
+        ...
+
     def live(self) -> tuple[int, int]:
         """How many objects of the client there are, wl_display among them, and how many surfaces."""
         ...
@@ -201,6 +212,17 @@ class FaultKind(IntEnum):
     OBJECTS = 7
     LIVE_OBJECTS = 8
     SURFACES = 9
+    ALL_LIVE_OBJECTS = 10
+    ALL_SURFACES = 11
+
+
+_QUOTAS: Final = {
+    FaultKind.LIVE_OBJECTS: ("objects", "objects"),
+    FaultKind.SURFACES: ("surfaces", "surfaces"),
+    FaultKind.ALL_LIVE_OBJECTS: ("objects of all clients together", "vm.objects"),
+    FaultKind.ALL_SURFACES: ("surfaces of all clients together", "vm.surfaces"),
+}
+"""What there is too much of, and the quota that says so."""
 
 
 class FaultSite(NamedTuple):
@@ -257,13 +279,13 @@ def describe_fault(tables: Tables, direction: Direction, site: FaultSite) -> Wir
             # The code is libwayland's, whose map is larger; its text does not tell this from a wrong id.
             text = f"too many objects for {name}#{site.object_id}.{_message_name(tables, direction, site)}"
             return WireFault(DISPLAY_ID, DisplayError.INVALID_METHOD, text)
-        case FaultKind.LIVE_OBJECTS | FaultKind.SURFACES:
-            quota = "objects" if site.kind is FaultKind.LIVE_OBJECTS else "surfaces"
-            message = _message_name(tables, direction, site)
-            text = f"too many {quota} for {name}#{site.object_id}.{message} (quota {quota})"
-            return WireFault(DISPLAY_ID, DisplayError.IMPLEMENTATION, text)
         case FaultKind.NONE:
             raise LocalError("nothing to describe")
+        case _:
+            what, quota = _QUOTAS[site.kind]
+            message = _message_name(tables, direction, site)
+            text = f"too many {what} for {name}#{site.object_id}.{message} (quota {quota})"
+            return WireFault(DISPLAY_ID, DisplayError.IMPLEMENTATION, text)
 
 
 def _message_name(tables: Tables, direction: Direction, site: FaultSite) -> str:

@@ -26,6 +26,7 @@ from crossdomain.wire.engine import (
 )
 from crossdomain.wire.faults import WireFault
 from crossdomain.wire.tables import Tables
+from crossdomain.wire.totals import Totals
 
 if TYPE_CHECKING:
     from crossdomain.native._core import TablesPointer, WalkerPointer
@@ -105,6 +106,12 @@ class NativeWalker:
     def limit(self, objects: int, surfaces: int) -> None:
         index = self._tables.index("wl_surface")
         lib.xd_walker_limit(self._walker, min(objects, _MAX_ID), index, min(surfaces, _MAX_ID))
+
+    def join(self, totals: Totals) -> None:
+        lib.xd_walker_join(self._walker, totals.pointer)
+
+    def leave(self) -> None:
+        lib.xd_walker_leave(self._walker)
 
     def live(self) -> tuple[int, int]:
         return lib.xd_walker_live(self._walker), lib.xd_walker_counted(self._walker)

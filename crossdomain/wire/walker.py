@@ -33,6 +33,7 @@ from crossdomain.wire.engine import (
 )
 from crossdomain.wire.faults import WireFault
 from crossdomain.wire.tables import NO_INTERFACE, Argument, ArgumentKind, Message, Tables
+from crossdomain.wire.totals import Totals
 
 _DELETE_ID: Final = (Direction.EVENT, DISPLAY_ID, 1)
 """wl_display.delete_id: direction, object and opcode."""
@@ -86,8 +87,15 @@ class PythonWalker:
         self._next_server_id = SERVER_ID_START
         self._most_objects = self._most_surfaces = 1 << 32
         self._surface: int | None = None
+        self._totals: Totals | None = None
+        self._told = (0, 0)
 
     def walk(self, direction: Direction, data: Data) -> Walk:
+        walked = self._walk(direction, data)
+        self._tell()
+        return walked
+
+    def _walk(self, direction: Direction, data: Data) -> Walk:
         view = memoryview(data)
         records: list[Record] = []
         offset = messages = 0
@@ -133,6 +141,22 @@ class PythonWalker:
     def limit(self, objects: int, surfaces: int) -> None:
         self._most_objects, self._most_surfaces = objects, surfaces
         self._surface = self._tables.index("wl_surface")
+        self._tell()
+
+    def join(self, totals: Totals) -> None:
+        self._totals = totals
+        self._tell()
+
+    def leave(self) -> None:
+        if self._totals is not None:
+            self._totals.add(-self._told[0], -self._told[1])
+        self._totals, self._told = None, (0, 0)
+
+    def _tell(self) -> None:
+        if self._totals is not None:
+            objects, surfaces = self.live()
+            self._totals.add(objects - self._told[0], surfaces - self._told[1])
+            self._told = objects, surfaces
 
     def live(self) -> tuple[int, int]:
         clients = [entry for object_id, entry in self._entries.items() if object_id < SERVER_ID_START]
@@ -154,6 +178,7 @@ class PythonWalker:
     def release(self, object_id: int) -> None:
         if object_id == DISPLAY_ID or self._entries.pop(object_id, None) is None:
             raise LocalError(f"{object_id} is not in use")
+        self._tell()
 
     def next_id(self) -> int:
         return self._next_client_id
@@ -317,10 +342,19 @@ class PythonWalker:
         if direction is Direction.EVENT:
             return
         objects, surfaces = self.live()
-        if objects >= self._most_objects and creation.object_id not in self._entries:
+        is_new, is_surface = creation.object_id not in self._entries, creation.interface == self._surface
+        if is_new and objects >= self._most_objects:
             raise _Refused(FaultKind.LIVE_OBJECTS)
-        if creation.interface == self._surface and surfaces >= self._most_surfaces:
+        if is_surface and surfaces >= self._most_surfaces:
             raise _Refused(FaultKind.SURFACES)
+        if self._totals is None:
+            return
+        all_objects = self._totals.objects - self._told[0] + objects
+        all_surfaces = self._totals.surfaces - self._told[1] + surfaces
+        if is_new and all_objects >= self._totals.most[0]:
+            raise _Refused(FaultKind.ALL_LIVE_OBJECTS)
+        if is_surface and all_surfaces >= self._totals.most[1]:
+            raise _Refused(FaultKind.ALL_SURFACES)
 
     def _create(self, direction: Direction, creation: _Creation) -> None:
         object_id = creation.object_id

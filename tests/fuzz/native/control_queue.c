@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     while (input.left) {
         passage->to_host = passage->to_guest = device->queue.is_open = 1;
         passage->walker->ahead = NULL;
-        passage->left = FEW;
+        passage->left = passage->reads_left = FEW;
         switch (take_byte(&input) & 3) {
         case 0:
             low[take_short(&input) % LOW] = take_byte(&input);

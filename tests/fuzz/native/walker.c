@@ -27,7 +27,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, size};
     int kind = take_byte(&input);
     xd_walker *walker = xd_walker_create(tables, kind & 1, MAX_OBJECTS);
-    require(walker != NULL, "no memory");
+    xd_totals *totals = xd_totals_create();
+    require(walker != NULL && totals != NULL, "no memory");
+    totals->max_live = FEW * 4;
+    totals->max_counted = FEW;
+    if (kind & 4)
+        xd_walker_join(walker, totals);
     if (kind & 2)
         require(!xd_walker_limit(walker, FEW, tables->display + (uint32_t)kind / 4, FEW / 2), "no limit");
     while (input.left) {
@@ -59,6 +64,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     require(!(kind & 2) || xd_walker_live(walker) <= FEW, "more objects than are allowed");
     require(!(kind & 2) || xd_walker_counted(walker) <= FEW / 2, "more of one kind than are allowed");
     require(xd_walker_next_id(walker) >= 2, "the display's id is free");
+    require(!walker->totals || (totals->live == xd_walker_live(walker) && totals->live <= FEW * 4),
+            "another number of all objects than of the one client that there is");
+    require(!walker->totals || (totals->counted == xd_walker_counted(walker) && totals->counted <= FEW),
+            "another number of all surfaces");
     xd_walker_free(walker);
+    require(!totals->live && !totals->counted, "a client that is gone is counted");
+    xd_totals_release(totals);
     return 0;
 }

@@ -66,6 +66,24 @@ async def test_surfaces_are_counted_until_they_are_destroyed(client: World) -> N
     await ends(client, "surfaces", lambda: client.send(create_surface(7)))
 
 
+async def test_surfaces_of_a_vm_are_counted_together(client: World) -> None:
+    await bind_compositor(client)
+    client.allowance.set(Quotas(vm=replace(VmQuotas(), surfaces=2)))
+    client.send(create_surface(4) + create_surface(5))
+    client.send(request("wl_surface", "destroy", 4) + create_surface(6))
+    assert client.allowance.totals.surfaces == 2
+    await ends(client, "vm.surfaces", lambda: client.send(create_surface(7)))
+    assert client.allowance.totals.surfaces == 0
+
+
+async def test_objects_of_a_vm_are_counted_together(client: World) -> None:
+    client.allowance.set(Quotas(vm=replace(VmQuotas(), objects=4)))
+    client.send(sync(2) + sync(3) + sync(4))
+    assert client.allowance.totals.objects == 4
+    await ends(client, "vm.objects", lambda: client.send(sync(5)))
+    assert client.allowance.totals.objects == 0
+
+
 async def test_objects_are_counted_until_their_ids_are_free(client: World) -> None:
     grant(client, objects=4)
     client.send(sync(2) + sync(3) + sync(4))

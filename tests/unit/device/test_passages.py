@@ -31,11 +31,12 @@ from tests.fakes.guest_ram import PAGE
 from tests.fakes.vhost_socket import PATIENCE
 from tests.fuzz.contexts import GLOBALS
 from tests.hostile.test_device_rings import MISTAKES
-from tests.unit.context.world import CompositorEnd, delete_id, sync
+from tests.unit.context.world import CompositorEnd, delete_id, request, sync
 from tests.unit.host.passing import surroundings_of
 from tests.unit.host.test_passage import ANSWER, BINDS, OPENING, STEADY, Parties
 
 _WINDOW: Final = 1 << 20
+both_ways: Final = pytest.mark.parametrize("ports", [True, False], ids=["in C", "in Python"])
 _Result = TypeVar("_Result")
 
 
@@ -374,11 +375,11 @@ def test_a_client_that_is_too_fast_waits_though_no_python_runs() -> None:
             compositor.received += compositor.connection.recv(1 << 20)
         at_once = len(compositor.received)
         assert await compositor.receive(12 * len(stream)) == b"".join(stream)
-        assert machine.contexts[0].counters.held == 1
+        assert machine.contexts[0].counters.held
         return at_once // 12
 
-    # A hundred at once, the opening's among them.
-    assert 50 < run(story, quotas=Quotas(client=replace(ClientQuotas(), messages_per_second=20))) < 110
+    # A hundred at once, the opening's among them, and some where this takes its time.
+    assert 50 < run(story, quotas=Quotas(client=replace(ClientQuotas(), messages_per_second=20))) < 120
 
 
 def test_a_vm_that_is_too_fast_rests_though_no_python_runs_and_goes_on() -> None:
@@ -426,3 +427,60 @@ def test_a_vm_has_its_share_of_the_processor_though_no_python_runs(caplog: pytes
         return sent
 
     assert 1000 < run(story, quotas=quotas) < 8000
+
+
+@both_ways
+def test_events_are_part_of_a_vms_share_of_the_processor(
+    caplog: pytest.LogCaptureFixture, *, ports: bool
+) -> None:
+    quotas = Quotas(vm=replace(VmQuotas(), cpu_percent=50))
+    used, said = [0.0], delete_id(4000)
+
+    async def story(machine: Machine) -> int:
+        machine.allowance.pace = Pace(quotas.vm, clock=lambda: 0.0, cpu_clock=lambda: used[0])
+        context, compositor = await machine.open()
+        used[0] = 0.6
+        heard = 0
+        while "(quota cpu_percent)" not in caplog.text:
+            compositor.send(said)
+            assert bytes((await context.next_event()).data) == said
+            heard += 1
+        start = asyncio.get_running_loop().time()
+        compositor.send(said)
+        assert bytes((await context.next_event()).data) == said
+        assert asyncio.get_running_loop().time() - start > 0.1
+        assert machine.contexts[0].counters.held
+        return heard
+
+    assert run(story, quotas=quotas, ports=ports) <= 65
+    line = next(record.message for record in caplog.records if "(quota cpu_percent)" in record.message)
+    assert line.startswith("vm test, ctx 1, 'client': slowed down for 0.2 s: events")
+
+
+@both_ways
+def test_surfaces_of_all_clients_of_a_vm_have_a_number(
+    caplog: pytest.LogCaptureFixture, *, ports: bool
+) -> None:
+    def create(new_id: int) -> bytes:
+        return request("wl_compositor", "create_surface", 3, new_id)
+
+    async def story(machine: Machine) -> None:
+        (first, one), (second, other) = await machine.open(), await machine.open(2)
+        before = machine.allowance.totals.surfaces
+        machine.allowance.set(Quotas(vm=replace(VmQuotas(), surfaces=before + 2)))
+        for new_id in (6, 7):
+            assert (await first.send(create(new_id))).ok
+        assert not (await second.send(create(6))).ok
+        told = b""
+        while data := bytes((await second.next_event()).data):
+            told += data
+        assert b"(quota vm.surfaces)" in told
+        await other.wait_until_gone()
+        # What the one had, others may have.
+        assert machine.allowance.totals.surfaces < before + 2
+        assert (await first.send(create(8))).ok
+        assert await one.receive(3 * len(create(6))) == create(6) + create(7) + create(8)
+
+    run(story, ports=ports)
+    line = next(record.message for record in caplog.records if "(quota vm.surfaces)" in record.message)
+    assert line.startswith("vm test, ctx 2, 'client': ")

@@ -21,7 +21,8 @@ def status_of(name: str, **counted: int) -> dict[str, Any]:
 def test_the_table_has_a_row_for_each_client_and_what_its_vm_may_have() -> None:
     shown = table(status_of("vm work, ctx 3, 'foot'", surfaces=2, bytes_copied=5 << 20, held=4)).splitlines()
     assert shown[0] == (
-        "vm work: contexts 1 of 512, resources 2 of 16384, fds 17 of 65536, blobs 3 MiB of 8 GiB"
+        "vm work: contexts 1 of 512, resources 2 of 16384, fds 17 of 65536, "
+        "objects 0 of 1048576, surfaces 2 of 16384, blobs 3 MiB of 8 GiB"
     )
     cells = "ctx 3, 'foot' 2 0 0 0 0 5 MiB 0 B 0 0/0 us 0/0 us slowed down 4 times"
     assert " ".join(shown[2].split()) == cells

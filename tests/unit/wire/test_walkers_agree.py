@@ -12,6 +12,7 @@ from crossdomain.wire.codec import SERVER_ID_START, Value, encode_message
 from crossdomain.wire.engine import Direction, Walk, Walker, Watch
 from crossdomain.wire.native import NativeWalker
 from crossdomain.wire.tables import load
+from crossdomain.wire.totals import Totals
 from crossdomain.wire.walker import PythonWalker
 from tests.unit.wire.traffic import Traffic, bind, get_registry
 
@@ -35,13 +36,21 @@ class Pair:
     def __init__(self, *, strict: bool) -> None:
         self.oracle: Walker = PythonWalker(load(), INTEREST, strict=strict)
         self.native: Walker = NativeWalker(load(), INTEREST, strict=strict)
-        for walker in (self.oracle, self.native):
+        self.totals = Totals(), Totals()
+        of_oracle, of_native = self.totals
+        for walker, totals in ((self.oracle, of_oracle), (self.native, of_native)):
             walker.limit(MOST_OBJECTS, MOST_SURFACES)
+            totals.limit(MOST_OBJECTS + 10, MOST_SURFACES + 2)
+            # Others of the VM leave less room than this client alone may have, or more.
+            totals.add(*((15, 3) if strict else (5, 1)))
+            walker.join(totals)
 
     def walk(self, direction: Direction, data: bytes) -> Walk:
         expected = self.oracle.walk(direction, data)
         assert described(self.native.walk(direction, data)) == described(expected)
         assert state(self.native) == state(self.oracle)
+        of_oracle, of_native = self.totals
+        assert (of_native.objects, of_native.surfaces) == (of_oracle.objects, of_oracle.surfaces)
         return expected
 
     def watch_quietly(self) -> None:
