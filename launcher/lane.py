@@ -11,6 +11,7 @@ from crossdomain.native import ffi, lib
 from crossdomain.wire import Walker
 from launcher.channel.seam import Channel
 from launcher.loop import Loop
+from launcher.relay.steady import Frames
 from launcher.rounds import Rounds
 
 _PACKET: Final = lib.XD_HANDED_PACKET
@@ -30,15 +31,21 @@ class Handed(NamedTuple):
 class Lane:
     """One connection's, of a channel whose messages can pass (`Channel.way`)."""
 
-    __slots__ = ("_given", "_lane", "_loop", "_walker", "_way")
+    __slots__ = ("_frames", "_given", "_lane", "_loop", "_walker", "_way")
 
-    def __init__(self, loop: Loop, walker: Walker, client_fd: int, channel: Channel) -> None:
-        """Of all that is passed, nothing becomes ours; `close` has to come before any of it ends."""
+    def __init__(
+        self, loop: Loop, walker: Walker, client_fd: int, channel: Channel, frames: Frames | None
+    ) -> None:
+        """Of all that is passed, nothing becomes ours; `close` has to come before any of it ends.
+
+        `frames` are the walker's.
+        """
         if loop.rounds is None:
             loop.rounds = Rounds(loop.fileno())
         self._loop = loop.rounds.pointer
         self._walker = walker
         self._given = 0
+        self._frames: Frames | None = None
         self._lane = lane = ffi.new("xd_lane *")
         self._way = way = channel.way if loop.has_lanes else None
         if way is None:
@@ -48,6 +55,9 @@ class Lane:
         lane.max_send = channel.max_send
         lane.ring = ffi.cast("uint8_t *", way.ring_address)
         lane.ring_size = way.ring_size
+        self._frames = frames
+        if frames is not None:
+            lane.copies = frames.copies
         if lib.xd_loop_attach(self._loop, lane):
             raise MemoryError
 
@@ -63,8 +73,15 @@ class Lane:
         return passed
 
     def take_requests(self) -> Handed | None:
-        """Returns what was read of the client; None where that is to be read still."""
-        return self._take() if self._has(self._lane.client_fd) else None
+        """Returns what was read of the client; None where that is to be read still.
+
+        Copies that go before it wait with the channel then.
+        """
+        if not self._has(self._lane.client_fd):
+            return None
+        if self._way is not None and self._frames is not None and (copies := self._frames.take_copies()):
+            self._way.queue(copies)
+        return self._take()
 
     def take_events(self) -> Handed | None:
         """Returns the data of a RECEIVE without identifiers; None where the channel has to be asked.

@@ -22,23 +22,24 @@ class ClientStats:
     """Counters of one client; the relay adds to them as it works."""
 
     __slots__ = (
-        "_frames",
         "buffers",
         "bytes_captured",
         "bytes_copied",
         "bytes_copied_host",
         "bytes_damaged",
+        "collect",
         "copied",
-        "count_passed",
         "first_frame_s",
+        "frames",
         "name",
     )
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._frames = 0
-        self.count_passed: Callable[[], int] = _none
-        """Returns how many frames nobody had to look at since it was called."""
+        self.collect: Callable[[], None] = _nothing
+        """Adds what nobody had to look at since it was called."""
+        self.frames = 0
+        """Commits that showed something new."""
         self.bytes_damaged = 0
         self.bytes_copied = 0
         """Here."""
@@ -53,19 +54,10 @@ class ClientStats:
         self.first_frame_s: float | None = None
         """Seconds from the launcher's start to the first commit with a buffer."""
 
-    @property
-    def frames(self) -> int:
-        """Commits that showed something new."""
-        self._frames += self.count_passed()
-        return self._frames
-
-    @frames.setter
-    def frames(self, frames: int) -> None:
-        self._frames = frames
-
     def end(self) -> None:
-        """`count_passed` counts no more."""
-        self._frames, self.count_passed = self.frames, _none
+        """`collect` adds no more."""
+        self.collect()
+        self.collect = _nothing
 
     def count_copied(self, path: str, size: int) -> None:
         """So many bytes of a buffer that goes that way were copied."""
@@ -85,6 +77,7 @@ class ClientStats:
 
     def add(self, other: "ClientStats") -> None:
         """Adds another client's counters; the earlier first frame is kept."""
+        other.collect()
         self.frames += other.frames
         self.bytes_damaged += other.bytes_damaged
         self.bytes_copied += other.bytes_copied
@@ -176,8 +169,8 @@ class Stats:
         }
 
 
-def _none() -> int:
-    return 0
+def _nothing() -> None:
+    """There is nothing to add."""
 
 
 def _counters(client: ClientStats) -> dict[str, object]:

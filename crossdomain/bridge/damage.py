@@ -6,7 +6,7 @@ A `Region` is what a surface's damage adds up to, in pixels of the buffer;
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from crossdomain.limits import MAX_DAMAGE_RECTANGLES
 from crossdomain.native import ffi, lib
@@ -45,6 +45,15 @@ class Region:
         """Whether no two of them overlap."""
         for rectangle in rectangles:
             self.add_rectangle(rectangle)
+
+    @classmethod
+    def of_boxes(cls, boxes: bytes) -> Self:
+        """A region of the rectangles in C's xd_box array."""
+        return cls(map(Rectangle._make, _BOX.iter_unpack(boxes)))
+
+    def boxes(self) -> bytes:
+        """Its rectangles as C's xd_box array; what is farther out than any buffer reaches is cut off."""
+        return _packed(list(self))
 
     def __iter__(self) -> Iterator[Rectangle]:
         self._unite()

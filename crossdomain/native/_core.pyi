@@ -138,6 +138,79 @@ class CopyResultPointer(_Pointer):
     copied: int
     fault_offset: int
 
+class Boxes:
+    pass
+
+class Damage:
+    count: int
+    boxes: Boxes
+
+class FilePointer(_Pointer):
+    blocks: int
+    fd: int
+    has_lost: int
+
+class CarriedMirror:
+    pixels: BytesPointer
+    size: int
+    offset: int
+    resource_id: int
+    stride: int
+    width: int
+    height: int
+    readers: int
+    in_place: int
+    stale: Damage
+
+class CarriedBuffer:
+    buffer_id: int
+    mirror: int
+    pixels: BytesPointer
+    size: int
+    file: FilePointer
+    source_offset: int
+    source: int
+    source_stride: int
+    key: bytes
+    block_bytes: int
+    width: int
+    height: int
+    readers: int
+    copied: int
+
+class CarriedMirrors:
+    def __getitem__(self, index: int) -> CarriedMirror: ...
+
+class CarriedBuffers:
+    def __getitem__(self, index: int) -> CarriedBuffer: ...
+
+class CarriedSurface(_Pointer):
+    surface_id: int
+    scale: int
+    transform: int
+    streak: int
+    trust: int
+    shown: int
+    attached: int
+    mirror_count: int
+    buffer_count: int
+    damage: Damage
+    buffer_damage: Damage
+    frames: int
+    bytes_damaged: int
+    mirrors: CarriedMirrors
+    buffers: CarriedBuffers
+
+class ByteArray:
+    pass
+
+class CopiesPointer(_Pointer):
+    size: int
+    bytes: ByteArray
+
+class FramesPointer(_Pointer):
+    copies: CopiesPointer
+
 class LanePointer(_Pointer):
     walker: WalkerPointer
     client_fd: int
@@ -147,6 +220,7 @@ class LanePointer(_Pointer):
     max_send: int
     allowance: int
     passes_events: int
+    copies: CopiesPointer
 
 class LoopPointer(_Pointer):
     fd: int
@@ -179,6 +253,10 @@ class _FFI:
     @overload
     def new(self, cdecl: Literal["xd_lane *"]) -> LanePointer: ...
     @overload
+    def new(self, cdecl: Literal["xd_file *"], init: dict[str, int]) -> FilePointer: ...
+    @overload
+    def new(self, cdecl: Literal["xd_surface *"]) -> CarriedSurface: ...
+    @overload
     def from_buffer(self, cdecl: Literal["xd_rectangle[]"], python_buffer: bytes) -> RectanglesPointer: ...
     @overload
     def from_buffer(self, cdecl: Literal["xd_run[]"], python_buffer: bytes) -> RunsPointer: ...
@@ -199,13 +277,19 @@ class _FFI:
     @overload
     def buffer(self, cdata: BytesPointer, size: int) -> memoryview: ...
     @overload
+    def buffer(self, cdata: Boxes | ByteArray) -> bytes: ...
+    @overload
     def addressof(self, cdata: DevicePointer, field: Literal["kick"]) -> PortPointer: ...
     @overload
     def addressof(self, cdata: DevicePointer, field: Literal["queue"]) -> QueuePointer: ...
     @overload
+    def addressof(self, cdata: FramesPointer, field: Literal["copies"]) -> CopiesPointer: ...
+    @overload
     def addressof(self, cdata: DevicePointer, field: Literal["chain"]) -> ChainPointer: ...
     @overload
     def addressof(self, cdata: PassagePointer, field: Literal["client", "compositor"]) -> PortPointer: ...
+    @overload
+    def gc(self, cdata: FramesPointer, destructor: Callable[[FramesPointer], None]) -> FramesPointer: ...
     @overload
     def gc(self, cdata: DevicePointer, destructor: Callable[[DevicePointer], None]) -> DevicePointer: ...
     @overload
@@ -222,6 +306,7 @@ class _FFI:
     def gc(self, cdata: TotalsPointer, destructor: Callable[[TotalsPointer], None]) -> TotalsPointer: ...
     @overload
     def gc(self, cdata: LoopPointer, destructor: Callable[[LoopPointer], None]) -> LoopPointer: ...
+    def memmove(self, dest: Boxes, src: bytes, n: int) -> None: ...
 
     NULL: None
     errno: int
@@ -243,6 +328,8 @@ class _Lib:
     XD_COPY_BOUNDS: int
     XD_COPY_FAULT: int
     XD_MAX_BOXES: int
+    XD_MAX_MIRRORS: int
+    XD_MAX_DAMAGE: int
     XD_HANDED_REQUESTS: int
     XD_HANDED_EVENTS: int
     XD_HANDED_PACKET: int
@@ -329,6 +416,11 @@ class _Lib:
         copied: NumberPointer,
     ) -> int: ...
     def xd_unite(self, boxes: BoxesPointer, count: int, united: BoxesPointer, capacity: int) -> int: ...
+    def xd_file_look(self, file: FilePointer) -> int: ...
+    def xd_frames_create(self, walker: WalkerPointer) -> FramesPointer: ...
+    def xd_frames_free(self, frames: FramesPointer) -> None: ...
+    def xd_frames_carry(self, frames: FramesPointer, surface: CarriedSurface) -> int: ...
+    def xd_frames_drop(self, frames: FramesPointer, surface: CarriedSurface) -> None: ...
     def xd_loop_create(self, epoll_fd: int) -> LoopPointer: ...
     def xd_loop_free(self, loop: LoopPointer) -> None: ...
     def xd_loop_attach(self, loop: LoopPointer, lane: LanePointer) -> int: ...

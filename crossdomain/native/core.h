@@ -111,6 +111,7 @@ enum xd_entry_flag {
     XD_ZOMBIE = 1,
     XD_QUIET = 2,
     XD_BEGUN = 4, /* a message that begins has passed, and none that ends since */
+    XD_TAKEN = 8, /* the taker may take messages of it */
 };
 
 /* engine.py's Watch. */
@@ -120,6 +121,7 @@ enum xd_watch {
     XD_WATCH_UNLESS_QUIET,
     XD_WATCH_BEGINS,
     XD_WATCH_ENDS,
+    XD_WATCH_UNLESS_TAKEN,
 };
 
 /* One id.  It has an object while generations > 0. */
@@ -154,7 +156,14 @@ typedef struct xd_totals {
     uint32_t users; /* whoever made it, and walkers */
 } xd_totals;
 
+/* Who knows what to do about messages that are watched, in Python's place. */
+struct xd_taker {
+    /* Whether it has done it; where not, nothing has changed.  What it takes has nothing wrong about it. */
+    int (*take)(struct xd_taker *taker, int direction, const xd_record *record, const uint8_t *body);
+};
+
 typedef struct xd_walker {
+    struct xd_taker *taker;  /* not ours, or NULL: asked by xd_walker_pass about objects that it was given */
     const xd_ahead *ahead;   /* not ours: what the next walk of the same bytes finds, or NULL */
     const xd_tables *tables; /* not ours */
     uint8_t *interest;       /* per message of the tables: enum xd_watch */
@@ -205,7 +214,9 @@ uint32_t xd_walker_pass(xd_walker *walker, int direction, const uint8_t *data, s
 int xd_walker_own(xd_walker *walker, uint32_t object_id, uint32_t deletes);
 int xd_walker_release(xd_walker *walker, uint32_t object_id);
 
-/* Does nothing where the id has no live object. */
+/* Lets the taker take messages of an object, until a request that is always watched names it.  Does nothing where the
+ * id has no live object; nor does the next. */
+void xd_walker_give(xd_walker *walker, uint32_t object_id);
 void xd_walker_quieten(xd_walker *walker, uint32_t object_id);
 /* Quiet no longer; returns whether something has begun and not ended. */
 int xd_walker_stir(xd_walker *walker, uint32_t object_id);

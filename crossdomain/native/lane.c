@@ -148,27 +148,41 @@ static int execute(int fd, const uint8_t *command, uint32_t size, uint32_t flags
 
 /* Requests --------------------------------------------------------------------------------- */
 
-/* Sends one SEND whose data stands XD_SEND_PREFIX bytes behind `packet`.  Returns whether it was taken. */
-static int submit(const xd_lane *lane, uint8_t *packet, uint32_t size) {
-    uint8_t *command = packet + LOCAL_HEADER_SIZE;
-    memset(packet, 0, XD_SEND_PREFIX);
-    store(packet, LOCAL_SUBMIT);
-    store(command, COMMAND_SEND | (SEND_RECEIVE_SIZE + size) << 16);
-    store(command + 12, size);
-    if (lane->ring)
-        return !execute(lane->channel_fd, command, SEND_RECEIVE_SIZE + size, 0, 0);
-    return send_now(lane->channel_fd, packet, XD_SEND_PREFIX + size) == (ssize_t)(XD_SEND_PREFIX + size);
+/* Sends one SEND of that data, behind the copies that wait for it; they all have room before it.  Returns whether it
+ * was taken. */
+static int submit(const xd_lane *lane, uint8_t *data, uint32_t size) {
+    uint32_t before = lane->copies ? lane->copies->size : 0;
+    uint32_t length = before + SEND_RECEIVE_SIZE + size;
+    uint8_t *send = data - SEND_RECEIVE_SIZE, *commands = send - before, *packet = commands - LOCAL_HEADER_SIZE;
+    memset(send, 0, SEND_RECEIVE_SIZE);
+    store(send, COMMAND_SEND | (SEND_RECEIVE_SIZE + size) << 16);
+    store(send + 12, size);
+    if (before)
+        memcpy(commands, lane->copies->bytes, before);
+    if (lane->ring) {
+        if (execute(lane->channel_fd, commands, length, 0, 0))
+            return 0;
+    } else {
+        memset(packet, 0, LOCAL_HEADER_SIZE);
+        store(packet, LOCAL_SUBMIT);
+        length += LOCAL_HEADER_SIZE;
+        if (send_now(lane->channel_fd, packet, length) != (ssize_t)length)
+            return 0;
+    }
+    if (before)
+        lane->copies->size = 0;
+    return 1;
 }
 
 /* Sends what was read of the client; returns the bytes that were taken.  Overwrites them. */
-static uint32_t submit_all(xd_loop *loop, const xd_lane *lane, uint32_t size) {
+static uint32_t submit_all(const xd_lane *lane, uint8_t *data, uint32_t size) {
     uint32_t most = MAX_COMMAND - SEND_RECEIVE_SIZE;
     uint32_t sent = 0;
     if (most > lane->max_send)
         most = lane->max_send;
     while (sent < size) {
         uint32_t part = size - sent < most ? size - sent : most;
-        if (!part || !submit(lane, loop->buffer + sent, part))
+        if (!part || !submit(lane, data + sent, part))
             break;
         sent += part;
     }
@@ -177,7 +191,7 @@ static uint32_t submit_all(xd_loop *loop, const xd_lane *lane, uint32_t size) {
 
 /* Returns whether nothing is left for Python. */
 static int serve_client(xd_loop *loop, xd_lane *lane) {
-    uint8_t *data = loop->buffer + XD_SEND_PREFIX;
+    uint8_t *data = loop->buffer + XD_MAX_COPIES + XD_SEND_PREFIX;
     if (!lane->allowance)
         return 0;
     ssize_t received = receive(loop, lane->client_fd, data, RECEIVE_SIZE);
@@ -187,7 +201,7 @@ static int serve_client(xd_loop *loop, xd_lane *lane) {
     uint32_t size = (uint32_t)received, sent = 0;
     uint32_t walked = xd_walker_pass(lane->walker, XD_REQUEST, data, size);
     if (walked == size && size <= lane->allowance && !loop->fd_count && !loop->truncated)
-        sent = submit_all(loop, lane, size);
+        sent = submit_all(lane, data, size);
     lane->allowance -= sent;
     return sent == size || hand_over(loop, XD_HANDED_REQUESTS, data + sent, size - sent, walked - sent);
 }
@@ -206,7 +220,7 @@ static uint32_t plain_size(const uint8_t *event, uint32_t size) {
 static int pass_events(xd_loop *loop, const xd_lane *lane, const uint8_t *data, uint32_t size) {
     uint32_t walked = xd_walker_pass(lane->walker, XD_EVENT, data, size);
     uint32_t sent = 0;
-    if (walked == size && !loop->error) {
+    if (walked == size) {
         ssize_t taken = send_now(lane->client_fd, data, size);
         sent = taken > 0 ? (uint32_t)taken : 0;
     }
@@ -251,10 +265,11 @@ static int serve_node(xd_loop *loop, const xd_lane *lane) {
         return 0;
     if (!take_fence(lane->channel_fd))
         return 1;
-    /* The host writes into the ring again as soon as it is polled. */
+    /* The host writes into the ring again as soon as it is polled.  The client comes first: it may run meanwhile. */
     memcpy(loop->buffer, lane->ring + SEND_RECEIVE_SIZE, size);
+    int passed = pass_events(loop, lane, loop->buffer, size);
     loop->error = execute(lane->channel_fd, poll, sizeof poll, EXECBUF_RING_IDX, CHANNEL_RING);
-    return pass_events(loop, lane, loop->buffer, size);
+    return loop->error && passed ? hand_over(loop, XD_HANDED_EVENTS, loop->buffer, 0, 0) : passed;
 }
 
 static int serve_channel(xd_loop *loop, const xd_lane *lane) {

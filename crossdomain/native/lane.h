@@ -8,7 +8,7 @@
 #ifndef CROSSDOMAIN_LANE_H
 #define CROSSDOMAIN_LANE_H
 
-#include "core.h"
+#include "frames.h"
 
 #include <sys/epoll.h>
 
@@ -28,6 +28,7 @@ typedef struct xd_lane {
     uint32_t max_send;      /* bytes of a SEND's data */
     uint32_t allowance;     /* bytes of requests that may pass before Python has to be asked */
     uint32_t passes_events; /* whether events may pass */
+    xd_copies *copies;      /* not ours: what goes before the next SEND, or NULL */
 } xd_lane;
 
 enum xd_lane_handed {
@@ -63,7 +64,7 @@ typedef struct xd_loop {
     struct epoll_event ready[XD_MAX_READY];
     int ready_count;
     int ready_next;
-    uint8_t buffer[XD_SEND_PREFIX + XD_MAX_PACKET];
+    uint8_t buffer[XD_MAX_COPIES + XD_SEND_PREFIX + XD_MAX_PACKET];
 } xd_loop;
 
 /* Returns NULL where memory is short. */

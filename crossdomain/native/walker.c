@@ -103,7 +103,7 @@ static int check_object(const xd_walker *walker, const struct xd_argument *argum
     if (argument->interface != XD_NO_INTERFACE && argument->interface != entry->interface)
         return -1;
     if (stirs)
-        entry->flags &= (uint8_t)~XD_QUIET;
+        entry->flags &= (uint8_t) ~(XD_QUIET | XD_TAKEN);
     return 0;
 }
 
@@ -292,12 +292,19 @@ static int is_own_delete(const xd_walker *walker, int direction, const xd_record
 /* Whether a message that is watched passes, as its object is quiet and so is what it begins with. */
 static int passes_quietly(const xd_walker *walker, const struct xd_entry *entry, int watch,
                           const xd_record *record, const uint8_t *body) {
-    if (watch < XD_WATCH_UNLESS_QUIET || !(entry->flags & XD_QUIET))
+    if (watch < XD_WATCH_UNLESS_QUIET || watch == XD_WATCH_UNLESS_TAKEN || !(entry->flags & XD_QUIET))
         return 0;
     if (watch != XD_WATCH_BEGINS)
         return 1;
     const struct xd_entry *named = record->size < HEADER_SIZE + 4 ? NULL : entry_of(walker, load(body));
     return has_object(named) && named->flags & XD_QUIET && !(named->flags & XD_ZOMBIE);
+}
+
+/* Whether the taker has taken a message that would be one for Python. */
+static int is_taken(const xd_walker *walker, const struct xd_entry *entry, int direction, int watch,
+                    const xd_record *record, const uint8_t *body) {
+    return watch >= XD_WATCH_UNLESS_QUIET && entry->flags & XD_TAKEN && walker->taker &&
+           walker->taker->take(walker->taker, direction, record, body);
 }
 
 /* What a request of some kind, which is watched now or passes, does to the quiet of its object. */
@@ -344,7 +351,8 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
     const uint8_t *body = data + record->offset + HEADER_SIZE;
     int kind = walker->interest[number];
     int watch = passes_quietly(walker, entry, kind, record, body) ? XD_WATCH_NONE : kind;
-    *wanted = message->fds || watch || is_own_delete(walker, direction, record, message, body);
+    int taken = stops && is_taken(walker, entry, direction, watch, record, body);
+    *wanted = message->fds || (watch && !taken) || is_own_delete(walker, direction, record, message, body);
     if (*wanted && stops)
         return XD_FAULT_NONE;
     if (message->flags & XD_PLAIN) {
@@ -486,10 +494,16 @@ int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uin
     if (interface >= walker->tables->interface_count)
         return -1;
     const struct xd_interface *found = &walker->tables->interfaces[interface];
-    if (opcode >= (direction == XD_EVENT ? found->events : found->requests) || watch > XD_WATCH_ENDS)
+    if (opcode >= (direction == XD_EVENT ? found->events : found->requests) || watch > XD_WATCH_UNLESS_TAKEN)
         return -1;
     walker->interest[found->first_message + opcode + (direction == XD_EVENT ? found->requests : 0u)] = (uint8_t)watch;
     return 0;
+}
+
+void xd_walker_give(xd_walker *walker, uint32_t object_id) {
+    struct xd_entry *entry = entry_of(walker, object_id);
+    if (has_object(entry) && !(entry->flags & XD_ZOMBIE))
+        entry->flags |= XD_TAKEN;
 }
 
 void xd_walker_quieten(xd_walker *walker, uint32_t object_id) {

@@ -50,7 +50,8 @@ class Watch(IntEnum):
     """Which messages of a kind are recorded; the numbers are shared with `crossdomain/native/core.h`.
 
     Those of a quiet object pass, as nobody wants to see them.  An object is quiet from `Walker.quieten` until
-    a request of it is recorded, or one that is watched ALWAYS names it.
+    a request of it is recorded, or one that is watched ALWAYS names it.  All but ALWAYS may be taken in C, of
+    objects that were given to `crossdomain/native/frames.c`, where nobody asks for records (`pass_by`).
     """
 
     ALWAYS = 1
@@ -59,6 +60,8 @@ class Watch(IntEnum):
     """As UNLESS_QUIET, for a request whose first argument is an object, which has to be quiet as well."""
     ENDS = 4
     """As UNLESS_QUIET, for a request that takes effect of one that begins."""
+    UNLESS_TAKEN = 5
+    """Whoever takes messages in C takes it where it changes nothing; as ALWAYS for all others."""
 
 
 class Record(NamedTuple):

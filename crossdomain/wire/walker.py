@@ -258,7 +258,7 @@ class PythonWalker:
 
     def _passes_quietly(self, entry: _Entry, kind: Watch | None, values: tuple[Value, ...]) -> bool:
         """Whether a message that is watched passes, as its object is quiet and so is what it begins with."""
-        if kind in (None, Watch.ALWAYS) or not entry.quiet:
+        if kind in (None, Watch.ALWAYS, Watch.UNLESS_TAKEN) or not entry.quiet:
             return False
         if kind is not Watch.BEGINS:
             return True

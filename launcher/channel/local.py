@@ -151,7 +151,7 @@ class LocalChannel:
         except BaseException:
             self._socket.close()
             raise
-        self.way = Way(0, 0, self._keep_packet)
+        self.way = Way(0, 0, self._keep_packet, _refuse_copies)
         self.device = _first_device()
         self.max_send = capset.max_send
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)
@@ -461,3 +461,7 @@ def _take_fd(ancillary: list[tuple[int, int, bytes]]) -> int:
 def _close(fd: int) -> None:
     if fd >= 0:
         os.close(fd)
+
+
+def _refuse_copies(_commands: bytes) -> None:
+    raise LocalError("copies on a host that sees no memory of ours")

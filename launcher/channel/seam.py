@@ -146,6 +146,8 @@ class Way(NamedTuple):
     keep: Callable[[bytes, list[int], bool], None]
     """Takes a packet that was read there and is no such message, for `receive`: the bytes, the fds, which are
     given away, and whether something of it is lost.  Raises HostFault."""
+    queue: Callable[[bytes], None]
+    """Takes COPY_PAGES commands that go before the next `send`."""
 
 
 class Channel(Protocol):

@@ -209,7 +209,7 @@ class VirtgpuChannel:
             self._channel_ring = self._create_ring(_CHANNEL_RING_SIZE if own_host else PAGE_SIZE)
             query, channel = self._query_ring.resource_id, self._channel_ring.resource_id
             ring_address = address_of(self._channel_ring.buffer)
-            self.way = Way(ring_address, self._channel_ring.size, _refuse_packet)
+            self.way = Way(ring_address, self._channel_ring.size, _refuse_packet, self._copies.extend)
             drm.execute(self._fd, cross_domain.encode_init(query, channel))
             if self.has_pipe_credit:
                 drm.execute(self._fd, cross_domain.encode_write(0, b""))

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from crossdomain.bridge.copy import Pixels, Place, TruncatedFault, copy_plane
 from crossdomain.bridge.damage import Rectangle, Region
@@ -15,6 +15,9 @@ from crossdomain.wire import WireFault
 from launcher.channel.seam import HostCopies, ImportedFile
 from launcher.relay.host_copy import copy_on_host
 from launcher.relay.mirrors import Mirror
+
+if TYPE_CHECKING:
+    from crossdomain.native._core import FilePointer
 
 
 class ClientMemory(Protocol):
@@ -28,6 +31,11 @@ class ClientMemory(Protocol):
     @property
     def has_holes(self) -> bool:
         """Whether the host sees pages that are not the client's any more: it has punched them out."""
+        ...
+
+    @property
+    def file(self) -> "FilePointer | None":
+        """Tells `has_holes` to C; None where nothing can be punched out of it."""
         ...
 
     def pages_of(self, start: int, end: int) -> ImportedFile | None:
@@ -98,7 +106,6 @@ class Buffer:
     """A client's wl_buffer and the mirror that it lives in, alone or with others of its surface."""
 
     __slots__ = (
-        "_readers",
         "_releases",
         "asked",
         "bits_per_pixel",
@@ -109,6 +116,7 @@ class Buffer:
         "path",
         "pins",
         "planes",
+        "readers",
         "request",
         "source",
     )
@@ -128,7 +136,8 @@ class Buffer:
         self.planes = tuple(planes)
         self.is_dmabuf = any(plane.memory.dmabuf is not None for plane in self.planes)
         """Whether devices may write it."""
-        self._readers = 0
+        self.readers = 0
+        """Commits of it that the compositor has not given back."""
         self._releases: list[Release] = []
         self.asked = 0
         """How many times it was asked whether the compositor reads it in place."""
@@ -181,23 +190,30 @@ class Buffer:
     @property
     def is_movable(self) -> bool:
         """Whether the host's wl_buffer may be made anew: nobody refers to it."""
-        return self._readers == 0 and self.pins == 0
+        return self.readers == 0 and self.pins == 0
 
     @property
     def is_alone(self) -> bool:
         """Whether nobody else has to do with its mirror: no other buffer, and no compositor."""
         return self.mirror is not None and self.mirror.buffers == 1 and self.mirror.is_idle
 
+    def recall(self) -> None:
+        """What is known of it, and of what shares its mirror, elsewhere is needed here."""
+        if self.mirror is not None and self.mirror.home is not None:
+            self.mirror.home.recall()
+
     def committed(self) -> None:
         """The compositor reads it from now on."""
+        self.recall()
         if self.mirror is not None:
-            self._readers += 1
+            self.readers += 1
             self.mirror.readers += 1
 
     def released(self) -> None:
         """The compositor does not read it any more."""
-        if self.mirror is not None and self._readers:
-            self._readers -= 1
+        self.recall()
+        if self.mirror is not None and self.readers:
+            self.readers -= 1
             self.mirror.readers -= 1
 
     def refresh(self, copies: HostCopies | None = None) -> int:

@@ -59,6 +59,9 @@ class _Stream:
         """See `mirrors.Home`."""
         self._behind.pop(mirror, None)
 
+    def recall(self) -> None:
+        """See `mirrors.Home`: all is known here."""
+
     def forget(self) -> None:
         """Damage may have been told that nobody has counted."""
         self._behind.clear()

@@ -37,7 +37,15 @@ class ClientBuffers:
 
     def get(self, buffer_id: int) -> Buffer | None:
         """Returns the client's buffer of that id; None where the host has its pixels."""
-        return self._buffers.get(buffer_id)
+        buffer = self._buffers.get(buffer_id)
+        if buffer is not None:
+            buffer.recall()
+        return buffer
+
+    def recall_all(self) -> None:
+        """Something about the memory of any of them changes."""
+        for buffer in self._buffers.values():
+            buffer.recall()
 
     def add(self, buffer_id: int, buffer: Buffer, spare_id: int) -> ToHost:
         """The client has a new buffer; returns what makes the host's.
@@ -82,11 +90,13 @@ class ClientBuffers:
 
     def pin_all(self, shm_id: int) -> None:
         """Buffers that were made with that wl_shm can't be made anew any more."""
+        self.recall_all()
         for buffer in self._buffers.values():
             buffer.pins += buffer.source.shm_id == shm_id
 
     def close(self) -> None:
         """Gives up all memory."""
+        self.recall_all()
         for buffer in self._buffers.values():
             self._give_back(buffer.leave())
         self._buffers.clear()
@@ -97,6 +107,7 @@ class ClientBuffers:
     def _handle_destroy(self, record: Record, _data: memoryview, _fds: list[int]) -> None:
         buffer = self._buffers.pop(record.object_id, None)
         if buffer is not None:
+            buffer.recall()
             self._give_back(buffer.leave())
         shared = self._shared.pop(record.object_id, None)
         if shared is not None:
@@ -110,7 +121,7 @@ class ClientBuffers:
 
     def drawn(self, buffer_id: int) -> Buffer | SharedBuffer | None:
         """Returns the client's buffer of that id; None where it is none that devices draw into."""
-        return self._buffers.get(buffer_id) or self._shared.get(buffer_id)
+        return self.get(buffer_id) or self._shared.get(buffer_id)
 
     def releases_of(self, buffer_id: int, host_id: int) -> EventHandler:
         """Returns who handles the events of a host's buffer that the client knows by another id."""

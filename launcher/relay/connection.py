@@ -32,7 +32,8 @@ from launcher.relay.parts import Parts
 from launcher.relay.pipes import Pipes
 from launcher.relay.requests import Requests
 from launcher.relay.server_ids import ServerIds
-from launcher.relay.surfaces import QUIETABLE
+from launcher.relay.steady import Frames
+from launcher.relay.surfaces import QUIETABLE, TAKABLE
 from launcher.relay.tracing import Tracer
 from launcher.relay.uplink import Uplink
 from launcher.services import Services
@@ -71,9 +72,12 @@ class Connection:
         parts = Parts(self, services, channel, self._pipes, self._stats)
         self.parts = parts
         self._walker = Walker(services.tables, parts.interest, strict=True)
-        for interface, direction, message_name, watch in QUIETABLE:
+        for interface, direction, message_name, watch in (*QUIETABLE, *TAKABLE):
             self._walker.watch(interface, direction, message_name, watch)
-        self._stats.count_passed = self._walker.take_ended
+        passes = channel.way is not None and services.loop.has_lanes
+        self._frames = Frames(self._walker, channel.host_copies, self._stats) if passes else None
+        parts.carry_frames(self._frames)
+        self._stats.collect = self._collect
         self._own = OwnObjects(self._walker)
         self._uplink = Uplink(channel, self._own)
         self._server_ids = ServerIds(services.tables, self._walker)
@@ -89,7 +93,7 @@ class Connection:
         self._channel_events = READABLE
         self._loop.add(self._client_fd, READABLE, self._handle_client)
         self._loop.add(self._channel_fd, READABLE, self._handle_channel)
-        self._lane = Lane(self._loop, self._walker, self._client_fd, channel)
+        self._lane = Lane(self._loop, self._walker, self._client_fd, channel, self._frames)
         self._open_lane()
 
     @property
@@ -184,6 +188,11 @@ class Connection:
         with suppress(CrossDomainError, OSError):
             self._pipes.send_rest()
         self.close()
+
+    def _collect(self) -> None:
+        self._stats.frames += self._walker.take_ended()
+        if self._frames is not None:
+            self._frames.collect()
 
     # The loop's handlers.
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
 from crossdomain.abi.pages import ShowPages, Verdict
-from launcher.channel.seam import Channel
+from launcher.channel.seam import Channel, ImportedFile
 from launcher.relay.buffers import Buffer, pages_of
 from launcher.relay.mirrors import Mirror
 
@@ -33,17 +33,23 @@ class ShownPages:
         """The host has given them to the compositor."""
 
 
-def take_in_place(channel: Channel, buffer: Buffer) -> Mirror | None:
-    """A mirror that is the client's own memory, for a movable buffer; None where it has to be copied."""
-    copies, mirror = channel.host_copies, buffer.mirror
-    if copies is None or mirror is None or mirror.in_place or buffer.asked >= _MAX_ASKED:
+def may_be_shown(buffer: Buffer) -> ImportedFile | None:
+    """Where the host sees a buffer that it may show in place, and that it is still asked about; else None."""
+    mirror = buffer.mirror
+    if mirror is None or mirror.in_place or buffer.asked >= _MAX_ASKED:
         return None
     first, *others = buffer.planes
     if mirror.layout.size < _LEAST or others or buffer.has_holes:
         return None
-    pages, request = pages_of(mirror.layout.planes[0], first, mirror.layout.width), buffer.request
-    if pages is None:
+    return pages_of(mirror.layout.planes[0], first, mirror.layout.width)
+
+
+def take_in_place(channel: Channel, buffer: Buffer) -> Mirror | None:
+    """A mirror that is the client's own memory, for a movable buffer; None where it has to be copied."""
+    copies, mirror, request = channel.host_copies, buffer.mirror, buffer.request
+    if copies is None or mirror is None or (pages := may_be_shown(buffer)) is None:
         return None
+    first = buffer.planes[0]
     image = (request.format, request.width, request.height, first.stride)
     show = ShowPages(pages.resource_id, buffer.buffer_id, pages.begin + first.offset, pages.key, *image)
     shown = copies.show(show)

@@ -23,6 +23,10 @@ class Home(Protocol):
         """It is not here any more."""
         ...
 
+    def recall(self) -> None:
+        """What is known of it elsewhere is needed here."""
+        ...
+
 
 class Mirror:
     """Where the compositor finds the pixels of a buffer, or of several that a surface shows in turn.

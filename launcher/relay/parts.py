@@ -36,6 +36,7 @@ from launcher.relay.pipes import Pipes
 from launcher.relay.registry import Registry
 from launcher.relay.security_contexts import MANAGER, SecurityContexts
 from launcher.relay.shm import Shm
+from launcher.relay.steady import Frames
 from launcher.relay.surfaces import Surfaces
 from launcher.relay.sync.commits import Commits
 from launcher.relay.sync.fences import Fences as ExplicitFences
@@ -114,6 +115,10 @@ class Parts:
         """Adds handlers of events that had none."""
         for route, handle_event in routes.items():
             self.event_handlers[self._key(route, EVENT, self.event_handlers)] = handle_event
+
+    def carry_frames(self, frames: Frames | None) -> None:
+        """Those of steady surfaces are carried there from now on."""
+        self._surfaces.frames = frames
 
     def hide_everything(self) -> bytes:
         """Returns the requests after which `shows_anything` is false."""

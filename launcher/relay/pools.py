@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from crossdomain.bridge.formats import BufferRequest, Layout
+from crossdomain.native import ffi, lib
 from crossdomain.native.system import FileMapping
 from launcher.channel.memory import PAGE_SIZE
 from launcher.channel.seam import ImportedFile
@@ -26,13 +27,12 @@ class Pool:
     """A pool: a `buffers.Source`, and its memory."""
 
     __slots__ = (
-        "_blocks",
         "_fd",
-        "_has_holes",
         "_imports",
         "_parts",
         "_users",
         "dmabuf",
+        "file",
         "mapping",
         "pool_id",
         "shm_id",
@@ -48,19 +48,15 @@ class Pool:
         """Only to show more of the file, and to see whether it loses pages."""
         self._imports = imports
         self._parts: list[ImportedFile] = []
-        self._blocks = 0
-        """How many the file had when it was looked at last."""
-        self._has_holes = False
+        self.file = ffi.new("xd_file *", {"fd": self._fd})
+        """See `buffers.ClientMemory`; it counts the blocks that the file had when it was looked at last."""
         self._users = 1
         self._show_all()
 
     @property
     def has_holes(self) -> bool:
         """See `buffers.ClientMemory`; once and for all."""
-        if self._parts and not self._has_holes:
-            before, self._blocks = self._blocks, os.fstat(self._fd).st_blocks
-            self._has_holes = self._blocks < before
-        return self._has_holes
+        return bool(self._parts and lib.xd_file_look(self.file))
 
     def pages_of(self, start: int, end: int) -> ImportedFile | None:
         """See `buffers.ClientMemory`."""
@@ -135,5 +131,5 @@ class Pool:
         if part is not None:
             self._parts.append(part)
             # All pages that are shown exist from now on.
-            self._blocks = os.fstat(self._fd).st_blocks
+            self.file.blocks = os.fstat(self._fd).st_blocks
         return part is not None

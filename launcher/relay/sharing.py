@@ -31,11 +31,13 @@ class Move(Enum):
 class Sharing:
     """The decision for one surface, made anew at each attach."""
 
-    __slots__ = ("_streak", "_trust")
+    __slots__ = ("streak", "trust")
 
     def __init__(self) -> None:
-        self._streak = 0
-        self._trust = _FIRST_TRUST
+        self.streak = 0
+        """Buffers in a row that found the one before them given back."""
+        self.trust = _FIRST_TRUST
+        """How many of them it takes; at most _MAX_TRUST."""
 
     def judge(self, buffer: Buffer, before: Buffer | None) -> Move:
         """Decides about a buffer with a mirror; `before` is what the surface shows, if anything of ours."""
@@ -50,17 +52,17 @@ class Sharing:
         if before is None or front is None or front is mine or front.in_place:
             return Move.STAY
         if not front.is_idle:
-            self._streak = 0
+            self.streak = 0
             return Move.STAY
-        self._streak += 1
+        self.streak += 1
         if front.pixels is None and not buffer.has_pages:
             return Move.STAY
-        return Move.JOIN if self._streak >= self._trust and _are_alike(buffer, before) else Move.STAY
+        return Move.JOIN if self.streak >= self.trust and _are_alike(buffer, before) else Move.STAY
 
     def _disappoint(self) -> None:
         """The compositor still reads what was shared: that costs a whole copy, so it has to be rare."""
-        self._streak = 0
-        self._trust = min(4 * self._trust, _MAX_TRUST)
+        self.streak = 0
+        self.trust = min(4 * self.trust, _MAX_TRUST)
 
 
 def _are_alike(one: Buffer, other: Buffer) -> bool:

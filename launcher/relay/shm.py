@@ -125,6 +125,7 @@ class Shm:
         (size,) = _RESIZE.unpack_from(data, record.offset + _HEADER)
         if size < pool.mapping.size:
             raise WireFault(record.object_id, ShmError.INVALID_FD, "shrinking pool invalid")
+        self._buffers.recall_all()
         try:
             pool.resize(size)
         except OSError:

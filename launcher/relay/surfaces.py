@@ -9,12 +9,10 @@ change in ways that damage does not tell (another surface, no buffer, another sc
 from struct import Struct
 from typing import Final, TypeAlias
 
-from crossdomain.bridge.damage import Rectangle, Region, SurfaceMapping, Viewport
-from crossdomain.bridge.fences import Fence
 from crossdomain.wire import Direction, Record, Watch
 from launcher.channel.seam import HostCopies
 from launcher.relay import encode
-from launcher.relay.buffers import Buffer, Source
+from launcher.relay.buffers import Buffer
 from launcher.relay.client_buffers import ClientBuffers
 from launcher.relay.messages import (
     DROP_REQUEST,
@@ -27,7 +25,9 @@ from launcher.relay.messages import (
     before,
 )
 from launcher.relay.mirrors import Mirror
-from launcher.relay.sharing import Move, Sharing
+from launcher.relay.sharing import Move
+from launcher.relay.steady import Frames
+from launcher.relay.surface import Surface
 from launcher.relay.sync.commits import Commits
 from launcher.relay.sync.surface import Attached
 from launcher.stats import ClientStats, Stats
@@ -51,134 +51,13 @@ QUIETABLE: Final = (
     ("wl_buffer", Direction.EVENT, "release", Watch.UNLESS_QUIET),
 )
 """What nobody has to see of surfaces and buffers that are quiet: those of which nothing has to be copied,
-and nothing waits."""
+and nothing waits.  Of those whose frames C carries (`steady`) it sees them, and these too:"""
 
-
-class _Mapping:
-    """The double-buffered state that tells which pixels a rectangle in surface coordinates means."""
-
-    __slots__ = ("destination", "scale", "source", "transform")
-
-    def __init__(self) -> None:
-        self.scale = 1
-        self.transform = 0
-        self.source: tuple[int, int, int, int] | None = None
-        self.destination: tuple[int, int] | None = None
-
-    def of(self, buffer: Buffer) -> SurfaceMapping:
-        """Returns it for a buffer."""
-        viewport = Viewport(self.source, self.destination)
-        width, height = buffer.request.width, buffer.request.height
-        return SurfaceMapping(width, height, self.scale, self.transform, viewport)
-
-
-class _Surface:
-    """One wl_surface."""
-
-    __slots__ = (
-        "attached",
-        "attached_id",
-        "attaches",
-        "awaited",
-        "buffer",
-        "buffer_damage",
-        "damage",
-        "has_begun",
-        "held",
-        "is_lost",
-        "is_quiet",
-        "is_shown",
-        "mapping",
-        "mirrors",
-        "remapped",
-        "sharing",
-    )
-
-    def __init__(self) -> None:
-        self.buffer: Buffer | None = None
-        """What the last commit left."""
-        self.attaches = False
-        self.attached: Buffer | None = None
-        """What the next commit shows, where `attaches`; None: nothing, or a buffer that has no mirror."""
-        self.attached_id = 0
-        """The client's id of what was attached last."""
-        self.held: Source | None = None
-        """Whose memory the compositor reads in place, whatever the client does with its buffer."""
-        self.is_shown = False
-        """Whether the last attach was one of a buffer, of any kind."""
-        self.has_begun = False
-        """Whether a commit waits for what is `awaited`."""
-        self.awaited: list[Fence] = []
-        self.is_lost = False
-        """Whether what is attached was never finished: it is not shown."""
-        self.damage = Region()
-        """In surface coordinates."""
-        self.buffer_damage = Region()
-        """In px of the buffer."""
-        self.mapping = _Mapping()
-        self.remapped = False
-        """Whether `mapping` changes with the next commit."""
-        self.is_quiet = False
-        """Whether its frames may have passed unseen."""
-        self.mirrors: set[Mirror] = set()
-        """Those that were shown here last, and hold what this surface showed at some time."""
-        self.sharing = Sharing()
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether it shows what the compositor has from the client itself, and nothing is under way."""
-        shows_ours = self.buffer is not None or self.held is not None or bool(self.mirrors)
-        return self.is_shown and not (shows_ours or self.attaches or self.has_begun or self.is_lost)
-
-    def drop(self, mirror: Mirror) -> None:
-        """The mirror is shown elsewhere, or is gone."""
-        self.mirrors.discard(mirror)
-
-    def attach(self, buffer: Buffer | None) -> None:
-        """The next commit shows that buffer."""
-        self.cancel_attach()
-        self.attaches = True
-        self.is_lost = False
-        self.attached = buffer
-        if buffer is not None:
-            buffer.pins += 1
-
-    def cancel_attach(self) -> None:
-        """No buffer waits for a commit."""
-        if self.attached is not None:
-            self.attached.pins -= 1
-        self.attaches = False
-        self.attached = None
-
-    def await_next(self) -> Fence | None:
-        """Returns a fence that a commit that has begun still waits for."""
-        while self.awaited:
-            if self.awaited[-1].is_pending:
-                return self.awaited[-1]
-            self.awaited.pop().close()
-        return None
-
-    def end_waiting(self) -> None:
-        """The commit that has begun is done, or will never be."""
-        self.has_begun = False
-        while self.awaited:
-            self.awaited.pop().close()
-
-    def take_damage(self, buffer: Buffer) -> Region:
-        """Returns what the commit says has changed, in px of the buffer, and forgets it."""
-        region = Region()
-        if self.remapped:
-            region.add_rectangle(Rectangle(0, 0, buffer.request.width, buffer.request.height))
-        region.add_region(self.buffer_damage)
-        if self.damage:
-            mapping = self.mapping.of(buffer)
-            for left, top, right, bottom in self.damage:
-                region.add_rectangle(mapping.to_buffer(left, top, right - left, bottom - top))
-        region.clip(buffer.request.width, buffer.request.height)
-        self.buffer_damage.clear()
-        self.damage.clear()
-        self.remapped = False
-        return region
+TAKABLE: Final = (
+    ("wl_surface", Direction.REQUEST, "set_buffer_scale", Watch.UNLESS_TAKEN),
+    ("wl_surface", Direction.REQUEST, "set_buffer_transform", Watch.UNLESS_TAKEN),
+)
+"""What clients say with each frame, though it changes nothing."""
 
 
 class Surfaces:
@@ -195,13 +74,15 @@ class Surfaces:
     ) -> None:
         self._host = host
         self._committed: set[int] = set()
-        """Surfaces of this batch that may be quiet after it."""
+        """Surfaces of this batch that may be quiet, or carried, after it."""
         self._buffers = buffers
         self._commits = commits
         self._copies = copies
         self._all_stats = stats
         self._stats = client_stats
-        self._surfaces: dict[int, _Surface] = {}
+        self._surfaces: dict[int, Surface] = {}
+        self.frames: Frames | None = None
+        """Carries those of steady surfaces, where messages pass in C at all."""
         self._viewports: dict[int, int] = {}
 
     @property
@@ -213,14 +94,16 @@ class Surfaces:
         """Returns the requests after which `shows_anything` is false: windows vanish with their contents."""
         shown = [surface_id for surface_id, surface in self._surfaces.items() if surface.buffer is not None]
         for surface_id in shown:
+            self._surfaces[surface_id].recall()
             self._surfaces[surface_id].buffer = None
         return b"".join(map(encode.show_nothing, shown))
 
     def close(self) -> None:
         """Nothing is shown any more, and no commit waits."""
         for surface in self._surfaces.values():
+            surface.recall()
             surface.end_waiting()
-            _hold(surface, None)
+            surface.hold(None)
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""
@@ -253,7 +136,7 @@ class Surfaces:
         surface.is_shown = buffer_id != 0
         return None if moved is None else before(moved, record, data)
 
-    def _place(self, surface: _Surface, buffer: Buffer) -> ToHost | None:
+    def _place(self, surface: Surface, buffer: Buffer) -> ToHost | None:
         """Brings a buffer into the mirror that costs least; returns what does so on the host."""
         mine, shown = buffer.mirror, surface.buffer
         if mine is not None and mine.pixels is None and buffer.has_holes and buffer.is_movable:
@@ -315,9 +198,13 @@ class Surfaces:
         """All that the walker has seen is handled: surfaces that need nobody are quiet from now on."""
         for surface_id in self._committed:
             surface = self._surfaces.get(surface_id)
-            if surface is not None and surface.is_calm and not self._commits.concern(surface_id):
+            if surface is None or self._commits.concern(surface_id):
+                continue
+            if surface.is_calm:
                 surface.is_quiet = True
                 self._host.quieten(surface_id)
+            elif surface.is_steady and self.frames is not None:
+                self.frames.carry(surface_id, surface)
         self._committed.clear()
 
     def drop_commit(self, surface_id: int) -> None:
@@ -328,30 +215,17 @@ class Surfaces:
         for release in self._commits.take_releases(surface_id):
             release.signal()
 
-    def _commit(self, surface: _Surface) -> None:
+    def _commit(self, surface: Surface) -> None:
         attaches = surface.attaches
         if attaches:
-            self._show_attached(surface)
+            surface.show_attached()
         buffer = surface.buffer
         if buffer is not None and buffer.mirror is not None:
             self._copy(surface, buffer, buffer.mirror, attaches)
         elif attaches and surface.is_shown:
             self._count_frame()
 
-    def _show_attached(self, surface: _Surface) -> None:
-        """The commit shows what was attached."""
-        buffer = surface.buffer = surface.attached
-        surface.cancel_attach()
-        _hold(surface, buffer)
-        if buffer is None or buffer.mirror is None:
-            # What the next buffers have to hold is no longer told by damage.
-            _forget_mirrors(surface)
-            return
-        buffer.mirror.settle(surface)
-        surface.mirrors.add(buffer.mirror)
-        buffer.committed()
-
-    def _copy(self, surface: _Surface, buffer: Buffer, mirror: Mirror, attaches: bool) -> None:
+    def _copy(self, surface: Surface, buffer: Buffer, mirror: Mirror, attaches: bool) -> None:
         """Makes the mirror of the committed buffer current."""
         damage = surface.take_damage(buffer)
         if not damage and not attaches:
@@ -382,10 +256,11 @@ class Surfaces:
         surface = self._surfaces.pop(record.object_id, None)
         self._commits.lose_surface(record.object_id)
         if surface is not None:
+            surface.recall()
             surface.end_waiting()
             surface.cancel_attach()
-            _hold(surface, None)
-            _forget_mirrors(surface)
+            surface.hold(None)
+            surface.forget_mirrors()
         for viewport_id in [key for key, value in self._viewports.items() if value == record.object_id]:
             del self._viewports[viewport_id]
 
@@ -425,10 +300,12 @@ class Surfaces:
         buffer.committed()
         return None if moved is None else before(moved, record, data)
 
-    def _surface(self, surface_id: int) -> _Surface:
+    def _surface(self, surface_id: int) -> Surface:
         surface = self._surfaces.get(surface_id)
         if surface is None:
-            surface = self._surfaces[surface_id] = _Surface()
+            surface = self._surfaces[surface_id] = Surface()
+        elif surface.carried is not None:
+            surface.recall()
         elif surface.is_quiet:
             surface.is_quiet = False
             if self._host.stir(surface_id):
@@ -448,23 +325,6 @@ class Surfaces:
             surface.mapping.destination = destination
             surface.remapped = True
 
-    def _viewed(self, viewport_id: int) -> _Surface | None:
+    def _viewed(self, viewport_id: int) -> Surface | None:
         surface_id = self._viewports.get(viewport_id)
         return None if surface_id is None else self._surface(surface_id)
-
-
-def _hold(surface: _Surface, buffer: Buffer | None) -> None:
-    """Keeps the memory of what is shown in place, and lets that go which was shown before."""
-    held, surface.held = surface.held, None
-    if buffer is not None and buffer.mirror is not None and buffer.mirror.in_place:
-        surface.held = buffer.source
-        surface.held.use()
-    if held is not None:
-        held.leave()
-
-
-def _forget_mirrors(surface: _Surface) -> None:
-    for mirror in list(surface.mirrors):
-        mirror.settle(None)
-    surface.damage.clear()
-    surface.buffer_damage.clear()

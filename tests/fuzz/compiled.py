@@ -16,12 +16,12 @@ from protocols.generate import pack_interface, wire_interface
 from tests.unit.wire.test_walkers_agree import INTEREST
 from tests.unit.wire.traffic import Traffic, bind, get_registry
 
-NAMES: Final = ("walker", "tables", "copy", "runs", "region", "lane", "control_queue")
+NAMES: Final = ("walker", "tables", "copy", "runs", "region", "frames", "lane", "control_queue")
 
 _HERE: Final = Path(__file__).with_name("native")
 _CORE: Final = Path(__file__).resolve().parents[2] / "crossdomain" / "native"
 _SOURCES: Final = (
-    *("tables.c", "walker.c", "copy.c", "region.c", "runs.c", "lane.c"),
+    *("tables.c", "walker.c", "copy.c", "region.c", "runs.c", "frames.c", "lane.c"),
     *("poller.c", "passage.c", "virtqueue.c"),
 )
 _FLAGS: Final = (
@@ -63,6 +63,8 @@ def seeds(name: str) -> list[bytes]:
             return [_small_tables()]
         case "control_queue":
             return [_commands(Random(seed)) for seed in range(16)]
+        case "frames":
+            return [Random(seed).randbytes(400) for seed in range(16)]
         case _:
             return [Random(seed).randbytes(40) for seed in range(16)]
 

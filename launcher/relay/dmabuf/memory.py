@@ -13,6 +13,9 @@ class Dmabuf:
 
     __slots__ = ("_mapping", "fd", "has_holes", "pages", "size")
 
+    file = None
+    """See `buffers.ClientMemory`."""
+
     def __init__(self, fd: int, size: int, pages: ImportedFile | None) -> None:
         """Takes ownership of `fd`, a dmabuf of `size` bytes."""
         self._mapping: FileMapping | None = None

@@ -205,13 +205,15 @@ def created_by(whole: bytes, name: str) -> list[int]:
     return [int.from_bytes(whole[8:12], "little")] if makes else []
 
 
-def requests_in(data: bytes) -> Iterator[tuple[int, str, bytes]]:
+def requests_in(data: bytes, walker: PythonWalker | None = None) -> Iterator[tuple[int, str, bytes]]:
     """The requests that the host got: object, name, and the whole of it.
+
+    `walker` knows what was before them; without one, nothing was.
 
     Raises:
         Heard: they are no Wayland.
     """
-    walker = PythonWalker(TABLES, (), strict=False)
+    walker = walker or PythonWalker(TABLES, (), strict=False)
     offset = 0
     while offset < len(data):
         size = int.from_bytes(data[offset + 6 : offset + 8], "little")
