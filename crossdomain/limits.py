@@ -155,6 +155,15 @@ MAX_VMS: Final = 64
 MAX_WORKER_MESSAGE: Final = 1 << 20
 """Bytes of what a worker says at once: the status of 512 clients has a third of that."""
 
+MAX_WORKER_LINE: Final = 16384
+"""Bytes of one line of a worker's log: a Python traceback as JSON has some thousand."""
+
+WORKER_LOG_BURST: Final = 1 << 20
+"""Bytes of its log that a worker may have written at once: a debug log of a few seconds."""
+
+WORKER_LOG_PER_SECOND: Final = 1 << 16
+"""And in the long run: a guest that has taken it over must not fill the host's disk."""
+
 MAX_WORKER_BACKLOG: Final = 1 << 20
 """Bytes that a worker leaves unread before it is given up: it is stuck."""
 

@@ -27,6 +27,8 @@ _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 _CAPABILITY_VERSION_3: Final = 0x20080522
 _CAPABILITIES: Final = 64
+_ENVIRONMENT: Final = slice(47, 49)
+"""env_start and env_end in /proc/PID/stat (proc(5)), counted from the state, which is behind the name."""
 _SIGKILL: Final = 9
 _THIS_ARCHITECTURE: Final = 0
 
@@ -148,6 +150,21 @@ def tie_to_parent() -> None:
     """
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     os.setsid()
+
+
+def forget_environment() -> None:
+    """Wipes the environment that the process was started with, which may hold secrets of the user's.
+
+    The time zone stays, for the log.
+    """
+    zone = os.environ.get("TZ")
+    os.environ.clear()
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = map(int, fields[_ENVIRONMENT])
+    ctypes.memset(start, 0, end - start)
+    if zone is not None:
+        os.environ["TZ"] = zone
 
 
 def _limit() -> None:

@@ -32,7 +32,7 @@ from crossdomain.wire.policy import Policy
 
 _log = logging.getLogger("crossdomain.host")
 
-_STANDARD_ERROR: Final = 2
+STANDARD_ERROR: Final = 2
 
 
 class Plan(NamedTuple):
@@ -64,14 +64,18 @@ def main(plan: Plan, channel: socket.socket) -> None:
 
 
 def _forget_the_parent(plan: Plan, channel: socket.socket) -> None:
-    """Keeps nothing of the supervisor's open: no socket of another VM, no listener, no standard output."""
+    """Keeps nothing of the supervisor's open: no socket of another VM, no listener, no standard output.
+
+    Nor its environment.
+    """
+    sandbox.forget_environment()
     # Its objects stay as they are: closing them would close numbers that are ours by then.
     gc.freeze()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    kept = {_STANDARD_ERROR, channel.fileno()}
+    kept = {STANDARD_ERROR, channel.fileno()}
     if plan.gpu is not None:
         kept.add(plan.gpu.fileno())
     if plan.udmabuf is not None:

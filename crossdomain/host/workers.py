@@ -20,6 +20,7 @@ from crossdomain.host.broker import Broker
 from crossdomain.host.channel import Channel, Fields
 from crossdomain.host.settings import Settings, encode_settings
 from crossdomain.host.status import WorkerStatus, parse_worker_status
+from crossdomain.host.worker_log import WorkerLog
 
 _log = logging.getLogger("crossdomain.host")
 
@@ -50,7 +51,8 @@ class Worker:
         self._pong: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._kill: asyncio.TimerHandle | None = None
-        self.pid, ours = _fork(plan)
+        self.pid, ours, log = _fork(plan)
+        self._log = WorkerLog(log, self.names.label)
         self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._pidfd, self._reap)
         self._channel = Channel(ours, self._handle, self._hung_up, takes_fds=False)
@@ -138,6 +140,7 @@ class Worker:
         os.close(self._pidfd)
         self._channel.close()
         self._broker.close()
+        self._log.close()
         if self._kill is not None:
             self._kill.cancel()
         code = os.waitstatus_to_exitcode(status)
@@ -155,23 +158,30 @@ def peer_pid(connection: socket.socket) -> int:
     return int(_CREDENTIALS.unpack(credentials)[0])
 
 
-def _fork(plan: worker.Plan) -> tuple[int, socket.socket]:
-    """The new process and our end of its channel."""
-    ours, theirs = socket.socketpair()
+def _fork(plan: worker.Plan) -> tuple[int, socket.socket, int]:
+    """The new process, our end of its channel, and of its standard error."""
+    log, written = os.pipe2(os.O_CLOEXEC)
+    ours = theirs = None
     try:
+        ours, theirs = socket.socketpair()
         pid = os.fork()
     except OSError:
-        ours.close()
-        theirs.close()
+        for connection in (ours, theirs):
+            if connection is not None:
+                connection.close()
+        os.close(log)
+        os.close(written)
         raise
     if pid == 0:
         status = 1
         try:
+            os.dup2(written, worker.STANDARD_ERROR)
             status = worker.run(plan, theirs)
         finally:
             # Nothing of the supervisor's is unwound, flushed or closed here.
             os._exit(status)
     theirs.close()
+    os.close(written)
     if plan.gpu is not None:
         plan.gpu.close()
-    return pid, ours
+    return pid, ours, log

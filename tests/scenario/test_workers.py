@@ -86,6 +86,26 @@ async def test_a_worker_has_nothing_of_other_vms_and_of_the_supervisor(
             assert not sockets & set().union(*others)
 
 
+async def test_a_worker_has_no_environment_and_no_way_to_the_log_but_through_the_supervisor(
+    runtime_dir: Path, weston: Weston, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XD_SECRET", "nobody-else's")
+    with running_daemon(runtime_dir, weston.socket_path) as daemon:
+        async with vm_on(daemon) as vm:
+            await GuestContext.open(vm, 1)
+            assert b"XD_SECRET" in Path(f"/proc/{daemon.process.pid}/environ").read_bytes()
+            for pid in daemon.workers:
+                assert not Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0")
+                assert os.readlink(f"/proc/{pid}/fd/2").startswith("pipe:")
+            (pid,) = daemon.workers[1:]
+            with open(f"/proc/{pid}/fd/2", "wb", buffering=0) as log:
+                log.write(b"\x1b[2Jtaken over\n")
+            await asyncio.to_thread(
+                wait_until, lambda: "?[2Jtaken over\n" in daemon.log, seconds=DEADLINE, what="its line"
+            )
+            assert "\x1b" not in daemon.log
+
+
 def sockets_of(pid: int) -> set[str]:
     """The sockets that a process has open."""
     folder = f"/proc/{pid}/fd"
