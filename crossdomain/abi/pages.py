@@ -15,12 +15,12 @@ nothing of anybody's, because whoever imports expects as well.  What begins with
 do, belongs to nobody: it is opened by its key alone.  For what a context owns the key does not matter.
 
 SHOW_PAGES asks for less than a copy: the compositor reads the pages themselves, as a dmabuf.  It names them
-in the same way, and says which image lies there.  The answer in the query ring is a SHOWN.  Where that
-says YES, its identifier is good for one wl_shm.create_pool: the pool is one of these pages, and the one
-buffer that can be made of it is that image.  The host makes the dmabuf's messages out of the pool's, for
-which it needs an id beside the pool's own: that of the buffer, which names another object of the
-compositor's before it names the buffer, so that it is deleted (wl_display.delete_id) once more than the
-guest's own messages make one think.
+in the same way, and says which image lies there; further planes may be elsewhere, also in other resources.
+The answer in the query ring is a SHOWN.  Where that says YES, its identifier is good for one
+wl_shm.create_pool: the pool is one of these pages, and the one buffer that can be made of it is that image.
+The host makes the dmabuf's messages out of the pool's, for which it needs an id beside the pool's own: that
+of the buffer, which names another object of the compositor's before it names the buffer, so that it is
+deleted (wl_display.delete_id) once more than the guest's own messages make one think.
 """
 
 from enum import IntEnum
@@ -124,7 +124,10 @@ def parse_claimed(answer: Buffer) -> bool | None:
 
 SHOW_PAGES: Final = Struct("<8xIIQ16sIIII")
 """source (of MEMORY), id of the wl_buffer to be, offset of the image in the source, key; then the image's
-format as wl_shm numbers it, width, height (px) and stride (bytes).  56 bytes."""
+format as wl_shm numbers it, width, height (px) and stride (bytes).  56 bytes; a SHOW_PLANE for each plane
+but the first follows."""
+SHOW_PLANE: Final = Struct("<IIQ16s")
+"""source, stride, offset in the source, key.  32 bytes."""
 SHOWN: Final = Struct("<II")
 """A Verdict, and the identifier where that is YES.  Zeroes where the command was refused."""
 
@@ -141,6 +144,15 @@ class Verdict(IntEnum):
     YES = 3
 
 
+class ShowPlane(NamedTuple):
+    """Where a plane is that is not the first."""
+
+    source: int
+    stride: int
+    source_offset: int
+    key: bytes
+
+
 class ShowPages(NamedTuple):
     """The command."""
 
@@ -152,6 +164,8 @@ class ShowPages(NamedTuple):
     width: int
     height: int
     stride: int
+    planes: tuple[ShowPlane, ...] = ()
+    """All but the first."""
 
 
 class Shown(NamedTuple):
@@ -163,8 +177,9 @@ class Shown(NamedTuple):
 
 def encode_show_pages(show: ShowPages) -> bytes:
     """SHOW_PAGES."""
-    body = SHOW_PAGES.pack(*show)[HEADER.size :]
-    return HEADER.pack(Command.SHOW_PAGES, QUERY_RING, SHOW_PAGES.size, 0) + body
+    body = SHOW_PAGES.pack(*show[:8])[HEADER.size :]
+    planes = b"".join(SHOW_PLANE.pack(*plane) for plane in show.planes)
+    return HEADER.pack(Command.SHOW_PAGES, QUERY_RING, SHOW_PAGES.size + len(planes), 0) + body + planes
 
 
 def parse_show_pages(command: memoryview) -> ShowPages:
@@ -173,9 +188,11 @@ def parse_show_pages(command: memoryview) -> ShowPages:
     Raises:
         GuestFault: of another size.
     """
-    if len(command) != SHOW_PAGES.size:
+    planes = command[SHOW_PAGES.size :]
+    if len(command) < SHOW_PAGES.size or len(planes) % SHOW_PLANE.size:
         raise GuestFault(f"SHOW_PAGES of {len(command)} bytes")
-    return ShowPages(*SHOW_PAGES.unpack(command))
+    others = tuple(ShowPlane(*fields) for fields in SHOW_PLANE.iter_unpack(planes))
+    return ShowPages(*SHOW_PAGES.unpack_from(command))._replace(planes=others)
 
 
 def encode_shown(shown: Shown) -> bytes:

@@ -33,6 +33,8 @@ class Edit(NamedTuple):
     """Nothing, or whole messages."""
     take: Callable[[list[int]], None] | None = None
     """Who gets the message's fds, which do not travel on: they are the callee's."""
+    give: Callable[[], list[int]] | None = None
+    """Who gives more fds for what passes: they travel behind the message's, and are the caller's."""
 
 
 _Part = TypeVar("_Part")

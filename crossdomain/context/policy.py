@@ -47,7 +47,8 @@ class Mark(NamedTuple):
     carriage: Carriage | None
     """How the policy wants them carried to the guest; None for requests, and where it says nothing."""
     take: Callable[[list[int]], None] | None = None
-    """Who gets the fds instead, see `Edit`."""
+    give: Callable[[], list[int]] | None = None
+    """Who gets the fds instead, and who gives more of them, see `Edit`."""
 
 
 class Batch(NamedTuple):
@@ -176,8 +177,8 @@ class ClientPolicy:
                 self.shown.check(own)
                 taken += record.fds
                 carriage = self._carriage(direction, record)
-                take = None if edit is None else edit.take
-                marks.append(Mark(record.offset + shift, record.fds, carriage, take))
+                take, give = (None, None) if edit is None else (edit.take, edit.give)
+                marks.append(Mark(record.offset + shift, record.fds, carriage, take, give))
             if edit is None:
                 continue
             pieces += (view[kept : record.offset], edit.data)

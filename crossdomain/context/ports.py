@@ -97,16 +97,31 @@ class Pages(Protocol):
         ...
 
 
+class PlacedPlane(NamedTuple):
+    """One plane of an image: which of its dmabufs it is in, and where; bytes."""
+
+    memory: int
+    offset: int
+    stride: int
+
+
 class Image(NamedTuple):
     """What the compositor is to read in place."""
 
     offset: int
-    """Bytes from the start of the dmabuf, less than a page."""
+    """Bytes from the start of the first dmabuf."""
     format: int
     """A DRM fourcc."""
     width: int
     height: int
     stride: int
+    others: tuple[PlacedPlane, ...] = ()
+    """All planes but the first."""
+
+    @property
+    def planes(self) -> tuple[PlacedPlane, ...]:
+        """All, in order."""
+        return (PlacedPlane(0, self.offset, self.stride), *self.others)
 
 
 class DmabufMaker(Protocol):
@@ -128,8 +143,11 @@ class DmabufMaker(Protocol):
 class Showing(Protocol):
     """Makes dmabufs of pages, and knows which of them the compositor reads."""
 
-    def judge(self, image: Image, spans: Sequence[Span], /) -> Verdict:
-        """Whether the compositor reads such an image there; begins to find out where nobody knows yet."""
+    def judge(self, image: Image, memories: Sequence[Sequence[Span]], /) -> Verdict:
+        """Whether the compositor reads such an image there, in a dmabuf of each of `memories`.
+
+        Begins to find out where nobody knows yet.
+        """
         ...
 
     def distrust(self) -> None:

@@ -44,7 +44,9 @@ class Questions:
 
     def _show_pages(self, command: memoryview) -> None:
         show = parse_show_pages(command)
-        self._answer(encode_shown(self._shown.ask(show, self._pages.open(show.source, show.key))))
+        planes = ((show.source, show.key), *((plane.source, plane.key) for plane in show.planes))
+        pages = {source: self._pages.open(source, key) for source, key in planes}
+        self._answer(encode_shown(self._shown.ask(show, pages)))
 
     def _expect_pages(self, _command: memoryview) -> None:
         self._pages.expect()

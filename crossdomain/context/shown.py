@@ -8,15 +8,17 @@ and what is said here is what the compositor has been seen to take (`Showing`).
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from crossdomain.abi.cross_domain import Identifier
-from crossdomain.abi.pages import Shown, ShowPages, Verdict
-from crossdomain.bridge.formats import fourcc, layout
+from crossdomain.abi.pages import Shown, ShowPages, ShowPlane, Verdict
+from crossdomain.bridge.formats import formats, fourcc, plane_row
+from crossdomain.bridge.udmabuf import Span
+from crossdomain.context.compositor import close_all
 from crossdomain.context.edits import EVENT, REQUEST, Edit, Messages, Passing, find
 from crossdomain.context.memory import PAGE_SIZE, round_to_pages
-from crossdomain.context.ports import Image, Pages, Showing
+from crossdomain.context.ports import Image, Pages, PlacedPlane, Showing
 from crossdomain.errors import GuestFault
 from crossdomain.limits import MAX_SHOWN_BUFFERS, MAX_SHOWN_SIDE
 from crossdomain.wire.codec import Data, decode_arguments, encode_message, integer, text
@@ -46,6 +48,9 @@ _RGB: Final = {0: fourcc("AR24"), 1: fourcc("XR24")}
 """The formats that wl_shm numbers otherwise than DRM does."""
 
 
+_UINT32_MAX: Final = 0xFFFFFFFF
+
+
 class _Global(NamedTuple):
     registry_id: int
     name: int
@@ -53,10 +58,18 @@ class _Global(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """Pages that were judged, and wait for their create_pool."""
+    """Pages that were judged, and wait for their create_pool: an fd for each plane."""
 
-    fd: int
+    fds: list[int]
     show: ShowPages
+
+
+class _Part(NamedTuple):
+    """Pages of one source that have planes of an image, bytes."""
+
+    source: int
+    start: int
+    length: int
 
 
 class ShownPages:
@@ -69,8 +82,10 @@ class ShownPages:
         self._global: _Global | None = None
         self._next = 1
         self._waiting: dict[int, _Waiting] = {}
-        self._sent: dict[int, ShowPages] = {}
-        """By fd: on their way to the walk."""
+        self._sent: dict[int, _Waiting] = {}
+        """By the first plane's fd: on their way to the walk."""
+        self._further: set[int] = set()
+        """Fds of the other planes of these; ours until they are given to the compositor."""
         self._pools: dict[int, ShowPages] = {}
         """By the id of what the guest takes for a wl_shm_pool."""
         self._buffers: set[int] = set()
@@ -82,32 +97,34 @@ class ShownPages:
         self._showing = showing
         self._own = own
 
-    def ask(self, show: ShowPages, pages: Pages) -> Shown:
-        """Carries out SHOW_PAGES; whoever calls has seen that the guest may name these pages.
+    def ask(self, show: ShowPages, pages: Mapping[int, Pages]) -> Shown:
+        """Carries out SHOW_PAGES; `pages` are those of all its sources, which the guest may name.
 
         Raises:
             GuestFault: no image that can be there.
         """
-        image, start, length = _place(show)
+        image, parts = _place(show)
         if self._showing is None or not self._may_show(show):
             return Shown(Verdict.NO)
-        spans = pages.spans(start, length)
-        verdict = self._showing.judge(image, spans)
+        memories = [pages[part.source].spans(part.start, part.length) for part in parts]
+        verdict = self._showing.judge(image, memories)
         if verdict is not Verdict.YES:
             return Shown(verdict)
         try:
-            fd = self._showing.create_dmabuf(spans)
+            fds = _open_planes(self._showing, image, memories)
         except OSError:
             return Shown(Verdict.NO)
         identifier, self._next = self._next, self._next + 1
-        self._waiting[identifier] = _Waiting(fd, show)
+        self._waiting[identifier] = _Waiting(fds, show)
         return Shown(Verdict.YES, identifier)
 
     def _may_show(self, show: ShowPages) -> bool:
         shown = len(self._buffers) + len(self._waiting) + len(self._sent)
         if self._global is None or shown >= MAX_SHOWN_BUFFERS:
             return False
-        return not show.stride % STRIDE_ALIGNMENT
+        return not any(
+            stride % STRIDE_ALIGNMENT for stride in (show.stride, *(p.stride for p in show.planes))
+        )
 
     def take(self, entry: Identifier) -> int:
         """The fd that a SEND names; it is the caller's, and known to `handle_create_pool`.
@@ -118,8 +135,10 @@ class ShownPages:
         waiting = self._waiting.pop(entry.identifier, None)
         if waiting is None:
             raise GuestFault(f"there are no shown pages {entry.identifier}")
-        self._sent[waiting.fd] = waiting.show
-        return waiting.fd
+        first, *others = waiting.fds
+        self._sent[first] = waiting
+        self._further.update(others)
+        return first
 
     def check(self, fds: Sequence[int]) -> None:
         """Whether the fds of a message other than wl_shm.create_pool may cross.
@@ -138,9 +157,11 @@ class ShownPages:
     def close(self) -> None:
         """Gives up what nobody has sent."""
         for waiting in self._waiting.values():
-            os.close(waiting.fd)
+            close_all(waiting.fds)
+        close_all([*self._further])
         self._waiting.clear()
         self._sent.clear()
+        self._further.clear()
 
     def note_global(self, registry_id: int, event: Data) -> None:
         """wl_registry.global, of whatever interface."""
@@ -164,9 +185,10 @@ class ShownPages:
 
     def handle_create_pool(self, request: Passing) -> Edit | None:
         """wl_shm.create_pool."""
-        show = self._sent.pop(request.fds[0], None) if request.fds else None
-        if show is None:
+        waiting = self._sent.pop(request.fds[0], None) if request.fds else None
+        if waiting is None:
             return None
+        show = waiting.show
         if self._global is None or self._own is None:
             raise GuestFault("the compositor takes no dmabufs any more")
         pool_id = integer(decode_arguments(_CREATE_POOL, request.data)[0])
@@ -178,13 +200,20 @@ class ShownPages:
         self._params.append(pool_id)
         self._buffers.add(show.buffer_id)
         self._own(dmabuf_id)
-        image, _start, _length = _place(show)
-        return Edit(
+        image, _parts = _place(show)
+        made = (
             encode_message(_BIND, registry_id, name, DMABUF, version, dmabuf_id)
             + encode_message(_CREATE_PARAMS, dmabuf_id, pool_id)
             + encode_message(_DESTROY_DMABUF, dmabuf_id)
-            + encode_message(_ADD, pool_id, None, 0, image.offset, image.stride, LINEAR >> 32, LINEAR)
+            + encode_planes(pool_id, image)
         )
+        _first, *others = waiting.fds
+
+        def give() -> list[int]:
+            self._further.difference_update(others)
+            return others
+
+        return Edit(made, give=give if others else None)
 
     def handle_create_buffer(self, request: Passing) -> Edit | None:
         """wl_shm_pool.create_buffer."""
@@ -194,7 +223,7 @@ class ShownPages:
         values = decode_arguments(_CREATE_BUFFER, request.data)
         if values != (show.buffer_id, 0, show.width, show.height, show.stride, show.format):
             raise GuestFault("another buffer than the one that was to be shown")
-        image, _start, _length = _place(show)
+        image, _parts = _place(show)
         return Edit(
             encode_message(
                 _CREATE_IMMED, request.object_id, show.buffer_id, image.width, image.height, image.format, 0
@@ -217,21 +246,83 @@ class ShownPages:
         self._buffers.discard(request.object_id)
 
 
-def _place(show: ShowPages) -> tuple[Image, int, int]:
-    """The image, and the pages of the source that it is on: start and length in bytes.
+def encode_planes(params_id: int, image: Image) -> bytes:
+    """The requests that add all planes of an image to params; an fd of its own goes with each."""
+    return b"".join(
+        encode_message(_ADD, params_id, None, index, plane.offset, plane.stride, LINEAR >> 32, LINEAR)
+        for index, plane in enumerate(image.planes)
+    )
+
+
+def _place(show: ShowPages) -> tuple[Image, list[_Part]]:
+    """The image, and the pages of the sources that it is on, each of which becomes one dmabuf.
 
     Raises:
-        GuestFault: there is no such image, or it has several planes.
+        GuestFault: there is no such image.
     """
     if not (0 < show.width <= MAX_SHOWN_SIDE and 0 < show.height <= MAX_SHOWN_SIDE):
         raise GuestFault(f"an image of {show.width} x {show.height}")
-    found = layout(show.format, show.width, show.height, show.stride)
-    if found is None or len(found.planes) != 1:
-        raise GuestFault(f"no image of format {show.format:#x} and stride {show.stride} can be shown")
-    offset = show.source_offset % PAGE_SIZE
+    planes = (ShowPlane(show.source, show.stride, show.source_offset, show.key), *show.planes)
+    plane_formats = formats().get(show.format, ())
+    if len(plane_formats) != len(planes):
+        raise GuestFault(f"no image of format {show.format:#x} in {len(planes)} planes can be shown")
+    ends = [_end(show, index, plane) for index, plane in enumerate(planes)]
+    parts: list[_Part] = []
+    for source in dict.fromkeys(plane.source for plane in planes):
+        own = [
+            (plane.source_offset, end)
+            for plane, end in zip(planes, ends, strict=True)
+            if plane.source == source
+        ]
+        first = min(offset for offset, _end in own)
+        start = first - first % PAGE_SIZE
+        parts.append(_Part(source, start, round_to_pages(max(end for _offset, end in own) - start)))
+    sources = [part.source for part in parts]
+    placed: list[PlacedPlane] = []
+    for plane in planes:
+        memory = sources.index(plane.source)
+        distance = plane.source_offset - parts[memory].start
+        if distance > _UINT32_MAX:
+            raise GuestFault(f"a plane {distance} bytes behind another")
+        placed.append(PlacedPlane(memory, distance, plane.stride))
     code = _RGB.get(show.format, show.format)
-    image = Image(offset, code, show.width, show.height, show.stride)
-    return image, show.source_offset - offset, round_to_pages(offset + found.size)
+    (_memory, offset, stride), *others = placed
+    return Image(offset, code, show.width, show.height, stride, tuple(others)), parts
+
+
+def _end(show: ShowPages, index: int, plane: ShowPlane) -> int:
+    """The first byte behind a plane in its source.
+
+    Raises:
+        GuestFault: its rows overlap.
+    """
+    format_ = formats()[show.format][index]
+    row = plane_row(format_, show.width)
+    if plane.stride < row:
+        raise GuestFault(f"rows of {row} bytes every {plane.stride}")
+    # Of the first plane compositors want the whole last row, padding included.
+    last = row if index else plane.stride
+    return plane.source_offset + plane.stride * (-(-show.height // format_.vertical) - 1) + last
+
+
+def _open_planes(showing: Showing, image: Image, memories: Sequence[Sequence[Span]]) -> list[int]:
+    """An fd for each plane, which are the caller's.
+
+    Raises:
+        OSError: this kernel makes no dmabuf of one of the memories.
+    """
+    fds: list[int] = []
+    first: dict[int, int] = {}
+    try:
+        for plane in image.planes:
+            known = first.get(plane.memory)
+            fd = os.dup(known) if known is not None else showing.create_dmabuf(memories[plane.memory])
+            first.setdefault(plane.memory, fd)
+            fds.append(fd)
+    except OSError:
+        close_all(fds)
+        raise
+    return fds
 
 
 HANDLERS: Final[Messages[ShownPages]] = {

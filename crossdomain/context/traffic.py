@@ -20,7 +20,7 @@ from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.outbox import Outbox
 from crossdomain.context.pace import Allowance, Rate
 from crossdomain.context.passage import Passage
-from crossdomain.context.policy import Batch, ClientPolicy, split
+from crossdomain.context.policy import Batch, ClientPolicy, Mark, split
 from crossdomain.context.quotas import ClientQuotas, check_descriptor, exceeded
 from crossdomain.context.stream import EventStream
 from crossdomain.errors import HostFault, LimitExceeded
@@ -367,21 +367,25 @@ class Traffic:
 def _withhold(batch: Batch, waiting: deque[int], lacks: Callable[[], Exception]) -> Batch:
     """Gives the fds of messages that do not pass to who takes them; returns the rest of the batch.
 
-    Raises what `lacks` says where fds are missing.
+    What is given for the others is among `waiting` then.  Raises what `lacks` says where fds are missing.
     """
-    if all(mark.take is None for mark in batch.marks):
+    if all(mark.take is None and mark.give is None for mark in batch.marks):
         return batch
     if sum(mark.fds for mark in batch.marks) > len(waiting):
         raise lacks()
     kept: list[int] = []
+    marks: list[Mark] = []
     for mark in batch.marks:
         fds = _take(waiting, mark.fds)
-        if mark.take is None:
-            kept += fds
-        else:
+        if mark.take is not None:
             mark.take(fds)
+            continue
+        if mark.give is not None:
+            fds += mark.give()
+        kept += fds
+        marks.append(mark._replace(fds=len(fds), give=None))
     waiting.extendleft(reversed(kept))
-    return Batch(batch.data, [mark for mark in batch.marks if mark.take is None])
+    return Batch(batch.data, marks)
 
 
 def _request_lacks_fd() -> WireFault:

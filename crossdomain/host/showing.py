@@ -15,6 +15,7 @@ from typing import Final
 
 from crossdomain.abi.pages import Verdict
 from crossdomain.bridge.udmabuf import Span
+from crossdomain.context.compositor import close_all
 from crossdomain.context.ports import DmabufMaker, Image
 from crossdomain.errors import HostFault
 from crossdomain.host.security_context import ANSWER_SECONDS
@@ -57,9 +58,9 @@ class Showing:
         self._broken = 0
         self._distrusted = False
 
-    def judge(self, image: Image, spans: Sequence[Span], /) -> Verdict:
+    def judge(self, image: Image, memories: Sequence[Sequence[Span]], /) -> Verdict:
         """See `context.ports.Showing`."""
-        if self._distrusted or self._broken > _MAX_BROKEN or not self._maker.takes(spans):
+        if self._distrusted or self._broken > _MAX_BROKEN or not all(map(self._maker.takes, memories)):
             return Verdict.NO
         known = self._verdicts.get(image)
         if known is not None:
@@ -68,13 +69,23 @@ class Showing:
         if self._task is not None:
             return Verdict.ASKING
         try:
-            fd = self.create_dmabuf(spans)
+            fds = self._create_all(memories)
         except OSError as error:
             _log.warning("%s: no dmabuf of its pages: %s", self._name, error.strerror)
             self._distrusted = True
             return Verdict.NO
-        self._task = asyncio.get_running_loop().create_task(self._try(image, fd))
+        self._task = asyncio.get_running_loop().create_task(self._try(image, fds))
         return Verdict.ASKING
+
+    def _create_all(self, memories: Sequence[Sequence[Span]]) -> list[int]:
+        fds: list[int] = []
+        try:
+            for spans in memories:
+                fds.append(self.create_dmabuf(spans))
+        except OSError:
+            close_all(fds)
+            raise
+        return fds
 
     def create_dmabuf(self, spans: Sequence[Span], /) -> int:
         """See `context.ports.Showing`."""
@@ -91,17 +102,17 @@ class Showing:
             self._task.cancel()
         self._hang_up()
 
-    async def _try(self, image: Image, fd: int) -> None:
-        """Finds out about an image; owns `fd`."""
+    async def _try(self, image: Image, dmabufs: list[int]) -> None:
+        """Finds out about an image; owns `dmabufs`."""
         try:
             if self._open():
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    self._remember(image, await self._ask(image, fd))
+                    self._remember(image, await self._ask(image, dmabufs))
         except (HostFault, TimeoutError, OSError) as error:
             self._break(error)
             self._remember(image, False)
         finally:
-            os.close(fd)
+            close_all(dmabufs)
             self._task = None
 
     def _open(self) -> bool:
@@ -125,12 +136,12 @@ class Showing:
         if len(self._verdicts) > MAX_JUDGED_IMAGES:
             self._verdicts.popitem(last=False)
 
-    async def _ask(self, image: Image, fd: int) -> bool:
+    async def _ask(self, image: Image, dmabufs: Sequence[int]) -> bool:
         trial = self._trial
         await self._until(lambda: trial.listed)
         if not trial.takes_dmabufs:
             return False
-        self._send(trial.ask(image), [fd])
+        self._send(trial.ask(image), [dmabufs[plane.memory] for plane in image.planes])
         await self._until(lambda: trial.verdict is not None)
         self._send(trial.end())
         return bool(trial.verdict)

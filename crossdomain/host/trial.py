@@ -8,7 +8,7 @@ Sans-IO: `crossdomain.host.showing` moves the bytes.
 from typing import Final
 
 from crossdomain.context.ports import Image
-from crossdomain.context.shown import DMABUF, LEAST_VERSION, LINEAR, PARAMS, QUIET_VERSION
+from crossdomain.context.shown import DMABUF, LEAST_VERSION, PARAMS, QUIET_VERSION, encode_planes
 from crossdomain.errors import HostFault
 from crossdomain.wire import load
 from crossdomain.wire.codec import (
@@ -58,7 +58,7 @@ class Trial:
         return _request(DISPLAY_ID, "get_registry", _REGISTRY_ID) + _request(DISPLAY_ID, "sync", _LISTED_ID)
 
     def ask(self, image: Image) -> bytes:
-        """The requests that try an image; the fd goes with them."""
+        """The requests that try an image; an fd for each plane goes with them."""
         self.verdict = None
         bind = b""
         if not self._bound:
@@ -70,7 +70,7 @@ class Trial:
             (
                 bind,
                 _request(_DMABUF_ID, "create_params", _PARAMS_ID),
-                _request(_PARAMS_ID, "add", None, 0, image.offset, image.stride, LINEAR >> 32, LINEAR),
+                encode_planes(_PARAMS_ID, image),
                 _request(_PARAMS_ID, "create", image.width, image.height, image.format, 0),
             )
         )

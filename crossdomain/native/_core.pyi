@@ -146,9 +146,8 @@ class Damage:
     boxes: Boxes
 
 class FilePointer(_Pointer):
-    blocks: int
+    changed: int
     fd: int
-    has_lost: int
 
 class CarriedMirror:
     pixels: BytesPointer
@@ -392,6 +391,7 @@ class _Lib:
     def xd_map(self, fd: int, size: int) -> int: ...
     def xd_remap(self, address: int, old_size: int, new_size: int) -> int: ...
     def xd_unmap(self, address: int, size: int) -> int: ...
+    def xd_populate(self, address: int, size: int) -> int: ...
     def xd_make_writable(self, address: int, size: int) -> int: ...
     def xd_copy_rectangles(
         self,

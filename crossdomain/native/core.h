@@ -242,6 +242,8 @@ int xd_signalfd(uint64_t mask);
 int64_t xd_map(int fd, uint64_t size);
 int64_t xd_remap(int64_t address, uint64_t old_size, uint64_t new_size);
 int xd_unmap(int64_t address, uint64_t size);
+/* Has all pages of a part of a mapping there and in it, as if each was read; EFAULT beyond the file's end. */
+int xd_populate(int64_t address, uint64_t size);
 /* Lets a mapping be written, too; EACCES where the file was not opened for that. */
 int xd_make_writable(int64_t address, uint64_t size);
 

@@ -194,23 +194,25 @@ static void note(xd_surface *surface, uint32_t mirror, const struct list *change
 
 /* Messages ------------------------------------------------------------------------------- */
 
-int xd_file_look(xd_file *file) {
+static int64_t change_of(const xd_file *file) {
     struct stat status;
-    if (file->has_lost)
-        return 1;
     if (fstat(file->fd, &status))
-        status.st_blocks = 0;
-    file->has_lost = status.st_blocks < file->blocks;
-    file->blocks = status.st_blocks;
-    return file->has_lost;
+        return 0;
+    return status.st_ctim.tv_sec * INT64_C(1000000000) + status.st_ctim.tv_nsec;
+}
+
+int xd_file_look(xd_file *file) {
+    int64_t before = file->changed;
+    file->changed = change_of(file);
+    return !before || file->changed != before;
 }
 
 /* Whether a buffer that nobody refers to stays in its mirror: launcher/relay/sharing.py's judge. */
 static int stays(xd_surface *surface, const xd_buffer *buffer) {
     const xd_mirror *mine = &surface->mirrors[buffer->mirror];
     const xd_mirror *front = &surface->mirrors[surface->buffers[surface->shown].mirror];
-    if (buffer->file && xd_file_look(buffer->file))
-        return 0;
+    if (buffer->file && (!buffer->file->changed || change_of(buffer->file) != buffer->file->changed))
+        return 0; /* whether pages are missing is looked at elsewhere */
     if (mine->in_place)
         return 1;
     if (mine->readers)

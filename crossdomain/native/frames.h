@@ -25,14 +25,14 @@ typedef struct xd_damage {
     xd_box boxes[XD_MAX_DAMAGE];
 } xd_damage;
 
-/* A file whose pages the host sees, until it loses one. */
+/* A file whose pages the host sees: where it has changed, somebody has to look whether it has them still. */
 typedef struct xd_file {
-    int64_t blocks; /* that it had when it was looked at last */
-    int fd;         /* not ours */
-    uint8_t has_lost;
+    int64_t changed; /* when it had when it was looked at last, ns of its ctime; 0 before that */
+    int fd;          /* not ours */
 } xd_file;
 
-/* Whether the file has lost pages: once and for all. */
+/* Whether the file has changed since it was looked at last, which is now.  Kernels that import files (6.14) give each
+ * change a time of its own, if the one before was asked for. */
 int xd_file_look(xd_file *file);
 
 /* Where the compositor finds the pixels of a buffer: memory that is mapped here, or a resource that only the host

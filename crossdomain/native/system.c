@@ -7,6 +7,10 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 
+#ifndef MADV_POPULATE_READ /* glibc has it since 2.36 */
+#define MADV_POPULATE_READ 22
+#endif
+
 int xd_signalfd(uint64_t mask) {
     sigset_t set;
     sigemptyset(&set);
@@ -28,6 +32,10 @@ int64_t xd_remap(int64_t address, uint64_t old_size, uint64_t new_size) {
 }
 
 int xd_unmap(int64_t address, uint64_t size) { return munmap((void *)(intptr_t)address, size) ? -errno : 0; }
+
+int xd_populate(int64_t address, uint64_t size) {
+    return madvise((void *)(intptr_t)address, size, MADV_POPULATE_READ) ? -errno : 0;
+}
 
 int xd_make_writable(int64_t address, uint64_t size) {
     return mprotect((void *)(intptr_t)address, size, PROT_READ | PROT_WRITE) ? -errno : 0;

@@ -43,6 +43,14 @@ class FileMapping:
         self.size = size
         self._writable = False
 
+    def populate(self, start: int, end: int) -> None:
+        """Has every page from one to another there and in the mapping, as if all had been read.
+
+        Raises:
+            OSError: the file does not hold them, or there is no memory for them.
+        """
+        _checked(lib.xd_populate(self.address + start, end - start))
+
     def make_writable(self) -> None:
         """Lets it be written from now on, too; EACCES where the file does not allow that."""
         if not self._writable:

@@ -185,7 +185,7 @@ async def _describe(session: Session, apps: list[Running], seconds: dict[str, fl
     image = session.config.image
     return {
         "phases": {name: round(value, 2) for name, value in phases.items()},
-        "apps": [_describe_app(app, counters) for app, counters in counted],
+        "apps": [describe_app(app, counters) for app, counters in counted],
         "versions": {
             "qemu": image.output_of(["qemu-system-x86_64", "--version"]).split()[3],
             "kernel": (await session.machine.run(["uname", "-r"])).output.decode().strip(),
@@ -195,7 +195,8 @@ async def _describe(session: Session, apps: list[Running], seconds: dict[str, fl
     }
 
 
-def _describe_app(app: App, counters: dict[str, Any]) -> dict[str, Any]:
+def describe_app(app: App, counters: dict[str, Any]) -> dict[str, Any]:
+    """Return an application's part of the report, out of what its launcher has counted (`--stats`)."""
     return {
         "name": app.name,
         "command": list(app.argv),

@@ -5,6 +5,7 @@ host is ours too (`crossdomain.abi.pages`).  All that this needs may be missing,
 that can't be sealed: then the damage is copied in the guest.
 """
 
+import errno
 import fcntl
 import os
 from collections import Counter
@@ -22,6 +23,7 @@ from crossdomain.abi.pages import (
 )
 from crossdomain.bridge.udmabuf import Span, Udmabuf
 from launcher.channel import drm
+from launcher.channel.kept_pages import KeptPages
 from launcher.channel.memory import round_to_pages
 
 _NEEDED_SEAL: Final = fcntl.F_SEAL_SHRINK
@@ -33,23 +35,34 @@ class ImportedFile:
 
     is_copied = True
 
-    __slots__ = ("_drm_fd", "_handle", "begin", "end", "key", "resource_id", "start")
+    __slots__ = ("_drm_fd", "_handle", "_kept", "begin", "end", "key", "resource_id", "start")
 
-    def __init__(self, drm_fd: int, blob: drm.Blob, key: bytes, part: tuple[int, int]) -> None:
-        """Takes ownership of the blob's handle; `part` is the first byte of the file, and the one behind."""
+    def __init__(
+        self, drm_fd: int, blob: drm.Blob, key: bytes, part: tuple[int, int], kept: KeptPages
+    ) -> None:
+        """Takes ownership of the blob's handle and of `kept`, its pages.
+
+        `part` is the first byte of the file, and the one behind.
+        """
         self._drm_fd = drm_fd
         self._handle = blob.handle
+        self._kept = kept
         self.resource_id = blob.resource_id
         """Its number on the memory device."""
         self.start, self.end = part
         self.begin = PAGE_SIZE - self.start
         self.key = key
 
+    def is_whole(self) -> bool:
+        """Whether the file still has all pages that the host sees."""
+        return self._kept.are_whole()
+
     def close(self) -> None:
         """Shows it no longer; may be called again."""
         if self._handle:
             drm.close_handle(self._drm_fd, self._handle)
             self._handle = 0
+            self._kept.close()
 
 
 class ImportedDmabuf:
@@ -72,6 +85,10 @@ class ImportedDmabuf:
         self.key = bytes(KEY_SIZE)
         """It has none: it is its context's."""
 
+    def is_whole(self) -> bool:
+        """Always: nothing can be punched out of a dmabuf."""
+        return True
+
     def close(self) -> None:
         """Shows it no longer; may be called again."""
         handle, self._handle = self._handle, 0
@@ -90,6 +107,8 @@ class GuestPages:
         self._drm_fd = drm_fd
         self._udmabuf = device
         self._key = KEY_PREFIX + os.urandom(KEY_SIZE - len(KEY_PREFIX))
+        self._can_import = True
+        """Whether this kernel imports dmabufs of others, as far as we know: before 6.14 none does."""
         self._dmabufs: Counter[int] = Counter()
         """How often each handle of a dmabuf is needed: the kernel knows it by one."""
         self._key_fd = os.memfd_create("crossdomain key", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -115,7 +134,7 @@ class GuestPages:
         whole pages and can't be made shorter, which clients promise anyway that have a compositor read it.
         """
         shown = round_to_pages(end - start)
-        if shown + PAGE_SIZE > udmabuf.SIZE_LIMIT:
+        if shown + PAGE_SIZE > udmabuf.SIZE_LIMIT or not self._can_import:
             # The host takes no longer list of runs, which may be single pages (MAX_BACKING_ENTRIES).
             return None
         try:
@@ -124,16 +143,25 @@ class GuestPages:
             if os.fstat(fd).st_size < start + shown:
                 # The last page has to be the file's as a whole.
                 os.ftruncate(fd, start + shown)
-            dmabuf = self._udmabuf.create((Span(self._key_fd, 0, PAGE_SIZE), Span(fd, start, shown)))
+            # Before anybody else sees them: what goes meanwhile is missed, too.
+            kept = KeptPages(fd, start, start + shown)
         except OSError:
             return None
         try:
-            blob = drm.import_dmabuf(self._drm_fd, dmabuf)
-            return ImportedFile(self._drm_fd, blob, self._key, (start, end))
+            dmabuf = self._udmabuf.create((Span(self._key_fd, 0, PAGE_SIZE), Span(fd, start, shown)))
         except OSError:
+            kept.close()
+            return None
+        try:
+            blob = drm.import_dmabuf(self._drm_fd, dmabuf)
+        except OSError as error:
+            kept.close()
+            # Where it never can be, no other file is sealed and no page of it made for that.
+            self._can_import = error.errno != errno.ENODEV
             return None
         finally:
             os.close(dmabuf)
+        return ImportedFile(self._drm_fd, blob, self._key, (start, end), kept)
 
     def import_dmabuf(self, fd: int, size: int, ask: Callable[[bytes], bytes]) -> "ImportedDmabuf | None":
         """Shows the host a dmabuf of `size` bytes, which stays the caller's, for one context alone.

@@ -87,6 +87,10 @@ class SharedDmabuf:
         self.resource_id = file.identifier.identifier
         self.end = file.identifier.size
 
+    def is_whole(self) -> bool:
+        """Always: nothing can be punched out of a dmabuf."""
+        return True
+
     def close(self) -> None:
         """Lets the daemon forget it; the compositor keeps what it was given.  May be called again."""
         if self._file is not None:

@@ -88,6 +88,10 @@ class ImportedFile(Protocol):
         """The first byte behind those."""
         ...
 
+    def is_whole(self) -> bool:
+        """Whether the file still has all pages that the host sees: none was punched out."""
+        ...
+
     def close(self) -> None:
         """Shows it no longer: nothing that names it may be on its way.  May be called again."""
         ...

@@ -9,8 +9,9 @@ the buffer's own id for that, which is deleted once more then (`crossdomain.abi.
 from typing import Final
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
-from crossdomain.abi.pages import ShowPages, Verdict
-from launcher.channel.seam import Channel, ImportedFile
+from crossdomain.abi.pages import ShowPages, ShowPlane, Verdict
+from crossdomain.bridge.formats import Layout
+from launcher.channel.seam import Channel
 from launcher.relay.buffers import Buffer, pages_of
 from launcher.relay.mirrors import Mirror
 
@@ -33,28 +34,38 @@ class ShownPages:
         """The host has given them to the compositor."""
 
 
-def may_be_shown(buffer: Buffer) -> ImportedFile | None:
+def may_be_shown(buffer: Buffer) -> list[ShowPlane] | None:
     """Where the host sees a buffer that it may show in place, and that it is still asked about; else None."""
     mirror = buffer.mirror
     if mirror is None or mirror.in_place or buffer.asked >= _MAX_ASKED:
         return None
-    first, *others = buffer.planes
-    if mirror.layout.size < _LEAST or others or buffer.has_holes:
+    planes = _planes(buffer, mirror.layout)
+    if mirror.layout.size < _LEAST or planes is None or buffer.has_holes:
         return None
-    return pages_of(mirror.layout.planes[0], first, mirror.layout.width)
+    return planes
 
 
 def take_in_place(channel: Channel, buffer: Buffer) -> Mirror | None:
     """A mirror that is the client's own memory, for a movable buffer; None where it has to be copied."""
     copies, mirror, request = channel.host_copies, buffer.mirror, buffer.request
-    if copies is None or mirror is None or (pages := may_be_shown(buffer)) is None:
+    if copies is None or mirror is None or (planes := may_be_shown(buffer)) is None:
         return None
-    first = buffer.planes[0]
-    image = (request.format, request.width, request.height, first.stride)
-    show = ShowPages(pages.resource_id, buffer.buffer_id, pages.begin + first.offset, pages.key, *image)
-    shown = copies.show(show)
+    (source, stride, offset, key), *others = planes
+    image = (request.format, request.width, request.height, stride)
+    shown = copies.show(ShowPages(source, buffer.buffer_id, offset, key, *image, tuple(others)))
     buffer.asked = buffer.asked + 1 if shown.verdict is Verdict.ASKING else _MAX_ASKED
     if shown.verdict is not Verdict.YES:
         return None
     size = mirror.layout.size
     return Mirror(ShownPages(shown.identifier, size), mirror.layout, None, in_place=True)
+
+
+def _planes(buffer: Buffer, layout: Layout) -> list[ShowPlane] | None:
+    """Where the host sees its planes; None where it does not see all of them."""
+    planes: list[ShowPlane] = []
+    for plane, own in zip(layout.planes, buffer.planes, strict=True):
+        pages = pages_of(plane, own, layout.width)
+        if pages is None:
+            return None
+        planes.append(ShowPlane(pages.resource_id, own.stride, pages.begin + own.offset, pages.key))
+    return planes

@@ -1,8 +1,9 @@
 """The client's pools of wl_shm: files of its own, mapped here as long as anybody needs them.
 
 What the host sees of a file (`imports`) are pages, and a client may punch pages out of it, as terminals do
-that scroll through a large pool: then it draws into others, and the host sees what was there before.  The
-kernel tells of that only by counting fewer blocks, which is looked at with each attach.
+that scroll through a large pool: then it draws into others, and the host sees what was there before.  That
+changes the file's ctime, which is looked at with each attach, as drawing into a page for the first time does;
+only then the pages themselves are looked at.
 """
 
 import os
@@ -28,6 +29,7 @@ class Pool:
 
     __slots__ = (
         "_fd",
+        "_has_holes",
         "_imports",
         "_parts",
         "_users",
@@ -45,18 +47,21 @@ class Pool:
         self.mapping = mapping
         self.dmabuf: int | None = None
         self._fd = os.dup(fd) if imports.are_possible else -1
-        """Only to show more of the file, and to see whether it loses pages."""
+        """Only to show more of the file, and to see whether it changes."""
         self._imports = imports
         self._parts: list[ImportedFile] = []
         self.file = ffi.new("xd_file *", {"fd": self._fd})
-        """See `buffers.ClientMemory`; it counts the blocks that the file had when it was looked at last."""
+        """See `buffers.ClientMemory`; it knows when the file had changed before its pages were looked at."""
+        self._has_holes = False
         self._users = 1
         self._show_all()
 
     @property
     def has_holes(self) -> bool:
         """See `buffers.ClientMemory`; once and for all."""
-        return bool(self._parts and lib.xd_file_look(self.file))
+        if self._parts and not self._has_holes and lib.xd_file_look(self.file):
+            self._has_holes = not all(part.is_whole() for part in self._parts)
+        return self._has_holes
 
     def pages_of(self, start: int, end: int) -> ImportedFile | None:
         """See `buffers.ClientMemory`."""
@@ -130,6 +135,5 @@ class Pool:
         part = self._imports.import_file(self._fd, start, end)
         if part is not None:
             self._parts.append(part)
-            # All pages that are shown exist from now on.
-            self.file.blocks = os.fstat(self._fd).st_blocks
+            self.file.changed = 0
         return part is not None

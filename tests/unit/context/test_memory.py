@@ -6,9 +6,10 @@ from collections.abc import Generator
 
 import pytest
 
+from crossdomain.bridge.formats import layout
 from crossdomain.context.blobs import Blobs, IdentifierCounter, is_dmabuf, size_of
 from crossdomain.context.descriptors import Kind, classify, open_writer
-from crossdomain.context.images import FORMATS, R8, fourcc, image_requirements
+from crossdomain.context.images import FORMATS, R8, STRIDE_ALIGNMENT, fourcc, image_requirements
 from crossdomain.context.memory import PAGE_SIZE, HostMemory
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded, LocalError
 from crossdomain.limits import MAX_BLOB_SIZE, MAX_IMAGE_SIZES
@@ -183,6 +184,20 @@ class TestImages:
         found = image_requirements(65, 3, fourcc("NV12"))
         assert found.strides == (128, 128, 0, 0)
         assert found.offsets == (0, 384, 0, 0)
+
+    @pytest.mark.parametrize("size", [(1, 1), (31, 33), (63, 65), (65, 63), (509, 269), (1921, 1081)])
+    @pytest.mark.parametrize("code", ["NV12", "P010", "NV16"])
+    def test_images_of_two_planes_are_aligned_and_lie_as_shared_memory_wants(
+        self, code: str, size: tuple[int, int]
+    ) -> None:
+        found = image_requirements(*size, fourcc(code))
+        assert [number % STRIDE_ALIGNMENT for number in (*found.strides, *found.offsets)] == [0] * 8
+        lies = layout(fourcc(code), *size, found.strides[0])
+        assert lies is not None
+        assert [(plane.offset, plane.stride) for plane in lies.planes] == list(
+            zip(found.offsets[:2], found.strides[:2], strict=True)
+        )
+        assert lies.size <= found.size < lies.size + PAGE_SIZE
 
     @pytest.mark.parametrize("code", FORMATS)
     def test_every_plane_of_every_format_lies_inside(self, code: int) -> None:

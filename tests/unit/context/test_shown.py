@@ -14,6 +14,7 @@ from crossdomain.abi.pages import (
     CopyPages,
     Shown,
     ShowPages,
+    ShowPlane,
     Verdict,
     encode_show_pages,
     parse_shown,
@@ -30,7 +31,8 @@ from tests.unit.context.world import FakeMemoryDevice, World, delete_id, event, 
 DMABUF: Final = "zwp_linux_dmabuf_v1"
 PARAMS: Final = "zwp_linux_buffer_params_v1"
 KEY: Final = KEY_PREFIX + bytes(range(KEY_SIZE - len(KEY_PREFIX)))
-SOURCE, SHM, POOL, BUFFER = 7, 3, 4, 5
+SOURCE, OTHER_SOURCE = 7, 8
+SHM, POOL, BUFFER = 3, 4, 5
 WIDTH, HEIGHT, STRIDE = 64, 32, 256
 OFFSET: Final = PAGE_SIZE + 512
 USUAL: Final = ShowPages(SOURCE, BUFFER, OFFSET, KEY, 1, WIDTH, HEIGHT, STRIDE)
@@ -71,12 +73,13 @@ class FakeShowing:
         self.spans: list[Span] = []
         self.inodes: list[int] = []
         self.distrusted = False
-        self.failure: OSError | None = None
+        self.failures: list[OSError | None] = []
+        """Of the next dmabufs; none fails when there are none left."""
 
-    def judge(self, image: Image, spans: Sequence[Span], /) -> Verdict:
+    def judge(self, image: Image, memories: Sequence[Sequence[Span]], /) -> Verdict:
         """See `Showing`."""
         self.images.append(image)
-        self.spans = list(spans)
+        self.spans = [span for spans in memories for span in spans]
         return self.verdict
 
     def distrust(self) -> None:
@@ -85,8 +88,9 @@ class FakeShowing:
 
     def create_dmabuf(self, _spans: Sequence[Span], /) -> int:
         """See `Showing`."""
-        if self.failure is not None:
-            raise self.failure
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
         fd = os.memfd_create("dmabuf", os.MFD_CLOEXEC)
         self.inodes.append(os.fstat(fd).st_ino)
         return fd
@@ -100,7 +104,7 @@ class ShowingWorld(World):
         super().__init__(memory=FakeMemoryDevice(self._find), showing=self.showing)
 
     def _find(self, resource_id: int) -> Pages:
-        if resource_id != SOURCE:
+        if resource_id not in {SOURCE, OTHER_SOURCE}:
             raise GuestFault("no such pages")
         return ShownFile()
 
@@ -212,12 +216,14 @@ async def test_a_compositor_whose_global_is_gone_is_not_asked(client: ShowingWor
 
 async def test_a_stride_that_gpus_do_not_take_is_not_tried(client: ShowingWorld) -> None:
     assert client.ask(USUAL._replace(stride=STRIDE + 64)) == Shown(Verdict.NO)
+    assert client.ask(film(stride=FILM_STRIDE + 64)) == Shown(Verdict.NO)
     assert client.showing.images == []
 
 
-async def test_a_dmabuf_that_can_not_be_made_is_a_copy(client: ShowingWorld) -> None:
-    client.showing.failure = OSError(22, "Invalid argument")
-    assert client.ask() == Shown(Verdict.NO)
+@pytest.mark.parametrize("made", [0, 1])
+async def test_a_dmabuf_that_can_not_be_made_is_a_copy(client: ShowingWorld, made: int) -> None:
+    client.showing.failures = [None] * made + [OSError(22, "Invalid argument")]
+    assert client.ask(film(source=OTHER_SOURCE)) == Shown(Verdict.NO)
 
 
 async def test_a_client_may_show_so_many_buffers_at_a_time(client: ShowingWorld) -> None:
@@ -248,10 +254,89 @@ async def test_an_error_of_another_object_is_no_reason(client: ShowingWorld) -> 
     assert not client.showing.distrusted
 
 
+FILM_STRIDE: Final = 2 * STRIDE
+FILM: Final = USUAL._replace(
+    format=fourcc("NV12"),
+    width=FILM_STRIDE - 3,
+    height=HEIGHT + 1,
+    stride=FILM_STRIDE,
+    planes=(ShowPlane(SOURCE, FILM_STRIDE, OFFSET + FILM_STRIDE * (HEIGHT + 1), KEY),),
+)
+"""Of odd size, so that the last chroma sample stands for half of what others do."""
+CREATE_FILM: Final = request(
+    "wl_shm_pool", "create_buffer", POOL, BUFFER, 0, FILM.width, FILM.height, FILM_STRIDE, FILM.format
+)
+
+
+def added(index: int, offset: int) -> bytes:
+    """What the compositor gets of one of its planes."""
+    return request(PARAMS, "add", POOL, None, index, offset, FILM_STRIDE, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "offset", "dmabufs"),
+    [
+        (SOURCE, OFFSET + FILM_STRIDE * (HEIGHT + 1), 1),
+        (SOURCE, OFFSET + 5 * PAGE_SIZE + 256, 1),
+        (OTHER_SOURCE, 3 * PAGE_SIZE + 256, 2),
+    ],
+    ids=["behind the first", "elsewhere in its pages", "in other pages"],
+)
+async def test_planes_are_added_where_they_are(
+    client: ShowingWorld, source: int, offset: int, dmabufs: int
+) -> None:
+    chroma = FILM.planes[0]._replace(source=source, source_offset=offset)
+    shown = client.ask(FILM._replace(planes=(chroma,)))
+    assert shown.verdict is Verdict.YES
+    client.send_pool(shown, CREATE_FILM, DESTROY_POOL)
+    start = OFFSET - OFFSET % PAGE_SIZE if source == SOURCE else offset - offset % PAGE_SIZE
+    expected = made_of()[: -len(added(0, 0))] + added(0, 512) + added(1, offset - start)
+    assert await client.host.receive(len(expected)) == expected
+    fds = client.host.take_fds()
+    assert len(fds) == 2
+    assert [os.fstat(fd).st_ino for fd in fds] == client.showing.inodes * (2 // dmabufs)
+    assert len(client.showing.spans) == dmabufs
+    for fd in fds:
+        os.close(fd)
+
+
+async def test_planes_of_several_fds_each_are_sent_in_order_with_what_is_around_them(
+    client: ShowingWorld,
+) -> None:
+    first, second = client.ask(FILM), client.ask(USUAL._replace(buffer_id=BUFFER + 1))
+    again = request("wl_shm", "create_pool", SHM, POOL + 3, None, 1)
+    named = [Identifier(shown.identifier, IdentifierType.PAGES, 1) for shown in (first, second)]
+    client.send(CREATE_POOL + CREATE_FILM + request("wl_display", "sync", 1, BUFFER + 1) + again, *named)
+    await client.host.receive(len(made_of() + added(1, 0)) * 2)
+    fds = client.host.take_fds()
+    inodes = client.showing.inodes
+    assert [os.fstat(fd).st_ino for fd in fds] == [inodes[0], inodes[0], inodes[1]]
+    for fd in fds:
+        os.close(fd)
+
+
+async def test_a_client_that_leaves_leaves_no_planes(client: ShowingWorld) -> None:
+    client.ask(FILM)
+    named = Identifier(client.ask(FILM).identifier, IdentifierType.PAGES, 1)
+    # Half of a message: its fds have come.
+    client.send(CREATE_POOL[:8], named)
+
+
+def film(
+    *,
+    source: int = SOURCE,
+    stride: int = FILM_STRIDE,
+    source_offset: int = FILM.planes[0].source_offset,
+    key: bytes = KEY,
+) -> ShowPages:
+    """The film, with its second plane elsewhere."""
+    return FILM._replace(planes=(ShowPlane(source, stride, source_offset, key),))
+
+
 Change = Callable[[ShowPages], ShowPages]
 MISTAKES: Final[list[tuple[str, Change]]] = [
     ("another key", lambda show: show._replace(key=bytes(KEY_SIZE))),
-    ("no such pages", lambda show: show._replace(source=SOURCE + 1)),
+    ("no such pages", lambda show: show._replace(source=SOURCE + 9)),
     ("beyond the pages", lambda show: show._replace(source_offset=63 * PAGE_SIZE)),
     ("far beyond the pages", lambda show: show._replace(source_offset=(1 << 64) - PAGE_SIZE)),
     ("no width", lambda show: show._replace(width=0)),
@@ -259,7 +344,13 @@ MISTAKES: Final[list[tuple[str, Change]]] = [
     ("a huge width", lambda show: show._replace(width=1 << 31)),
     ("a row too long", lambda show: show._replace(width=WIDTH + 1)),
     ("no format", lambda show: show._replace(format=2)),
-    ("several planes", lambda show: show._replace(format=fourcc("NV12"))),
+    ("a plane too few", lambda show: show._replace(format=fourcc("NV12"))),
+    ("a plane too many", lambda show: show._replace(planes=FILM.planes)),
+    ("a plane of a row too short", lambda _show: film(stride=FILM_STRIDE - 256)),
+    ("a plane beyond the pages", lambda _show: film(source_offset=63 * PAGE_SIZE)),
+    ("a plane far away", lambda _show: film(source_offset=(1 << 32) + OFFSET)),
+    ("a plane of another key", lambda _show: film(key=bytes(KEY_SIZE))),
+    ("a plane of no such pages", lambda _show: film(source=OTHER_SOURCE + 1)),
 ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from crossdomain.abi.pages import Verdict
 from crossdomain.bridge.formats import fourcc
 from crossdomain.bridge.udmabuf import Span, Udmabuf
-from crossdomain.context.ports import Image
+from crossdomain.context.ports import Image, PlacedPlane
 from crossdomain.host.showing import Showing
 from tests.unit.context.world import CompositorEnd, delete_id, event, request, until
 
@@ -21,6 +21,9 @@ XRGB: Final = fourcc("XR24")
 IMAGE: Final = Image(512, XRGB, 64, 32, 256)
 OTHER: Final = IMAGE._replace(width=128, stride=512)
 SPANS: Final = (Span(-1, 0, 4096),)
+MEMORIES: Final = (SPANS, (Span(-1, 8192, 4096),))
+FILM: Final = Image(0, fourcc("NV12"), 256, 32, 256, (PlacedPlane(1, 64, 256),))
+"""Its planes are in two dmabufs."""
 LIST: Final = request("wl_display", "get_registry", 1, 2) + request("wl_display", "sync", 1, 3)
 LISTED: Final = event("wl_callback", "done", 3, 0) + delete_id(3)
 BOUND: Final = request("wl_registry", "bind", 2, 9, DMABUF, 4, 4)
@@ -32,7 +35,10 @@ def tried(image: Image) -> bytes:
     return b"".join(
         (
             request(DMABUF, "create_params", 4, 5),
-            request(PARAMS, "add", 5, None, 0, image.offset, image.stride, 0, 0),
+            *(
+                request(PARAMS, "add", 5, None, index, plane.offset, plane.stride, 0, 0)
+                for index, plane in enumerate(image.planes)
+            ),
             request(PARAMS, "create", 5, image.width, image.height, image.format, 0),
         )
     )
@@ -44,6 +50,8 @@ class FakeUdmabuf(Udmabuf):
     def __init__(self) -> None:
         super().__init__(os.open("/dev/null", os.O_RDWR), 2, 1 << 20)
         self.failure: OSError | None = None
+        self.fails_at = -1
+        """The number of the dmabuf that can't be made."""
         self.made = 0
 
     def create(self, spans: Sequence[Span]) -> int:
@@ -51,6 +59,8 @@ class FakeUdmabuf(Udmabuf):
         assert self.takes(spans)
         if self.failure is not None:
             raise self.failure
+        if self.made == self.fails_at:
+            raise OSError(22, "Invalid argument")
         self.made += 1
         return os.memfd_create("dmabuf", os.MFD_CLOEXEC)
 
@@ -72,7 +82,7 @@ class Stage:
 
     def judge(self, image: Image = IMAGE) -> Verdict:
         """Ask about an image."""
-        return self.showing.judge(image, SPANS)
+        return self.showing.judge(image, MEMORIES[: 1 + max(plane.memory for plane in image.planes)])
 
     async def verdict(self, image: Image = IMAGE) -> Verdict:
         """The answer once there is one."""
@@ -152,6 +162,26 @@ async def test_every_kind_of_image_is_tried_by_itself(stage: Stage) -> None:
     assert stage.judge() is Verdict.YES
 
 
+async def test_an_image_in_two_dmabufs_is_tried_with_both(stage: Stage) -> None:
+    assert stage.judge(FILM) is Verdict.ASKING
+    await stage.listen((9, DMABUF, 4))
+    data = BOUND + tried(FILM)
+    assert await stage.compositor.receive(len(data)) == data
+    fds = stage.compositor.take_fds()
+    assert len({os.fstat(fd).st_ino for fd in fds}) == len(fds) == stage.udmabuf.made == 2
+    for fd in fds:
+        os.close(fd)
+    stage.compositor.send(CREATED)
+    assert await stage.verdict(FILM) is Verdict.YES
+
+
+async def test_where_one_of_two_dmabufs_can_not_be_made_nothing_is_tried(stage: Stage) -> None:
+    beyond = (Span(-1, 0, 2 << 20),)
+    assert stage.showing.judge(FILM, [SPANS, beyond]) is Verdict.NO
+    stage.udmabuf.fails_at = 1
+    assert stage.judge(FILM) is Verdict.NO
+
+
 async def test_one_image_is_tried_at_a_time(stage: Stage) -> None:
     await stage.try_first()
     assert stage.judge(OTHER) is Verdict.ASKING
@@ -214,7 +244,7 @@ LIMITS: Final[list[tuple[str, tuple[Span, ...]]]] = [
 
 @pytest.mark.parametrize("spans", [spans for _, spans in LIMITS], ids=[name for name, _ in LIMITS])
 async def test_what_udmabuf_does_not_take_is_copied(stage: Stage, spans: tuple[Span, ...]) -> None:
-    assert stage.showing.judge(IMAGE, spans) is Verdict.NO
+    assert stage.showing.judge(IMAGE, [spans]) is Verdict.NO
     assert stage.connections == []
 
 

@@ -3,6 +3,8 @@
 import os
 
 from crossdomain.abi.pages import PAGE_SIZE, RECTANGLE, CopyPages, Shown, ShowPages, Verdict
+from launcher.channel.kept_pages import KeptPages
+from launcher.channel.memory import round_to_pages
 from launcher.relay.imports import LARGEST
 from tests.unit.launcher.fake_channel import FakeChannel, FakeMemory
 
@@ -20,6 +22,11 @@ class FakeImport:
         self.end = end
         self.closed = False
         self._fd = fd
+        self._kept = KeptPages(fd, start, round_to_pages(end))
+
+    def is_whole(self) -> bool:
+        """See `ImportedFile`."""
+        return self._kept.are_whole()
 
     def read(self, offset: int, length: int) -> bytes:
         """What the host sees from its own first byte on."""
@@ -30,6 +37,7 @@ class FakeImport:
         """See `ImportedFile`."""
         if not self.closed:
             os.close(self._fd)
+            self._kept.close()
         self.closed = True
 
 

@@ -480,6 +480,36 @@ def test_dmabufs_that_are_read_in_place_in_turn_stay_open(
     assert all(shown.closed for shown in copies.imports)
 
 
+def test_planes_in_two_dmabufs_are_read_in_place_together(seen: Allocating) -> None:
+    copies = seen.client.channel.host_copies
+    assert isinstance(copies, FakeCopies)
+    copies.verdicts = [Verdict.YES]
+    params = seen.create_params()
+    seen.add(params, seen.file(LARGE), offset=4096, stride=512)
+    seen.add(params, seen.file(LARGE), index=1, offset=256, stride=768)
+    buffer = seen.create_immed(params, width=512, height=128, code=NV12)
+    seen.client.say(request("zwp_linux_buffer_params_v1", "destroy", params))
+    seen.show(buffer)
+    (asked,) = copies.asked
+    (chroma,) = asked.planes
+    assert (asked.source, asked.source_offset, asked.stride) == (1, 4096, 512)
+    assert (chroma.source, chroma.source_offset, chroma.stride) == (2, 256, 768)
+    assert seen.client.stats.totals().buffers == {"dmabuf-dmabuf": 1}
+
+
+def test_a_plane_that_the_host_can_not_see_has_all_copied_here(seen: Allocating) -> None:
+    luma, chroma = seen.file(LARGE), seen.file(8192 * 4)
+    params = seen.create_params()
+    seen.add(params, luma, stride=512)
+    seen.add(params, chroma, index=1, stride=512)
+    buffer = seen.create_immed(params, width=512, height=128, code=NV12)
+    os.pwrite(luma, b"\7" * LARGE, 0)
+    os.pwrite(chroma, b"\5" * 8192 * 4, 0)
+    seen.show(buffer)
+    assert seen.mirror(size=512 * 192) == b"\7" * (512 * 128) + b"\5" * (512 * 64)
+    assert seen.client.stats.totals().buffers == {"dmabuf-copy": 1}
+
+
 def test_a_dmabuf_that_the_host_can_only_show_is_copied_here_until_it_is_shown(seen: Allocating) -> None:
     copies = seen.client.channel.host_copies
     assert isinstance(copies, FakeCopies)

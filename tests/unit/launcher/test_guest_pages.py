@@ -1,5 +1,6 @@
 """Which files the host gets to see, and what the launcher does about the others."""
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -20,6 +21,7 @@ from crossdomain.abi.pages import (
 from crossdomain.bridge.udmabuf import Udmabuf
 from launcher.channel import drm
 from launcher.channel.guest_pages import GuestPages
+from tests.fakes.holes import punch_hole
 
 SIZE = 300_000
 """No whole pages."""
@@ -33,7 +35,10 @@ class FakeKernel:
         """memfd's inode, pad, offset and size of what the last udmabuf was made of."""
         self.key = b""
         self.refuses_udmabuf = False
-        self.refuses_import = False
+        self.refuses_import = 0
+        """The error of an import; 0: none."""
+        self.punches = 0
+        """Bytes that a client takes out of its file and puts back while that becomes a udmabuf."""
         self.closed: list[int] = []
 
     def ioctl(self, _fd: int, request: int, argument: bytearray) -> int:
@@ -49,13 +54,16 @@ class FakeKernel:
             assert offset % PAGE_SIZE == size % PAGE_SIZE == 0
             assert offset + size <= os.fstat(memfd).st_size
         self.key = os.pread(items[0][0], KEY_SIZE, 0)
+        if self.punches:
+            punch_hole(items[1][0], items[1][2], self.punches)
+            os.pwrite(items[1][0], bytes(self.punches), items[1][2])
         self.items = [(os.fstat(item[0]).st_ino, *item[1:]) for item in items]
         return os.open("/dev/null", os.O_RDONLY)
 
     def import_dmabuf(self, _fd: int, _dmabuf: int) -> drm.Blob:
         """See `drm`."""
         if self.refuses_import:
-            raise OSError(19, "No such device")
+            raise OSError(self.refuses_import, os.strerror(self.refuses_import))
         return drm.Blob(5, 55)
 
     def close_handle(self, _fd: int, handle: int) -> None:
@@ -112,6 +120,35 @@ def test_a_part_of_a_file_is_shown(kernel: FakeKernel, pages: GuestPages, pool: 
     assert (inode, offset, size) == (os.fstat(pool).st_ino, 2 * PAGE_SIZE, PAGE_SIZE)
 
 
+def test_a_file_that_loses_pages_is_whole_no_more(pages: GuestPages, pool: int) -> None:
+    shown = pages.import_file(pool, 16 * PAGE_SIZE, SIZE)
+    assert shown is not None
+    os.pwrite(pool, b"drawn" * (SIZE // 5), 0)
+    punch_hole(pool, 0, 16 * PAGE_SIZE)
+    assert shown.is_whole()
+    punch_hole(pool, 20 * PAGE_SIZE, PAGE_SIZE)
+    os.pwrite(pool, b"drawn" * (SIZE // 5), 0)
+    assert not shown.is_whole()
+    shown.close()
+
+
+def test_pages_that_go_while_a_file_is_shown_are_missed(
+    kernel: FakeKernel, pages: GuestPages, pool: int
+) -> None:
+    kernel.punches = PAGE_SIZE
+    shown = pages.import_file(pool, 0, SIZE)
+    assert shown is not None
+    assert not shown.is_whole()
+    shown.close()
+
+
+def test_a_file_that_nobody_can_watch_is_not_shown(
+    pages: GuestPages, pool: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.channel.kept_pages._PAGEMAP", "/nowhere")
+    assert pages.import_file(pool, 0, SIZE) is None
+
+
 def test_every_launcher_has_a_key_of_its_own(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
     pages.import_file(pool, 0, SIZE)
     first = kernel.key
@@ -161,10 +198,28 @@ def test_the_largest_that_a_udmabuf_holds_is_shown_and_no_more(pages: GuestPages
 
 
 def test_what_the_kernel_refuses_is_not_shown(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
-    kernel.refuses_import = True
+    kernel.refuses_import = errno.ENOMEM
     assert pages.import_file(pool, 0, SIZE) is None
     kernel.refuses_udmabuf = True
     assert pages.import_file(pool, 0, SIZE) is None
+    kernel.refuses_import, kernel.refuses_udmabuf = 0, False
+    shown = pages.import_file(pool, 0, SIZE)
+    assert shown is not None
+    shown.close()
+
+
+def test_a_kernel_that_never_imports_costs_other_files_nothing(
+    kernel: FakeKernel, pages: GuestPages, pool: int
+) -> None:
+    kernel.refuses_import = errno.ENODEV
+    assert pages.import_file(pool, 0, SIZE) is None
+    kernel.refuses_import = 0
+    other = os.memfd_create("other", os.MFD_ALLOW_SEALING)
+    os.ftruncate(other, SIZE)
+    assert pages.import_file(other, 0, SIZE) is None
+    status = os.fstat(other)
+    assert (status.st_size, status.st_blocks, fcntl.fcntl(other, fcntl.F_GET_SEALS)) == (SIZE, 0, 0)
+    os.close(other)
 
 
 def test_a_machine_without_a_memory_device_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +269,7 @@ def test_a_host_that_expects_nothing_gets_nothing(kernel: FakeKernel, pages: Gue
 def test_nothing_is_expected_after_an_import_that_failed(
     kernel: FakeKernel, pages: GuestPages, pool: int
 ) -> None:
-    kernel.refuses_import = True
+    kernel.refuses_import = errno.ENODEV
     ask = Asked(EXPECTED, REFUSED)
     assert pages.import_dmabuf(pool, SIZE, ask) is None
     assert ask.commands == [encode_expect_pages(), encode_claim_pages(0)]

@@ -1,5 +1,6 @@
 """wl_shm where the host makes dmabufs of the client's pages: the compositor reads them in place."""
 
+import mmap
 import os
 from collections.abc import Generator
 from typing import Final
@@ -7,7 +8,8 @@ from typing import Final
 import pytest
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
-from crossdomain.abi.pages import PAGE_SIZE, ShowPages, Verdict
+from crossdomain.abi.pages import PAGE_SIZE, ShowPages, ShowPlane, Verdict
+from crossdomain.bridge.formats import fourcc
 from tests.fakes.holes import punch_hole
 from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient, event, request
 from tests.unit.launcher.fake_copies import FakeCopies
@@ -17,6 +19,7 @@ from tests.unit.launcher.test_relay_shm import ARGB8888
 WIDTH, HEIGHT, STRIDE = 256, 64, 1024
 SIZE: Final = HEIGHT * STRIDE
 POOL_SIZE: Final = 4 * SIZE
+NV12: Final = fourcc("NV12")
 YES, NO, ASKING = Verdict.YES, Verdict.NO, Verdict.ASKING
 
 
@@ -109,6 +112,21 @@ def test_a_buffer_that_the_compositor_reads_in_place_is_not_copied(
     assert copies.asked == [
         ShowPages(2, buffer, PAGE_SIZE + SIZE, b"the sixteen byte", ARGB8888, WIDTH, HEIGHT, STRIDE)
     ]
+
+
+def test_a_buffer_of_several_planes_is_shown_with_all_of_them(
+    client: RelayedClient, copies: FakeCopies, shown: Shown
+) -> None:
+    copies.verdicts = [YES]
+    buffer = client.new_id()
+    values = (buffer, PAGE_SIZE, 512, 128, 512, NV12)
+    client.say(request("wl_shm_pool", "create_buffer", shown.pool, *values))
+    shown.show(buffer)
+    (asked,) = copies.asked
+    assert (asked.format, asked.width, asked.height, asked.stride) == (NV12, 512, 128, 512)
+    chroma = ShowPlane(asked.source, 512, asked.source_offset + 512 * 128, asked.key)
+    assert asked.planes == (chroma,)
+    assert (shown.copied(), client.stats.totals().buffers) == (0, {"shm-dmabuf": 1})
 
 
 def test_it_is_made_anew_with_its_pages_before_it_is_attached(
@@ -293,15 +311,33 @@ def test_of_a_pool_that_is_too_large_to_be_shown_its_large_buffers_are(
     assert [show.source_offset for show in copies.asked] == [PAGE_SIZE] * 3
 
 
+@pytest.mark.parametrize(
+    ("size", "width", "height"),
+    [(512 << 20, WIDTH, HEIGHT), ((512 << 20) + PAGE_SIZE, 4096, 4095)],
+    ids=["a small one", "the largest, of a pool of more than eight of them"],
+)
 def test_of_a_pool_that_is_too_large_to_be_shown_small_buffers_are_copied_here(
-    client: RelayedClient, copies: FakeCopies, shown: Shown
+    client: RelayedClient, copies: FakeCopies, shown: Shown, size: int, width: int, height: int
 ) -> None:
-    os.ftruncate(shown.fd, 512 << 20)
-    shown.pool = shown.create_pool(512 << 20)
+    os.ftruncate(shown.fd, size)
+    shown.pool = shown.create_pool(size)
     before = len(copies.imports)
-    shown.show(shown.create_large(100 << 20))
+    shown.show(shown.create_of(100 << 20, width, height))
     assert len(copies.imports) == before
     assert client.stats.totals().buffers == {"shm-copy": 1}
+
+
+def test_of_a_pool_of_eight_large_buffers_each_is_shown(
+    client: RelayedClient, copies: FakeCopies, shown: Shown
+) -> None:
+    size = 4096 * 4095 * 4
+    os.ftruncate(shown.fd, 9 * size)
+    shown.pool = shown.create_pool(8 * size)
+    before = len(copies.imports)
+    for number in range(8):
+        shown.create_of(number * size, 4096, 4095)
+    assert len(copies.imports) == before + 8
+    assert client.stats.totals().buffers == {"shm-pages": 8}
 
 
 def test_a_buffer_that_is_too_large_to_be_shown_is_copied_here(
@@ -328,6 +364,37 @@ def test_a_buffer_in_place_whose_pool_loses_pages_is_copied_here_from_then_on(
     shown.show(buffer)
     assert shown.mirrors[-1].buffer[:SIZE] == b"\5" * SIZE
     assert (copies.copies, client.stats.totals().buffers) == ([], {"shm-copy": 1})
+
+
+def test_pages_that_others_have_replaced_before_the_next_frame_are_missed(
+    client: RelayedClient, copies: FakeCopies, shown: Shown
+) -> None:
+    copies.verdicts = [YES]
+    shown.fill_pool()
+    buffer = shown.create_large()
+    shown.show_in_place(buffer)
+    shown.release(buffer)
+    shown.show(buffer)
+    shown.release(buffer)
+    punch_hole(shown.fd, 0, SIZE)
+    os.pwrite(shown.fd, b"\5" * SIZE, 0)
+    shown.show(buffer)
+    assert shown.mirrors[-1].buffer[:SIZE] == b"\5" * SIZE
+    assert client.stats.totals().buffers == {"shm-copy": 1}
+
+
+def test_a_pool_that_is_only_drawn_in_keeps_its_pages(
+    client: RelayedClient, copies: FakeCopies, shown: Shown
+) -> None:
+    copies.verdicts = [YES]
+    buffer = shown.create_large()
+    shown.show_in_place(buffer)
+    for number in range(4):
+        shown.release(buffer)
+        with mmap.mmap(shown.fd, SIZE) as drawn:
+            drawn[:] = bytes([number]) * SIZE
+        shown.show(buffer)
+    assert (shown.copied(), client.stats.totals().buffers) == (0, {"shm-dmabuf": 1})
 
 
 def test_a_mirror_of_a_pool_that_loses_pages_is_written_here_from_then_on(
