@@ -126,8 +126,8 @@ class Session:
     def _flush(self) -> None:
         try:
             self._manager.flush()
-            self._wayland.flush()
             self._x.flush()
+            self._wayland.flush()
         except Exception as error:  # noqa: BLE001 (whatever it is, this session is over)
             self._fail(error)
 

@@ -74,6 +74,7 @@ class WaylandSide:
     def start(self, mediator: Mediator) -> None:
         """From now on events are handled; the outlets of `mediator` are ours."""
         self._mediator = mediator
+        mediator.went_on = lambda: self._handle_events(self._host, b"")
 
     @property
     def to_host(self) -> ClientSocket:
@@ -93,7 +94,7 @@ class WaylandSide:
     def flush(self) -> None:
         """Sends what waits for either side."""
         self._client.is_paused = not self.is_open or self.to_host.pending > _MAX_PENDING
-        self._host.is_paused = self.to_client.pending > _MAX_PENDING
+        self._host.is_paused = self.to_client.pending > _MAX_PENDING or self._mediator.is_holding
         self._client.flush()
         self._host.flush()
 
@@ -120,10 +121,13 @@ class WaylandSide:
 
     def _handle_host(self, channel: Channel) -> None:
         data = channel.socket.receive()
-        if data is None:
-            return
+        if data is not None:
+            self._handle_events(channel, data if data else None)
+
+    def _handle_events(self, channel: Channel, data: bytes | None) -> None:
+        """Handles what has come and what waits; None: the compositor has left."""
         try:
-            if not data:
+            if data is None:
                 raise HostFault("the compositor has closed the connection")
             unread = channel.unread + data
             channel.unread = unread[self._mediator.handle_events(unread, channel.socket.fds) :]

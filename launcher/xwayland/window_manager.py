@@ -7,6 +7,7 @@ from launcher.xwayland.model.frame import FrameMetrics
 from launcher.xwayland.model.geometry import Size
 from launcher.xwayland.model.manager import Manager
 from launcher.xwayland.model.window import Window
+from launcher.xwayland.order import Order
 from launcher.xwayland.shell.objects import Objects
 from launcher.xwayland.shell.shell import Shell
 from launcher.xwayland.timers import TimedLoop
@@ -42,6 +43,10 @@ class WindowManager:
         self._keyboard: Surface | None = None
         self._keyboard_moved = False
         self._selections: Selections | None = None
+        self._order: Order | None = None
+        self._pointed: Surface | None = None
+        """Where a pointer was last."""
+        self._has_raised = False
 
     def set_scaling(self, objects: Objects) -> None:
         """What the compositor has, and how dense it is, are known; before Xwayland's first request."""
@@ -78,13 +83,22 @@ class WindowManager:
         dispatch.screen_changed = screen_changed
         screen_changed(Size(client.setup.width, client.setup.height))
         root.start()
-        port.raised = self._start_selections(client, objects, dispatch, root.window).stay_above
+        stage = self._start_selections(client, objects, dispatch, root.window)
+
+        def raised() -> None:
+            self._has_raised = True
+            stage.stay_above()
+
+        port.raised = raised
+        self._order = Order(client, self._mediator, self._loop)
         return dispatch.handle
 
     def close(self) -> None:
         """Ends what is under way."""
         if self._selections is not None:
             self._selections.close()
+        if self._order is not None:
+            self._order.close()
 
     def flush(self) -> None:
         """All that was ready has been handled: tells what came out of it."""
@@ -99,11 +113,19 @@ class WindowManager:
 
     # `wayland.seats.Listener`.
 
-    def pointer_entered(self, surface: Surface) -> None:
+    def pointer_entered(self, surface: Surface) -> bool:
         """See `wayland.seats.Listener`."""
         window = self._window_of(surface)
-        if window is not None and self._manager is not None:
-            self._manager.enter_pointer(window)
+        if window is None or self._manager is None or self._order is None:
+            return False
+        self._pointed = surface
+        self._has_raised = False
+        self._manager.enter_pointer(window)
+        return self._has_raised and self._order.hold()
+
+    def pointer_used(self, surface: Surface) -> bool:
+        """See `wayland.seats.Listener`."""
+        return surface is not self._pointed and self.pointer_entered(surface)
 
     def serial_came(self) -> None:
         """See `wayland.seats.Listener`."""
@@ -118,9 +140,7 @@ class WindowManager:
 
     def _start_selections(self, client: XClient, objects: Objects, dispatch: Dispatch, window: int) -> Stage:
         transfers = Transfers(client, self._loop)
-        stage = Stage(
-            transfers, self._mediator, self._seats, self._association.window_of, self.pointer_entered
-        )
+        stage = Stage(transfers, self._mediator, self._seats, self._association.window_of, self._show)
         stage.start()
         drags = Drags(stage, self._surfaces)
         selections = Selections(stage, drags, objects, self._globals, window)
@@ -130,6 +150,13 @@ class WindowManager:
         selections.start()
         self._selections = selections
         return stage
+
+    def _show(self, surface: Surface) -> None:
+        """Puts a window above all others in X; who asks for that sees to the order of things."""
+        window = self._window_of(surface)
+        if window is not None and self._manager is not None:
+            self._pointed = surface
+            self._manager.enter_pointer(window)
 
     def _window_of(self, surface: Surface | None) -> Window | None:
         return None if surface is None else self._association.window_of(surface)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import struct
 import time
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, cast
@@ -10,9 +11,13 @@ from unittest import mock
 from Xlib import X
 from Xlib.display import Display
 from Xlib.error import BadWindow
+from Xlib.ext import xinput
 from Xlib.protocol import event as xevent
 
 _PATIENCE: Final = 30.0
+_GENERIC_EVENT: Final = 35
+_RAW_HEADER: Final = struct.Struct("<HIIHHI4x")
+"""XIRawEvent (XI2proto) from its deviceid on: device, time, detail, source, words of the mask, flags."""
 
 XEvent: TypeAlias = Any
 """An event of python-xlib's, which has no types."""
@@ -28,6 +33,7 @@ class XTestClient:
             self.display: Any = cast(Any, Display)(display)
         self.root = int(self.display.screen().root.id)
         self._pending: list[Any] = []
+        self._windows: list[int] = []
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +65,22 @@ class XTestClient:
             made.set_wm_name(title)
             made.map()
         self.display.sync()
-        return int(made.id)
+        self._windows.append(int(made.id))
+        return self._windows[-1]
+
+    def destroy_all(self) -> None:
+        """Destroy what `create_window` has made, and forget what has happened there."""
+        for window in self._windows:
+            self.window(window).destroy()
+        self._windows.clear()
+        self.forget_events()
+
+    def forget_events(self) -> None:
+        """Let nobody have what has come until now."""
+        self.display.sync()
+        while self.display.pending_events():
+            self.display.next_event()
+        self._pending.clear()
 
     def create_child(self, parent: int, place: tuple[int, int, int, int]) -> int:
         """A window in another one, shown; `place` is x, y, width and height, px."""
@@ -147,15 +168,19 @@ class XTestClient:
                 return str(self.window(window).get_wm_name()) if window else ""
         return ""
 
-    def poll(self, kind: int) -> XEvent | None:
-        """The next event of a kind, None where none has come."""
-        while self.display.pending_events():
-            self._pending.append(self.display.next_event())
-        for event in self._pending:
-            if event.type == kind:
-                self._pending.remove(event)
-                return event
-        return None
+    def poll(self, kind: int, *, seconds: float = 0) -> XEvent | None:
+        """The next event of a kind, None where none has come, or comes so soon."""
+        deadline = time.monotonic() + seconds
+        while True:
+            while self.display.pending_events():
+                self._pending.append(self.display.next_event())
+            for event in self._pending:
+                if event.type == kind:
+                    self._pending.remove(event)
+                    return event
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.005)
 
     def wait(self, kind: int, what: str) -> XEvent:
         """The next event of a kind.
@@ -163,12 +188,33 @@ class XTestClient:
         Raises:
             TimeoutError: none came.
         """
-        deadline = time.monotonic() + _PATIENCE
-        while (event := self.poll(kind)) is None:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"no {what} within {_PATIENCE} s")
-            time.sleep(0.005)
+        event = self.poll(kind, seconds=_PATIENCE)
+        if event is None:
+            raise TimeoutError(f"no {what} within {_PATIENCE} s")
         return event
+
+    # Pointers as games use them.
+
+    def hide_cursor(self, window: int) -> None:
+        """Hide the cursor while the pointer is on a window."""
+        self.display.xfixes_query_version()
+        self.window(window).xfixes_hide_cursor()
+
+    def show_cursor(self, window: int) -> None:
+        """Undo that."""
+        self.window(window).xfixes_show_cursor()
+
+    def select_raw_motion(self) -> None:
+        """Hear of what mice do, wherever the pointer is."""
+        self.display.xinput_query_version()
+        root = self.display.screen().root
+        root.xinput_select_events([(xinput.AllMasterDevices, xinput.RawMotionMask)])
+        self.display.sync()
+
+    def poll_raw_motion(self, *, seconds: float) -> tuple[float, ...] | None:
+        """By how much a mouse was moved, as it tells itself; None where none was for so long."""
+        event = self.poll(_GENERIC_EVENT, seconds=seconds)
+        return None if event is None else _raw_values(bytes(event.data))
 
     # The owner of a selection.
 
@@ -190,3 +236,14 @@ class XTestClient:
             property=property_,
         )
         self.send(request.requestor.id, notify)
+
+
+def _raw_values(data: bytes) -> tuple[float, ...]:
+    """The unaccelerated values of an XIRawEvent: 32.32 fixed, behind as many accelerated ones."""
+    words = _RAW_HEADER.unpack_from(data)[4]
+    mask = int.from_bytes(data[_RAW_HEADER.size : _RAW_HEADER.size + 4 * words], "little")
+    count = mask.bit_count()
+    numbers = struct.unpack_from(f"<{4 * count}i", data, _RAW_HEADER.size + 4 * words)[2 * count :]
+    return tuple(
+        whole + (part & 0xFFFFFFFF) / 2**32 for whole, part in zip(numbers[::2], numbers[1::2], strict=True)
+    )

@@ -20,6 +20,10 @@ class Dropped(Exception):
     """The event names an object that Xwayland does not know of."""
 
 
+class Held(Exception):
+    """The event has to wait, and all that are behind it."""
+
+
 class Ids:
     """Ids that one side chooses: those freed last first, as libwayland does."""
 

@@ -26,6 +26,9 @@ class Verdict(Enum):
     """It goes on with the values in `Call.values`."""
     DROP = 2
     """It ends here; whoever says so has taken care of its fds, and of the object that it would create."""
+    HOLD = 3
+    """An event without fds is not to go on yet: it is shown again, and what is behind it, when
+    `Mediator.go_on` was called."""
 
 
 class Entry:

@@ -17,7 +17,7 @@ from crossdomain.wire.codec import DISPLAY_ID, HEADER_SIZE, SERVER_ID_START, Val
 from crossdomain.wire.engine import Direction
 from crossdomain.wire.faults import WireFault
 from crossdomain.wire.tables import ArgumentKind, Interface, Message, Tables
-from launcher.xwayland.wayland.batch import Batch, Dropped, Ids, Missing, Outlet
+from launcher.xwayland.wayland.batch import Batch, Dropped, Held, Ids, Missing, Outlet
 from launcher.xwayland.wayland.entries import Call, Entry, Handler, Plan, Plans, Routes, Verdict
 from launcher.xwayland.wayland.proxy import Proxy
 from launcher.xwayland.wayland.scaling import Scaling
@@ -45,6 +45,10 @@ class Mediator:
         self._client_server_ids = Ids(SERVER_ID_START)
         self._expected: dict[int, Callable[[Entry], None]] = {}
         self._display = Proxy(self, tables.interface("wl_display"), display)
+        self.is_holding = False
+        """Whether an event waits: what the compositor sends is not to be handled before `go_on`."""
+        self.went_on: Callable[[], None] = lambda: None
+        """Called when the compositor's events are to be handled again, those that wait first."""
 
     @property
     def display(self) -> Proxy:
@@ -88,6 +92,12 @@ class Mediator:
         """Takes one request that Xwayland sent earlier, and that was dropped then; it has no fds."""
         if self._walk(Direction.REQUEST, data, deque()) != len(data):
             raise LocalError("not one whole request")
+
+    def go_on(self) -> None:
+        """Whatever an event has waited for (`Verdict.HOLD`) has come about."""
+        if self.is_holding:
+            self.is_holding = False
+            self.went_on()
 
     # What parts look up and send.
 
@@ -187,6 +197,9 @@ class Mediator:
                 step(run, position, position + size)
                 position += size
             run.flush(position)
+        except Held:
+            # Its bytes were not taken.
+            self.is_holding = True
         finally:
             run.release()
         return position * 4
@@ -344,6 +357,8 @@ class Mediator:
                 os.close(fd)
             return None
         verdict = Verdict.PASS if plan.handler is None else plan.handler(call)
+        if verdict is Verdict.HOLD:
+            raise Held
         if verdict is Verdict.DROP:
             return None
         try:

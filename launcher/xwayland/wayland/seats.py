@@ -1,9 +1,10 @@
-"""Follows Xwayland's input devices: whose the keyboard is, where the pointer is, what was clicked last.
+"""Follows Xwayland's input devices: whose the keyboard is, where pointers are, what was clicked last.
 
 Surfaces of our own (decorations) get no events of their own devices: what happens on them comes to
 Xwayland's, and is taken out here.
 """
 
+import time
 from typing import Final, Protocol
 
 from launcher.xwayland.wayland.entries import Call, Entry, Handler, Verdict
@@ -20,8 +21,15 @@ FRAME_SINCE: Final = 5
 class Listener(Protocol):
     """Who wants to know where the user is."""
 
-    def pointer_entered(self, surface: Surface) -> None:
-        """The pointer is on one of Xwayland's surfaces."""
+    def pointer_entered(self, surface: Surface) -> bool:
+        """A pointer has come to one of Xwayland's surfaces, or a finger, or a pen.
+
+        Returns whether that has to be held back (`Verdict.HOLD`), until X has it where it is.
+        """
+        ...
+
+    def pointer_used(self, surface: Surface) -> bool:
+        """Something else has happened there, perhaps after another one was used elsewhere; as above."""
         ...
 
     def keyboard_entered(self, surface: Surface | None) -> None:
@@ -113,6 +121,7 @@ class Seats:
                 ("wl_keyboard", "leave"): self._handle_keyboard_leave,
                 ("wl_keyboard", "key"): self._handle_serial,
                 ("wl_touch", "down"): self._handle_touch_down,
+                ("zwp_tablet_tool_v2", "proximity_in"): self._handle_proximity_in,
             }
         )
         for name in ("axis", "axis_source", "axis_stop", "axis_discrete", "axis_value120", "frame"):
@@ -149,12 +158,15 @@ class Seats:
 
     def repeat_enter(self, call: Call) -> None:
         """Handles a wl_pointer.enter that a stand-in had kept, as if it came now."""
-        surface = self._surfaces.find_host(call.number(1))
-        if self._handle_enter(call) is Verdict.PASS and surface is not None:
-            client_id, (serial, _, x, y) = call.entry.client_id, call.values
-            self._mediator.send_event("wl_pointer", client_id, "enter", serial, surface.entry.client_id, x, y)
+        pointer, surface = call.entry.state, self._surfaces.find_host(call.number(1))
+        if not isinstance(pointer, Pointer):
+            return
+        self._note_enter(pointer, call)
+        if surface is not None:
+            self._listener.pointer_entered(surface)
+            self._send_enter(pointer, surface)
             if call.entry.version >= FRAME_SINCE:
-                self._mediator.send_event("wl_pointer", client_id, "frame")
+                self._mediator.send_event("wl_pointer", call.entry.client_id, "frame")
 
     # Pointers.
 
@@ -195,17 +207,33 @@ class Seats:
         pointer = call.entry.state
         if not isinstance(pointer, Pointer):
             return Verdict.PASS
-        pointer.enter_serial, pointer.x, pointer.y = call.number(0), call.number(2), call.number(3)
-        surface = pointer.surface = self._surfaces.find_host(call.number(1))
-        pointer.buttons.clear()
+        surface = self._surfaces.find_host(call.number(1))
+        if surface is not None and self._listener.pointer_entered(surface):
+            return Verdict.HOLD
+        self._note_enter(pointer, call)
         if surface is not None:
-            pointer.target = None
-            self._listener.pointer_entered(surface)
-            return Verdict.PASS
-        pointer.target = self._targets.get(call.number(1))
+            self._send_enter(pointer, surface)
+        return Verdict.DROP
+
+    def _note_enter(self, pointer: Pointer, call: Call) -> None:
+        pointer.enter_serial, pointer.x, pointer.y = call.number(0), call.number(2), call.number(3)
+        pointer.surface = self._surfaces.find_host(call.number(1))
+        pointer.buttons.clear()
+        pointer.target = None if pointer.surface is not None else self._targets.get(call.number(1))
         if pointer.target is not None:
             pointer.target.pointer_moved(pointer)
-        return Verdict.DROP
+
+    def _send_enter(self, pointer: Pointer, surface: Surface) -> None:
+        """Tells Xwayland where the pointer has come to.
+
+        It would add to that what it has heard of relative motion since the last wl_pointer.motion: wlroots
+        tells the way to another surface so.
+        """
+        client_id, place = pointer.entry.client_id, (pointer.x, pointer.y)
+        serial, surface_id = pointer.enter_serial, surface.entry.client_id
+        self._mediator.send_event("wl_pointer", client_id, "enter", serial, surface_id, *place)
+        now = time.monotonic_ns() // 1_000_000 & 0xFFFFFFFF
+        self._mediator.send_event("wl_pointer", client_id, "motion", now, *place)
 
     def _handle_leave(self, call: Call) -> Verdict:
         pointer = call.entry.state
@@ -224,7 +252,7 @@ class Seats:
             return Verdict.PASS
         pointer.x, pointer.y = call.number(1), call.number(2)
         if pointer.target is None:
-            return Verdict.PASS
+            return self._use(pointer)
         pointer.target.pointer_moved(pointer)
         return Verdict.DROP
 
@@ -233,6 +261,8 @@ class Seats:
         if not isinstance(pointer, Pointer):
             return Verdict.PASS
         pressed = call.number(3) == PRESSED
+        if pressed and pointer.target is None and self._use(pointer) is Verdict.HOLD:
+            return Verdict.HOLD
         if pressed:
             pointer.button_serial = call.number(0)
             self._seat, self._serial = pointer.seat, call.number(0)
@@ -243,11 +273,16 @@ class Seats:
         pointer.target.pointer_button(pointer, call.number(2), pressed=pressed, time=call.number(1))
         return Verdict.DROP
 
+    def _use(self, pointer: Pointer) -> Verdict:
+        surface = pointer.surface
+        held = surface is not None and surface.alive and self._listener.pointer_used(surface)
+        return Verdict.HOLD if held else Verdict.PASS
+
     def _handle_other(self, call: Call) -> Verdict:
         pointer = call.entry.state
         return Verdict.DROP if isinstance(pointer, Pointer) and pointer.target is not None else Verdict.PASS
 
-    # Keyboards and touch screens.
+    # Keyboards, touch screens and tablets.
 
     def _handle_keyboard_enter(self, call: Call) -> Verdict:
         surface = self._surfaces.find_host(call.number(1))
@@ -287,11 +322,15 @@ class Seats:
         self._listener.serial_came()
 
     def _handle_touch_down(self, call: Call) -> Verdict:
-        surface = self._surfaces.find_host(call.number(2))
+        return self._come(self._surfaces.find_host(call.number(2)))
+
+    def _handle_proximity_in(self, call: Call) -> Verdict:
+        return self._come(self._surfaces.find_host(call.number(2)))
+
+    def _come(self, surface: Surface | None) -> Verdict:
         if surface is None:
             return Verdict.DROP
-        self._listener.pointer_entered(surface)
-        return Verdict.PASS
+        return Verdict.HOLD if self._listener.pointer_entered(surface) else Verdict.PASS
 
 
 def _count_button(pointer: Pointer, button: int, *, pressed: bool) -> None:

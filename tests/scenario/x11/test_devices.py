@@ -1,8 +1,9 @@
-"""What people use: keyboards of any country, and fingers."""
+"""What people use: keyboards of any country, mice, fingers and pens."""
 
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,43 +12,71 @@ from Xlib import XK, X
 
 from crossdomain.vm.image import Image
 from crossdomain.vm.seat import Touch
-from tests.fakes.sway import Sway, running_sway
+from tests.fakes.sway import Sway
+from tests.fakes.sway_devices import Devices, running_sway_with_devices
 from tests.fakes.weston import wait_until
 from tests.fakes.x11 import PATIENCE, X11Desktop, running_x11
-from tests.fakes.x11_client import XTestClient
+from tests.fakes.x11_client import XEvent, XTestClient
 
 KEY_Y: Final = 21
 """linux/input-event-codes.h; where Z is on German keyboards."""
 EVENTS: Final = X.ButtonPressMask | X.PointerMotionMask | X.KeyPressMask
+PLACES: Final = (("left", 460), ("right", 552), ("left", 440), ("right", 532))
+"""Windows and columns of the screen where X has both of them."""
 
 
 class Desk(NamedTuple):
-    """A sway, and an X client with a window that fills its screen."""
+    """A sway with devices, and an X client."""
 
     sway: Sway
+    devices: Devices
     client: XTestClient
 
 
 @pytest.fixture(scope="module")
-def desk(debian: Image) -> Generator[Desk]:
+def shared_desk(debian: Image) -> Generator[Desk]:
     folder = Path(tempfile.mkdtemp(prefix="xd-"))
     with (
-        running_sway(debian, folder) as sway,
+        running_sway_with_devices(debian, folder) as (sway, devices),
         running_x11(sway.socket_path) as applications,
         XTestClient(applications.display, applications.authority) as client,
     ):
-        window = client.create_window(mask=EVENTS, title="keys")
-
-        def is_shown() -> bool:
-            return int(client.window(window).get_geometry().width) == sway.size[0]
-
-        wait_until(is_shown, seconds=PATIENCE, what="the whole screen")
-        wait_until(lambda: client.active_title() == "keys", seconds=PATIENCE, what="the keyboard")
-        yield Desk(sway, client)
+        devices.use("tablet")
+        yield Desk(sway, devices, client)
     shutil.rmtree(folder)
 
 
+@pytest.fixture
+def desk(shared_desk: Desk) -> Generator[Desk]:
+    """One without windows."""
+    yield shared_desk
+    shared_desk.client.destroy_all()
+    wait_until(lambda: not shared_desk.sway.windows(), seconds=PATIENCE, what="no window")
+
+
+@pytest.fixture
+def windows(desk: Desk) -> dict[str, int]:
+    """Two windows beside each other on the screen, which lie on top of each other in X."""
+    made = {title: desk.client.create_window(mask=EVENTS, title=title) for title in ("left", "right")}
+    for window in made.values():
+        wait_for_width(desk, window, desk.sway.size[0] // 2)
+    return made
+
+
+def wait_for_width(desk: Desk, window: int, width: int) -> None:
+    """Wait until sway has given a window its place."""
+    wait_until(
+        lambda: int(desk.client.window(window).get_geometry().width) == width,
+        seconds=PATIENCE,
+        what=f"a window of {width} px",
+    )
+
+
 def test_keys_are_those_of_the_layout(desk: Desk) -> None:
+    window = desk.client.create_window(mask=EVENTS, title="keys")
+    wait_for_width(desk, window, desk.sway.size[0])
+    wait_until(lambda: desk.client.active_title() == "keys", seconds=PATIENCE, what="the keyboard")
+
     def typed() -> str:
         desk.sway.seat.tap(KEY_Y)
         press = desk.client.wait(X.KeyPress, "a key")
@@ -55,12 +84,131 @@ def test_keys_are_those_of_the_layout(desk: Desk) -> None:
         (symbols,) = desk.client.display.get_keyboard_mapping(press.detail, 1)
         return str(XK.keysym_to_string(symbols[0]))
 
-    desk.sway.seat.click(100, 100)
     assert typed() == "y"
     desk.sway.seat.set_layout("de")
     wait_until(lambda: typed() == "z", seconds=PATIENCE, what="a German keyboard")
     desk.sway.seat.set_layout("us")
     wait_until(lambda: typed() == "y", seconds=PATIENCE, what="an American one again")
+
+
+def press(desk: Desk, use: Callable[[], None]) -> XEvent:
+    """The ButtonPress that comes of a use of a device.
+
+    What happens while sway arranges its windows is nobody's: then there is none, and another try.
+    """
+    found: list[XEvent] = []
+
+    def is_pressed() -> bool:
+        use()
+        found.append(desk.client.poll(X.ButtonPress, seconds=3.0))
+        return found[-1] is not None
+
+    desk.client.forget_events()
+    wait_until(is_pressed, seconds=PATIENCE, what="a press")
+    return found[-1]
+
+
+def test_a_click_is_on_the_window_that_is_seen_however_fast_it_comes(
+    desk: Desk, windows: dict[str, int]
+) -> None:
+    for title, column in PLACES * 5:
+        pressed = press(desk, partial(desk.sway.seat.click, column, 320))
+        assert (pressed.window.id, pressed.event_x, pressed.event_y) == (windows[title], column % 512, 320)
+
+
+def test_a_pen_is_on_the_window_that_is_seen(desk: Desk, windows: dict[str, int]) -> None:
+    def draw(place: str) -> None:
+        for command in ("pen 1", "tip 1", "tip 0", "pen 0"):
+            desk.devices.use(f"{command} {place}")
+
+    for title, column in PLACES * 5:
+        pressed = press(desk, partial(draw, f"{column / 1024} 0.5"))
+        assert (pressed.window.id, pressed.event_x, pressed.event_y) == (windows[title], column % 512, 320)
+
+
+def test_a_pointer_that_is_confined_stays_in_its_window(desk: Desk, windows: dict[str, int]) -> None:
+    """XGrabPointer's confine_to, as zwp_confined_pointer_v1."""
+    press(desk, partial(desk.sway.seat.click, 100, 320))
+    keep(desk, windows["left"])
+
+    def is_kept() -> bool:
+        desk.sway.seat.nudge_pointer(900, 0)
+        found = desk.client.window(windows["left"]).query_pointer()
+        return int(found.win_x) in (510, 511)
+
+    wait_until(is_kept, seconds=PATIENCE, what="the window's edge")
+    desk.client.display.ungrab_pointer(X.CurrentTime)
+    desk.client.display.sync()
+    pressed = press(desk, partial(desk.sway.seat.click, 600, 320))
+    assert pressed.window.id == windows["right"]
+
+
+def test_a_pointer_that_is_warped_and_hidden_is_locked(desk: Desk, windows: dict[str, int]) -> None:
+    """As games do it: what the mouse does is told, and the pointer stays (zwp_locked_pointer_v1)."""
+    press(desk, partial(desk.sway.seat.click, 100, 320))
+    desk.client.hide_cursor(windows["left"])
+    desk.client.select_raw_motion()
+    keep(desk, windows["left"])
+
+    def is_locked() -> bool:
+        desk.client.window(windows["left"]).warp_pointer(256, 320)
+        desk.client.display.sync()
+        desk.client.forget_events()
+        desk.sway.seat.nudge_pointer(30, -20)
+        found = desk.client.poll_raw_motion(seconds=1.0)
+        place = desk.client.window(windows["left"]).query_pointer()
+        return (found, place.win_x, place.win_y) == ((30, -20), 286, 300)
+
+    wait_until(is_locked, seconds=PATIENCE, what="the mouse's own motion")
+    desk.client.display.ungrab_pointer(X.CurrentTime)
+    desk.client.show_cursor(windows["left"])
+
+    # The compositor's own pointer is where the X client's was.
+    desk.sway.seat.nudge_pointer(1, 0)
+
+    def click() -> None:
+        desk.sway.seat.button(pressed=True)
+        desk.sway.seat.button(pressed=False)
+
+    pressed = press(desk, click)
+    assert (pressed.window.id, pressed.event_x, pressed.event_y) == (windows["left"], 287, 300)
+
+
+def keep(desk: Desk, window: int) -> None:
+    """Grab the pointer and confine it to a window."""
+    status = desk.client.window(window).grab_pointer(
+        True,
+        X.PointerMotionMask | X.ButtonPressMask,
+        X.GrabModeAsync,
+        X.GrabModeAsync,
+        window,
+        0,
+        X.CurrentTime,
+    )
+    assert status == X.GrabSuccess
+
+
+def test_a_wheel_is_four_buttons(desk: Desk, windows: dict[str, int]) -> None:
+    press(desk, partial(desk.sway.seat.click, 100, 320))
+    for value, horizontal, button in ((15, False, 5), (-15, False, 4), (30, True, 7), (-15, True, 6)):
+        desk.client.forget_events()
+        desk.sway.seat.scroll(value, horizontal=horizontal)
+        for _ in range(abs(value) // 15):
+            turned = desk.client.wait(X.ButtonPress, "a click of the wheel")
+            assert (turned.window.id, turned.detail) == (windows["left"], button)
+
+
+def test_fingers_on_a_touch_pad_scroll_by_less_than_a_click(desktop: X11Desktop) -> None:
+    with desktop.client() as client:
+        client.create_window(mask=EVENTS, title="smooth")
+        place = desktop.window("smooth")
+        desktop.seat.click(place.x + 30, place.y + 30)
+        client.wait(X.ButtonPress, "the click")
+        client.select_raw_motion()
+        for value in (2.5, -5, 1.25):
+            desktop.seat.scroll(value)
+            # Ten of Weston's are a click.
+            assert client.poll_raw_motion(seconds=PATIENCE) == (value / 10,)
 
 
 def test_a_finger_is_on_the_window_that_is_seen(desktop: X11Desktop) -> None:

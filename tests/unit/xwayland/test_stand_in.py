@@ -19,9 +19,15 @@ class User:
 
     def __init__(self) -> None:
         self.entered: list[Surface] = []
+        self.is_late = False
+        """Whether X has not yet what is on top of the screen."""
 
-    def pointer_entered(self, surface: Surface) -> None:
+    def pointer_entered(self, surface: Surface) -> bool:
         self.entered.append(surface)
+        return self.is_late
+
+    def pointer_used(self, surface: Surface) -> bool:
+        return surface is not self.entered[-1] and self.pointer_entered(surface)
 
     def serial_came(self) -> None:
         pass
@@ -101,7 +107,7 @@ def test_the_button_goes_up_and_the_pointer_leaves_when_it_is_over(rig: PointerR
     assert pointed[0][1][2:] == (BUTTON, 0)
     assert rig.seats.pressed_pointer() is None
     rig.point("enter", 14, rig.surface.entry.host_id, 1, 2)
-    assert names(rig.pointed()) == ["enter"]
+    assert names(rig.pointed()) == ["enter", "motion"]
 
 
 def test_where_the_compositor_goes_on_early_its_enter_comes_when_all_is_over(rig: PointerRig) -> None:
@@ -111,7 +117,7 @@ def test_where_the_compositor_goes_on_early_its_enter_comes_when_all_is_over(rig
     rig.stand_in.release()
     rig.stand_in.end()
     pointed = rig.pointed()
-    assert names(pointed) == ["button", "frame", "leave", "frame", "enter", "frame"]
+    assert names(pointed) == ["button", "frame", "leave", "frame", "enter", "motion", "frame"]
     assert pointed[4][1] == (14, 4, 0x100, 0x200)
 
 
