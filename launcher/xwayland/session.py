@@ -13,6 +13,7 @@ from launcher import log
 from launcher.xwayland.shell.objects import Objects
 from launcher.xwayland.sides import WaylandSide, XSide
 from launcher.xwayland.timers import TimedLoop
+from launcher.xwayland.wayland.arrangement import Arrangement
 from launcher.xwayland.wayland.globals import Globals
 from launcher.xwayland.wayland.mediator import Mediator
 from launcher.xwayland.wayland.outputs import measure
@@ -88,6 +89,7 @@ class Session:
         tables = load_tables()
         mediator = self._mediator = Mediator(tables, self._wayland.to_host, self._wayland.to_client)
         self._globals = Globals(mediator, tables)
+        Arrangement(mediator)
         self._manager = WindowManager(self._loop, mediator, self._globals)
         self._wayland.start(mediator)
         self._globals.start(self._handle_globals)

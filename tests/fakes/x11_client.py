@@ -90,6 +90,20 @@ class XTestClient:
         self.display.sync()
         return int(made.id)
 
+    def create_menu(self, parent: int, place: tuple[int, int, int, int], *, mask: int = 0) -> int:
+        """A window that nobody manages, shown; `place` is relative to the window that it belongs to."""
+        origin = self.window(parent).translate_coords(self.root, 0, 0)
+        x, y, width, height = place
+        screen = self.display.screen()
+        made = screen.root.create_window(
+            x - int(origin.x), y - int(origin.y), width, height, 0, screen.root_depth,
+            background_pixel=0x993366, event_mask=mask, override_redirect=True,
+        )  # fmt: skip
+        made.map()
+        self.display.sync()
+        self._windows.append(int(made.id))
+        return self._windows[-1]
+
     def window(self, window: int) -> XWindow:
         """A window, with python-xlib's methods."""
         return self.display.create_resource_object("window", window)

@@ -1,5 +1,6 @@
 """What people use: keyboards of any country, mice, fingers and pens."""
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Generator
@@ -7,14 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
 import pytest
 from Xlib import XK, X
 
 from crossdomain.vm.image import Image
 from crossdomain.vm.seat import Touch
-from tests.fakes.sway import Sway
+from tests.fakes.sway import OUTPUT, Sway
 from tests.fakes.sway_devices import Devices, running_sway_with_devices
 from tests.fakes.weston import wait_until
+from tests.fakes.wlroots import VirtualSeat
 from tests.fakes.x11 import PATIENCE, X11Desktop, running_x11
 from tests.fakes.x11_client import XEvent, XTestClient
 
@@ -186,6 +189,46 @@ def keep(desk: Desk, window: int) -> None:
         X.CurrentTime,
     )
     assert status == X.GrabSuccess
+
+
+@pytest.fixture
+def far_output(desk: Desk) -> Generator[str]:
+    """One more output, left of the first and above it: what is below them has no output."""
+    name = desk.sway.plug_output()
+    width, height = desk.sway.size
+    desk.sway.swaymsg(f"output {OUTPUT} position 0 -{height}")
+    desk.sway.swaymsg(f"output {name} position -{width} -{2 * height}")
+    yield name
+    desk.sway.unplug_output(name)
+    desk.sway.swaymsg(f"output {OUTPUT} position 0 0")
+
+
+def test_windows_and_menus_are_right_on_an_output_with_negative_places(desk: Desk, far_output: str) -> None:
+    window = desk.client.create_window(mask=EVENTS, title="far")
+    wait_for_width(desk, window, desk.sway.size[0])
+    desk.sway.swaymsg(f'[title="far"] move container to output {far_output}')
+
+    def is_there() -> bool:
+        return bool(np.all(desk.sway.screenshot(far_output)[500, 500] == (0x33, 0x66, 0x99)))
+
+    wait_until(is_there, seconds=PATIENCE, what="the window on the far output")
+    # The seat's places begin at the upper left corner of all outputs.
+    width, height = (2 * side for side in desk.sway.size)
+    with contextlib.closing(VirtualSeat(desk.sway.socket_path, width, height)) as seat:
+        for x, y in ((5, 7), (100, 50), (1000, 600)):
+            pressed = press(desk, partial(seat.click, x, y))
+            assert (pressed.window.id, pressed.event_x, pressed.event_y) == (window, x, y)
+        menu = desk.client.create_menu(window, (300, 200, 120, 80), mask=EVENTS)
+
+        def is_open() -> bool:
+            pixels = desk.sway.screenshot(far_output)
+            inside = np.all(pixels == (0x99, 0x33, 0x66), axis=2)
+            rows, columns = np.nonzero(inside)
+            return inside.any() and (columns.min(), rows.min(), inside.sum()) == (300, 200, 120 * 80)
+
+        wait_until(is_open, seconds=PATIENCE, what="a menu at its place")
+        pressed = press(desk, partial(seat.click, 310, 220))
+        assert (pressed.window.id, pressed.event_x, pressed.event_y) == (menu, 10, 20)
 
 
 def test_a_wheel_is_four_buttons(desk: Desk, windows: dict[str, int]) -> None:
