@@ -37,10 +37,11 @@ soak:
 	$(PYTHON) -m tests.soak --seconds $(SOAK_SECONDS)
 
 # kill -9 for compositor, daemon, workers, VMs, launchers, Xwayland and clients at random moments for CHAOS_SECONDS,
-# and whether anybody else notices: exit status 1 then.
+# and for as long for QEMU and in its guest; whether anybody else notices: exit status 1 then.
 chaos:
 	@tools/prepare.sh test
 	$(PYTHON) -m tests.chaos --seconds $(CHAOS_SECONDS)
+	$(PYTHON) -m tests.chaos.machines --seconds $(CHAOS_SECONDS)
 
 # Whatever a guest, a VMM or a launcher can say: ten million times for each target, going on where the last run ended
 # (build/fuzz), or FUZZ_SECONDS.  Exit status 1 where something was found.

@@ -100,6 +100,11 @@ class Machine:
         return self._running().pid
 
     @property
+    def is_launched(self) -> bool:
+        """Whether QEMU has been started."""
+        return self._qemu is not None
+
+    @property
     def console(self) -> str:
         """What the guest's kernel and its first script printed so far."""
         with contextlib.suppress(OSError):

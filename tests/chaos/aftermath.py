@@ -81,7 +81,7 @@ class Aftermath:
         """Processes of nobody who lives, and zombies that are not ours to reap."""
         actors = {actor.pid for actor in self._stage.everybody}
         strays: list[int] = []
-        for child in _children(os.getpid()):
+        for child in children():
             if child in actors:
                 strays += [pid for pid in processes.tree(child)[1:] if state_of(pid) == "Z"]
                 continue
@@ -135,5 +135,7 @@ def _sum(footprints: Iterable[Footprint]) -> Footprint:
     return Footprint(*map(sum, zip(*footprints, strict=True)))
 
 
-def _children(pid: int) -> list[int]:
+def children() -> list[int]:
+    """Those of this process."""
+    pid = os.getpid()
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -27,6 +28,7 @@ from hypothesis.stateful import (
 
 from crossdomain.abi import cross_domain as protocol
 from crossdomain.abi import virtio_gpu as abi
+from crossdomain.context.selector import PortSelector
 from crossdomain.device.session import GpuSession
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
@@ -58,8 +60,10 @@ executed = [0]
 class Vm:
     """One VM on a device of its own, with a compositor of its own."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.compositors = Compositors()
+    def __init__(self, loop: asyncio.AbstractEventLoop, ports: PortSelector | None) -> None:
+        """`ports` is what the loop waits with, where C is to carry what needs no Python."""
+        self.compositors = Compositors(ports)
+        self._ports = ports
         self._loop = loop
         self._serving: asyncio.Task[None] | None = None
 
@@ -72,6 +76,7 @@ class Vm:
             capset=bytes(32),
             window_size=_WINDOW,
             name="fuzz",
+            ports=self._ports,
         )
         self._serving = self._loop.create_task(session.serve())
         frontend = FakeFrontend(ours, memory_slots=memory_slots, announces=announces)
@@ -92,10 +97,16 @@ class Sessions(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.fds = set(os.listdir("/proc/self/fd"))
-        self.loop = asyncio.new_event_loop()
+        self.ports = PortSelector()
+        self.loop = asyncio.SelectorEventLoop(self.ports)
         self.failures: list[object] = []
         self.loop.set_exception_handler(lambda _loop, context: self.failures.append(context))
-        self.vm, self.neighbour_vm = Vm(self.loop), Vm(self.loop)
+
+    @initialize(in_c=st.booleans())
+    def boot(self, in_c: bool) -> None:
+        """Both VMs start, and C carries what needs no Python, or does not."""
+        ports = self.ports if in_c else None
+        self.vm, self.neighbour_vm = Vm(self.loop, ports), Vm(self.loop, ports)
         self.neighbour = self._do(self.neighbour_vm.boot())
         self.client = self._do(GuestContext.open(self.neighbour, 1))
         self.frontend = self._do(self.vm.boot())

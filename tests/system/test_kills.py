@@ -1,4 +1,4 @@
-"""Launchers and clients of a guest are killed at random moments, while they draw: nothing is left of them."""
+"""What runs in a guest is killed at random moments: nothing is left of it, and others go on."""
 
 import random
 from pathlib import Path
@@ -7,35 +7,19 @@ from typing import Final
 import pytest
 
 from crossdomain.vm.machine import Machine
-from tests.bench import client_run
+from tests.chaos.machines import IN_GUEST, push_drawer, strike
 from tests.fakes.daemon import Footprint, RunningDaemon
 from tests.system.conftest import GUEST_TESTS, PROCESSES, Desktop, until, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
-CLIENT: Final = "/tmp/drawer"
-KILLS: Final = 6
 SEED: Final = 5
-ROUND: Final = f"""\
-crossdomain-run {CLIENT} frames 1000000 64x64 full paced 2 &
-launcher=$!
-sleep "$2"
-client=$(pgrep -P $launcher)
-case $1 in
-launcher) kill -9 $launcher ;;
-client) kill -9 ${{client:-$launcher}} ;;
-both) kill -9 $launcher $client ;;
-esac
-wait
-while pgrep -r R,S,D,T -x drawer >/dev/null; do sleep 0.1; done
-"""
-"""Kills who is named after so many seconds; ends when all has that was started.  Init reaps when it likes."""
 
 
 async def test_what_is_killed_in_a_guest_leaves_nothing_and_others_go_on(
     machine: Machine, daemon: RunningDaemon, desktop: Desktop, tmp_path: Path
 ) -> None:
-    await machine.push(CLIENT, client_run.build(tmp_path).read_bytes(), mode=0o755)
+    await push_drawer(machine, tmp_path)
     flag = ["crossdomain-run", "python3", "-m", "tests.fakes.flag", "witness", "2468ac", "80", "60"]
     witness = await machine.spawn(flag, env=GUEST_TESTS)
     assert await within(witness.stdout.readline(), what="the window of the witness") == b"shown\n"
@@ -45,10 +29,8 @@ async def test_what_is_killed_in_a_guest_leaves_nothing_and_others_go_on(
     processes = (await machine.run(["sh", "-c", PROCESSES])).output
 
     chance = random.Random(SEED)
-    for _ in range(KILLS):
-        whom, delay = chance.choice(["launcher", "client", "both"]), chance.random() * 2
-        done = await machine.run(["sh", "-c", ROUND, "sh", whom, f"{delay:.2f}"], timeout=120)
-        assert done.status == 0, done.errors
+    for whom in IN_GUEST:
+        await strike(machine, whom, chance)
         await witness.write(b"\n")
         assert await within(witness.stdout.readline(), what="the witness") == b"here\n"
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from random import Random
 from selectors import SelectorKey
 from types import FrameType
@@ -429,6 +430,53 @@ def test_a_vm_has_its_share_of_the_processor_though_no_python_runs(caplog: pytes
     assert 1000 < run(story, quotas=quotas) < 8000
 
 
+def create_surface(new_id: int) -> bytes:
+    return request("wl_compositor", "create_surface", 3, new_id)
+
+
+async def hear_out(context: GuestContext) -> bytes:
+    """All events until the host hangs up."""
+    heard = b""
+    while data := bytes((await context.next_event()).data):
+        heard += data
+    return heard
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("quota", "most", "make", "at_once"),
+    [
+        ("objects", 40, sync, 1),
+        ("surfaces", 4, create_surface, 1),
+        ("queued_bytes", 4096, sync, 1000),  # its compositor reads nothing
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "",
+)
+def test_who_wants_more_than_a_client_may_have_ends_alone(
+    caplog: pytest.LogCaptureFixture,
+    quota: str,
+    most: int,
+    make: Callable[[int], bytes],
+    at_once: int,
+    *,
+    ports: bool,
+) -> None:
+    async def story(machine: Machine) -> None:
+        (greedy, its_compositor), (other, compositor) = await machine.open(), await machine.open(2)
+        ids = count(6)
+        while (await greedy.send(b"".join(make(next(ids)) for _ in range(at_once)))).ok:
+            pass
+        assert f"(quota {quota})".encode() in await hear_out(greedy)
+        await its_compositor.wait_until_gone()
+        assert (await other.send(STEADY)).ok
+        assert await compositor.receive(len(STEADY)) == STEADY
+
+    quotas = Quotas(client=replace(ClientQuotas(), **{quota: most}))
+    run(story, ports=ports, quotas=quotas)
+    line = next(record.message for record in caplog.records if f"(quota {quota})" in record.message)
+    assert line.startswith("vm test, ctx 1, 'client': ")
+
+
 @both_ways
 def test_events_are_part_of_a_vms_share_of_the_processor(
     caplog: pytest.LogCaptureFixture, *, ports: bool
@@ -461,25 +509,21 @@ def test_events_are_part_of_a_vms_share_of_the_processor(
 def test_surfaces_of_all_clients_of_a_vm_have_a_number(
     caplog: pytest.LogCaptureFixture, *, ports: bool
 ) -> None:
-    def create(new_id: int) -> bytes:
-        return request("wl_compositor", "create_surface", 3, new_id)
-
     async def story(machine: Machine) -> None:
         (first, one), (second, other) = await machine.open(), await machine.open(2)
         before = machine.allowance.totals.surfaces
         machine.allowance.set(Quotas(vm=replace(VmQuotas(), surfaces=before + 2)))
         for new_id in (6, 7):
-            assert (await first.send(create(new_id))).ok
-        assert not (await second.send(create(6))).ok
-        told = b""
-        while data := bytes((await second.next_event()).data):
-            told += data
-        assert b"(quota vm.surfaces)" in told
+            assert (await first.send(create_surface(new_id))).ok
+        assert not (await second.send(create_surface(6))).ok
+        assert b"(quota vm.surfaces)" in await hear_out(second)
         await other.wait_until_gone()
         # What the one had, others may have.
         assert machine.allowance.totals.surfaces < before + 2
-        assert (await first.send(create(8))).ok
-        assert await one.receive(3 * len(create(6))) == create(6) + create(7) + create(8)
+        assert (await first.send(create_surface(8))).ok
+        assert await one.receive(3 * len(create_surface(6))) == create_surface(6) + create_surface(
+            7
+        ) + create_surface(8)
 
     run(story, ports=ports)
     line = next(record.message for record in caplog.records if "(quota vm.surfaces)" in record.message)
