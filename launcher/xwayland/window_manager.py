@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from launcher.xwayland.association import Association
+from launcher.xwayland.decorations.pointers import draw_pointer, side_of, spot_of
 from launcher.xwayland.model.frame import FrameMetrics
 from launcher.xwayland.model.geometry import Size
 from launcher.xwayland.model.manager import Manager
+from launcher.xwayland.model.names import Edge
 from launcher.xwayland.model.window import Window
 from launcher.xwayland.order import Order
 from launcher.xwayland.shell.objects import Objects
@@ -22,6 +24,7 @@ from launcher.xwayland.wayland.surfaces import Surface, Surfaces
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.dispatch import Dispatch
 from launcher.xwayland.x11.images import Images
+from launcher.xwayland.x11.pointer import Arrow
 from launcher.xwayland.x11.port import Port
 from launcher.xwayland.x11.resizing import Resizing
 from launcher.xwayland.x11.root import Root
@@ -59,7 +62,7 @@ class WindowManager:
         """Takes over the windows; returns who is to get the X events."""
         factor = self._mediator.scaling.factor
         shell = Shell(self._mediator, objects, self._seats, Images(client), factor)
-        root = Root(client, factor)
+        root = Root(client, factor, _draw_arrow(factor))
         server_time = ServerTime(client, root.window)
         resizing = Resizing(client, self._loop)
         port = Port(client, resizing, server_time)
@@ -164,3 +167,9 @@ class WindowManager:
     def _pair(self, window: Window, surface: Surface | None) -> None:
         if self._manager is not None:
             self._manager.set_surface(window, surface)
+
+
+def _draw_arrow(factor: float) -> Arrow:
+    """Returns the usual pointer for a screen of so many px in place of one."""
+    side = side_of(factor)
+    return Arrow(side, spot_of(Edge.NONE, factor), draw_pointer(Edge.NONE, side))

@@ -23,6 +23,7 @@ class Extensions(NamedTuple):
     shape: Extension
     sync: Extension
     res: Extension
+    render: Extension
 
 
 class XClient:
@@ -47,7 +48,7 @@ class XClient:
         Raises (later, out of `connection.receive`) HostFault where an extension is missing.
         """
         found: dict[str, Extension] = {}
-        names = ("Composite", "XFIXES", "SHAPE", "SYNC", "X-Resource")
+        names = ("Composite", "XFIXES", "SHAPE", "SYNC", "X-Resource", "RENDER")
         self._missing = len(names) + len(NEEDED)
 
         def answered() -> None:

@@ -8,21 +8,21 @@ from launcher.xwayland.x11 import requests
 from launcher.xwayland.x11.atoms import SUPPORTED
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.density import tell_density
+from launcher.xwayland.x11.pointer import Arrow, set_root_cursor
 from launcher.xwayland.x11.requests import EventMask
 
 _NAME: Final = b"crossdomain"
-_LEFT_POINTER: Final = 68
-"""Glyph of the font "cursor" (X11 protocol, appendix B)."""
 _OFF_SCREEN: Final = (-100, -100, 1, 1)
 
 
 class Root:
     """The root window, and the small one that stands for us."""
 
-    def __init__(self, client: XClient, factor: float) -> None:
-        """`factor`: how many px of the screen stand for one of usual density."""
+    def __init__(self, client: XClient, factor: float, arrow: Arrow) -> None:
+        """`factor`: how many px of the screen stand for one of usual density; `arrow`: the usual pointer."""
         self._client = client
         self._factor = factor
+        self._arrow = arrow
         self.window = client.new_id()
         """Our own window: selections' owner and the target of messages."""
 
@@ -51,7 +51,7 @@ class Root:
                 event_mask=EventMask.PROPERTY_CHANGE,
             )
         )
-        self._set_cursor()
+        set_root_cursor(client, self._arrow)
         self._describe()
         if self._factor != 1.0:
             tell_density(client, self.window, self._factor)
@@ -66,13 +66,6 @@ class Root:
         root = self._client.root
         self._client.set_words(root, "_NET_DESKTOP_GEOMETRY", "CARDINAL", size)
         self._client.set_words(root, "_NET_WORKAREA", "CARDINAL", (0, 0, *size))
-
-    def _set_cursor(self) -> None:
-        """What windows without a cursor of their own inherit: an arrow instead of the server's X."""
-        font, cursor = self._client.new_id(), self._client.new_id()
-        self._client.request(requests.open_font(font, b"cursor"))
-        self._client.request(requests.create_glyph_cursor(cursor, font, _LEFT_POINTER))
-        self._client.request(requests.set_cursor(self._client.root, cursor))
 
     def _describe(self) -> None:
         client, root = self._client, self._client.root

@@ -4,21 +4,37 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pytest
 from Xlib import X
 
 from crossdomain.vm.image import Image
+from launcher.xwayland.decorations.pointers import draw_pointer
+from launcher.xwayland.model.names import Edge
 from tests.fakes.sway import OUTPUT, Sway, running_sway
-from tests.fakes.weston import wait_until
+from tests.fakes.weston import Pixels, wait_until
 from tests.fakes.x11 import PATIENCE, ApplicationEnvironment, running_x11
 from tests.fakes.x11_client import XTestClient
 
 SIZE: Final = (1200, 600)
 """px of an output: whole numbers of logical px at each scale here."""
 LIGHT, DARK = 0xF0F0F0, 0x102030
+PLAIN, BANDS = 0x4488CC, (0x44, 0x88, 0xCC)
+PLACE: Final = (600, 300)
+"""Of the pointer, px: whole logical ones as well."""
+MARGIN: Final = 4
+"""px around a pointer that are to be plain."""
+
+
+XCursor: TypeAlias = Any
+"""A cursor of python-xlib's."""
+
+
+def stripes_of(width: int) -> Pixels:
+    """Columns that are light and dark by turns: one row, RGB."""
+    return np.array([[0xF0] * 3, [0x10, 0x20, 0x30]] * (width // 2), dtype=np.uint8)
 
 
 class Scaled:
@@ -46,10 +62,43 @@ class Scaled:
         return window
 
     def are_sharp(self) -> bool:
-        """Whether the screen shows nothing but stripes of one px, the pointer's place aside."""
-        row = self.sway.screenshot()[300]
-        stripes = np.array([[0xF0] * 3, [0x10, 0x20, 0x30]] * (len(row) // 2), dtype=np.uint8)
-        return bool((row == stripes).all())
+        """Whether the screen shows nothing but stripes of one px below where the pointer is at first."""
+        part = self.sway.screenshot()[400:]
+        return bool((part == stripes_of(part.shape[1])).all())
+
+    def show_pointer(self, window: int, *, stripes: int = 0) -> None:
+        """Have the pointer at PLACE, above a plain colour: the usual one, or stripes of the client's."""
+        record = self.client.window(window)
+        record.change_attributes(background_pixel=PLAIN)
+        if stripes:
+            record.change_attributes(cursor=self._create_cursor(stripes))
+        record.clear_area()
+        self.client.display.sync()
+        self.sway.seat.move_pointer(*PLACE)
+
+    def shows_pointer(self, picture: Pixels) -> bool:
+        """Whether a picture (premultiplied BGRA) is at PLACE, px by px, and nothing else around it."""
+        height, width, _ = picture.shape
+        wanted = np.full((height + 2 * MARGIN, width + 2 * MARGIN, 3), BANDS, dtype=int)
+        inner = wanted[MARGIN:-MARGIN, MARGIN:-MARGIN]
+        inner[:] = picture[..., 2::-1] + inner * (255 - picture[..., 3:].astype(int)) / 255
+        screen = self.sway.screenshot().astype(int)
+        # Its hot spot is in logical px, which leaves some places.
+        places = [(PLACE[0] - x, PLACE[1] - y) for x in range(20) for y in range(20)]
+        windows = (screen[y : y + wanted.shape[0], x : x + wanted.shape[1]] for x, y in places)
+        return any(bool((np.abs(window - wanted) <= 2).all()) for window in windows)
+
+    def _create_cursor(self, side: int) -> XCursor:
+        root = self.client.display.screen().root
+        image, mask = root.create_pixmap(side, side, 1), root.create_pixmap(side, side, 1)
+        gc = mask.create_gc(foreground=1)
+        mask.fill_rectangle(gc, 0, 0, side, side)
+        gc.change(foreground=0)
+        image.fill_rectangle(gc, 0, 0, side, side)
+        gc.change(foreground=1)
+        for x in range(0, side, 2):
+            image.fill_rectangle(gc, x, 0, 1, side)
+        return image.create_cursor(mask, (0xF0F0,) * 3, (0x1010, 0x2020, 0x3030), 0, 0)
 
     def size(self, window: int) -> tuple[int, int]:
         """A window's size on the X screen."""
@@ -71,12 +120,20 @@ def scaled(debian: Image, scale: str, *options: str) -> Generator[Scaled]:
         yield Scaled(sway, applications, client)
 
 
-@pytest.mark.parametrize("scale", ["1", "1.25", "1.5", "2"])
-def test_contents_are_sharp_at_the_scale_of_the_output(debian: Image, scale: str) -> None:
+@pytest.mark.parametrize("scale", ["1", "1.25", "1.5", "2", "3"])
+def test_contents_and_pointers_are_sharp_at_the_scale_of_the_output(debian: Image, scale: str) -> None:
+    side = round(24 * float(scale))
+    arrow = np.frombuffer(draw_pointer(Edge.NONE, side), dtype=np.uint8).reshape(side, side, 4)
+    striped = np.full((side, side, 4), 255, dtype=np.uint8)
+    striped[..., 2::-1] = stripes_of(side)
     with scaled(debian, scale) as desktop:
         window = desktop.show_stripes()
         wait_until(desktop.are_sharp, seconds=PATIENCE, what="sharp stripes")
         assert desktop.size(window) == SIZE
+        desktop.show_pointer(window)
+        wait_until(lambda: desktop.shows_pointer(arrow), seconds=PATIENCE, what="the usual arrow")
+        desktop.show_pointer(window, stripes=side)
+        wait_until(lambda: desktop.shows_pointer(striped), seconds=PATIENCE, what="the client's own pointer")
 
 
 def test_a_scale_of_the_users_choice_counts_more(debian: Image) -> None:
@@ -105,7 +162,7 @@ def test_toolkits_are_told_how_dense_the_screen_is(debian: Image) -> None:
         assert b"Xft/DPI" in found.value
 
 
-def test_outputs_may_come_go_and_turn(debian: Image) -> None:
+def test_outputs_may_come_go_turn_and_be_of_another_scale(debian: Image) -> None:
     with scaled(debian, "2") as desktop:
         window = desktop.show_stripes()
         wait_until(lambda: desktop.size(window) == SIZE, seconds=PATIENCE, what="the whole output")
@@ -113,6 +170,11 @@ def test_outputs_may_come_go_and_turn(debian: Image) -> None:
         wait_until(lambda: desktop.size(window) == SIZE[::-1], seconds=PATIENCE, what="it is turned")
         desktop.sway.swaymsg(f"output {OUTPUT} transform normal")
         wait_until(lambda: desktop.size(window) == SIZE, seconds=PATIENCE, what="it is turned back")
+        desktop.sway.swaymsg(f"output {OUTPUT} scale 1")
+        twice = (2 * SIZE[0], 2 * SIZE[1])
+        wait_until(lambda: desktop.size(window) == twice, seconds=PATIENCE, what="px for twice the density")
+        desktop.sway.swaymsg(f"output {OUTPUT} scale 2")
+        wait_until(lambda: desktop.size(window) == SIZE, seconds=PATIENCE, what="its former scale")
         second = desktop.sway.plug_output()
         desktop.sway.swaymsg(f"output {second} scale 2")
 
