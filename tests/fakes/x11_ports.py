@@ -224,12 +224,20 @@ class FakeShell:
     def __init__(self) -> None:
         self.roles: Final[dict[object, FakeToplevel | FakePopup]] = {}
         self.serial = 0
+        self._kinds: dict[object, str] = {}
+        """What kind of role each surface has had, which it keeps for good (wl_surface)."""
 
     def create_toplevel(self, window: Window) -> FakeToplevel:
+        self._take(window, "xdg_toplevel")
         return FakeToplevel(self, window)
 
     def create_popup(self, window: Window, parent: Window, rectangle: Rectangle) -> FakePopup:
+        self._take(window, "xdg_popup")
         return FakePopup(self, window, parent, rectangle)
 
     def create_subsurface(self, window: Window, parent: Window, rectangle: Rectangle) -> FakePopup:
+        self._take(window, "wl_subsurface")
         return FakePopup(self, window, parent, rectangle)
+
+    def _take(self, window: Window, kind: str) -> None:
+        assert self._kinds.setdefault(window.surface, kind) == kind, "a surface with a second kind of role"

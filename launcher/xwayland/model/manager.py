@@ -12,12 +12,12 @@ from launcher.xwayland.limits import MAX_CLIENT_WINDOWS, MAX_WINDOWS
 from launcher.xwayland.model.focus import Focus
 from launcher.xwayland.model.frame import FrameMetrics, extents_of
 from launcher.xwayland.model.geometry import Extents, Rectangle, Size, on_screen
-from launcher.xwayland.model.names import MAXIMIZED, Protocol, State, WmState
+from launcher.xwayland.model.names import MAXIMIZED, Kind, Protocol, State, WmState
 from launcher.xwayland.model.placement import (
-    Kind,
     choose_role,
     client_of,
     initial_place,
+    keep_kind,
     root_of,
     shown_parent,
 )
@@ -141,6 +141,8 @@ class Manager:
     def set_surface(self, window: Window, surface: object | None) -> None:
         """A window has a wl_surface, or none any more."""
         self._drop_role(window)
+        if surface != window.surface:
+            window.kind = None
         window.surface = surface
         self.assign_role(window)
 
@@ -264,12 +266,15 @@ class Manager:
             return
         if len(self._recent) >= MAX_WINDOWS or not self._admit(window):
             return
-        kind, parent = choose_role(window, self.windows, self.recent, self.focus.window)
-        if kind is Kind.TOPLEVEL or parent is None:
+        chosen = choose_role(window, self.windows, self.recent, self.focus.window)
+        kind, parent = keep_kind(*chosen, window.kind)
+        if kind is Kind.TOPLEVEL:
+            window.kind = kind
             self._make_toplevel(window)
-        elif not _can_carry(parent):
+        elif parent is None or not _can_carry(parent):
             self._orphans[window] = None
         else:
+            window.kind = kind
             self._make_popup(window, parent, kind)
 
     def _make_toplevel(self, window: Window) -> None:

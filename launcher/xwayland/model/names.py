@@ -1,6 +1,14 @@
-"""The words of EWMH 1.5 and ICCCM for states, types and protocols, as atoms spell them."""
+"""The words of EWMH 1.5 and ICCCM for states, types and protocols, as atoms spell them; roles of Wayland."""
 
 from enum import Enum, IntEnum
+
+
+class Kind(Enum):
+    """Which role a surface has, for good (wl_surface)."""
+
+    TOPLEVEL = "xdg_toplevel"
+    POPUP = "xdg_popup"
+    SUBSURFACE = "wl_subsurface"
 
 
 class State(Enum):

@@ -6,12 +6,11 @@ that it belongs to.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum
 from typing import Final
 
 from launcher.xwayland.limits import MAX_TREE_DEPTH
 from launcher.xwayland.model.geometry import Extents, Rectangle, Size, client_position, on_screen
-from launcher.xwayland.model.names import WindowType
+from launcher.xwayland.model.names import Kind, WindowType
 from launcher.xwayland.model.popup import Popup
 from launcher.xwayland.model.toplevel import Toplevel
 from launcher.xwayland.model.window import Window
@@ -31,14 +30,6 @@ _ON_WINDOWS: Final = frozenset(
     }
 )
 """Types that always belong to another window."""
-
-
-class Kind(Enum):
-    """Which role a window gets."""
-
-    TOPLEVEL = 0
-    POPUP = 1
-    SUBSURFACE = 2
 
 
 def client_of(window: int) -> int:
@@ -61,6 +52,18 @@ def choose_role(
     if window.type in _EXACT_TYPES or not _frame_of(parent).touches(window.outer):
         return Kind.SUBSURFACE, root_of(parent)
     return Kind.POPUP, parent
+
+
+def keep_kind(kind: Kind, parent: Window | None, before: Kind | None) -> tuple[Kind, Window | None]:
+    """Returns what a chosen role becomes for a surface that has had one of the kind `before`, which it keeps.
+
+    What was on a window and now has none stays without a role: its parent is None then.
+    """
+    if before in (None, kind):
+        return kind, parent
+    if before is Kind.SUBSURFACE and parent is not None:
+        return before, root_of(parent)
+    return before, None if before is Kind.TOPLEVEL else parent
 
 
 def root_of(window: Window) -> Window:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from launcher.xwayland.model.geometry import NO_EXTENTS, NO_HINTS, Extents, Rectangle, Size, SizeHints
-from launcher.xwayland.model.names import Action, Protocol, State, WindowType, WmState
+from launcher.xwayland.model.names import Action, Kind, Protocol, State, WindowType, WmState
 from launcher.xwayland.model.properties import (
     IconImage,
     InitialState,
@@ -47,6 +47,7 @@ class Window:
         "is_admitted",
         "is_ready",
         "is_requested",
+        "kind",
         "leader",
         "mapped",
         "motif",
@@ -91,6 +92,8 @@ class Window:
         """Whether it asked to be mapped, and is to be once it is ready."""
         self.surface: object | None = None
         """Its wl_surface, which only the shell looks into."""
+        self.kind: Kind | None = None
+        """Of the roles that its surface has had."""
         self.role: Toplevel | Popup | None = None
         self.wm_state = WmState.WITHDRAWN
         self.states: set[State] = set()

@@ -3,8 +3,8 @@
 import pytest
 
 from launcher.xwayland.model.geometry import Rectangle
-from launcher.xwayland.model.names import WindowType
-from launcher.xwayland.model.placement import Kind, choose_role
+from launcher.xwayland.model.names import Kind, WindowType
+from launcher.xwayland.model.placement import choose_role
 from launcher.xwayland.model.window import Window
 from tests.fakes.x11_ports import FakePopup, FakeToplevel
 from tests.unit.xwayland.test_toplevel import Desk
@@ -102,6 +102,23 @@ def test_a_menu_goes_with_its_parent_and_comes_to_another(desk: Desk) -> None:
     second = menu(desk, CLIENT | 3, Rectangle(530, 140, 80, 200), type_=WindowType.POPUP_MENU)
     desk.manager.unmap(first)
     assert port_of(second).parent is desk.shell.roles[window_of(desk).surface]
+
+
+def test_what_was_on_a_window_that_is_gone_waits_for_another(desk: Desk) -> None:
+    """Its surface can be no toplevel's any more."""
+    opened = menu(desk, CLIENT | 2, Rectangle(110, 130, 80, 200), type_=WindowType.POPUP_MENU)
+    desk.manager.unmap(window_of(desk))
+    assert opened.role is None
+    second = desk.open(CLIENT | 3)
+    assert port_of(opened).parent is desk.shell.roles[second.surface]
+
+
+def test_with_a_new_surface_it_may_become_anything(desk: Desk) -> None:
+    opened = menu(desk, CLIENT | 2, Rectangle(110, 130, 80, 200))
+    desk.manager.unmap(window_of(desk))
+    desk.manager.set_surface(opened, "another surface")
+    assert opened.role is not None
+    assert isinstance(opened.role.port, FakeToplevel)
 
 
 def test_a_menu_waits_for_its_window(desk: Desk) -> None:
