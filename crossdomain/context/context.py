@@ -318,13 +318,16 @@ class Context:
         try:
             copy = parse_copy_pages(command)
             pages = self._pages.open(copy.source, copy.key)
-            copied = pages.copy_out(self._resources.lookup(copy.destination).pixels(), copy)
+            pixels = self._resources.lookup(copy.destination).pixels()
+            copied = pages.copy_out(pixels, copy)
         except GuestFault as fault:
             # What the compositor would show is not what the client has drawn.
             self._fail(fault)
             raise
         self._counters.copies += 1
         self._counters.bytes_copied += copied
+        if self.passage is not None:
+            self.passage.add_route(copy, pixels, pages, by_key=pages.owner is not self._pages)
 
     def _answer(self, answer: bytes) -> None:
         if self._sink is None:

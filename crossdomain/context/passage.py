@@ -9,7 +9,10 @@ and can't finish comes here.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from crossdomain.abi.pages import CopyPages
+from crossdomain.bridge.copy import Pixels
 from crossdomain.context.counters import Counters
+from crossdomain.context.ports import Pages
 from crossdomain.context.selector import Handover, PortSelector
 from crossdomain.errors import LocalError
 from crossdomain.native import ffi, lib
@@ -42,6 +45,9 @@ class Passage:
         self._complete: Callable[[Chain], None] | None = None
         self._leave: Callable[[], None] | None = None
         self._given = 0
+        self._routes: list[tuple[tuple[int, int, bytes], Pages]] = []
+        """What C's routes are for, and what they point to."""
+        self._next_route = 0
         self.rest_to_host: Callable[[bytes], None] = _refuse
         """Takes requests that have passed, and that the compositor has not taken."""
         self.rest_to_guest: Callable[[bytes], None] = _refuse
@@ -95,9 +101,37 @@ class Passage:
         for index in range(mailbox.run_count):
             mailbox.runs[index].guest_address, mailbox.runs[index].size = runs[index]
 
-    def forget_ring(self) -> None:
-        """The guest may have taken its ring away: no event passes until `set_ring`."""
+    def lose_resources(self) -> None:
+        """The guest may have taken its ring away, or what it copies to.
+
+        Until `set_ring` no event passes, and until `add_route` no copy.
+        """
         self.set_ring((), 0)
+        self._passage.routes.count = 0
+        self._routes.clear()
+        self._next_route = 0
+
+    def add_route(self, copy: CopyPages, pixels: Pixels, pages: Pages, *, by_key: bool) -> None:
+        """Such copies need no Python from now on; `by_key` where the guest has to show the pages' key."""
+        if pages.place is None:
+            return
+        number = self._find_route(copy)
+        self._routes[number : number + 1] = [(copy[:3], pages)]
+        route = self._passage.routes.routes[number]
+        route.destination, route.source, route.key = copy[:3]
+        route.by_key = by_key
+        route.pixels, route.size = ffi.cast("uint8_t *", pixels.address), pixels.size
+        route.pages = pages.place
+        self._passage.routes.count = len(self._routes)
+
+    def _find_route(self, copy: CopyPages) -> int:
+        """Where its route is, or can be in the place of the oldest."""
+        for number, (names, _pages) in enumerate(self._routes):
+            if names == copy[:3]:
+                return number
+        number = self._next_route % lib.XD_MAX_ROUTES
+        self._next_route = number + 1
+        return number
 
     def forget_walk(self) -> None:
         """What was handed over has been looked at."""
@@ -160,6 +194,10 @@ class Passage:
         counters.bytes_to_host += passage.bytes_to_host
         counters.events += passage.events
         counters.bytes_to_guest += passage.bytes_to_guest
+        routes = passage.routes
+        counters.copies += routes.copies
+        counters.bytes_copied += routes.bytes_copied
+        routes.copies = routes.bytes_copied = 0
         passage.sends = passage.requests = passage.bytes_to_host = passage.events = passage.bytes_to_guest = 0
         counters.to_host.take(passage.times_to_host.counts)
         counters.to_guest.take(passage.times_to_guest.counts)

@@ -5,12 +5,15 @@ resources by number and writes whole events.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from crossdomain.abi.cross_domain import Buffer
 from crossdomain.abi.pages import CopyPages, Verdict
 from crossdomain.bridge.copy import Pixels
 from crossdomain.bridge.udmabuf import Span
+
+if TYPE_CHECKING:
+    from crossdomain.native._core import PagesPointer
 
 
 class Storage(Protocol):
@@ -74,6 +77,14 @@ class Pages(Protocol):
     @property
     def owner(self) -> object:
         """Who has claimed them; None: nobody."""
+        ...
+
+    @property
+    def place(self) -> "PagesPointer | None":
+        """Where they are mapped, for C, as long as this object lives; None where C copies none of them.
+
+        It is filled by `copy_out`.
+        """
         ...
 
     def read(self, offset: int, length: int, /) -> bytes:

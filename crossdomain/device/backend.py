@@ -105,7 +105,7 @@ class Backend:
         context = self._new_context(ctx_id, name, resources)
         if self._passages is not None and context.passage is not None:
             self._passages.add(ctx_id, context.passage, self._gpu.complete_poll)
-            resources.lost = context.passage.forget_ring
+            resources.lost = context.passage.lose_resources
         return context
 
     def _make_handlers(self) -> Mapping[int, Callable[[Message], bytes | None]]:

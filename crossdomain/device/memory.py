@@ -17,6 +17,7 @@ from crossdomain.bridge.udmabuf import Span
 from crossdomain.device.vhost_user import Region
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
 from crossdomain.limits import MAX_MEMORY_REGIONS
+from crossdomain.native import ffi
 from crossdomain.native.system import address_of
 
 _ADDRESS_SPACE: Final = 1 << 64
@@ -65,11 +66,16 @@ class GuestMemory:
         """Called with what is mapped now, before anything that was goes and after something has come: guest
         address, bytes and our address of each region that the guest may name, in order.
         """
-        self.generation = 0
-        """Changes whenever a region goes: a `Location` from before is void."""
+        self.generation_cell = ffi.new("uint64_t *")
+        """Where C finds `generation`."""
 
     def __len__(self) -> int:
         return len(self._regions)
+
+    @property
+    def generation(self) -> int:
+        """Changes whenever a region goes: a `Location` from before is void."""
+        return self.generation_cell[0]
 
     @property
     def files(self) -> frozenset[tuple[int, int]]:
@@ -193,7 +199,7 @@ class GuestMemory:
 
     def _forget(self) -> None:
         self._recent = None
-        self.generation += 1
+        self.generation_cell[0] += 1
         if self.changed is not None:
             self.changed([])
 

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from struct import Struct
-from typing import Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from crossdomain.abi.cross_domain import Buffer
 from crossdomain.abi.pages import RECTANGLE, CopyPages
@@ -23,6 +23,9 @@ from crossdomain.errors import GuestFault
 from crossdomain.native import ffi, lib
 from crossdomain.native.system import address_of
 
+if TYPE_CHECKING:
+    from crossdomain.native._core import PagesPointer, RunsPointer
+
 _RUN: Final = Struct("=QQ")
 
 Entries: TypeAlias = list[tuple[int, int]]
@@ -32,7 +35,7 @@ Entries: TypeAlias = list[tuple[int, int]]
 class GuestStorage:
     """Pages of the guest's own RAM, in any number of runs.  A `Storage` that cannot be exported."""
 
-    __slots__ = ("_ends", "_entries", "_generation", "_memory", "_runs_in_place", "_size", "owner")
+    __slots__ = ("_ends", "_entries", "_mapped_runs", "_memory", "_size", "owner", "place")
 
     def __init__(self, memory: GuestMemory, size: int, entries: Entries) -> None:
         """`size` bytes over `entries`, which are checked now and again at each use.
@@ -44,8 +47,11 @@ class GuestStorage:
         self._size = size
         self._entries: Entries = []
         self._ends: list[int] = []
-        self._runs_in_place = b""
-        self._generation = -1
+        self._mapped_runs: RunsPointer | None = None
+        """What `place` points to."""
+        self.place = ffi.new("xd_pages *")
+        """See `context.ports.Pages`."""
+        self.place.memory_generation = memory.generation_cell
         self.owner: object = None
         """Who may name them without a key, see `context.ports.Pages`."""
         self.attach(entries)
@@ -73,12 +79,13 @@ class GuestStorage:
             raise bad_parameter(f"{ends[-1] if ends else 0} bytes of pages for a blob of {self._size}")
         self._entries = entries
         self._ends = ends
-        self._generation = -1
+        self.place.run_count = 0
 
     def detach(self) -> None:
         """Forgets the pages: every use is a GuestFault from now on."""
         self._entries = []
         self._ends = []
+        self.place.run_count = 0
 
     def export(self) -> int:
         """Never: an fd of guest RAM would give the compositor all of it.
@@ -124,13 +131,13 @@ class GuestStorage:
 
     def copy_out(self, destination: Pixels, copy: CopyPages, /) -> int:
         """See `context.ports.Pages`."""
-        runs = self._in_place()
+        place = self._find_place()
         copied = ffi.new("uint64_t *")
         status = lib.xd_copy_runs(
             ffi.cast("uint8_t *", destination.address),
             destination.size,
-            ffi.from_buffer("xd_run[]", runs),
-            len(runs) // _RUN.size,
+            place.runs,
+            place.run_count,
             ffi.new(
                 "xd_plane *",
                 (copy.offset, copy.source_offset, copy.stride, copy.source_stride, copy.block_bytes),
@@ -149,11 +156,12 @@ class GuestStorage:
         locate = self._memory.locate_in_file
         return join_spans([locate(address, run) for address, run in self._runs(offset, length)])
 
-    def _in_place(self) -> bytes:
-        """Returns where the pages are mapped, as C's xd_run array; good until anything else is done."""
+    def _find_place(self) -> "PagesPointer":
+        """Returns `place` with where the pages are mapped; good until anything else is done."""
         if not self._entries:
             raise GuestFault("the resource's pages are detached")
-        if self._generation != self._memory.generation:
+        place = self.place
+        if not place.run_count or place.generation != self._memory.generation:
             runs: list[tuple[int, int]] = []
             following = 0
             for (address, length), end in zip(self._entries, self._ends, strict=True):
@@ -164,9 +172,12 @@ class GuestStorage:
                 else:
                     runs.append((start, end))
                 following = start + length
-            self._runs_in_place = b"".join(_RUN.pack(*run) for run in runs)
-            self._generation = self._memory.generation
-        return self._runs_in_place
+            self._mapped_runs = place.runs = ffi.from_buffer(
+                "xd_run[]", b"".join(_RUN.pack(*run) for run in runs)
+            )
+            place.generation = self._memory.generation
+            place.run_count = len(runs)
+        return place
 
     def _check_entries(self, entries: Entries) -> None:
         locate = self._memory.locate

@@ -61,6 +61,9 @@ class ClientMemory:
 
     __slots__ = ("_fd", "_size", "owner")
 
+    place = None
+    """See `context.ports.Pages`."""
+
     def __init__(self, fd: int, size: int) -> None:
         """Takes ownership of `fd`, on errors too.
 

@@ -86,6 +86,30 @@ class Times:
     began: int
     counts: Counts
 
+class PagesPointer(_Pointer):
+    runs: RunsPointer
+    run_count: int
+    generation: int
+    memory_generation: NumberPointer
+
+class Route:
+    destination: int
+    source: int
+    key: bytes
+    by_key: int
+    pixels: BytesPointer
+    size: int
+    pages: PagesPointer
+
+class Routes:
+    def __getitem__(self, index: int) -> Route: ...
+
+class RouteTable:
+    count: int
+    routes: Routes
+    copies: int
+    bytes_copied: int
+
 class PassagePointer(_Pointer):
     client: PortPointer
     compositor: PortPointer
@@ -102,6 +126,7 @@ class PassagePointer(_Pointer):
     bytes_to_host: int
     events: int
     bytes_to_guest: int
+    routes: RouteTable
     times_to_host: Times
     times_to_guest: Times
 
@@ -119,6 +144,7 @@ class RegionsPointer(_Pointer): ...
 
 class NumberPointer(_Pointer):
     def __getitem__(self, index: Literal[0]) -> int: ...
+    def __setitem__(self, index: Literal[0], value: int) -> None: ...
 
 class WalkPointer(_Pointer):
     consumed: int
@@ -250,6 +276,8 @@ class _FFI:
     @overload
     def new(self, cdecl: Literal["xd_box[]"], init: int) -> BoxesPointer: ...
     @overload
+    def new(self, cdecl: Literal["xd_pages *"]) -> PagesPointer: ...
+    @overload
     def new(self, cdecl: Literal["xd_lane *"]) -> LanePointer: ...
     @overload
     def new(self, cdecl: Literal["xd_file *"], init: dict[str, int]) -> FilePointer: ...
@@ -328,6 +356,7 @@ class _Lib:
     XD_COPY_FAULT: int
     XD_MAX_BOXES: int
     XD_MAX_MIRRORS: int
+    XD_MAX_ROUTES: int
     XD_MAX_DAMAGE: int
     XD_HANDED_REQUESTS: int
     XD_HANDED_EVENTS: int

@@ -12,9 +12,9 @@ from cffi import FFI
 HERE = Path("crossdomain/native")
 SOURCES = (
     *("tables.c", "walker.c", "copy.c", "region.c", "runs.c", "system.c"),
-    *("poller.c", "passage.c", "virtqueue.c", "frames.c", "lane.c"),
+    *("poller.c", "routes.c", "passage.c", "virtqueue.c", "frames.c", "lane.c"),
 )
-HEADERS = ("core.h", "poller.h", "passage.h", "virtqueue.h", "frames.h", "lane.h")
+HEADERS = ("core.h", "poller.h", "routes.h", "passage.h", "virtqueue.h", "frames.h", "lane.h")
 WARNINGS = ("-Wall", "-Wextra")
 
 ffibuilder = FFI()

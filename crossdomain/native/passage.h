@@ -9,6 +9,7 @@
 #define CROSSDOMAIN_PASSAGE_H
 
 #include "poller.h"
+#include "routes.h"
 
 enum {
     /* crossdomain/abi/cross_domain.py */
@@ -64,6 +65,7 @@ typedef struct xd_passage {
     uint64_t bytes_to_host;
     uint64_t events;
     uint64_t bytes_to_guest;
+    xd_routes routes; /* of the copies that go before a SEND of a VM's client */
     xd_times times_to_host;  /* from the walk until the compositor's socket has it */
     xd_times times_to_guest; /* from the walk until the guest has it; what it did not take whole is left to Python */
 } xd_passage;

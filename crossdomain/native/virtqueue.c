@@ -277,12 +277,14 @@ static enum xd_served execute(xd_device *device, xd_poller *poller) {
         take(&device->queue);
         return XD_SERVED;
     }
-    if (!passage->to_host || passage->left <= 0 || !xd_find_bytes(commands, submitted, &data, &length))
+    int64_t copies = passage->to_host && passage->left > 0 ? xd_routes_find(&passage->routes, commands, submitted) : -1;
+    if (copies < 0 || !xd_find_bytes(commands + copies, submitted - (uint32_t)copies, &data, &length))
         return XD_DECLINED;
     take(&device->queue);
     poller->handover = (xd_handover){.kind = XD_COMMAND, .data = request, .size = size};
     if (!xd_passage_walk(passage, poller, XD_REQUEST, data, length))
         return XD_HANDED;
+    xd_routes_copy(&passage->routes, commands, (uint32_t)copies);
     uint32_t sent = xd_passage_send(passage, &poller->ahead.walk, data, length);
     answer(device, chain);
     if (sent == length)

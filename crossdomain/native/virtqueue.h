@@ -1,5 +1,5 @@
 /* The control queue of a virtio-gpu, as far as its commands need no Python: SUBMIT_3D of one SEND without
- * identifiers, or of one POLL.  All else is left in the queue, in order, for crossdomain/device/ring.py.
+ * identifiers, with the copies before it, or of one POLL.  All else is left in the queue, in order, for crossdomain/device/ring.py.
  *
  * What the guest wrote is copied once, bounded by the memory that the VMM has shared, and what was checked is what
  * is used.  Indices are shared with crossdomain/device/virtqueue.py, which is the oracle and the other path.

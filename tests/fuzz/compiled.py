@@ -22,7 +22,7 @@ _HERE: Final = Path(__file__).with_name("native")
 _CORE: Final = Path(__file__).resolve().parents[2] / "crossdomain" / "native"
 _SOURCES: Final = (
     *("tables.c", "walker.c", "copy.c", "region.c", "runs.c", "frames.c", "lane.c"),
-    *("poller.c", "passage.c", "virtqueue.c"),
+    *("poller.c", "routes.c", "passage.c", "virtqueue.c"),
 )
 _FLAGS: Final = (
     *("-std=c11", "-O2", "-g", "-pthread"),

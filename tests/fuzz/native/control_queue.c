@@ -8,24 +8,47 @@
 #include <unistd.h>
 
 enum { SIZE = 16, LOW = 1 << 14, HIGH = 4096, HIGH_ADDRESS = 1 << 20, CTX = 1, FEW = 8 };
+enum { COPY = 64, DESTINATION = 3, SOURCE = 4, KEY = 'k', IMAGE = 1024 };
 enum { DESCRIPTORS = 0, AVAILABLE = 512, USED = 1024, COMMANDS = 2048 };
 
 static xd_poller *poller; /* made once: it has 130 KiB of scratch space */
 
-/* A submit that gets far: one SEND of whatever comes, or a POLL. */
-static void write_command(uint8_t *memory, struct input *input) {
-    uint32_t is_poll = take_byte(input) & 1, length = take_byte(input);
-    uint32_t command = is_poll ? 8 : XD_SEND_RECEIVE_SIZE + length;
-    uint32_t words[8] = {0x0207, take_byte(input) & 3, 1, 0, CTX, is_poll, command, 0};
-    uint32_t header[4] = {(is_poll ? 3u : XD_COMMAND_SEND) | command << 16, 0, 0, length};
-    uint8_t *at = memory + COMMANDS;
+/* A COPY_PAGES of the one route, or nearly; returns its bytes. */
+static uint32_t write_copy(uint8_t *at, struct input *input) {
+    uint32_t kind = take_byte(input), count = take_byte(input) & 3, size = COPY + 16 * count;
+    uint32_t words[COPY / 4] = {0xf1 | size << 16, 0, DESTINATION, SOURCE};
+    memset(&words[4], KEY, 16);
+    words[8] = (uint32_t)take_coordinate(input, 64);
+    words[10] = (uint32_t)take_coordinate(input, 64);
+    words[12] = words[13] = 1 + (uint32_t)take_coordinate(input, 64);
+    words[14] = 1 + (kind & 3);
+    words[15] = count;
+    if (kind >= 0xf0)
+        words[take_byte(input) % (COPY / 4)] = take_word(input);
     memcpy(at, words, sizeof words);
+    for (uint32_t index = 0; index < 4 * count; index++) {
+        int32_t number = take_coordinate(input, 40);
+        memcpy(at + COPY + 4 * index, &number, sizeof number);
+    }
+    return size;
+}
+
+/* A submit that gets far: one SEND of whatever comes, with a copy before it or without, or a POLL. */
+static void write_command(uint8_t *memory, struct input *input) {
+    uint32_t kind = take_byte(input), is_poll = kind & 1, length = take_byte(input);
+    uint8_t *at = memory + COMMANDS;
+    uint32_t copy = kind & 2 && !is_poll ? write_copy(at + 32, input) : 0;
+    uint32_t command = is_poll ? 8 : XD_SEND_RECEIVE_SIZE + length;
+    uint32_t words[8] = {0x0207, take_byte(input) & 3, 1, 0, CTX, is_poll, copy + command, 0};
+    uint32_t header[4] = {(is_poll ? 3u : XD_COMMAND_SEND) | command << 16, 0, 0, length};
+    memcpy(at, words, sizeof words);
+    at += copy;
     memset(at + sizeof words, 0, XD_SEND_RECEIVE_SIZE);
     memcpy(at + sizeof words, header, is_poll ? 8 : sizeof header);
     for (uint32_t index = 0; index < length; index++)
         at[sizeof words + XD_SEND_RECEIVE_SIZE + index] = take_byte(input);
     uint64_t places[2] = {COMMANDS, COMMANDS + 1024};
-    uint32_t sizes[2] = {(uint32_t)sizeof words + command, 24};
+    uint32_t sizes[2] = {(uint32_t)sizeof words + copy + command, 24};
     for (uint32_t index = 0; index < 2; index++) {
         uint16_t flags[2] = {index ? 2 : 1, 1};
         memcpy(memory + DESCRIPTORS + 16 * index, &places[index], 8);
@@ -61,6 +84,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     xd_mailbox *mailbox = xd_mailbox_create(device);
     require(!xd_device_map(device, regions, 2) && !xd_device_set_context(device, CTX, passage), "no memory");
     passage->mailbox = mailbox;
+    uint8_t *image = malloc(IMAGE), *pages = malloc(IMAGE);
+    require(image && pages, "no memory");
+    memset(pages, KEY, IMAGE);
+    const xd_run runs[] = {{(uint64_t)(uintptr_t)pages + IMAGE / 2, IMAGE / 2}, {(uint64_t)(uintptr_t)pages, IMAGE}};
+    uint64_t generation = 0;
+    xd_pages place = {.runs = runs, .run_count = 2, .memory_generation = &generation};
+    passage->routes.count = 1;
+    passage->routes.routes[0] = (xd_route){
+        .destination = DESTINATION, .source = SOURCE, .by_key = 1, .pixels = image, .size = IMAGE, .pages = &place};
+    memset(passage->routes.routes[0].key, KEY, XD_PAGES_KEY);
     passage->compositor_fd = ends[0];
     mailbox->run_count = 1 + (take_byte(&input) & 1);
     mailbox->runs[0] = (xd_span){take_byte(&input) & 1 ? HIGH_ADDRESS : LOW - 64u, HIGH};
@@ -99,6 +132,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     close(ends[0]);
     close(ends[1]);
     close(fd);
+    free(image);
+    free(pages);
     free(low);
     free(high);
     return 0;

@@ -45,6 +45,8 @@ DESTROY_POOL: Final = request("wl_shm_pool", "destroy", POOL)
 class ShownFile:
     """Pages of the guest with the key on the first; see `Pages`."""
 
+    place = None
+
     def __init__(self) -> None:
         self.size = 64 * PAGE_SIZE
         self.owner: object = None

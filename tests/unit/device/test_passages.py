@@ -21,7 +21,7 @@ from crossdomain.context.context import Context
 from crossdomain.context.pace import Allowance, Pace
 from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans
-from crossdomain.context.ports import Resources
+from crossdomain.context.ports import MemoryDevice, Resources
 from crossdomain.context.quotas import ClientQuotas, Quotas, VmQuotas
 from crossdomain.context.selector import PortSelector
 from crossdomain.device.session import GpuSession
@@ -50,6 +50,8 @@ class Machine:
         self.contexts: list[Context] = []
         self.compositors: list[CompositorEnd] = []
         self._ports = ports
+        self.memory: MemoryDevice | None = None
+        """The VM's memory device, of contexts from now on."""
         self.allowance = allowance
         self._orphans = Orphans()
         session = GpuSession(
@@ -88,6 +90,7 @@ class Machine:
 
     def _new_context(self, ctx_id: int, _name: bytes, resources: Resources) -> Context:
         surroundings = surroundings_of(self._connect, self._orphans, self.allowance, self._ports)
+        surroundings = surroundings._replace(memory=self.memory)
         peer = Peer.of_gpu_client("vm test", ctx_id, "client")
         self.contexts.append(Context(peer, resources, surroundings))
         return self.contexts[-1]
