@@ -3,56 +3,60 @@
 from random import Random
 from typing import Final
 
-from crossdomain.wire.engine import Direction, Walker
-from crossdomain.wire.native import NativeWalker
+from crossdomain.wire.engine import Direction
 from crossdomain.wire.tables import load
 from crossdomain.wire.walker import PythonWalker
 from tests.fuzz.source import Source
-from tests.unit.wire.test_walkers_agree import (
-    IDS,
-    INTEREST,
-    described,
-    outcome_of_own,
-    outcome_of_release,
-    state,
-)
-from tests.unit.wire.traffic import Traffic
+from tests.unit.context.world import request, sync
+from tests.unit.wire.test_walkers_agree import IDS, INTEREST, Pair
+from tests.unit.wire.traffic import Traffic, bind, get_registry
 
-_OWN, _RELEASE, _REQUEST, _EVENT = range(4)
+_WALK: Final = 4
+"""Steps from this one on are messages, of either direction."""
 _DELETES: Final = (0, 1, 2, 0xFFFF, 0x10000)
 
 
 def run(data: bytes) -> None:
     """One conversation."""
     source = Source(data)
-    strict = source.flag()
-    oracle: Walker = PythonWalker(load(), INTEREST, strict=strict)
-    native: Walker = NativeWalker(load(), INTEREST, strict=strict)
+    pair = Pair(strict=source.flag())
+    if source.flag():
+        pair.watch_quietly()
     while source.left:
-        match source.byte() % 4:
+        match source.byte() % 8:
             case 0:
-                object_id, deletes = source.choice(IDS), source.choice(_DELETES)
-                assert outcome_of_own(native, object_id, deletes) == outcome_of_own(
-                    oracle, object_id, deletes
-                )
+                pair.own(source.choice(IDS), source.choice(_DELETES))
             case 1:
-                object_id = source.choice(IDS)
-                assert outcome_of_release(native, object_id) == outcome_of_release(oracle, object_id)
+                pair.release(source.choice(IDS))
+            case 2:
+                pair.adopt(source.choice(IDS))
+            case 3 if source.flag():
+                pair.quieten(source.choice(IDS))
+            case 3:
+                pair.stir(source.choice(IDS))
+                pair.take_ended()
             case kind:
-                direction, said = Direction(kind - _REQUEST), source.any_block()
-                assert described(native.walk(direction, said)) == described(oracle.walk(direction, said))
-    assert state(native) == state(oracle)
+                pair.step(Direction(kind & 1), source.any_block())
+    pair.compare()
 
 
 def seeds() -> list[bytes]:
-    """Conversations of many interfaces, each message a step."""
-    return [_conversation(Random(seed), strict=bool(seed & 1)) for seed in range(24)]
+    """Conversations of many interfaces, each message a step; clients that have all that they may."""
+    binds = get_registry(load()) + bind(load(), "wl_compositor", 3)
+    surfaces = b"".join(request("wl_compositor", "create_surface", 3, 4 + number) for number in range(9))
+    many = b"".join(sync(3 + number) for number in range(38))
+    greedy = [bytes([strict, 0]) + _step(Direction.REQUEST, binds + surfaces) for strict in (0, 1)]
+    return [
+        *greedy,
+        bytes([1, 0]) + _step(Direction.REQUEST, get_registry(load()) + many),
+        *(_conversation(Random(seed), strict=bool(seed & 1)) for seed in range(24)),
+    ]
 
 
 def _conversation(random: Random, *, strict: bool) -> bytes:
     walker = PythonWalker(load(), INTEREST, strict=strict)
     traffic = Traffic(load(), random, walker)
-    steps = bytes([strict]) + _step(Direction.REQUEST, opening := traffic.opening())
+    steps = bytes([strict, random.randrange(2)]) + _step(Direction.REQUEST, opening := traffic.opening())
     walker.walk(Direction.REQUEST, opening)
     for _ in range(12):
         direction, message = traffic.message()
@@ -62,4 +66,4 @@ def _conversation(random: Random, *, strict: bool) -> bytes:
 
 
 def _step(direction: Direction, message: bytes) -> bytes:
-    return bytes([_REQUEST + direction]) + len(message).to_bytes(2, "little") + message
+    return bytes([_WALK + direction]) + len(message).to_bytes(2, "little") + message
