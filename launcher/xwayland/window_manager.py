@@ -17,6 +17,7 @@ from launcher.xwayland.transfer.drags import Drags
 from launcher.xwayland.transfer.selections import Selections
 from launcher.xwayland.transfer.stage import Stage
 from launcher.xwayland.transfer.transfers import Transfers
+from launcher.xwayland.wayland.contacts import Contacts
 from launcher.xwayland.wayland.globals import Globals
 from launcher.xwayland.wayland.mediator import Mediator
 from launcher.xwayland.wayland.seats import Seats
@@ -41,6 +42,7 @@ class WindowManager:
         self._association = Association(self._pair)
         self._surfaces = Surfaces(mediator, self._association)
         self._seats = Seats(mediator, self._surfaces, self)
+        Contacts(mediator, self._surfaces, self._seats, self)
         globals_.emulate("xwayland_shell_v1", 1, self._surfaces.handle_shell_request)
         self._manager: Manager | None = None
         self._keyboard: Surface | None = None

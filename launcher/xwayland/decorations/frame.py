@@ -24,6 +24,8 @@ _DOUBLE_CLICK: Final = 400
 """ms between two presses."""
 _DRAG_DISTANCE: Final = 4
 """px that the pointer moves before a press on the title is a drag."""
+_FINGER: Final = 16
+"""px in which a finger or a pen touches the same point twice, or does not move."""
 _OPAQUE: Final = 0xFF000000
 
 
@@ -90,6 +92,7 @@ class Frame:
         self._hovered = Part.NOTHING
         self._pressed = Part.NOTHING
         self._press: tuple[float, float] | None = None
+        self._slack = _DRAG_DISTANCE
         self._last_press = (0, 0.0, 0.0)
 
     def update(self, state: FrameState) -> bool:
@@ -143,9 +146,13 @@ class Frame:
         part = layout.part_at(x, y)
         self._studio.cursors.set(pointer, layout.edge_at(x, y) if part is Part.EDGE else Edge.NONE)
         self._look(part, self._pressed)
+        self.drag(x, y)
+
+    def drag(self, x: float, y: float) -> None:
+        """Whatever has pressed something is at a point of the frame."""
         if self._press is not None:
             moved = max(abs(x - self._press[0]), abs(y - self._press[1]))
-            if moved >= _DRAG_DISTANCE * self._studio.scale:
+            if moved >= self._slack * self._studio.scale:
                 self._press = None
                 self.actions.move()
 
@@ -163,7 +170,20 @@ class Frame:
         if button == _RIGHT_BUTTON and part is not Part.EDGE:
             self.actions.show_menu(int(x), int(y))
         elif button == _LEFT_BUTTON:
+            self._slack = _DRAG_DISTANCE
             self._press_left(layout, part, x, y, time)
+
+    def touch(self, x: float, y: float, time: int) -> None:
+        """A finger or a pen goes down."""
+        layout = self._layout
+        if layout is not None:
+            self._slack = _FINGER
+            self._press_left(layout, layout.part_at(x, y), x, y, time)
+
+    def lift(self, x: float, y: float) -> None:
+        """It comes up: then it is nowhere."""
+        self.release(_LEFT_BUTTON, x, y)
+        self._look(Part.NOTHING, Part.NOTHING)
 
     def release(self, button: int, x: float, y: float) -> None:
         """A button comes up."""
@@ -190,7 +210,7 @@ class Frame:
             self._look(part, part)
             return
         last_time, last_x, last_y = self._last_press
-        near = max(abs(x - last_x), abs(y - last_y)) < _DRAG_DISTANCE * self._studio.scale
+        near = max(abs(x - last_x), abs(y - last_y)) < self._slack * self._studio.scale
         if near and 0 <= time - last_time <= _DOUBLE_CLICK and Part.MAXIMIZE in layout.state.buttons:
             self._last_press = (0, 0.0, 0.0)
             self._press = None
@@ -279,7 +299,7 @@ class _Piece:
 
     def pointer_moved(self, pointer: Pointer) -> None:
         """See `wayland.seats.Target`."""
-        self._frame.move_pointer(pointer, *self._point(pointer))
+        self._frame.move_pointer(pointer, *self._point(pointer.x, pointer.y))
 
     def pointer_left(self, pointer: Pointer) -> None:
         """See `wayland.seats.Target`."""
@@ -288,13 +308,29 @@ class _Piece:
 
     def pointer_button(self, pointer: Pointer, button: int, *, pressed: bool, time: int) -> None:
         """See `wayland.seats.Target`."""
-        x, y = self._point(pointer)
+        x, y = self._point(pointer.x, pointer.y)
         if pressed:
             self._frame.press(button, x, y, time)
         else:
             self._frame.release(button, x, y)
 
-    def _point(self, pointer: Pointer) -> tuple[float, float]:
-        """Returns where the pointer is, px from the contents' upper left corner."""
+    def contact_down(self, x: int, y: int, time: int) -> None:
+        """See `wayland.seats.Target`."""
+        self._frame.touch(*self._point(x, y), time)
+
+    def contact_moved(self, x: int, y: int) -> None:
+        """See `wayland.seats.Target`."""
+        self._frame.drag(*self._point(x, y))
+
+    def contact_up(self, x: int, y: int) -> None:
+        """See `wayland.seats.Target`."""
+        self._frame.lift(*self._point(x, y))
+
+    def contact_cancelled(self) -> None:
+        """See `wayland.seats.Target`."""
+        self._frame.leave()
+
+    def _point(self, x: int, y: int) -> tuple[float, float]:
+        """Returns a point of the surface (24.8 fixed) as px from the contents' upper left corner."""
         place = self._place or Rectangle(0, 0, 0, 0)
-        return pointer.x / _FIXED + place.x, pointer.y / _FIXED + place.y
+        return x / _FIXED + place.x, y / _FIXED + place.y

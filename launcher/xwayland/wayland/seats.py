@@ -1,4 +1,5 @@
 """Follows Xwayland's input devices: whose the keyboard is, where pointers are, what was clicked last.
+Fingers and pens are followed in `contacts`.
 
 Surfaces of our own (decorations) get no events of their own devices: what happens on them comes to
 Xwayland's, and is taken out here.
@@ -93,6 +94,22 @@ class Target(Protocol):
         """A button (linux/input-event-codes.h) was used; `time` in ms."""
         ...
 
+    def contact_down(self, x: int, y: int, time: int) -> None:
+        """A finger, or a pen, touches a point (surface-local, 24.8 fixed); `time` in ms."""
+        ...
+
+    def contact_moved(self, x: int, y: int) -> None:
+        """It has moved, touching."""
+        ...
+
+    def contact_up(self, x: int, y: int) -> None:
+        """It has left from there."""
+        ...
+
+    def contact_cancelled(self) -> None:
+        """What it has done counts for nothing."""
+        ...
+
 
 class Seats:
     """All wl_seats that Xwayland uses."""
@@ -120,8 +137,6 @@ class Seats:
                 ("wl_keyboard", "enter"): self._handle_keyboard_enter,
                 ("wl_keyboard", "leave"): self._handle_keyboard_leave,
                 ("wl_keyboard", "key"): self._handle_serial,
-                ("wl_touch", "down"): self._handle_touch_down,
-                ("zwp_tablet_tool_v2", "proximity_in"): self._handle_proximity_in,
             }
         )
         for name in ("axis", "axis_source", "axis_stop", "axis_discrete", "axis_value120", "frame"):
@@ -140,6 +155,15 @@ class Seats:
     def add_target(self, surface: Proxy, target: Target) -> None:
         """From now on `target` gets what happens on a wl_surface of our own."""
         self._targets[surface.entry.host_id] = target
+
+    def find_target(self, host_id: int) -> Target | None:
+        """Returns who gets what happens on the surface that the compositor calls `host_id`."""
+        return self._targets.get(host_id)
+
+    def note_input(self, seat: Entry, serial: int) -> None:
+        """The user has pressed something: a button, a finger or a pen."""
+        self._seat, self._serial = seat, serial
+        self._take_serial(serial)
 
     def remove_target(self, surface: Proxy) -> None:
         """The surface goes away."""
@@ -265,8 +289,7 @@ class Seats:
             return Verdict.HOLD
         if pressed:
             pointer.button_serial = call.number(0)
-            self._seat, self._serial = pointer.seat, call.number(0)
-            self._take_serial(self._serial)
+            self.note_input(pointer.seat, call.number(0))
         if pointer.target is None:
             _count_button(pointer, call.number(2), pressed=pressed)
             return Verdict.PASS
@@ -282,7 +305,7 @@ class Seats:
         pointer = call.entry.state
         return Verdict.DROP if isinstance(pointer, Pointer) and pointer.target is not None else Verdict.PASS
 
-    # Keyboards, touch screens and tablets.
+    # Keyboards.
 
     def _handle_keyboard_enter(self, call: Call) -> Verdict:
         surface = self._surfaces.find_host(call.number(1))
@@ -320,17 +343,6 @@ class Seats:
     def _take_serial(self, serial: int) -> None:
         self.last_serial = serial
         self._listener.serial_came()
-
-    def _handle_touch_down(self, call: Call) -> Verdict:
-        return self._come(self._surfaces.find_host(call.number(2)))
-
-    def _handle_proximity_in(self, call: Call) -> Verdict:
-        return self._come(self._surfaces.find_host(call.number(2)))
-
-    def _come(self, surface: Surface | None) -> Verdict:
-        if surface is None:
-            return Verdict.DROP
-        return Verdict.HOLD if self._listener.pointer_entered(surface) else Verdict.PASS
 
 
 def _count_button(pointer: Pointer, button: int, *, pressed: bool) -> None:

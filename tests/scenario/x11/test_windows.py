@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from crossdomain.vm.seat import View
+from Xlib import X
+
+from crossdomain.vm.seat import Touch, View
 from tests.fakes.x11 import X11Desktop
 
 
@@ -107,6 +109,60 @@ def test_an_edge_resizes_the_window(desktop: X11Desktop) -> None:
     resized = drag(desktop, begin, (begin[0] + 100, begin[1] + 60), "the window is larger", window)
     assert (resized.width, resized.height) == (window.width + 100, window.height + 60)
     assert desktop.title_bar(resized).width == resized.width + 2
+
+
+def tap(desktop: X11Desktop, x: int, y: int) -> None:
+    """Touch a point and let it go."""
+    desktop.seat.touch(0, Touch.DOWN, x, y)
+    desktop.seat.touch(0, Touch.UP)
+
+
+def test_fingers_do_with_a_frame_what_mice_do(desktop: X11Desktop) -> None:
+    with desktop.client() as client:
+        window = client.create_window(mask=X.ButtonPressMask, title="touched")
+        client.set_words(window, "WM_PROTOCOLS", "ATOM", [client.atom("WM_DELETE_WINDOW")])
+        before = desktop.place(desktop.window("touched"), 100, 100)
+
+        def is_touched() -> bool:
+            # The first one only plugs the screen in.
+            tap(desktop, before.x + 20, before.y + 20)
+            return client.poll(X.ButtonPress) is not None
+
+        desktop.wait(is_touched, "a finger")
+        client.forget_events()
+        slide(desktop, desktop.title_bar(before), before)
+        bar = desktop.title_bar(desktop.window("touched"))
+        tap(desktop, bar.x + 20, bar.y + 14)
+        tap(desktop, bar.x + 26, bar.y + 10)
+        desktop.wait(lambda: desktop.window("touched").width == 1024, "the whole screen")
+        bar = desktop.title_bar(desktop.window("touched"))
+        tap(desktop, bar.x + bar.width - 42, bar.y + 14)
+        desktop.wait(lambda: desktop.window("touched").width == before.width, "its former size")
+        bar = desktop.title_bar(desktop.window("touched"))
+        tap(desktop, bar.x + bar.width - 14, bar.y + 14)
+        asked = client.wait(X.ClientMessage, "the wish to close")
+        assert client.name(asked.data[1][0]) == "WM_DELETE_WINDOW"
+        assert client.poll(X.ButtonPress) is None
+
+
+def slide(desktop: X11Desktop, bar: View, moved: View) -> None:
+    """Drag a window by its title with a finger, until it follows."""
+    seat = desktop.seat
+    begin = (bar.x + 20, bar.y + 14)
+    seat.touch(0, Touch.DOWN, *begin)
+
+    def place(way: int) -> tuple[int, int]:
+        seat.touch(0, Touch.MOTION, begin[0] + way, begin[1] + way)
+        found = next(view for view in seat.views() if view.identity == moved.identity)
+        return found.x, found.y
+
+    def follows() -> bool:
+        # The compositor takes over some time after the first motion.
+        (x, y), (other_x, other_y) = place(100), place(240)
+        return (other_x - x, other_y - y) == (140, 140)
+
+    desktop.wait(follows, "the window moves")
+    seat.touch(0, Touch.UP)
 
 
 def test_a_terminal_is_resized_by_whole_characters(desktop: X11Desktop) -> None:

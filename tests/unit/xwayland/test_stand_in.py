@@ -5,6 +5,7 @@ from collections.abc import Generator
 import pytest
 
 from crossdomain.wire.codec import decode_arguments, decode_header
+from launcher.xwayland.wayland.contacts import Contacts
 from launcher.xwayland.wayland.seats import Pointer, Seats
 from launcher.xwayland.wayland.stand_in import StandIn
 from launcher.xwayland.wayland.surfaces import Surface
@@ -43,6 +44,7 @@ class PointerRig(SurfaceRig):
         super().__init__()
         self.user = User()
         self.seats = Seats(self.mediator, self.surfaces, self.user)
+        Contacts(self.mediator, self.surfaces, self.seats, self.user)
         self.request("wl_registry", 2, "bind", 3, "wl_seat", 5, 9)
         self.request("wl_seat", 9, "get_pointer", 10)
         entry = self.mediator.find_client(10)
