@@ -31,6 +31,7 @@ class ClientStats:
         "copied",
         "first_frame_s",
         "frames",
+        "handled",
         "name",
     )
 
@@ -40,6 +41,8 @@ class ClientStats:
         """Adds what nobody had to look at since it was called."""
         self.frames = 0
         """Commits that showed something new."""
+        self.handled = 0
+        """How often something of it was not carried by C alone."""
         self.bytes_damaged = 0
         self.bytes_copied = 0
         """Here."""
@@ -79,6 +82,7 @@ class ClientStats:
         """Adds another client's counters; the earlier first frame is kept."""
         other.collect()
         self.frames += other.frames
+        self.handled += other.handled
         self.bytes_damaged += other.bytes_damaged
         self.bytes_copied += other.bytes_copied
         self.bytes_copied_host += other.bytes_copied_host
@@ -178,6 +182,7 @@ def _counters(client: ClientStats) -> dict[str, object]:
     return {
         "first_frame_s": None if first_frame_s is None else round(first_frame_s, 4),
         "frames": client.frames,
+        "handled": client.handled,
         "bytes_damaged": client.bytes_damaged,
         "bytes_copied": client.bytes_copied,
         "bytes_copied_host": client.bytes_copied_host,

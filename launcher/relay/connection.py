@@ -205,6 +205,7 @@ class Connection:
     def guard(self, serve: Callable[[int], None], events: int) -> None:
         """Calls a handler of one of this client's fds; a failure of any kind costs this client only."""
         self._uplink.passed(self._lane.shut())
+        self._stats.handled += 1
         try:
             serve(events)
             while self._channel.has_events and self._may_receive:

@@ -22,9 +22,10 @@ async def measure_frames(guest: InGuest, vm: ThroughVm, scene: Scene, effort: Ef
 
 
 async def measure_copies(vm: ThroughVm, effort: Effort) -> list[Row]:
-    """Bytes that the launcher and the host copied per byte that the client damaged.
+    """Bytes that the launcher and the host copied per byte that the client damaged, and what was Python's.
 
-    The difference of a short and a longer run, as on this machine.
+    The difference of a short and a longer run, as on this machine: rows handled_PATH say how often a frame
+    needed Python in the launcher.
     """
     rows: list[Row] = []
     for scene in (FULL, SMALL):
@@ -35,26 +36,32 @@ async def measure_copies(vm: ThroughVm, effort: Effort) -> list[Row]:
         for place, copied in (("guest", long.guest - short.guest), ("host", long.host - short.host)):
             ratio = copied / damaged
             rows.append(Row(f"copied_{place}_{suffix}", ratio, "B/B", "damaged bytes", ratio))
+        handled = (long.handled - short.handled) / (long.frames - short.frames)
+        rows.append(Row(f"handled_{suffix}", handled, "times/frame"))
     return rows
 
 
 class _Copied(NamedTuple):
-    """What one run copied, in bytes, and the way that its buffers took."""
+    """What one run copied, in bytes, the way that its buffers took, and how often Python was needed."""
 
     guest: int
     host: int
     damaged: int
     path: str
+    frames: int
+    handled: int
 
 
 async def _count_bytes(vm: ThroughVm, scene: Scene, frames: int) -> _Copied:
     result = await client_run.run(vm, *scene.arguments(frames))
     stats = await vm.stats()
-    guest, host = stats["bytes_copied"], stats["bytes_copied_host"]
-    if not isinstance(guest, int) or not isinstance(host, int):
-        raise BenchError(f"the launcher counted {guest!r} and {host!r} bytes")
+    counted = [stats[name] for name in ("bytes_copied", "bytes_copied_host", "handled")]
+    numbers = [number for number in counted if isinstance(number, int)]
+    if len(numbers) != len(counted):
+        raise BenchError(f"the launcher counted {counted!r}")
+    guest, host, handled = numbers
     damaged = result.bytes_damaged + result.bytes_damaged_warm
-    return _Copied(guest, host, damaged, path_in(stats))
+    return _Copied(guest, host, damaged, path_in(stats), result.frames, handled)
 
 
 def _cost_rows(scene: Scene, samples: Samples) -> list[Row]:

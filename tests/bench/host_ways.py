@@ -129,7 +129,7 @@ class Local:
         """With `copies`, buffers take the way that those of a VM take."""
         self.name = "local_copy" if copies else "local"
         self.bench = bench
-        self._buffers = "copy" if copies else "auto"
+        self.buffers = "copy" if copies else "auto"
         self._daemon = daemon
         self.stats_path = bench.folder / f"stats-{self.name}.json"
         """What a launcher that has ended has counted."""
@@ -142,7 +142,7 @@ class Local:
     def command(self, *app: str | Path) -> list[str | Path]:
         """Returns the command that runs `app` through the launcher."""
         channel = f"local:{self._daemon.local_socket}"
-        options = ("--channel", channel, "--buffers", self._buffers, "--stats", self.stats_path)
+        options = ("--channel", channel, "--buffers", self.buffers, "--stats", self.stats_path)
         return run_program("launcher.run", *options, "--", *app)
 
     def bare_command(self, *app: str | Path) -> list[str | Path]:

@@ -18,7 +18,7 @@ from typing import Final
 from launcher.announcement import find
 from tests.bench import processes
 from tests.bench.client_run import BenchError
-from tests.bench.host_ways import PYTHON, Bench, Local, python_environment, run_program, running_server
+from tests.bench.host_ways import PYTHON, Local, python_environment, run_program, running_server
 from tests.bench.rows import Row
 from tests.bench.traffic import SMALL
 from tests.fakes.weston import wait_until
@@ -42,15 +42,22 @@ sys.exit(main())
 _COLLECTED: Final = re.compile(r"Collected : (\d+)")
 
 
-async def measure_instructions(local: Local) -> list[Row]:
-    """Instructions of launcher and worker together, for a message of frames with 64x64 px of damage."""
-    few, many = [await asyncio.to_thread(_count, local.bench, frames) for frames in (_FEW, _MANY)]
-    messages = (_MANY - _FEW) * _MESSAGES
-    return [Row("instructions_per_message", (many - few) / messages, "instructions")]
+async def measure_instructions(local: Local, local_copy: Local) -> list[Row]:
+    """Instructions of launcher and worker together, for a message of frames with 64x64 px of damage.
+
+    Once where the compositor has the client's buffers, and once where they have mirrors, as those of a VM.
+    """
+    ways = {"instructions_per_message": local, "instructions_per_message_copy": local_copy}
+    rows: list[Row] = []
+    for name, way in ways.items():
+        few, many = [await asyncio.to_thread(_count, way, frames) for frames in (_FEW, _MANY)]
+        rows.append(Row(name, (many - few) / ((_MANY - _FEW) * _MESSAGES), "instructions"))
+    return rows
 
 
-def _count(bench: Bench, frames: int) -> int:
+def _count(local: Local, frames: int) -> int:
     """Returns what launcher and worker executed in a life with that many frames."""
+    bench = local.bench
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
         folder = Path(name)
         session = folder / "session"
@@ -73,7 +80,15 @@ def _count(bench: Bench, frames: int) -> int:
                 seconds=_SECONDS,
             )
         )
-        options = ["--channel", f"local:{folder / 'local'}", "--x11", "off", "--service"]
+        options = [
+            "--channel",
+            f"local:{folder / 'local'}",
+            "--x11",
+            "off",
+            "--service",
+            "--buffers",
+            local.buffers,
+        ]
         with running_server(
             _counted(folder / "launcher", run_program("launcher.run", *options)),
             {**environment, "XDG_RUNTIME_DIR": str(session)},

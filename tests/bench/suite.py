@@ -150,7 +150,8 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
         lambda ways, effort: frames.measure_copies(ways.local, ways.local_copy, effort),
     ),
     HostMeasurement(
-        ("instructions_per_message",), lambda ways, _effort: instructions.measure_instructions(ways.local)
+        ("instructions_per_message*",),
+        lambda ways, _effort: instructions.measure_instructions(ways.local, ways.local_copy),
     ),
     HostMeasurement(("copy_*", "memcpy_*"), lambda _ways, _effort: copying.measure_copying()),
     HostMeasurement(
@@ -185,7 +186,7 @@ VM: Final[tuple[VmMeasurement, ...]] = (
         lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, SMALL, _emulated(effort)),
     ),
     VmMeasurement(
-        ("copied_guest_shm_pages*", "copied_host_shm_pages*"),
+        ("copied_guest_shm_pages*", "copied_host_shm_pages*", "handled_shm_pages*"),
         lambda ways, effort: guest_frames.measure_copies(ways.vm, _emulated(effort)),
     ),
     VmMeasurement(
