@@ -50,6 +50,16 @@ MAX_UNTAKEN_SYNCS: Final = 256
 MAX_HELD_SYNCS: Final = 64
 """Fences of one context that wait for the compositor's, with what MAX_HELD_FENCES holds."""
 
+GUEST_FENCE_SECONDS: Final = 2 * FENCE_SECONDS
+"""How long the compositor waits for a point of a guest's: its launcher gives up after FENCE_SECONDS."""
+
+MAX_TIMELINES: Final = 256
+"""Timelines of one client that the host makes, an object of the kernel's each.  Mesa makes two a buffer."""
+
+MAX_PENDING_POINTS: Final = 256
+"""Points of one client's timelines that are not signalled yet: each that the compositor is to signal holds a
+descriptor.  A surface has two or three buffers on their way, with two points each."""
+
 MAX_EVENT_SIZE: Final = 65536
 """Bytes of one RECEIVE or READ, however large the guest's ring: what one read of the compositor gives."""
 

@@ -98,6 +98,8 @@ class IdentifierType(IntEnum):
     WRITE_PIPE = 4
     PAGES = 0xF4
     """EXTENSION (`Feature.SHOW_PAGES`): pages of the guest, in a SEND."""
+    TIMELINE = 0xF5
+    """EXTENSION (`Feature.POINTS`): a new timeline of the host's, in a SEND."""
 
 
 RING_NONE: Final = 0xFFFFFFFF
@@ -158,6 +160,8 @@ class Feature(IntFlag):
     """SHOW_PAGES may let the compositor read them in place."""
     CLAIM_PAGES = 4096
     """Pages without a key belong to the context that has claimed them."""
+    POINTS = 16384
+    """Points of timelines are told in both directions; see `abi.points`."""
 
 
 EXTENSION_MAGIC: Final = 0x4D4F4458

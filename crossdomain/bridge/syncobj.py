@@ -17,6 +17,7 @@ from crossdomain.native.system import address_of
 _HANDLE: Final = Struct("=I")
 _POINT: Final = Struct("=Q")
 _NO_HANDLE: Final = 0
+_DIRECTORY: Final = "/dev/dri"
 
 
 class SyncDevice:
@@ -27,6 +28,11 @@ class SyncDevice:
     def __init__(self, fd: int) -> None:
         """Takes ownership of `fd`, which `has_timelines`."""
         self._fd = fd
+
+    @property
+    def fd(self) -> int:
+        """The device's own."""
+        return self._fd
 
     @classmethod
     def open(cls, path: str) -> Self | None:
@@ -39,6 +45,15 @@ class SyncDevice:
             return cls(fd)
         os.close(fd)
         return None
+
+    @classmethod
+    def find(cls) -> Self | None:
+        """The first render node of this machine that has timelines."""
+        try:
+            names = sorted(name for name in os.listdir(_DIRECTORY) if name.startswith("renderD"))
+        except OSError:
+            return None
+        return next(filter(None, (cls.open(f"{_DIRECTORY}/{name}") for name in names)), None)
 
     def create_timeline(self, *, signalled: bool = False) -> "Timeline":
         """A new one, at point 0; the caller closes it."""
@@ -71,6 +86,11 @@ class Timeline:
         """Takes ownership of `handle`; the device's fd stays the caller's."""
         self._device = device
         self._handle = handle
+
+    @property
+    def handle(self) -> int:
+        """Its number among those of the device's open file."""
+        return self._handle
 
     def fence(self, point: int) -> Fence:
         """A fence that is over when `point` has signalled, which may not have been submitted yet."""

@@ -14,11 +14,18 @@ _FEATURES: Final = (
 )
 
 
-def capset(*, shares_files: bool = False, has_pages: bool = False, shows_pages: bool = False) -> bytes:
+def capset(
+    *,
+    shares_files: bool = False,
+    has_pages: bool = False,
+    shows_pages: bool = False,
+    has_points: bool = False,
+) -> bytes:
     """The 32 bytes: Wayland channels, no dmabuf allocation, our extension.
 
     `shares_files` is for launchers on the same kernel, `has_pages` for VMs, whose memory we see, and
-    `shows_pages` for those whose memory this kernel makes dmabufs of.
+    `shows_pages` for those whose memory this kernel makes dmabufs of, and `has_points` for those whose
+    timelines the compositor may know.
 
     `supports_dmabuf` would promise that image requirements give dmabufs, and sommelier then insists
     on a compositor with zwp_linux_dmabuf_v1.
@@ -30,4 +37,6 @@ def capset(*, shares_files: bool = False, has_pages: bool = False, shows_pages: 
         features |= Feature.PAGES | Feature.CLAIM_PAGES
     if shows_pages:
         features |= Feature.SHOW_PAGES
+    if has_points:
+        features |= Feature.POINTS
     return encode_capset(1 << ChannelType.WAYLAND, features=features)

@@ -16,6 +16,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from crossdomain.abi.cross_domain import (
@@ -32,6 +33,7 @@ from crossdomain.abi.cross_domain import (
     parse_write,
 )
 from crossdomain.abi.pages import parse_copy_pages
+from crossdomain.abi.points import POINTS
 from crossdomain.abi.sync import parse_await_sync
 from crossdomain.context.blobs import Blobs, IdentifierCounter
 from crossdomain.context.counters import Counters
@@ -48,6 +50,7 @@ from crossdomain.context.ports import MemoryDevice, Resources
 from crossdomain.context.questions import Questions
 from crossdomain.context.quotas import ClientQuotas
 from crossdomain.context.syncs import Syncs
+from crossdomain.context.timelines import TimelineMaker
 from crossdomain.context.traffic import Traffic
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
 from crossdomain.wire.faults import WireFault
@@ -83,6 +86,10 @@ class Surroundings(NamedTuple):
     """Carries what nobody has to look at, with the policy's walker."""
     memory: MemoryDevice | None = None
     """Where what COPY_PAGES and SHOW_PAGES name is, where the guest has pages that we see."""
+    knows_points: bool = False
+    """Whether the guest may know the compositor's timelines (`crossdomain.abi.points`)."""
+    timelines: TimelineMaker | None = None
+    """Where those of a guest's with another kernel are made."""
 
 
 class Context:
@@ -116,12 +123,14 @@ class Context:
         self._pipes = Pipes(counter, loop, self._wake, surroundings.orphans)
         self._syncs = Syncs(name, counter, loop)
         identifiers = Identifiers(
-            resources, self._blobs, self._pipes, self._syncs, policy.shown, self._counters
+            resources, self._blobs, self._pipes, self._syncs, policy.shown, policy.timelines, self._counters
         )
         allowance = surroundings.allowance
         self._traffic = Traffic(
             name, policy, identifiers, self._counters, self._guard, allowance, self.passage
         )
+        if surroundings.timelines is not None:
+            policy.timelines.open(surroundings.timelines, name, partial(self._wake, policy.timelines))
         self.apply(allowance.quotas.client)
         policy.join(allowance.totals)
         self._over = False
@@ -304,6 +313,9 @@ class Context:
         if write.identifier == NO_IDENTIFIER and write.hang_up:
             self._leave()
             return
+        if write.identifier == POINTS and self._surroundings.knows_points:
+            self._hear_of_points(write.data)
+            return
         try:
             self._pipes.handle_write(write)
         except LimitExceeded as fault:
@@ -311,6 +323,12 @@ class Context:
             self._give_up_pipes()
             self._fail(fault)
             raise
+
+    def _hear_of_points(self, data: memoryview) -> None:
+        if data:
+            self._policy.timelines.signal(data)
+        else:
+            self._policy.show_timelines()
 
     def _handle_copy_pages(self, command: memoryview) -> None:
         if self._over:

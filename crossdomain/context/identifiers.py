@@ -11,6 +11,7 @@ from crossdomain.context.pipes import Pipes
 from crossdomain.context.ports import Resources
 from crossdomain.context.shown import ShownPages
 from crossdomain.context.syncs import Syncs
+from crossdomain.context.timelines import GuestTimelines
 from crossdomain.errors import CrossDomainError, GuestFault, HostFault
 from crossdomain.wire.policy import Carriage
 
@@ -25,6 +26,7 @@ class Identifiers:
         pipes: Pipes,
         syncs: Syncs,
         shown: ShownPages,
+        timelines: GuestTimelines,
         counters: Counters,
     ) -> None:
         self._resources = resources
@@ -32,12 +34,13 @@ class Identifiers:
         self._pipes = pipes
         self._syncs = syncs
         self._shown = shown
+        self._timelines = timelines
         self._counters = counters
 
     @property
     def descriptors(self) -> int:
         """Fds that are held for the guest until it takes them, or ends their pipe."""
-        return len(self._pipes) + self._blobs.untaken + self._syncs.untaken
+        return len(self._pipes) + self._blobs.untaken + self._syncs.untaken + self._timelines.descriptors
 
     def resolve(self, identifiers: Iterable[Identifier]) -> list[int]:
         """The fds that a SEND names, in order; all are the caller's.
@@ -83,6 +86,8 @@ class Identifiers:
             case IdentifierType.PAGES:
                 self._counters.buffers_shown += 1
                 return self._shown.take(entry)
+            case IdentifierType.TIMELINE:
+                return self._timelines.create()
             case _:
                 raise GuestFault(f"identifiers of type {entry.type} are not offered")
 

@@ -4,7 +4,8 @@ The guest can replace its launcher, so the host looks for itself: globals that t
 hides are not announced, versions are capped, and a bind of anything else ends the client.
 Windows get their VM's name (`labels`), what is copied and dragged stays where it may (`transfers`),
 and what would end a compositor is set right (`viewports`).  Guest pages that the compositor reads in place
-become what makes a dmabuf there (`shown`).
+become what makes a dmabuf there (`shown`), and what it waits for at points of timelines has an end
+(`timelines`).
 On the way the walk finds which message owns which fd.  Bytes in, bytes out.
 """
 
@@ -13,7 +14,7 @@ from struct import Struct
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from crossdomain.abi.cross_domain import Buffer
-from crossdomain.context import labels, shown, transfers, viewports
+from crossdomain.context import labels, shown, timelines, transfers, viewports
 from crossdomain.context.edits import EVENT, REQUEST, Edit, Messages, Passing, find
 from crossdomain.context.labels import Labels
 from crossdomain.context.pixel_formats import PixelFormats
@@ -21,6 +22,7 @@ from crossdomain.context.ports import Showing
 from crossdomain.context.quotas import ClientQuotas, exceeded
 from crossdomain.context.rules import Guest
 from crossdomain.context.shown import ShownPages
+from crossdomain.context.timelines import GuestTimelines
 from crossdomain.context.transfers import Transfers
 from crossdomain.context.viewports import Viewports
 from crossdomain.errors import GuestFault, HostFault, LocalError
@@ -78,6 +80,7 @@ class ClientPolicy:
         self.viewports = Viewports()
         self.formats = PixelFormats(guest)
         self.shown = ShownPages()
+        self.timelines = GuestTimelines()
         self.compositor_error: str | None = None
         """What the compositor said in a wl_display.error, cut: for the log."""
         self.requests = 0
@@ -175,6 +178,7 @@ class ClientPolicy:
             edit = handler(self, passing) if handler is not None else None
             if record.fds:
                 self.shown.check(own)
+                self.timelines.check(own)
                 taken += record.fds
                 carriage = self._carriage(direction, record)
                 take, give = (None, None) if edit is None else (edit.take, edit.give)
@@ -226,6 +230,10 @@ class ClientPolicy:
     def handle_bind(self, request: Passing) -> None:
         """wl_registry.bind."""
         self._registry.check_bind(request.data)
+
+    def show_timelines(self) -> None:
+        """The guest knows of points: it may name timelines to a compositor that knows them."""
+        self._registry.pass_too((timelines.MANAGER,))
 
     def _own(self, object_id: int) -> None:
         try:
@@ -304,6 +312,7 @@ _MESSAGES: Final[Messages[ClientPolicy]] = {
     ("wl_registry", REQUEST, "bind"): ClientPolicy.handle_bind,
     **_of(lambda policy: policy.labels, labels.HANDLERS),
     **_of(lambda policy: policy.shown, shown.HANDLERS),
+    **_of(lambda policy: policy.timelines, timelines.HANDLERS),
     **_of(lambda policy: policy.transfers, transfers.HANDLERS),
     **_of(lambda policy: policy.viewports, viewports.HANDLERS),
     ("wl_shm", EVENT, "format"): ClientPolicy.handle_format,

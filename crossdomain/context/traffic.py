@@ -226,6 +226,7 @@ class Traffic:
         self._over = True
         self._policy.transfers.close()
         self._policy.shown.close()
+        self._policy.timelines.close()
         for waiting in (self._from_guest, self._from_compositor):
             while waiting:
                 os.close(waiting.popleft())

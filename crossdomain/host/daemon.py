@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from crossdomain.bridge.syncobj import SyncDevice
 from crossdomain.bridge.udmabuf import Udmabuf
 from crossdomain.context.peer import Peer
 from crossdomain.device.qemu import memory_socket
@@ -68,6 +69,7 @@ class Daemon:
         self._unpaired: dict[socket.socket, str] = {}
         """Memory devices whose VM has not connected yet, and their section."""
         self._udmabuf = Udmabuf.open() if configuration.shows_pages else None
+        self._sync_device = None if self._udmabuf is None else SyncDevice.find()
         self._seccomp = sandbox.prepare()
         self._stopping = asyncio.Event()
         self.changed: Callable[[], None] = _nobody
@@ -256,6 +258,7 @@ class Daemon:
             settings=settings,
             window_size=self._configuration.window_size,
             udmabuf=None if gpu is None else self._udmabuf,
+            sync_device=None if gpu is None else self._sync_device,
             shows_dmabufs=gpu is None and self._configuration.shows_pages,
             seccomp=self._seccomp,
             gpu=gpu,
@@ -290,6 +293,8 @@ class Daemon:
         await asyncio.gather(*(worker.stop() for worker in (*self._vms, *self._local.values())))
         if self._udmabuf is not None:
             self._udmabuf.close()
+        if self._sync_device is not None:
+            self._sync_device.close()
 
 
 def _nobody() -> None:

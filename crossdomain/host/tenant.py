@@ -12,6 +12,7 @@ from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import DmabufMaker, MemoryDevice, Resources
 from crossdomain.context.rules import Guest
 from crossdomain.context.selector import PortSelector
+from crossdomain.context.timelines import TimelineMaker
 from crossdomain.host.broker import Dial, Dials
 from crossdomain.host.local import LocalResources
 from crossdomain.host.settings import Settings
@@ -58,6 +59,10 @@ class Tenant:
         self.contexts: dict[Context, None] = {}
         self.memory: MemoryDevice | None = None
         """Where the guest's own pages are, for a VM that may show us some."""
+        self.knows_points = False
+        """Whether guests may know the compositor's timelines."""
+        self.timelines: TimelineMaker | None = None
+        """Where those of a VM's are made; stays the caller's."""
         self._dials = dials
         self._ports = ports
         self._last_local = 0
@@ -97,6 +102,8 @@ class Tenant:
             allowance=self.allowance,
             passage=None if self._ports is None else Passage(self._ports, policy.walker),
             memory=memory,
+            knows_points=self.knows_points,
+            timelines=self.timelines,
         )
         context = Context(peer, resources, surroundings, sink)
         dial.ready = context.retry_connect

@@ -15,6 +15,7 @@ import socket
 import sys
 from typing import Final, NamedTuple
 
+from crossdomain.bridge.syncobj import SyncDevice
 from crossdomain.bridge.udmabuf import Udmabuf
 from crossdomain.context.capset import capset
 from crossdomain.context.selector import PortSelector
@@ -46,6 +47,8 @@ class Plan(NamedTuple):
     """Bytes of the VM's host-visible window."""
     udmabuf: Udmabuf | None
     """For a VM whose pages may be shown in place."""
+    sync_device: SyncDevice | None
+    """For timelines of a VM whose pages may be shown in place."""
     shows_dmabufs: bool
     """Whether local clients' own dmabufs may be."""
     seccomp: sandbox.Seccomp | None
@@ -78,8 +81,7 @@ def _forget_the_parent(plan: Plan, channel: socket.socket) -> None:
     kept = {STANDARD_ERROR, channel.fileno()}
     if plan.gpu is not None:
         kept.add(plan.gpu.fileno())
-    if plan.udmabuf is not None:
-        kept.add(plan.udmabuf.fd)
+    kept.update(device.fd for device in (plan.udmabuf, plan.sync_device) if device is not None)
     last = -1
     for fd in sorted(kept):
         os.closerange(last + 1, fd)
@@ -112,16 +114,18 @@ class _Worker:
         dials.channel = Channel(channel, self._handle, self._ended.set, takes_fds=True)
         dials.channel.send({"say": "confined"})
         dmabufs = GivenDmabufs() if plan.shows_dmabufs else plan.udmabuf
-        self._tenant = Tenant(plan.names, dials, plan.policy, plan.settings, dmabufs, self._ports)
+        tenant = self._tenant = Tenant(plan.names, dials, plan.policy, plan.settings, dmabufs, self._ports)
+        tenant.timelines = plan.sync_device
+        tenant.knows_points = plan.shows_dmabufs or plan.sync_device is not None
         try:
             if plan.gpu is None:
                 await self._ended.wait()
             else:
-                await self._serve_vm(plan.gpu, self._tenant)
+                await self._serve_vm(plan.gpu, tenant)
         finally:
             for connection in list(self._local):
                 connection.close()
-            self._tenant.close()
+            tenant.close()
             await self._memory.close()
             dials.channel.close()
 
@@ -129,7 +133,11 @@ class _Worker:
         self._session = session = GpuSession(
             connection,
             new_context=tenant.new_gpu_context,
-            capset=capset(has_pages=True, shows_pages=self._plan.udmabuf is not None),
+            capset=capset(
+                has_pages=True,
+                shows_pages=self._plan.udmabuf is not None,
+                has_points=tenant.knows_points,
+            ),
             window_size=self._plan.window_size,
             name=tenant.name,
             ports=self._ports,
@@ -176,7 +184,9 @@ class _Worker:
             )
             connection.close()
             return
-        welcome = capset(shares_files=True, shows_pages=self._plan.shows_dmabufs)
+        welcome = capset(
+            shares_files=True, shows_pages=self._plan.shows_dmabufs, has_points=tenant.knows_points
+        )
         served = LocalConnection(
             connection, tenant.new_local_context, self._forget_local, welcome, tenant.allowance
         )

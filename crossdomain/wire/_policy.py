@@ -94,7 +94,7 @@ GLOBALS = (
     ('wp_fifo_manager_v1', 1, 'pass', 'plain messages', 'ordinary'),
     ('wp_fractional_scale_manager_v1', 1, 'pass', 'plain messages', 'ordinary'),
     ('wp_image_description_reference_v1', 0, 'hide', 'no global: only other protocols hand it out', 'ordinary'),
-    ('wp_linux_drm_syncobj_manager_v1', 1, 'emulate', 'commits wait for their acquire points in the guest, whose kernel has the timelines', 'ordinary'),
+    ('wp_linux_drm_syncobj_manager_v1', 1, 'emulate', 'commits wait for their acquire points in the guest, whose kernel has the timelines, or in the compositor where that reads the buffer in place', 'ordinary'),
     ('wp_pointer_warp_v1', 1, 'pass', 'plain messages', 'ordinary'),
     ('wp_presentation', 2, 'translate', "times in the host's clock become the guest's; hidden from clients of a host that does not tell its time", 'ordinary'),
     ('wp_security_context_manager_v1', 1, 'emulate', 'to the host the whole VM is one security context; what a sandbox inside it may do is decided in it', 'ordinary'),

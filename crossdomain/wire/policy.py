@@ -128,6 +128,15 @@ class Policy:
         }
         return Policy(rules, self.descriptors, self.groups, self.allowed)
 
+    def passing(self, interfaces: Iterable[str]) -> "Policy":
+        """Returns the same policy, with some globals that a relay serves itself in sight as well."""
+        shown = set(interfaces)
+        rules = {
+            name: rule._replace(treatment=Treatment.TRANSLATE) if name in shown else rule
+            for name, rule in self.rules.items()
+        }
+        return Policy(rules, self.descriptors, self.groups, self.allowed)
+
     def visible_version(self, interface: str, offered: int) -> int:
         """Returns the version that a guest may see of a global that the compositor offers; 0 if none."""
         rule = self.rules.get(interface)

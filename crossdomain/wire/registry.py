@@ -1,6 +1,7 @@
 """What one client may see and bind of the compositor's wl_registry."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from crossdomain.limits import MAX_REMOVED_GLOBALS
@@ -32,6 +33,10 @@ class RegistryFilter:
         self._policy = policy
         self._visible: dict[int, _Global] = {}
         self._removed: OrderedDict[int, _Global] = OrderedDict()
+
+    def pass_too(self, interfaces: Iterable[str]) -> None:
+        """Globals of these interfaces that the compositor tells of from now on are shown, as it has them."""
+        self._policy = self._policy.passing(interfaces)
 
     def show(self, name: int, interface: str, version: int) -> None:
         """The client is shown a global that the compositor does not have, under a name for us alone."""

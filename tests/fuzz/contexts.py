@@ -17,6 +17,7 @@ from crossdomain.context.rules import Guest, Rules
 from crossdomain.context.selector import PortSelector
 from crossdomain.device.vhost_user import close_all
 from crossdomain.wire import load, policy
+from tests.fakes.host_timelines import HostDevice
 from tests.fuzz.descriptors import KINDS
 from tests.fuzz.source import Source
 from tests.unit.context.world import event
@@ -62,6 +63,8 @@ class Compositors:
             orphans=self._orphans,
             allowance=self.allowance,
             passage=None if self._ports is None else Passage(self._ports, client_policy.walker),
+            knows_points=True,
+            timelines=HostDevice(),
         )
         return Context(Peer.of_gpu_client("vm fuzz", 1, name), resources, surroundings, sink)
 

@@ -33,6 +33,7 @@ from crossdomain.context.policy import ClientPolicy
 from crossdomain.context.ports import MemoryDevice, Pages, Showing, Storage
 from crossdomain.context.quotas import Quotas
 from crossdomain.context.rules import Guest, Rules
+from crossdomain.context.timelines import TimelineMaker
 from crossdomain.errors import GuestFault
 from crossdomain.wire import load, policy
 from crossdomain.wire.codec import Value, encode_message
@@ -197,10 +198,11 @@ class World:
         *,
         memory: MemoryDevice | None = None,
         showing: Showing | None = None,
+        timelines: TimelineMaker | None = None,
     ) -> None:
         """`guest` is the VM, where it has another client; `allow` are groups that it may use besides.
 
-        `memory` and `showing` are for a VM with a memory device.
+        `memory` and `showing` are for a VM with a memory device, `timelines` where the host has some.
         """
         self.guest = Guest("test", Rules()) if guest is None else guest
         self.policy = policy.load().with_groups(allow)
@@ -221,6 +223,8 @@ class World:
             orphans=self.orphans,
             allowance=self.allowance,
             memory=memory,
+            knows_points=timelines is not None,
+            timelines=timelines,
         )
         self.context = Context(Peer.of_gpu_client("vm test", 1, "client"), self.resources, surroundings)
 
