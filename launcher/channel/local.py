@@ -25,6 +25,7 @@ from crossdomain.abi.pages import (
     encode_show_pages,
     parse_shown,
 )
+from crossdomain.abi.points import POINTS
 from crossdomain.errors import EnvironmentFault, HostFault, LocalError
 from launcher import log
 from launcher.channel import drm
@@ -165,6 +166,7 @@ class LocalChannel:
         self.proves = False
         self._shares_files = share_files and bool(capset.features & Feature.SHARE_FILES)
         self.shares_fences = self._shares_files and self.has_fences
+        self.has_points = self.shares_fences and bool(capset.features & Feature.POINTS)
         self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)
         shows = self._shares_files and bool(capset.features & Feature.SHOW_PAGES)
         self.host_copies = LocalDmabufs(self) if shows else None
@@ -280,6 +282,8 @@ class LocalChannel:
         capset = cross_domain.parse_capset(packet.payload)
         if capset.features & Feature.PIPE_CREDIT:
             init += cross_domain.encode_write(0, b"")
+        if capset.features & Feature.POINTS:
+            init += cross_domain.encode_write(POINTS, b"")
         self._send_waiting(local.encode_packet(local.ToDaemon.SUBMIT, init))
         return capset
 

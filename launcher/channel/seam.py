@@ -212,6 +212,11 @@ class Channel(Protocol):
         ...
 
     @property
+    def has_points(self) -> bool:
+        """Whether the compositor can have timelines of the client's (`cross_domain.Feature.POINTS`)."""
+        ...
+
+    @property
     def shares_fences(self) -> bool:
         """Whether the compositor can have the client's fences: it is on the same kernel."""
         ...

@@ -27,6 +27,7 @@ from crossdomain.abi.pages import (
     encode_show_pages,
     parse_shown,
 )
+from crossdomain.abi.points import POINTS
 from crossdomain.errors import HostFault, LocalError
 from crossdomain.native.system import address_of
 from launcher.channel import drm
@@ -186,6 +187,7 @@ class VirtgpuChannel:
         self.claims_pages = bool(capset.features & Feature.CLAIM_PAGES)
         self.has_lasting_pipes = bool(capset.features & Feature.LASTING_PIPES)
         self.has_fences = bool(capset.features & Feature.SYNC)
+        self.has_points = bool(capset.features & Feature.POINTS)
         self.proves = bool(capset.features)
         self._answered = -_FRESH_SECONDS
         """When the host was heard of last, on the monotonic clock."""
@@ -213,6 +215,8 @@ class VirtgpuChannel:
             drm.execute(self._fd, cross_domain.encode_init(query, channel))
             if self.has_pipe_credit:
                 drm.execute(self._fd, cross_domain.encode_write(0, b""))
+            if self.has_points:
+                drm.execute(self._fd, cross_domain.encode_write(POINTS, b""))
             self._poll()
         except BaseException:
             self.close()

@@ -68,6 +68,11 @@ class Drawn(Protocol):
         """Whether devices may write it."""
         ...
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the compositor has it as a dmabuf of the client's own memory."""
+        ...
+
     def writers(self) -> list[Fence]:
         """What is being written into it now by devices; the fences are the caller's."""
         ...
@@ -157,6 +162,11 @@ class Buffer:
     def has_pages(self) -> bool:
         """Whether the host can copy all of it, as it is."""
         return self.mirror is not None and are_shown(self.planes, self.mirror.layout)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the compositor has it as a dmabuf of the client's own memory."""
+        return self.mirror is not None and self.mirror.in_place
 
     @property
     def has_holes(self) -> bool:
@@ -310,6 +320,7 @@ class SharedBuffer:
     """A wl_buffer whose pixels are in memory of the host's: a `buffers.Drawn`."""
 
     is_dmabuf = True
+    is_in_place = False
 
     def __init__(self, dmabuf: int) -> None:
         """Takes ownership of the fd."""

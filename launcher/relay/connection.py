@@ -13,7 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 
-from crossdomain.abi.cross_domain import NO_IDENTIFIER, IdentifierType, SendReceive
+from crossdomain.abi.cross_domain import NO_IDENTIFIER, IdentifierType, ReadWrite, SendReceive
+from crossdomain.abi.points import POINTS
 from crossdomain.errors import CrossDomainError
 from crossdomain.limits import MAX_UNREAD_EVENTS
 from crossdomain.wire import Walker, WireFault
@@ -145,6 +146,10 @@ class Connection:
         """See `messages.Host`."""
         self._server_ids.take_back(object_id)
 
+    def send_request(self, request: bytes) -> None:
+        """See `messages.Host`."""
+        self._uplink.append(request)
+
     def send_event(self, event: bytes, fds: tuple[int, ...] = ()) -> None:
         """See `messages.Host`."""
         self._events.send(event, fds)
@@ -210,6 +215,8 @@ class Connection:
             serve(events)
             while self._channel.has_events and self._may_receive:
                 self._receive_events()
+            if not (self._uplink.is_empty or self._uplink.is_full):
+                self._uplink.flush()
             if self._state is _State.DRAINING and not (self._lingers or self._requests.has_last):
                 self._end_draining()
         except WireFault as fault:
@@ -263,7 +270,7 @@ class Connection:
             return
         for event in self._channel.receive():
             if not isinstance(event, SendReceive):
-                self._pipes.handle_read(event)
+                self._handle_read(event)
             elif self._lingers:
                 self._refuse_late(event)
             elif event.data or event.identifiers:
@@ -272,6 +279,12 @@ class Connection:
                 self._lose_host()
             if self._channel_events < 0:
                 return
+
+    def _handle_read(self, event: ReadWrite) -> None:
+        if event.identifier == POINTS:
+            self.parts.handle_points(event.data)
+        else:
+            self._pipes.handle_read(event)
 
     # The end.
 

@@ -153,6 +153,19 @@ class EmulatedPart(RequestPart, EmulatedGlobal, Protocol):
 class Host(Protocol):
     """What a part may do besides answering; `connection` is it."""
 
+    @property
+    def name(self) -> str:
+        """The client's, for the log."""
+        ...
+
+    def guard(self, serve: Callable[[int], None], events: int) -> None:
+        """Calls a handler; a failure of any kind costs this client only."""
+        ...
+
+    def send_request(self, request: bytes) -> None:
+        """Sends a request of the relay's, with or behind the requests that are handled."""
+        ...
+
     def own(self, object_id: int, deleted: Callable[[], None], events: "EventHandler | None" = None) -> None:
         """A request of our own creates `object_id`; `deleted` is called at its delete_id.
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Container
 from typing import Final
 
-from crossdomain.abi.cross_domain import Identifier
+from crossdomain.abi.cross_domain import Buffer, Identifier
 from crossdomain.errors import HostFault, LocalError
 from crossdomain.wire import Direction, Record, WireFault
 from crossdomain.wire.faults import DisplayError
@@ -18,6 +18,7 @@ from launcher.relay.dmabuf.images import Images
 from launcher.relay.dmabuf.served import LinuxDmabuf
 from launcher.relay.files import Files
 from launcher.relay.host_clock import HostClocks
+from launcher.relay.host_globals import HostGlobal
 from launcher.relay.imports import Imports
 from launcher.relay.input_times import InputTimes
 from launcher.relay.messages import (
@@ -36,11 +37,14 @@ from launcher.relay.pipes import Pipes
 from launcher.relay.registry import Registry
 from launcher.relay.security_contexts import MANAGER, SecurityContexts
 from launcher.relay.shm import Shm
+from launcher.relay.stand_ins import StandIns
 from launcher.relay.steady import Frames
 from launcher.relay.surfaces import Surfaces
 from launcher.relay.sync.commits import Commits
 from launcher.relay.sync.fences import Fences as ExplicitFences
+from launcher.relay.sync.host_timelines import HostTimelines
 from launcher.relay.sync.timelines import Timelines
+from launcher.relay.sync.watches import Watches
 from launcher.relay.times import TIMED_GLOBALS, Times
 from launcher.services import Services
 from launcher.stats import ClientStats
@@ -63,8 +67,16 @@ class Parts:
         self._surfaces = Surfaces(host, self._buffers, commits, channel.host_copies, services.stats, stats)
         syncs: tuple[EmulatedPart, ...] = ()
         policy = services.policy
+        self._timelines: HostTimelines | None = None
+        used: tuple[HostGlobal, ...] = ()
         if services.sync_device is not None:
-            syncs = (Timelines(host, services.sync_device, commits), ExplicitFences(host, commits))
+            stand_ins = StandIns(host)
+            if channel.has_points:
+                watches = Watches(services.loop, host)
+                self._timelines = HostTimelines(host, channel, stand_ins, watches, pipes.write)
+                used = (self._timelines.manager,)
+            timelines = Timelines(stand_ins, services.sync_device, commits, self._timelines)
+            syncs = (timelines, ExplicitFences(host, commits))
             policy = policy.emulating(sync.interface for sync in syncs)
         elif not channel.shares_fences:
             policy = policy.without((ExplicitFences.interface,))
@@ -86,7 +98,7 @@ class Parts:
         self._emulated.append(LinuxDmabuf(host, self._buffers, images, channel.device))
         self._emulated.append(Drm(host, images, channel.device))
         parts: tuple[Part, ...] = (
-            Registry(policy, self._emulated),
+            Registry(policy, self._emulated, used),
             Descriptors(services.tables, services.policy, channel, pipes, shares_fences=not syncs),
             Files(host, channel),
             self._buffers,
@@ -149,8 +161,15 @@ class Parts:
         message = self._tables.at(record.interface).events[record.opcode].name
         raise HostFault(f"{name}.{message}: this file descriptor can't cross from the host")
 
+    def handle_points(self, data: Buffer) -> None:
+        """The host tells of points of timelines."""
+        if self._timelines is not None:
+            self._timelines.handle_points(data)
+
     def close(self) -> None:
         """Gives up what the parts hold."""
+        if self._timelines is not None:
+            self._timelines.close()
         self._surfaces.close()
         self._buffers.close()
         self._shm.close()

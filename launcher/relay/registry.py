@@ -15,6 +15,7 @@ from crossdomain.wire.codec import encode_message
 from crossdomain.wire.policy import Policy
 from crossdomain.wire.registry import RegistryFilter
 from crossdomain.wire.tables import load
+from launcher.relay.host_globals import HostGlobal
 from launcher.relay.messages import (
     DROP_EVENT,
     Anchor,
@@ -43,8 +44,14 @@ class _Own(NamedTuple):
 class Registry:
     """One client's view; a `messages.Part`."""
 
-    def __init__(self, policy: Policy, emulated: Sequence[EmulatedGlobal] = ()) -> None:
-        """`emulated` are the globals that can be served here; the policy says which are."""
+    def __init__(
+        self, policy: Policy, emulated: Sequence[EmulatedGlobal] = (), used: Sequence[HostGlobal] = ()
+    ) -> None:
+        """`emulated` are the globals that can be served here; the policy says which are.
+
+        `used` are those of the compositor's that somebody here needs.
+        """
+        self._used = used
         self._filter = RegistryFilter(policy)
         self._own: dict[int, _Own] = {}
         self._behind: dict[str, list[_Own]] = {}
@@ -82,6 +89,8 @@ class Registry:
         self, record: Record, data: memoryview, _identifiers: list[Identifier]
     ) -> ToClient | None:
         event = message(record, data)
+        for used in self._used:
+            used.note_global(event)
         (name,) = _NAME.unpack_from(event)
         shown = None if name in self._own else self._filter.handle_global(event)
         return DROP_EVENT if shown is None else ToClient(shown + self._announce(record.object_id, name))
@@ -103,6 +112,8 @@ class Registry:
         self, record: Record, data: memoryview, _identifiers: list[Identifier]
     ) -> ToClient | None:
         event = message(record, data)
+        for used in self._used:
+            used.note_global_remove(event)
         is_own = _NAME.unpack_from(event)[0] in self._own
         shown = None if is_own else self._filter.handle_global_remove(event)
         return DROP_EVENT if shown is None else ToClient(shown)

@@ -174,7 +174,7 @@ class Surfaces:
             surface.mapping.transform = transform
             surface.remapped = True
 
-    def _handle_commit(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost | None:
+    def _handle_commit(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost | None:
         surface = self._surface(record.object_id)
         if surface.is_lost:
             return DROP_REQUEST
@@ -187,12 +187,13 @@ class Surfaces:
             return ToHost(b"", wait=Wait(fence, surface.attached_id))
         surface.end_waiting()
         self._commit(surface)
+        requests = self._commits.take_requests(record.object_id)
         releases = self._commits.take_releases(record.object_id)
         drawn = self._buffers.drawn(surface.attached_id) if releases else None
         if drawn is not None:
             drawn.release_later(releases)
         self._committed.add(record.object_id)
-        return None
+        return None if requests is None else before(requests, record, data)
 
     def end_batch(self) -> None:
         """All that the walker has seen is handled: surfaces that need nobody are quiet from now on."""

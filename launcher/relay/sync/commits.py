@@ -2,6 +2,7 @@
 
 from crossdomain.bridge.fences import Fence
 from launcher.relay.buffers import Release
+from launcher.relay.messages import ToHost
 from launcher.relay.sync.surface import Attached, SurfaceSync
 
 
@@ -42,10 +43,22 @@ class Commits:
             WireFault: see `SurfaceSync.begin`.
         """
         syncs = self._syncs.get(surface_id, ())
-        fences = [fence for fence in [sync.begin(attached) for sync in syncs] if fence is not None]
-        if fences or attached.buffer is None or not attached.buffer.is_dmabuf:
+        fences = [fence for sync in syncs for fence in sync.begin(attached)]
+        # What says when a buffer is ready says so where it is attached.
+        is_told = fences or any(sync.is_left_to_host or not attached.attaches for sync in syncs)
+        if is_told or attached.buffer is None or not attached.buffer.is_dmabuf:
             return fences
         return attached.buffer.writers()
+
+    def take_requests(self, surface_id: int) -> ToHost | None:
+        """What goes before the commit that has begun; None where there is nothing."""
+        syncs = self._syncs.get(surface_id)
+        found = [sync.take_requests() for sync in syncs] if syncs else ()
+        requests = [request for request in found if request is not None]
+        if not requests:
+            return None
+        identifiers = (identifier for request in requests for identifier in request.identifiers)
+        return ToHost(b"".join(request.data for request in requests), tuple(identifiers))
 
     def take_releases(self, surface_id: int) -> list[Release]:
         """Whom the end of the use of the committed buffer concerns."""

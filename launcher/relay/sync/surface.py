@@ -1,7 +1,8 @@
 """One surface that its client synchronizes explicitly, by whichever of the protocols.
 
 The state that comes with the next commit is an acquire fence and whom the release concerns; what a protocol
-takes for a mistake is its own (`timelines`, `fences`).
+takes for a mistake is its own (`timelines`, `fences`).  Where the compositor reads the buffer in place and
+knows that protocol, both are for the compositor: the commit does not wait.
 """
 
 from abc import ABC, abstractmethod
@@ -9,8 +10,10 @@ from enum import IntEnum
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from crossdomain.bridge.fences import Fence
+from crossdomain.errors import LocalError
 from crossdomain.wire import WireFault
 from launcher.relay.buffers import Drawn, Release
+from launcher.relay.messages import ToHost
 
 
 class Attached(NamedTuple):
@@ -27,6 +30,11 @@ class Attached(NamedTuple):
     def is_dmabuf(self) -> bool:
         """Whether the buffer is one that devices draw into."""
         return self.buffer is not None and self.buffer.is_dmabuf
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the compositor has that buffer as a dmabuf."""
+        return self.buffer is not None and self.buffer.is_in_place
 
 
 class Acquire(Protocol):
@@ -57,13 +65,26 @@ class SurfaceSync(Protocol):
         """None once the surface is gone."""
         ...
 
-    def begin(self, attached: Attached) -> Fence | None:
+    def begin(self, attached: Attached) -> list[Fence]:
         """Checks the state that is to be committed, and takes it.
 
-        Returns what the commit waits for, which is the caller's; None where this says nothing of it.
+        Returns what the commit waits for, which is the caller's: nothing where this says nothing of it, or
+        the compositor waits.
 
         Raises:
             WireFault: the state is incomplete, or contradicts itself.
+        """
+        ...
+
+    @property
+    def is_left_to_host(self) -> bool:
+        """Whether the compositor waits for what was begun."""
+        ...
+
+    def take_requests(self) -> ToHost | None:
+        """What goes before the commit that was begun; the compositor releases it then.
+
+        Called once, or not at all where there will be no such commit.
         """
         ...
 
@@ -88,7 +109,7 @@ S = TypeVar("S", bound=SurfaceSync)
 class Synchronization(ABC, Generic[A, R]):
     """A `SurfaceSync`, of any protocol."""
 
-    __slots__ = ("_begun", "_object_id", "acquire", "release", "surface_id")
+    __slots__ = ("_begun", "_left", "_object_id", "_shows", "acquire", "release", "surface_id")
 
     def __init__(self, object_id: int, surface_id: int) -> None:
         self._object_id = object_id
@@ -98,6 +119,10 @@ class Synchronization(ABC, Generic[A, R]):
         """For the next commit."""
         self._begun: R | None = None
         """That of the commit that has begun."""
+        self._left: A | None = None
+        """What the compositor is to wait for with that."""
+        self._shows = False
+        """Whether that commit shows a buffer."""
 
     @abstractmethod
     def check(self, attached: Attached) -> None:
@@ -107,17 +132,59 @@ class Synchronization(ABC, Generic[A, R]):
             WireFault: it is incomplete, or contradicts itself.
         """
 
-    def begin(self, attached: Attached) -> Fence | None:
+    def begin(self, attached: Attached) -> list[Fence]:
         """See `SurfaceSync`."""
         self.check(attached)
         acquire, self.acquire = self.acquire, None
         self._end_begun()
         self._begun, self.release = self.release, None
-        return None if acquire is None else acquire.take()
+        self._shows = attached.attaches and attached.is_shown
+        if acquire is None:
+            return []
+        if self._begun is not None and attached.is_in_place and self.can_leave(acquire, self._begun):
+            self._left = acquire
+            return []
+        return [acquire.take(), *self.awaited_at_host()]
+
+    @property
+    def is_left_to_host(self) -> bool:
+        """See `SurfaceSync`."""
+        return self._left is not None
+
+    def can_leave(self, acquire: A, release: R) -> bool:
+        """Whether the compositor can wait for and release a buffer that it reads in place."""
+        del acquire, release
+        return False
+
+    def leave(self, acquire: A, release: R) -> ToHost:
+        """Returns what leaves that to the compositor, where it can; both are given away."""
+        raise LocalError(f"a compositor that can't wait for {acquire} and release {release}")
+
+    def awaited_at_host(self) -> list[Fence]:
+        """What the compositor waits for that has to be over before `keep`; the fences are the caller's."""
+        return []
+
+    def keep(self) -> ToHost | None:
+        """Returns what lets the compositor show a buffer of which it is told nothing; None: nothing."""
+        return None
+
+    def take_requests(self) -> ToHost | None:
+        """See `SurfaceSync`."""
+        left, self._left = self._left, None
+        if left is None:
+            return self.keep() if self._shows else None
+        release, self._begun = self._begun, None
+        if release is None:
+            left.drop()
+            return None
+        return self.leave(left, release)
 
     def take_release(self) -> Release | None:
         """See `SurfaceSync`."""
         begun, self._begun = self._begun, None
+        if self._left is not None:
+            self._left.drop()
+            self._left = None
         return begun
 
     def lose_surface(self) -> None:
@@ -139,6 +206,9 @@ class Synchronization(ABC, Generic[A, R]):
         return WireFault(self._object_id, code, text)
 
     def _end_begun(self) -> None:
+        if self._left is not None:
+            self._left.drop()
+            self._left = None
         if self._begun is not None:
             self._begun.signal()
             self._begun = None

@@ -1,22 +1,28 @@
-"""wp_linux_drm_syncobj_v1: acquire and release are points of timelines of the guest's kernel."""
+"""wp_linux_drm_syncobj_v1: acquire and release are points of timelines of the guest's kernel.
+
+A compositor that knows the protocol, too, is told of them (`host_timelines`), under the ids of the client's
+objects.  A surface has its object there only as long as the buffers that it shows are synchronized by the
+compositor, which takes no others then.
+"""
 
 import os
 from enum import IntEnum
 from struct import Struct
 from typing import Final, Protocol
 
+from crossdomain.abi.points import Point
 from crossdomain.bridge.fences import Fence
 from crossdomain.wire import Record, WireFault
 from launcher.relay.messages import (
     DROP_REQUEST,
     Anchor,
-    Host,
     RequestHandler,
     Route,
     ToHost,
 )
 from launcher.relay.stand_ins import StandIns
 from launcher.relay.sync.commits import Commits
+from launcher.relay.sync.host_timelines import HostTimelines
 from launcher.relay.sync.surface import Attached, Synchronization, Synchronizations
 
 _NEW: Final = Struct("<8xI")
@@ -70,11 +76,14 @@ class SyncDevice(Protocol):
 class _SharedTimeline:
     """A timeline of the client's, kept as long as a point of it may be signalled."""
 
-    __slots__ = ("_timeline", "_users")
+    __slots__ = ("_timeline", "_users", "at_host", "object_id")
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, object_id: int) -> None:
         """Takes ownership of `timeline`; the caller is its first user."""
         self._timeline = timeline
+        self.object_id = object_id
+        self.at_host: HostTimelines | None = None
+        """Where the compositor has it, too."""
         self._users = 1
 
     def fence(self, point: int) -> Fence:
@@ -92,12 +101,15 @@ class _SharedTimeline:
     def leave(self) -> None:
         """One less does."""
         self._users -= 1
-        if not self._users:
-            self._timeline.close()
+        if self._users:
+            return
+        self._timeline.close()
+        if self.at_host is not None:
+            self.at_host.leave_timeline(self.object_id)
 
 
 class _Point:
-    """One point of a timeline; a `surface.Acquire` or a `surface.PendingRelease`."""
+    """One point of a timeline; a `surface.Acquire`, a `surface.PendingRelease` and a `NamedPoint`."""
 
     __slots__ = ("point", "timeline")
 
@@ -106,10 +118,28 @@ class _Point:
         self.timeline = timeline
         self.point = point
 
+    @property
+    def named(self) -> Point:
+        """See `NamedPoint`."""
+        return Point(self.timeline.object_id, self.point)
+
+    def fence(self) -> Fence:
+        """See `NamedPoint`."""
+        return self.timeline.fence(self.point)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has signalled."""
+        fence = self.fence()
+        try:
+            return not fence.is_pending
+        finally:
+            fence.close()
+
     def take(self) -> Fence:
         """See `Acquire`."""
         try:
-            return self.timeline.fence(self.point)
+            return self.fence()
         finally:
             self.drop()
 
@@ -130,7 +160,69 @@ class _Point:
 class _SyncSurface(Synchronization[_Point, _Point]):
     """One wp_linux_drm_syncobj_surface_v1."""
 
-    __slots__ = ()
+    __slots__ = ("_at_host", "_host", "_is_on_host", "_manager_id")
+
+    def __init__(self, object_id: int, surface_id: int, host: HostTimelines | None, manager_id: int) -> None:
+        """`manager_id` is the client's, which `host` may have, too."""
+        super().__init__(object_id, surface_id)
+        self._host = host
+        self._manager_id = manager_id
+        self._is_on_host = False
+        self._at_host: list[_Point] = []
+        """Acquire points that the compositor may still wait for."""
+
+    def begin(self, attached: Attached) -> list[Fence]:
+        """See `SurfaceSync`."""
+        host = self._host
+        if host is not None:
+            self._drop_at_host([point for point in self._at_host if not host.waits_for(point)])
+        return super().begin(attached)
+
+    def can_leave(self, acquire: _Point, release: _Point) -> bool:
+        """See `Synchronization`."""
+        host = self._host
+        if host is None or acquire.timeline.at_host is None or release.timeline.at_host is None:
+            return False
+        return host.has_room and (self._is_on_host or host.has_manager(self._manager_id))
+
+    def leave(self, acquire: _Point, release: _Point) -> ToHost:
+        """See `Synchronization`."""
+        host, surface_id = self._host, self.surface_id
+        if host is None or surface_id is None:
+            acquire.drop()
+            release.cancel()
+            return DROP_REQUEST
+        made = b""
+        if not self._is_on_host:
+            made = host.make_surface(self._manager_id, self._object_id, surface_id)
+            self._is_on_host = True
+        self._at_host.append(_Point(acquire.timeline, acquire.point))
+        return ToHost(made + host.tell(self._object_id, acquire, release))
+
+    def awaited_at_host(self) -> list[Fence]:
+        """See `Synchronization`."""
+        return [point.fence() for point in self._at_host]
+
+    def forget(self) -> None:
+        """See `SurfaceSync`."""
+        super().forget()
+        self._drop_at_host(self._at_host)
+
+    def _drop_at_host(self, points: list[_Point]) -> None:
+        kept = [point for point in self._at_host if point not in points]
+        for point in points:
+            point.drop()
+        self._at_host = kept
+
+    def keep(self) -> ToHost | None:
+        """See `Synchronization`."""
+        if self._host is None or not self._is_on_host:
+            return None
+        # A compositor forgets whom to tell of releases with the object, for commits that it still holds.
+        self._host.tell_again([point.named for point in self._at_host])
+        self._drop_at_host(self._at_host)
+        self._is_on_host = False
+        return ToHost(self._host.leave_surface(self._object_id))
 
     def check(self, attached: Attached) -> None:
         """See `Synchronization`."""
@@ -157,18 +249,26 @@ class Timelines:
     behind = "wl_compositor"
     version = 1
 
-    def __init__(self, host: Host, device: SyncDevice, commits: Commits) -> None:
-        """`device` stays the caller's."""
+    def __init__(
+        self,
+        stand_ins: StandIns,
+        device: SyncDevice,
+        commits: Commits,
+        at_host: HostTimelines | None = None,
+    ) -> None:
+        """`device` stays the caller's, as `at_host`, of which `stand_ins` are, too."""
         self._device = device
         self._commits = commits
-        self._stand_ins = StandIns(host)
+        self._stand_ins = stand_ins
+        self._at_host = at_host
         self._timelines: dict[int, _SharedTimeline] = {}
         self._surfaces: Synchronizations[_SyncSurface] = Synchronizations()
 
     def bind(self, object_id: int, version: int, anchor: Anchor) -> ToHost:
         """See `EmulatedGlobal`."""
-        del version, anchor
-        return ToHost(self._stand_ins.create(object_id))
+        del version
+        bound = None if self._at_host is None else self._at_host.bind(anchor, object_id)
+        return ToHost(self._stand_ins.create(object_id)) if bound is None else bound
 
     def request_routes(self) -> dict[Route, RequestHandler]:
         """See `messages.Part`."""
@@ -192,14 +292,14 @@ class Timelines:
 
     def _handle_destroy(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
         self._stand_ins.leave(record.object_id)
-        return DROP_REQUEST
+        return DROP_REQUEST if self._at_host is None else self._at_host.leave_manager(record.object_id)
 
     def _handle_get_surface(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
         object_id, surface_id = _NEW_AND_SURFACE.unpack_from(data, record.offset)
         if self._surfaces.has(surface_id):
             text = f"surface {surface_id} has explicit synchronization already"
             raise WireFault(record.object_id, ManagerError.SURFACE_EXISTS, text)
-        surface = _SyncSurface(object_id, surface_id)
+        surface = _SyncSurface(object_id, surface_id, self._at_host, record.object_id)
         self._surfaces.add(object_id, surface)
         self._commits.add(surface_id, surface)
         return ToHost(self._stand_ins.create(object_id))
@@ -208,13 +308,23 @@ class Timelines:
         (object_id,) = _NEW.unpack_from(data, record.offset)
         (fd,) = fds
         try:
-            self._timelines[object_id] = _SharedTimeline(self._device.import_timeline(fd))
-        except OSError as error:
-            text = f"the timeline can't be imported: {error.strerror}"
-            raise WireFault(record.object_id, ManagerError.INVALID_TIMELINE, text) from None
+            timeline = self._import(record.object_id, fd)
+            shared = self._timelines[object_id] = _SharedTimeline(timeline, object_id)
+            if self._at_host is not None:
+                given = self._at_host.import_timeline(record.object_id, object_id, fd)
+                if given is not None:
+                    shared.at_host = self._at_host
+                    return given
         finally:
             os.close(fd)
         return ToHost(self._stand_ins.create(object_id))
+
+    def _import(self, manager_id: int, fd: int) -> Timeline:
+        try:
+            return self._device.import_timeline(fd)
+        except OSError as error:
+            text = f"the timeline can't be imported: {error.strerror}"
+            raise WireFault(manager_id, ManagerError.INVALID_TIMELINE, text) from None
 
     def _handle_destroy_timeline(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
         self._timelines.pop(record.object_id).leave()
@@ -222,9 +332,10 @@ class Timelines:
         return DROP_REQUEST
 
     def _handle_destroy_surface(self, record: Record, _data: memoryview, _fds: list[int]) -> ToHost:
-        self._commits.remove(self._surfaces.remove(record.object_id))
+        surface = self._surfaces.remove(record.object_id)
+        self._commits.remove(surface)
         self._stand_ins.leave(record.object_id)
-        return DROP_REQUEST
+        return surface.keep() or DROP_REQUEST
 
     def _handle_set_acquire_point(self, record: Record, data: memoryview, _fds: list[int]) -> ToHost:
         surface, point = self._point(record, data)

@@ -201,7 +201,7 @@ def created_by(whole: bytes, name: str) -> list[int]:
     """The ids that a request makes, of those that these tests say: an id comes first, but for a bind's."""
     if name == "bind":
         return [int.from_bytes(whole[-4:], "little")]
-    makes = name.startswith(("get_", "create_")) or name in ("sync", "frame")
+    makes = name.startswith(("get_", "create_", "import_")) or name in ("sync", "frame")
     return [int.from_bytes(whole[8:12], "little")] if makes else []
 
 

@@ -104,7 +104,7 @@ class FakeChannel:
         self.has_clock = has_clock
         self.has_fences = True
         self.proves = False
-        self.shares_fences = False
+        self.shares_fences = self.has_points = False
         self.fences: dict[int, int] = {}
         """Fds of the host's fences by identifier, which the relay takes."""
         self.shared_fences: list[int] = []
