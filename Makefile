@@ -5,7 +5,7 @@ SOAK_SECONDS = 600
 FUZZ_SECONDS = 0
 CHAOS_SECONDS = 600
 
-.PHONY: demo test lint bench soak chaos fuzz wine image clean
+.PHONY: demo test lint bench soak chaos fences fuzz wine image clean
 
 # Windows of a VM on this desktop, or on a headless compositor that is photographed: build/demo/
 demo:
@@ -42,6 +42,11 @@ chaos:
 	@tools/prepare.sh test
 	$(PYTHON) -m tests.chaos --seconds $(CHAOS_SECONDS)
 	$(PYTHON) -m tests.chaos.machines --seconds $(CHAOS_SECONDS)
+
+# Fences of a compositor that has explicit synchronization, a sway 1.12 inside a VM.
+fences:
+	@tools/prepare.sh test
+	$(PYTHON) -m pytest tests/system/sway_fences.py
 
 # Whatever a guest, a VMM or a launcher can say: ten million times for each target, going on where the last run ended
 # (build/fuzz), or FUZZ_SECONDS.  Exit status 1 where something was found.

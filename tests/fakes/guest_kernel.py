@@ -25,6 +25,7 @@ from crossdomain.device.qemu import memory_socket
 from launcher import run
 from launcher.channel import drm
 from launcher.loop import Loop
+from tests.fakes.early_painter import NOTES
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_ram import PAGE, GuestRam
 from tests.fakes.vhost_socket import PATIENCE
@@ -68,6 +69,8 @@ class GuestKernel:
         """Boots both devices."""
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._timelines = drm.render_nodes()
+        """Timelines are the real kernel's."""
         self._ram = GuestRam(_RAM)
         self._gpu = self._call(self._boot(gpu_socket))
         self._memory = self._call(self._boot(memory_socket(gpu_socket)))
@@ -75,7 +78,8 @@ class GuestKernel:
         self._contexts = 0
         self._handles = 0
         self._plugged = _PLUGGED
-        self._shown: list[Span] = []
+        self._udmabufs: dict[int, list[Span]] = {}
+        """What the launcher's are of, by inode."""
 
     def install(self) -> None:
         """From now on this is the kernel of the launcher in this process."""
@@ -91,14 +95,15 @@ class GuestKernel:
 
         def noted(udmabuf: Udmabuf, spans: Sequence[Span]) -> int:
             # What the real kernel knows of a dmabuf, this one has to see.
-            self._shown = list(spans)
-            return create(udmabuf, spans)
+            made = create(udmabuf, spans)
+            self._udmabufs[os.fstat(made).st_ino] = list(spans)
+            return made
 
         setattr(Udmabuf, "create", noted)  # noqa: B010 (a method, as the checkers see it, is for good)
 
     def render_nodes(self) -> list[str]:
         """See `drm`."""
-        return [GPU_NODE, MEMORY_NODE]
+        return [GPU_NODE, MEMORY_NODE, *self._timelines]
 
     def open_node(self, path: str) -> int:
         """See `drm`."""
@@ -155,12 +160,15 @@ class GuestKernel:
         opened.blobs[self._handles] = _Blob(resource_id, size, address)
         return drm.Blob(self._handles, resource_id)
 
-    def import_dmabuf(self, fd: int, _dmabuf: int) -> drm.Blob:
+    def import_dmabuf(self, fd: int, dmabuf: int) -> drm.Blob:
         """See `drm`."""
         opened = self._files[fd]
+        if opened.path != MEMORY_NODE:
+            # Linux imports nobody else's where there are 3D commands.
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         resource_id = self._memory.new_resource_id()
         self._handles += 1
-        runs = [self._call(self._plug(span)) for span in self._shown]
+        runs = [self._call(self._plug(span)) for span in self._pages_of(dmabuf)]
         size = sum(length for _address, length in runs)
         assert self._call(self._memory.driver.create_guest_blob(resource_id, size, runs)).ok
         opened.blobs[self._handles] = _Blob(resource_id, size, plugged=tuple(runs))
@@ -200,6 +208,16 @@ class GuestKernel:
 
     def wait(self, fd: int, handle: int) -> None:
         """See `drm`."""
+
+    def _pages_of(self, dmabuf: int) -> list[Span]:
+        """Where a udmabuf's pages are: the launcher's, or a client's that has noted it."""
+        inode = os.fstat(dmabuf).st_ino
+        found = self._udmabufs.get(inode)
+        if found is None:
+            # Open as long as this process is, as its pages are in use.
+            file = os.open(f"{os.environ[NOTES]}/{inode}", os.O_RDWR | os.O_CLOEXEC)
+            found = self._udmabufs[inode] = [Span(file, 0, os.fstat(file).st_size)]
+        return found
 
     async def _boot(self, path: Path) -> FakeFrontend:
         connection = socket.socket(socket.AF_UNIX)

@@ -1,6 +1,7 @@
-"""Screenshots through Weston's private capture protocol: `python3 -m tests.fakes.screenshot` tells of one.
+"""Screenshots through Weston's private capture protocol or wlroots': `python3 -m tests.fakes.screenshot`.
 
-Runs in the guest, too: width and height in px, and the SHA-256 of all pixels, three bytes RGB each.
+Runs in the guest, too, and tells of one: width and height in px, and the SHA-256 of all pixels, three
+bytes RGB each.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ from typing import Final, NamedTuple
 
 from tests.fakes.client import FakeClient, integer
 from tests.fakes.painting import ARGB8888, XRGB8888, fourcc, layout_for
-from tests.fakes.windows import Buffer, Pool
+from tests.fakes.windows import Buffer, Layout, Pool
 
 _FRAMEBUFFER: Final = 1
 """weston_capture_v1.source: what is shown, without borders."""
@@ -17,6 +18,7 @@ _FRAMEBUFFER: Final = 1
 
 _SHM_CODES: Final = {fourcc("XR24"): XRGB8888, fourcc("AR24"): ARGB8888}
 """pixman's format and GL's: DRM's number, and wl_shm's."""
+_RED_FIRST: Final = (fourcc("XB24"), fourcc("AB24"))
 
 
 class Screenshot(NamedTuple):
@@ -33,6 +35,10 @@ class Screenshot(NamedTuple):
         for channel in range(3):
             made[channel::3] = self.pixels[2 - channel :: 4]
         return bytes(made)
+
+    def count(self, colour: str) -> int:
+        """How many pixels have a colour, RRGGBB, that is without 00 and ff: these are between the pixels."""
+        return self.pixels.count(bytes.fromhex(colour)[::-1])
 
 
 def take(display: str | None = None, *, seconds: float = 20.0) -> Screenshot:
@@ -56,6 +62,26 @@ def take(display: str | None = None, *, seconds: float = 20.0) -> Screenshot:
         pixels = bytes(pool.memory)
         pool.close()
     return Screenshot(width, height, pixels)
+
+
+def look(display: str | None = None, *, seconds: float = 20.0) -> Screenshot:
+    """What the only output of whichever compositor shows; `display` as for `FakeClient`."""
+    with FakeClient(display) as client:
+        if not client.offers("zwlr_screencopy_manager_v1"):
+            return take(display, seconds=seconds)
+        manager = client.bind("zwlr_screencopy_manager_v1", 1)
+        frame = manager.create("capture_output", 0, client.bind("wl_output"))
+        client.wait(lambda: bool(frame.received("buffer")), what="its size", seconds=seconds)
+        code, width, height, stride = (integer(value) for value in frame.received("buffer")[0])
+        assert stride == 4 * width
+        pool = Pool(client, client.bind("wl_shm"), stride * height)
+        frame.send("copy", Buffer(pool, Layout(0, width, height, stride, 4), code).proxy)
+        client.wait(lambda: bool(frame.received("ready")), what="a screenshot", seconds=seconds)
+        pixels = bytearray(pool.memory)
+        pool.close()
+    if code in _RED_FIRST:
+        pixels[::4], pixels[2::4] = pixels[2::4], pixels[::4]
+    return Screenshot(width, height, bytes(pixels))
 
 
 def main() -> int:
