@@ -3,6 +3,7 @@
 `python3 -m tests.fakes.kernel_fences CASE` ends with 0 where the case holds.  The cases are the functions.
 """
 
+import asyncio
 import os
 import select
 import sys
@@ -13,7 +14,8 @@ from typing import Final
 from crossdomain.bridge import sync_file
 from crossdomain.bridge.fences import Fence, FenceState
 from crossdomain.bridge.syncobj import SyncDevice, has_timelines
-from launcher.channel import drm
+from launcher.channel import drm, render_node
+from launcher.channel.virtgpu import VirtgpuChannel
 from tests.fakes.vgem import Vgem
 
 _PATIENCE_MS: Final = 30_000
@@ -147,6 +149,55 @@ def what_is_no_fence_is_refused(stack: ExitStack) -> None:
         raise AssertionError(name)
 
 
+def each_kind_wakes_an_asyncio_loop(stack: ExitStack) -> None:
+    """A sync file, what is written, a point, an eventfd, and the fence of a virtio-gpu ring."""
+    vgem = stack.enter_context(Vgem())
+    buffer = vgem.create(64, 64)
+    stack.callback(buffer.close)
+    timeline = _device(stack).create_timeline()
+    stack.callback(timeline.close)
+    node = render_node.find()
+    channel = VirtgpuChannel(node.path, node.capset, "fences")
+    stack.callback(channel.close)
+    writing = buffer.begin_writing()
+    eventfd = os.eventfd(0, os.EFD_CLOEXEC)
+    pending = [
+        Fence.of_sync_file(sync_file.written(buffer.fd)),
+        Fence.of_writers(buffer.fd),
+        timeline.fence(7),
+        Fence.of_eventfd(eventfd),
+    ]
+    ring = Fence.of_sync_file(channel.prove())
+    for fence in (*pending, ring):
+        stack.callback(fence.close)
+    assert all(fence.is_pending for fence in pending)
+
+    async def wait() -> None:
+        over = [asyncio.create_task(_over(fence)) for fence in (*pending, ring)]
+        await asyncio.wait_for(over[-1], _PATIENCE_MS / 1000)
+        assert not any(task.done() for task in over[:-1])
+        vgem.signal(writing)
+        timeline.signal(7)
+        os.eventfd_write(eventfd, 1)
+        await asyncio.wait_for(asyncio.gather(*over), _PATIENCE_MS / 1000)
+
+    asyncio.run(wait())
+    assert {fence.state for fence in (*pending, ring)} == {FenceState.SIGNALLED}
+
+
+async def _over(fence: Fence) -> None:
+    """Returns when a loop's reader was called for it."""
+    loop = asyncio.get_running_loop()
+    called: asyncio.Future[None] = loop.create_future()
+
+    def over() -> None:
+        loop.remove_reader(fence)
+        called.set_result(None)
+
+    loop.add_reader(fence, over)
+    await called
+
+
 def only_devices_with_timelines_have_them(stack: ExitStack) -> None:
     """Vgem has none."""
     vgem = stack.enter_context(Vgem())
@@ -162,6 +213,7 @@ CASES: Final = {
         a_timeline_crosses_as_an_fd,
         sync_files_and_points_are_exchanged,
         what_is_no_fence_is_refused,
+        each_kind_wakes_an_asyncio_loop,
         only_devices_with_timelines_have_them,
     )
 }
