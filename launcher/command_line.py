@@ -54,6 +54,7 @@ def parse(arguments: Sequence[str]) -> Options:
     options.wait = found.wait
     options.x11 = found.x11
     options.x11_scale = found.x11_scale
+    options.x11_keeps_clipboard = found.x11_keep_clipboard
     options.copies = found.buffers == "copy"
     options.allow = tuple(found.allow)
     options.service = found.service
@@ -117,6 +118,11 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         metavar="N",
         help="draw X11 windows N times as large, from 1 to 4; auto (default): as the host's outputs are",
+    )
+    parser.add_argument(
+        "--x11-keep-clipboard",
+        action="store_true",
+        help="keep what an X11 application has copied when it quits, up to 16 MiB",
     )
     parser.add_argument(
         "--allow",

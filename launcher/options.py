@@ -40,6 +40,8 @@ class Options:
         """auto, on or off: whether X11 applications are served."""
         self.x11_scale = "auto"
         """auto or a number: how many px of an X11 window make one of the host's."""
+        self.x11_keeps_clipboard = False
+        """Keep what an X11 application has copied when it quits."""
         self.copies = False
         """Copy buffers also where the compositor could have the client's own memory."""
         self.allow: tuple[str, ...] = ()
@@ -91,6 +93,7 @@ _SWITCHES: Final = {
     "--no-service": ("service", False),
     "--wait": ("wait", True),
     "--trace": ("trace", True),
+    "--x11-keep-clipboard": ("x11_keeps_clipboard", True),
 }
 
 

@@ -160,6 +160,7 @@ def _start_x11(
     settings = xwayland.Settings(
         choice=chosen.x11,
         scale=chosen.x11_scale,
+        keeps_clipboard=chosen.x11_keeps_clipboard,
         wayland_display=os.path.abspath(os.path.join(directory.path, display.name)),
         runtime_directory=directory.path,
         log_level=log.LEVELS[chosen.level],

@@ -27,6 +27,7 @@ def main() -> int:
             read_cookie(found.auth),
             found.wayland,
             found.scale,
+            found.keep_clipboard,
         )
         return Session(loop, settings).run()
     except EnvironmentFault as fault:
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--auth", required=True)
     parser.add_argument("--wayland", required=True)
     parser.add_argument("--scale", default="auto")
+    parser.add_argument("--keep-clipboard", action="store_true")
     parser.add_argument("--log-level", default="warning")
     return parser
 

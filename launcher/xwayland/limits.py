@@ -43,3 +43,9 @@ MAX_PICTURE: Final = 1 << 22
 
 MAX_TREE_DEPTH: Final = 64
 """Windows in a row that are transient for each other; a longer row, or a circle, is cut."""
+
+MAX_KEPT: Final = 16 << 20
+"""Bytes of a clipboard that are kept for when its owner quits: texts, and pictures of a screen."""
+
+MAX_KEPT_KINDS: Final = 16
+"""Kinds of data of such a clipboard: each is asked for, and browsers offer a dozen of one picture."""

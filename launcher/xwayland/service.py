@@ -33,10 +33,17 @@ _POLL_SECONDS: Final = 0.005
 class Settings:
     """What was asked for."""
 
-    __slots__ = ("choice", "log_level", "runtime_directory", "scale", "wayland_display")
+    __slots__ = ("choice", "keeps_clipboard", "log_level", "runtime_directory", "scale", "wayland_display")
 
     def __init__(
-        self, *, choice: str, scale: str, wayland_display: str, runtime_directory: str, log_level: str
+        self,
+        *,
+        choice: str,
+        scale: str,
+        keeps_clipboard: bool,
+        wayland_display: str,
+        runtime_directory: str,
+        log_level: str,
     ) -> None:
         """`choice` is auto, on or off, `scale` auto or a number.
 
@@ -44,6 +51,7 @@ class Settings:
         """
         self.choice = choice
         self.scale = scale
+        self.keeps_clipboard = keeps_clipboard
         self.wayland_display = wayland_display
         self.runtime_directory = runtime_directory
         self.log_level = log_level
@@ -122,6 +130,7 @@ class Service:
         command += ["--display", str(self._sockets.number), "--listen", ",".join(map(str, fds))]
         command += ["--auth", self._authority.path, "--wayland", settings.wayland_display]
         command += ["--scale", settings.scale, "--log-level", settings.log_level]
+        command += ["--keep-clipboard"] if settings.keeps_clipboard else []
         environment = dict(os.environ)
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, (_package_root(), environment.get("PYTHONPATH")))

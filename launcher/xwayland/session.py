@@ -42,6 +42,8 @@ class Settings(NamedTuple):
     """Path of the compositor's socket."""
     scale: str = "auto"
     """How many px of an X window make a logical one of the compositor: a number, or as its outputs are."""
+    keeps_clipboard: bool = False
+    """Whether what an X client has copied is kept when it quits."""
 
 
 class Session:
@@ -90,7 +92,9 @@ class Session:
         mediator = self._mediator = Mediator(tables, self._wayland.to_host, self._wayland.to_client)
         self._globals = Globals(mediator, tables)
         Arrangement(mediator)
-        self._manager = WindowManager(self._loop, mediator, self._globals)
+        self._manager = WindowManager(
+            self._loop, mediator, self._globals, keeps_clipboard=self._settings.keeps_clipboard
+        )
         self._wayland.start(mediator)
         self._globals.start(self._handle_globals)
 

@@ -35,8 +35,12 @@ from launcher.xwayland.x11.server_time import ServerTime
 class WindowManager:
     """The window manager of one session."""
 
-    def __init__(self, loop: TimedLoop, mediator: Mediator, globals_: Globals) -> None:
+    def __init__(
+        self, loop: TimedLoop, mediator: Mediator, globals_: Globals, *, keeps_clipboard: bool
+    ) -> None:
+        """`keeps_clipboard`: what an X client has copied is kept when it quits."""
         self._loop = loop
+        self._keeps_clipboard = keeps_clipboard
         self._mediator = mediator
         self._globals = globals_
         self._association = Association(self._pair)
@@ -146,6 +150,7 @@ class WindowManager:
     def _start_selections(self, client: XClient, objects: Objects, dispatch: Dispatch, window: int) -> Stage:
         transfers = Transfers(client, self._loop)
         stage = Stage(transfers, self._mediator, self._seats, self._association.window_of, self._show)
+        stage.keeps_clipboard = self._keeps_clipboard
         stage.start()
         drags = Drags(stage, self._surfaces)
         selections = Selections(stage, drags, objects, self._globals, window)

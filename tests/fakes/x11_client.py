@@ -113,6 +113,11 @@ class XTestClient:
         self.window(window).set_selection_owner(self.atom(selection), X.CurrentTime)
         self.display.sync()
 
+    def owner(self, selection: str) -> int:
+        """Who owns a selection, 0 for nobody."""
+        found = self.display.get_selection_owner(self.atom(selection))
+        return int(found.id) if found else 0
+
     def send(self, window: int, event: XEvent) -> None:
         """Send an event to a window's client."""
         self.window(window).send_event(event)

@@ -1,12 +1,11 @@
-"""Answers what X clients ask of a selection that we own for a Wayland client (ICCCM 2.6.2)."""
+"""Answers what X clients ask of a selection that we own for somebody else (ICCCM 2.6.2)."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from launcher.xwayland.model.properties import parse_words
-from launcher.xwayland.transfer.devices import Offer
 from launcher.xwayland.transfer.targets import targets_of
-from launcher.xwayland.transfer.transfers import Transfers
+from launcher.xwayland.transfer.transfers import Content, Transfers
 from launcher.xwayland.transfer.writer import Conversion
 from launcher.xwayland.x11 import requests
 from launcher.xwayland.x11.connection import XError
@@ -17,15 +16,15 @@ _MAX_PAIRS: Final = 64
 
 
 class Answers:
-    """Gives away one offer's data."""
+    """Gives away what there is."""
 
-    def __init__(self, transfers: Transfers, offer: Offer, time: int) -> None:
+    def __init__(self, transfers: Transfers, content: Content, time: int) -> None:
         """`time` is the server's, when the selection became ours."""
         self._transfers = transfers
         self._client = transfers.client
-        self.offer = offer
+        self.content = content
         self.time = time
-        self._targets = targets_of(offer.mimes)
+        self._targets = targets_of(content.mimes)
 
     def handle(self, request: SelectionRequest) -> None:
         """Answers a request, at once or when the data has come."""
@@ -59,14 +58,14 @@ class Answers:
             )
         elif target == "TIMESTAMP":
             self._send_words(conversion, "INTEGER", (self.time,))
-        elif target in self._targets and self.offer.proxy.alive:
+        elif target in self._targets and self.content.is_there:
             self._transfers.names.find_atoms([target], lambda _atoms: self._send(conversion))
         else:
             conversion.answer(False)
 
     def _send(self, conversion: Conversion) -> None:
-        if self.offer.proxy.alive:
-            self._transfers.write(conversion, self.offer, self._targets[conversion.target])
+        if self.content.is_there:
+            self._transfers.write(conversion, self.content, self._targets[conversion.target])
         else:
             conversion.answer(False)
 

@@ -47,6 +47,11 @@ class Offer:
         """Whether it comes from here."""
         return _MARKER in self.mimes
 
+    @property
+    def is_there(self) -> bool:
+        """See `transfer.transfers.Content`."""
+        return self.proxy.alive
+
     def receive(self, mime: str) -> int:
         """Asks for the data; returns the end of a pipe to read it from, owned by the caller.
 

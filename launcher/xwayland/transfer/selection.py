@@ -10,6 +10,7 @@ from typing import Final
 from launcher.xwayland.model.properties import parse_words
 from launcher.xwayland.transfer.answers import Answers, notify
 from launcher.xwayland.transfer.devices import Device, Offer, Source
+from launcher.xwayland.transfer.keeping import Copy
 from launcher.xwayland.transfer.reader import MemorySink, PipeSink
 from launcher.xwayland.transfer.targets import mimes_of
 from launcher.xwayland.transfer.transfers import Transfers
@@ -26,8 +27,13 @@ _MAX_AGE: Final = 1 << 30
 class Selection:
     """One selection."""
 
-    def __init__(self, transfers: Transfers, atom: int, window: int, seats: Seats) -> None:
-        """`window` is our own; `seats` tell what the compositor lets us offer something for."""
+    def __init__(
+        self, transfers: Transfers, atom: int, window: int, seats: Seats, *, keeps: bool = False
+    ) -> None:
+        """`window` is our own; `seats` tell what the compositor lets us offer something for.
+
+        `keeps`: what an X client has is kept when it quits.
+        """
         self._transfers = transfers
         self._client = transfers.client
         self.atom = atom
@@ -60,6 +66,11 @@ class Selection:
         self._seen: list[str] = []
         """What the last offer of a Wayland client's had."""
         self._answers: Answers | None = None
+        self._keeps = keeps
+        self._copy: Copy | None = None
+        """Of what the X client has that owns it."""
+        self._kept: Copy | None = None
+        """What an X client had that has quit, where that is still what there is."""
 
     def set_device(self, device: Device | None) -> None:
         """A seat has come, or gone."""
@@ -75,6 +86,9 @@ class Selection:
 
     def handle_owner(self, event: SelectionOwnerNotify) -> None:
         """The selection has another owner on the X side."""
+        copy, self._copy = self._copy, None
+        if copy is not None:
+            copy.end()
         self._transfers.change_owner(self.atom, ended=event.ended)
         self._owner = event.owner
         self._owners += 1
@@ -87,8 +101,11 @@ class Selection:
         self._answers = None
         self._knows_targets = False
         self._is_unheard = event.owner != 0
+        self._forget_kept()
         if event.owner:
             self._ask_targets()
+        elif copy is not None and event.ended and copy.mimes:
+            self._keep(copy)
         else:
             # Without its source nobody has the selection, unless the compositor keeps what it was.
             self._drop_source()
@@ -102,13 +119,29 @@ class Selection:
 
     def focus_came(self) -> None:
         """An X window has the keyboard: now a selection may be set, which perhaps it could not before."""
-        if self._has_client_owner and self._answers is None and not self._is_taken:
+        has_new = self._kept is not None or (self._has_client_owner and self._answers is None)
+        if has_new and not self._is_taken:
             self._offer_source()
 
     def serial_came(self) -> None:
         """The user has done something that allows to set a selection."""
-        if self._waits_for_serial and self._has_client_owner:
+        if self._waits_for_serial and (self._has_client_owner or self._kept is not None):
             self._offer_source()
+
+    def close(self) -> None:
+        """Keeps nothing any more."""
+        self._forget_kept()
+
+    def _keep(self, copy: Copy) -> None:
+        """The client has quit: we stand for it, with what it had; our source stays what it is."""
+        self._kept = copy
+        self._answers = Answers(self._transfers, copy, self._client.now())
+        self._own(self._window)
+
+    def _forget_kept(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
     @property
     def _has_client_owner(self) -> bool:
@@ -131,6 +164,8 @@ class Selection:
                 self._mimes = mimes_of(targets or ["STRING"])
                 self._knows_targets = True
                 self._offer_source()
+                if self._keeps:
+                    self._copy = Copy(self._transfers, self.atom, self._mimes)
 
         self._transfers.read(self.atom, self._client.atoms["TARGETS"], MemorySink(MAX_TARGETS, take))
 
@@ -173,6 +208,9 @@ class Selection:
         device.settle(settled)
 
     def _send(self, mime: str, fd: int) -> None:
+        if self._kept is not None:
+            self._kept.give(mime, fd)
+            return
         target = self._mimes.get(mime)
         if target is None or not self._has_client_owner:
             os.close(fd)
@@ -194,12 +232,17 @@ class Selection:
         if self._is_taken:
             return
         if offer is None:
+            if self._kept is not None and self._source is not None:
+                # The compositor has not heard of it yet.
+                return
+            self._forget_kept()
             if self._owner == self._window:
                 self._own(0)
             self._answers = None
             return
         if self._is_repeated(offer):
             return
+        self._forget_kept()
         self._answers = Answers(self._transfers, offer, self._client.now())
         self._drop_source()
         self._own(self._window)

@@ -24,7 +24,7 @@ class Selections:
         self._transfers = stage.transfers
         self._drags = drags
         self._seat: tuple[int, Proxy] | None = None
-        self._clipboard = self._create("CLIPBOARD")
+        self._clipboard = self._create("CLIPBOARD", keeps=stage.keeps_clipboard)
         self._primary = self._create("PRIMARY")
         self._by_atom: dict[int, Selection | Drags] = {
             self._clipboard.atom: self._clipboard,
@@ -86,9 +86,11 @@ class Selections:
         """Ends all transfers."""
         self._drags.close()
         self._transfers.close()
+        self._clipboard.close()
 
-    def _create(self, name: str) -> Selection:
-        return Selection(self._transfers, self._client.atoms[name], self._window, self._seats)
+    def _create(self, name: str, *, keeps: bool = False) -> Selection:
+        atom = self._client.atoms[name]
+        return Selection(self._transfers, atom, self._window, self._seats, keeps=keeps)
 
     # Seats: the first one's selections are the X server's.
 

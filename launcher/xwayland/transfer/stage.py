@@ -40,6 +40,8 @@ class Stage:
         self.window = self.client.new_id()
         """Target of what X clients drag, and source of what they get."""
         self._covers = False
+        self.keeps_clipboard = False
+        """Whether what was copied is kept when its owner quits."""
 
     def start(self) -> None:
         """Makes the window."""

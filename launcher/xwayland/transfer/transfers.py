@@ -1,12 +1,11 @@
 """What is under way, of all selections: who reads from X clients, and who writes to them."""
 
 from collections import deque
-from typing import Final
+from typing import Final, Protocol
 
 from launcher import log
 from launcher.loop import Timer
 from launcher.xwayland.timers import TimedLoop
-from launcher.xwayland.transfer.devices import Offer
 from launcher.xwayland.transfer.names import Names
 from launcher.xwayland.transfer.reader import STUCK_SECONDS, MemorySink, PipeSink, Reader
 from launcher.xwayland.transfer.writer import Conversion, Writer
@@ -16,6 +15,24 @@ from launcher.xwayland.x11.requests import CURRENT_TIME
 MAX_TRANSFERS: Final = 64
 """Transfers of one direction at a time; the oldest is ended for the next: nobody may be reading it."""
 _SLACK: Final = 0.1
+
+
+class Content(Protocol):
+    """Data that X clients can get."""
+
+    @property
+    def mimes(self) -> list[str]:
+        """Their MIME types."""
+        ...
+
+    @property
+    def is_there(self) -> bool:
+        """Whether they can be had still."""
+        ...
+
+    def receive(self, mime: str) -> int:
+        """Returns an fd, owned by the caller, to read them from.  Raises OSError."""
+        ...
 
 
 class Transfers:
@@ -51,12 +68,12 @@ class Transfers:
         for writer in self.find_writers(window):
             writer.close()
 
-    def write(self, conversion: Conversion, offer: Offer, mime: str) -> None:
-        """Answers a request with an offer's data."""
+    def write(self, conversion: Conversion, content: Content, mime: str) -> None:
+        """Answers a request with some data."""
         if len(self._writers) >= MAX_TRANSFERS:
             self._writers[0].close()
         try:
-            fd = offer.receive(mime)
+            fd = content.receive(mime)
         except OSError as error:
             log.warning(f"a selection can't be transferred: {error.strerror}", client="X11")
             conversion.answer(False)

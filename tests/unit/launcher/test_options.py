@@ -91,7 +91,7 @@ READ_WITHOUT_ARGPARSE = [
     "--no-service --wait --trace app -x",
     "--channel virtgpu --socket mine --stats file app",
     "--channel=local:/run/a:b --socket=mine --stats=file -- app --wait",
-    "--x11 off --x11-scale 1.5 --buffers copy --log-level debug app",
+    "--x11 off --x11-scale 1.5 --x11-keep-clipboard --buffers copy --log-level debug app",
     "--x11=on --x11-scale=auto --buffers=copy --buffers=auto --log-level=error app",
     "--stats= --socket=-x app",
 ]
