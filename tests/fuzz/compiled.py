@@ -16,7 +16,7 @@ from protocols.generate import pack_interface, wire_interface
 from tests.unit.wire.test_walkers_agree import INTEREST
 from tests.unit.wire.traffic import Traffic, bind, get_registry
 
-NAMES: Final = ("walker", "tables", "copy", "runs", "region", "frames", "lane", "control_queue")
+NAMES: Final = ("walker", "tables", "copy", "runs", "region", "frames", "lane", "passage", "control_queue")
 
 _HERE: Final = Path(__file__).with_name("native")
 _CORE: Final = Path(__file__).resolve().parents[2] / "crossdomain" / "native"
@@ -25,10 +25,33 @@ _SOURCES: Final = (
     *("poller.c", "routes.c", "passage.c", "virtqueue.c"),
 )
 _FLAGS: Final = (
-    *("-std=c11", "-O2", "-g", "-pthread"),
+    *("clang", "-std=c11", "-O2", "-g", "-pthread", f"-I{_CORE}"),
     *("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"),
-    *("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"),
+    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
 )
+_core_lock: Final = threading.Lock()
+_cores: Final[dict[Path, list[Path]]] = {}
+
+
+def _core(folder: Path) -> list[Path]:
+    """The objects of the core, which all targets share; compiled once in `folder` by this process."""
+    with _core_lock:
+        if folder not in _cores:
+            objects = [folder / f"{Path(source).stem}.o" for source in _SOURCES]
+            for source, built in zip(_SOURCES, objects, strict=True):
+                unfinished = built.with_suffix(".new")
+                command = [
+                    *_FLAGS,
+                    "-fsanitize=fuzzer-no-link",
+                    "-c",
+                    str(_CORE / source),
+                    "-o",
+                    str(unfinished),
+                ]
+                subprocess.run(command, check=True, timeout=300)
+                unfinished.replace(built)  # another process may be reading it
+            _cores[folder] = objects
+        return _cores[folder]
 
 
 def build(name: str, folder: Path) -> Path:
@@ -37,12 +60,11 @@ def build(name: str, folder: Path) -> Path:
     unfinished = folder / f"fuzz-{name}.{threading.get_ident()}"
     if not tables.exists() or tables.read_bytes() != load().packed:
         tables.write_bytes(load().packed)
-    sources = [*(_CORE / source for source in _SOURCES), _HERE / f"{name}.c"]
+    sources = [_HERE / f"{name}.c", *_core(folder)]
     command = [
-        "clang",
         *_FLAGS,
+        "-fsanitize=fuzzer",
         f'-DTABLES="{tables}"',
-        f"-I{_CORE}",
         *map(str, sources),
         "-o",
         str(unfinished),
@@ -59,6 +81,8 @@ def seeds(name: str) -> list[bytes]:
             return [_conversation(Random(seed), strict=bool(seed & 1)) for seed in range(16)]
         case "lane":
             return [_through_a_lane(Random(seed), kind=seed & 3) for seed in range(16)]
+        case "passage":
+            return [_through_a_passage(Random(seed), strict=bool(seed & 1)) for seed in range(16)]
         case "tables":
             return [_small_tables()]
         case "control_queue":
@@ -96,6 +120,28 @@ def _through_a_lane(random: Random, *, kind: int) -> bytes:
             bytes([sort, 0]) + len(message).to_bytes(2, "little") + message + bytes([1, 7, 1])[sort - 3 :]
         )
     return steps
+
+
+def _through_a_passage(random: Random, *, strict: bool) -> bytes:
+    """In the form that passage.c reads."""
+    walker = PythonWalker(load(), (), strict=strict)
+    traffic = Traffic(load(), random, walker)
+    steps = bytes([strict, 31]) + _say(Direction.REQUEST, opening := traffic.opening())
+    walker.walk(Direction.REQUEST, opening)
+    for _ in range(30):
+        direction, message = traffic.message()
+        walker.walk(direction, message)
+        steps += _say(direction, message, random.choice((0, 0, 0, _WITH_FD[direction])))
+        steps += bytes([3, random.choice((0, 0, 1, 2, 3))])  # who reads what has come
+    return steps
+
+
+_WITH_FD: Final = {Direction.REQUEST: 32, Direction.EVENT: 1}
+
+
+def _say(direction: Direction, message: bytes, kind: int = 0) -> bytes:
+    """A packet of the launcher's, or what the compositor says."""
+    return bytes([1 + direction, kind]) + len(message).to_bytes(2, "little") + message
 
 
 def _walk(direction: Direction, message: bytes) -> bytes:

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "lane.h"
 #include "spoken.h"
+#include "streams.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,14 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RING_SIZE = 4096, STREAM_SIZE = 1 << 22, BEFORE_DATA = 352, LOCAL_HEADER = 16 };
-
-/* What was said in one direction, and how much of it has come out again. */
-struct stream {
-    uint8_t bytes[STREAM_SIZE];
-    size_t said;
-    size_t heard;
-};
+enum { RING_SIZE = 4096, BEFORE_DATA = 352, LOCAL_HEADER = 16 };
 
 static struct stream requests, events;
 static xd_loop *loop;
@@ -26,18 +20,6 @@ static int client, channel; /* the other ends */
 static uint8_t ring[RING_SIZE];
 static int is_polled; /* whether the host may write into the ring */
 static int failing; /* what the next ioctl fails with, or 0 */
-
-static void say(struct stream *stream, const uint8_t *data, size_t size) {
-    require(stream->said + size <= STREAM_SIZE, "the stream is too long");
-    memcpy(stream->bytes + stream->said, data, size);
-    stream->said += size;
-}
-
-static void hear(struct stream *stream, const uint8_t *data, size_t size) {
-    require(size <= stream->said - stream->heard, "more came out than was said");
-    require(!memcmp(stream->bytes + stream->heard, data, size), "something else came out than was said");
-    stream->heard += size;
-}
 
 static void hear_send(const uint8_t *command, size_t size) {
     require(size > BEFORE_DATA && command[0] == 4 && !command[1], "no SEND");
@@ -83,18 +65,6 @@ static void hear_all(void) {
         require(size > LOCAL_HEADER && data[0] == 2, "no SUBMIT");
         hear_send(data + LOCAL_HEADER, (size_t)size - LOCAL_HEADER);
     }
-}
-
-static void send_with_fd(int socket, const uint8_t *data, size_t size, int fd) {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof fd)];
-    } control = {.header = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
-    struct iovec iovec = {(void *)(uintptr_t)data, size};
-    struct msghdr message = {
-        .msg_iov = &iovec, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-    sendmsg(socket, &message, MSG_DONTWAIT);
 }
 
 /* Something of the client's: it is said as far as its socket takes it. */
@@ -218,6 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     require(lane.walker && loop && !xd_loop_attach(loop, &lane), "no memory");
     lane.allowance = 1 << 20;
     lane.passes_events = 1;
+    const int lowest = lowest_free_fd();
     while (input.left) {
         switch (take_byte(&input) & 7) {
         case 0:
@@ -241,12 +212,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
     }
     xd_loop_free(loop);
+    require(lowest_free_fd() == lowest, "fds stay open");
     xd_walker_free(lane.walker);
     const int fds[] = {lane.client_fd, client, lane.channel_fd, channel, epoll_fd};
     for (size_t index = 0; index < sizeof fds / sizeof *fds; index++)
         close(fds[index]);
-    int next = dup(0);
-    require(next < 32, "fds stay open");
-    close(next);
     return 0;
 }
