@@ -1,21 +1,27 @@
 """A guest that takes a compositor's fences: `python3 -m tests.fakes.fence_taker COUNT`, on the virtual GPU.
 
 Without a launcher: its channel alone.  It asks for COUNT releases of buffers, prints `asked`, and as soon
-as the compositor has answered each with a fence, what it knows of these fences of its own kernel.  There is
+as the compositor has answered each with a fence, what it knows of these fences of its own kernel.  The second
+is no sync file, but a point of a timeline that the kernel fills (out_syncobjs).  There is
 one more than COUNT: a point of a timeline that follows the first.  Each line on its standard input is the
 number of one, which it waits for; it answers with what it knows of all then.
 """
 
+import fcntl
 import os
 import select
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from struct import Struct
 from typing import Final
 
+from crossdomain.abi import virtgpu_drm
 from crossdomain.abi.cross_domain import Identifier, SendReceive
+from crossdomain.abi.sync import FIRST_SYNC_RING, encode_await_sync
 from crossdomain.bridge.fences import Fence
 from crossdomain.bridge.syncobj import SyncDevice
+from crossdomain.native.system import address_of
 from crossdomain.wire.codec import encode_message
 from crossdomain.wire.tables import load
 from launcher.channel import render_node
@@ -27,6 +33,11 @@ OFFERED: Final = ((1, "wl_compositor", 4), (2, INTERFACE, 2))
 FIRST_RELEASE: Final = 7
 """The first zwp_linux_buffer_release_v1; the others follow it."""
 _POINT: Final = 3
+_FILLED: Final = 1
+_RING: Final = FIRST_SYNC_RING + 15
+"""The last one, which the channel does not come to here."""
+_EXECBUFFER_SYNCOBJ: Final = Struct("=IIQ")
+"""struct drm_virtgpu_execbuffer_syncobj: handle, flags, point."""
 _PATIENCE_MS: Final = 60_000
 
 
@@ -61,9 +72,10 @@ class Taker:
         self._stack = stack
         self._channel = VirtgpuChannel(node.path, node.capset, "fences")
         stack.callback(self._channel.close)
-        device = SyncDevice.open(node.path)
-        assert device is not None
+        # Handles are an open file's.
+        device = SyncDevice(os.dup(self._channel.fileno()))
         self._timeline = device.create_timeline()
+        self._filled = device.create_timeline()
         stack.callback(device.close)
         self.fences: list[Fence] = []
 
@@ -77,9 +89,27 @@ class Taker:
         """Makes fences of this kernel of what the compositor gives."""
         while len(self.fences) < count:
             for identifier in self._receive(0):
-                self._keep(Fence.of_sync_file(self._channel.open_fence(identifier)))
+                number = len(self.fences)
+                self._keep(self._fill(identifier) if number == _FILLED else self._open(identifier))
         self._timeline.import_sync_file(_POINT, self.fences[0].fileno())
         self._keep(self._timeline.fence(_POINT))
+
+    def _open(self, identifier: Identifier) -> Fence:
+        return Fence.of_sync_file(self._channel.open_fence(identifier))
+
+    def _fill(self, identifier: Identifier) -> Fence:
+        """Has the kernel put the fence of an AWAIT_SYNC into a point."""
+        command = encode_await_sync(identifier.identifier, _RING)
+        out = _EXECBUFFER_SYNCOBJ.pack(self._filled.handle, 0, _POINT)
+        request = virtgpu_drm.EXECBUFFER.pack(
+            virtgpu_drm.VIRTGPU_EXECBUF_RING_IDX,
+            len(command),
+            address_of(command),
+            *(0, 0, -1, _RING),
+            *(len(out), 0, 1, 0, address_of(out)),
+        )
+        fcntl.ioctl(self._channel.fileno(), virtgpu_drm.DRM_IOCTL_VIRTGPU_EXECBUFFER, request)
+        return self._filled.fence(_POINT)
 
     def wait(self, number: int) -> None:
         """Returns when one of them is over."""
