@@ -139,11 +139,14 @@ class XDropTarget:
         action: str = "XdndActionCopy",
         *,
         takes: bool = True,
+        done: str = "",
     ) -> None:
+        """It takes drops for `action`, and has `done` something else with them where that is to be asked."""
         self.client = client
         self.outer = self.window = client.create_window(title=title)
         self._kind = kind
         self._action = action
+        self._done = done or action
         self.takes = takes
         self._source = 0
         self.kinds: list[str] = []
@@ -211,7 +214,7 @@ class XDropTarget:
             self.client.atom("DROPPED"), X.AnyPropertyType
         )
         self.contents = b"" if found is None else bytes(found.value)
-        self._send("XdndFinished", 1, self.client.atom(self._action))
+        self._send("XdndFinished", 1, self.client.atom(self._done))
 
     def _send(self, type_: str, *data: int) -> None:
         self.client.send_message(self._source, self._source, type_, self.window, *data)

@@ -59,7 +59,7 @@ class DragToX:
         self._client.request(
             requests.set_selection_owner(self._stage.window, self._stage.selection, requests.CURRENT_TIME)
         )
-        actions = self._offer.source_actions & (xdnd.COPY | xdnd.MOVE)
+        actions = self._offer.source_actions & (xdnd.COPY | xdnd.MOVE | xdnd.ASK)
         self._offer.proxy.send("set_actions", actions, actions & -actions)
 
         def found(atoms: list[int]) -> None:
@@ -121,8 +121,20 @@ class DragToX:
             self._go_on()
         elif type_ == "XdndFinished" and self._is_dropped:
             if xdnd.is_success(data, target.version) and self._offer.action and self._accepted:
-                self._offer.proxy.send("finish")
+                self._finish(data[2])
             self._end(leaves=False)
+
+    def _finish(self, done: int) -> None:
+        """The X client has done something with it; `done` is the atom of what, as far as it says."""
+        offer = self._offer
+        if offer.action == xdnd.ASK:
+            # It has asked its user, and the compositor wants to hear what came of that.
+            possible = offer.source_actions & (xdnd.COPY | xdnd.MOVE)
+            action = xdnd.actions_of([self._client.atoms.name(done)]) & possible or possible & -possible
+            if not action:
+                return
+            offer.proxy.send("set_actions", action, action)
+        offer.proxy.send("finish")
 
     def _handle_status(self, status: xdnd.Status) -> None:
         name = self._client.atoms.name(status.action)
@@ -133,7 +145,9 @@ class DragToX:
             return
         self._accepted = action
         self._offer.proxy.send("accept", self._serial, self._offer.mimes[0] if action else None)
-        self._offer.proxy.send("set_actions", action, action)
+        # What is asked about comes down to one of the others in the end.
+        actions = actions & (xdnd.COPY | xdnd.MOVE) | action if action == xdnd.ASK else action
+        self._offer.proxy.send("set_actions", actions, action)
 
     # One step after the other: who is below, what does it say, and only then the next.
 

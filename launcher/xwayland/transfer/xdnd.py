@@ -20,9 +20,11 @@ _MAX_DEPTH: Final = 16
 TYPES_IN_ENTER: Final = 3
 COPY: Final = 1
 MOVE: Final = 2
-"""wl_data_device_manager.dnd_action."""
+ASK: Final = 4
+"""wl_data_device_manager.dnd_action; Wayland has nothing like XdndActionLink."""
 
-_ACTIONS: Final = {"XdndActionCopy": COPY, "XdndActionMove": MOVE}
+_ACTIONS: Final = {"XdndActionCopy": COPY, "XdndActionMove": MOVE, "XdndActionAsk": ASK}
+_NAMES: Final = {action: name for name, action in _ACTIONS.items()}
 
 
 class Enter(NamedTuple):
@@ -95,7 +97,7 @@ def actions_of(names: Sequence[str | None]) -> int:
 
 def name_of(action: int) -> str:
     """Returns the name of the atom for a dnd_action; what we do not know is a copy."""
-    return "XdndActionMove" if action == MOVE else "XdndActionCopy"
+    return _NAMES.get(action, "XdndActionCopy")
 
 
 class Finder:

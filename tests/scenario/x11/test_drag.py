@@ -26,6 +26,7 @@ CONTENTS: Final = {
 }
 COPY: Final = 1
 MOVE: Final = 2
+ASK: Final = 4
 
 
 class WaylandSide:
@@ -193,6 +194,58 @@ def test_between_x_clients(desktop: X11Desktop, one: XTestClient, other: XTestCl
     assert target.contents == CONTENTS["image/png"]
     assert target.kinds == list(CONTENTS)
     assert source.finished == (True, "XdndActionCopy")
+
+
+@pytest.mark.parametrize("name", ["XdndActionAsk", "XdndActionLink", "XdndActionPrivate"])
+def test_what_is_to_be_done_is_a_matter_of_the_two_x_clients(
+    name: str, desktop: X11Desktop, one: XTestClient, other: XTestClient
+) -> None:
+    source = XDragSource(one, "source", CONTENTS, name)
+    target = XDropTarget(other, "target", "text/plain", name)
+    scene = Scene(desktop, source.pump, target.pump)
+    begin, end = scene.place("source", "target")
+    scene.begin(source, begin)
+    scene.move(end, lambda: source.is_accepted and relative(target) == (50, 40), "the target")
+    assert target.suggested == name
+    scene.seat.button(pressed=False)
+    scene.wait(lambda: source.finished is not None, "the end")
+    assert source.finished == (True, name)
+
+
+def test_a_wayland_window_asks_what_to_do_with_what_comes_from_x(
+    desktop: X11Desktop, one: XTestClient, wayland: WaylandSide
+) -> None:
+    source = XDragSource(one, "source", CONTENTS, "XdndActionAsk", "XdndActionCopy", "XdndActionMove")
+    scene = Scene(desktop, source.pump, wayland.handle)
+    begin, end = scene.place("source", "wayland")
+    scene.begin(source, begin)
+    scene.move(end, lambda: bool(wayland.device.received("enter")), "the Wayland window")
+    offer = wayland.accept("text/plain", ASK)
+    scene.wait(lambda: source.is_accepted, "that it is wanted")
+    scene.seat.button(pressed=False)
+    scene.wait(lambda: bool(wayland.device.received("drop")), "the drop")
+    assert offer.received("action")[-1] == (ASK,)
+    assert scene.read(offer, "text/plain") == CONTENTS["text/plain"]
+    offer.send("set_actions", MOVE, MOVE)
+    offer.send("finish")
+    scene.wait(lambda: source.finished is not None, "the end")
+    assert source.finished == (True, "XdndActionMove")
+
+
+def test_an_x_window_asks_what_to_do_with_what_comes_from_wayland(
+    desktop: X11Desktop, one: XTestClient, wayland: WaylandSide
+) -> None:
+    target = XDropTarget(one, "target", "image/png", "XdndActionAsk", done="XdndActionMove")
+    scene = Scene(desktop, target.pump, wayland.handle)
+    begin, end = scene.place("wayland", "target")
+    scene.press(begin)
+    offered = wayland.start(wayland.button_serial(), COPY | MOVE | ASK)
+    scene.move(end, lambda: wanted(offered), "the X window")
+    scene.wait(lambda: offered.source.received("action")[-1] == (ASK,), "the question")
+    scene.seat.button(pressed=False)
+    scene.wait(lambda: bool(offered.source.received("dnd_finished")), "the end")
+    assert offered.source.received("action")[-1] == (MOVE,)
+    assert target.contents == CONTENTS["image/png"]
 
 
 def test_an_x_window_that_takes_nothing_gets_nothing(

@@ -34,6 +34,6 @@ def test_the_end_tells_of_success_since_version_5() -> None:
 
 
 def test_actions_are_what_both_sides_know() -> None:
-    names = ["XdndActionCopy", "XdndActionMove", "XdndActionLink", None]
-    assert xdnd.actions_of(names) == xdnd.COPY | xdnd.MOVE
-    assert [xdnd.name_of(action) for action in (xdnd.COPY, xdnd.MOVE, 4)] == [*names[:2], names[0]]
+    names = ["XdndActionCopy", "XdndActionMove", "XdndActionAsk", "XdndActionLink", None]
+    assert xdnd.actions_of(names) == xdnd.COPY | xdnd.MOVE | xdnd.ASK
+    assert [xdnd.name_of(action) for action in (xdnd.COPY, xdnd.MOVE, xdnd.ASK, 8)] == [*names[:3], names[0]]
