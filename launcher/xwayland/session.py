@@ -71,6 +71,7 @@ class Session:
             raise
         self._x = XSide(self._loop, sockets.window_manager, settings.cookie, self._handle_setup, self._fail)
         self._wayland = WaylandSide(self._loop, sockets.wayland, host, self._fail)
+        self._x.pause = self._wayland.take_turn
         self._start_mediator()
         self._loop.after_round = self._flush
         try:
@@ -131,6 +132,7 @@ class Session:
 
     def _flush(self) -> None:
         try:
+            self._wayland.take_turn()
             self._manager.flush()
             self._x.flush()
             self._wayland.flush()

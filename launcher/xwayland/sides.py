@@ -10,6 +10,7 @@ from typing import Final
 from crossdomain.errors import HostFault
 from launcher.loop import GONE, READABLE, WRITABLE, Loop
 from launcher.relay.client_socket import ClientSocket
+from launcher.xwayland.backlog import Backlog
 from launcher.xwayland.wayland.mediator import Mediator
 from launcher.xwayland.x11.connection import Connection
 from launcher.xwayland.x11.setup import Setup, encode_setup, parse_setup, setup_size
@@ -17,7 +18,9 @@ from launcher.xwayland.x11.setup import Setup, encode_setup, parse_setup, setup_
 _MAX_PENDING: Final = 1 << 20
 """Bytes that wait for one side before the other is read no more."""
 _X_RECEIVE: Final = 1 << 16
-"""Bytes of one read of the X connection: the Wayland side has its turn in between."""
+"""Bytes of one read of the X connection."""
+_X_TURN: Final = 4
+"""X events in a row; then Xwayland's Wayland connection has its turn.  A window that is mapped takes 1 ms."""
 
 Failed = Callable[[Exception], None]
 
@@ -48,6 +51,11 @@ class Channel:
             self._events = events
             self._loop.change(self._fd, events)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was given up."""
+        return self._fd < 0
+
     def close(self) -> None:
         """Gives it up; may be called again."""
         if self._fd >= 0:
@@ -68,6 +76,7 @@ class WaylandSide:
         self._failed = failed
         self._client = Channel(loop, client, self._handle_client)
         self._host = Channel(loop, host, self._handle_host)
+        self._backlog = Backlog(self._client.socket)
         self.is_open = False
         """Whether Xwayland's requests are handled: not before we know what the compositor has."""
 
@@ -91,9 +100,14 @@ class WaylandSide:
         self.is_open = True
         self._handle_client(self._client)
 
+    def take_turn(self) -> None:
+        """Handles what Xwayland has sent meanwhile; to be called often while much else is done."""
+        if self.is_open and not self._client.is_closed:
+            self._handle_client(self._client)
+
     def flush(self) -> None:
         """Sends what waits for either side."""
-        self._client.is_paused = not self.is_open or self.to_host.pending > _MAX_PENDING
+        self._client.is_paused = not self.is_open or self._is_full
         self._host.is_paused = self.to_client.pending > _MAX_PENDING or self._mediator.is_holding
         self._client.flush()
         self._host.flush()
@@ -106,18 +120,25 @@ class WaylandSide:
     def _handle_client(self, channel: Channel) -> None:
         if not self.is_open:
             return
-        data = channel.socket.receive()
-        if data is None:
-            return
-        if not data:
-            # Its process tells by its end what that means.
-            channel.close()
-            return
         try:
-            unread = channel.unread + data
-            channel.unread = unread[self._mediator.handle_requests(unread, channel.socket.fds) :]
+            self._backlog.fill()
+            while not self._is_full and (data := self._backlog.take()) is not None:
+                if not data:
+                    # Its process tells by its end what that means.
+                    channel.close()
+                    return
+                unread = channel.unread + data
+                channel.unread = unread[self._mediator.handle_requests(unread, channel.socket.fds) :]
+                self._backlog.fill()
         except Exception as error:  # noqa: BLE001 (whatever it is, this session is over)
             self._failed(error)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the compositor has to take something first."""
+        if self.to_host.pending > _MAX_PENDING:
+            self.to_host.flush()
+        return self.to_host.pending > _MAX_PENDING
 
     def _handle_host(self, channel: Channel) -> None:
         data = channel.socket.receive()
@@ -156,6 +177,9 @@ class XSide:
         self._is_ready = False
         self.handle_event: Callable[[bytes], None] = lambda _event: None
         """Gets each event, whole."""
+        self.pause: Callable[[], None] = lambda: None
+        """Called between events: others have their turn."""
+        self._turn = 0
         self.connection = Connection(self._give_event)
         connection.setblocking(False)
         self._events = READABLE
@@ -190,6 +214,10 @@ class XSide:
 
     def _give_event(self, event: bytes) -> None:
         self.handle_event(event)
+        self._turn += 1
+        if self._turn == _X_TURN:
+            self._turn = 0
+            self.pause()
 
     def _handle_ready(self, events: int) -> None:
         if not events & (READABLE | GONE):

@@ -219,9 +219,10 @@ def running_x11(compositor: Path, *options: str) -> Generator[ApplicationEnviron
 
 @contextlib.contextmanager
 def running_x11_desktop(
-    *, width: int = 1024, height: int = 768, options: Sequence[str] = ()
+    *, width: int = 1024, height: int = 768, options: Sequence[str] = (), wrapper: Sequence[str] = ()
 ) -> Generator[X11Desktop]:
-    """Run a desktop until the block ends."""
+    """Run a desktop until the block ends; `options` are those of crossdomain-run, `wrapper` runs that."""
+    command = ("sh", "-c", TELL)
     with (
         tempfile.TemporaryDirectory(prefix="xd-") as folder,
         HeadlessWeston(image.obtain(image.Recipe()), width=width, height=height) as weston,
@@ -232,7 +233,9 @@ def running_x11_desktop(
         guest.mkdir(mode=0o700)
         with (
             running_daemon(host, weston.socket_path) as daemon,
-            running_launcher(guest, daemon.local_socket, *options, command=("sh", "-c", TELL)) as launcher,
+            running_launcher(
+                guest, daemon.local_socket, *options, command=command, wrapper=wrapper
+            ) as launcher,
         ):
             desktop = X11Desktop(weston, daemon, launcher)
             yield desktop

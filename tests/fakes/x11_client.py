@@ -153,7 +153,8 @@ class XTestClient:
     def words(self, window: int, property_: str) -> list[int]:
         """The words of a property, none where there is none."""
         try:
-            found = self.window(window).get_full_property(self.atom(property_), X.AnyPropertyType)
+            # In one piece: what becomes shorter between two is BadValue, which python-xlib mistakes.
+            found = self.window(window).get_property(self.atom(property_), X.AnyPropertyType, 0, 1 << 20)
         except BadWindow:
             return []
         return [] if found is None else list(found.value)

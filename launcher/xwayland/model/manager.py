@@ -81,7 +81,7 @@ class Manager:
 
     def request_map(self, window: Window) -> None:
         """A client wants its window mapped; its properties are known."""
-        if not self._admit(window):
+        if not self.admit(window):
             return
         if not window.mapped and not window.override_redirect:
             self._prepare(window)
@@ -264,7 +264,7 @@ class Manager:
         self._orphans.pop(window, None)
         if window.role is not None or not window.mapped or window.surface is None or not window.is_ready:
             return
-        if len(self._recent) >= MAX_WINDOWS or not self._admit(window):
+        if len(self._recent) >= MAX_WINDOWS or not self.admit(window):
             return
         chosen = choose_role(window, self.windows, self.recent, self.focus.window)
         kind, parent = keep_kind(*chosen, window.kind)
@@ -347,8 +347,8 @@ class Manager:
             if isinstance(other.role, Popup) and other.role.parent is window:
                 other.role.refresh()
 
-    def _admit(self, window: Window) -> bool:
-        """Returns whether a window's client may show it, beside its others."""
+    def admit(self, window: Window) -> bool:
+        """Returns whether a window's client may show it, beside its others; asked before it costs more."""
         client = client_of(window.window)
         if not window.is_admitted and self._shares[client] < MAX_CLIENT_WINDOWS:
             window.is_admitted = True

@@ -126,7 +126,7 @@ class Dispatch:
         if window is None:
             # Not a child of the root: whoever redirects there maps it.
             self._client.request(requests.map_window(event.window))
-        elif not window.is_requested:
+        elif not window.is_requested and self._manager.admit(window):
             window.is_requested = True
             self._shapes.watch(window)
             self._loader.load(window, self._map)
@@ -140,7 +140,7 @@ class Dispatch:
         if window is None or window.mapped:
             return
         self._manager.map(window, override_redirect=event.override_redirect)
-        if not window.is_ready:
+        if not window.is_ready and self._manager.admit(window):
             self._shapes.watch(window)
             self._loader.load(window, self._show)
 

@@ -1,10 +1,12 @@
 """X clients that do everything wrong: they cost the others nothing, and the display goes on."""
 
 import contextlib
+import os
 import struct
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import Final
 
 from Xlib import X
@@ -12,7 +14,7 @@ from Xlib.error import ConnectionClosedError
 
 from launcher.xwayland.limits import MAX_CLIENT_WINDOWS
 from tests.fakes.programs import REPOSITORY
-from tests.fakes.x11 import X11Desktop
+from tests.fakes.x11 import X11Desktop, running_x11_desktop
 
 STRANGE: Final = (
     ("WM_NORMAL_HINTS", "WM_SIZE_HINTS", 32, [0x3FF, 1]),
@@ -40,7 +42,13 @@ MANY_WINDOWS: Final = textwrap.dedent(
     from Xlib.display import Display
     display = Display()
     screen = display.screen()
-    windows = [screen.root.create_window(0, 0, 10, 10, 0, screen.root_depth) for _ in range(10000)]
+    count, bare = int(sys.argv[1]), int(sys.argv[2])
+    windows = [
+        screen.root.create_window(
+            0, 0, 10, 10, 0, screen.root_depth, background_pixel=0, override_redirect=bare
+        )
+        for _ in range(count)
+    ]
     for window in windows:
         window.map()
     display.sync()
@@ -48,6 +56,33 @@ MANY_WINDOWS: Final = textwrap.dedent(
     sys.stdin.read(1)
     """
 )
+
+
+ORDINARY: Final = textwrap.dedent(
+    """\
+    #!/usr/bin/python3
+    import os, socket, sys
+    with socket.socket(fileno=os.dup(int(os.environ["WAYLAND_SOCKET"]))) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 212992)
+    os.execv("/usr/bin/Xwayland", ["Xwayland", *sys.argv[1:]])
+    """
+)
+"""An Xwayland whose connection holds as little as an ordinary user's, where nobody has changed wmem_max."""
+
+
+def start_many(desktop: X11Desktop, count: int, *, bare: bool) -> subprocess.Popen[bytes]:
+    """A client that has mapped so many windows at once; bare: override-redirect ones."""
+    many = subprocess.Popen(
+        [sys.executable, "-c", MANY_WINDOWS, str(count), str(int(bare))],
+        env=desktop.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    desktop.adopt(many)
+    assert many.stdout is not None
+    assert many.stdout.readline() == b"mapped\n"
+    return many
 
 
 def assert_works(desktop: X11Desktop) -> None:
@@ -128,16 +163,7 @@ def test_windows_may_be_gone_at_any_instant(desktop: X11Desktop) -> None:
 
 
 def test_ten_thousand_windows_are_too_many_for_nobody_else(desktop: X11Desktop) -> None:
-    many = subprocess.Popen(
-        [sys.executable, "-c", MANY_WINDOWS],
-        env=desktop.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=REPOSITORY,
-    )
-    desktop.adopt(many)
-    assert many.stdout is not None
-    assert many.stdout.readline() == b"mapped\n"
+    many = start_many(desktop, 10000, bare=False)
     assert_works(desktop)
     with desktop.client() as client:
         shown = len(client.words(client.root, "_NET_CLIENT_LIST"))
@@ -146,6 +172,25 @@ def test_ten_thousand_windows_are_too_many_for_nobody_else(desktop: X11Desktop) 
         many.wait()
         desktop.wait(lambda: client.words(client.root, "_NET_CLIENT_LIST") == [], "they are gone")
     assert_works(desktop)
+
+
+def test_many_menus_at_once_find_room_where_sockets_are_narrow(runtime_dir: Path) -> None:
+    program = runtime_dir / "Xwayland"
+    program.write_text(ORDINARY)
+    program.chmod(0o755)
+    path = f"PATH={runtime_dir}:{os.environ['PATH']}"
+    with running_x11_desktop(wrapper=("env", path)) as desktop:
+        desktop.start("xclock", "-title", "base")
+        desktop.window("base")
+        many = start_many(desktop, 1200, bare=True)
+        assert_works(desktop)
+        many.kill()
+        many.wait()
+        with desktop.client() as client:
+            desktop.wait(lambda: len(client.window(client.root).query_tree().children) < 20, "they are gone")
+        assert_works(desktop)
+        desktop.window("base")
+        assert desktop.launcher.log.count("starting Xwayland") == 1
 
 
 def test_a_client_that_was_ended_by_the_manager_leaves_the_others(desktop: X11Desktop) -> None:
