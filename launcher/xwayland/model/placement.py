@@ -76,7 +76,13 @@ def root_of(window: Window) -> Window:
 
 
 def shown_parent(window: Window, windows: Mapping[int, Window]) -> Window | None:
-    """Returns the nearest toplevel that a window is transient for; circles lead nowhere."""
+    """Returns the nearest toplevel that a window is transient for; circles lead nowhere.
+
+    A dialog that names no window that we know, the root for one, is transient for its group (EWMH,
+    Implementation notes).
+    """
+    if window.is_group_dialog and window.transient_for not in windows:
+        return _shown_of_group(window, windows)
     seen = {window.window}
     following = window.transient_for
     for _ in range(MAX_TREE_DEPTH):
@@ -87,6 +93,20 @@ def shown_parent(window: Window, windows: Mapping[int, Window]) -> Window | None
             return parent
         seen.add(parent.window)
         following = parent.transient_for
+    return None
+
+
+def _shown_of_group(window: Window, windows: Mapping[int, Window]) -> Window | None:
+    """Returns the leader of a window's group, or the latest of its main windows, where one is shown."""
+    if not window.group:
+        return None
+    leader = windows.get(window.group)
+    if leader is not None and leader is not window and isinstance(leader.role, Toplevel):
+        return None if leader.transient_for or leader.is_group_dialog else leader
+    for other in reversed(list(windows.values())):
+        is_main = not other.transient_for and not other.is_group_dialog
+        if other.group == window.group and is_main and isinstance(other.role, Toplevel):
+            return other
     return None
 
 

@@ -166,6 +166,16 @@ class Window:
         return self.wants_frame and (decorations is None or bool(decorations & MotifDecoration.TITLE))
 
     @property
+    def group(self) -> int:
+        """The leader of its group: by WM_HINTS, or of its client (WM_CLIENT_LEADER); 0: none."""
+        return self.wm_hints.group or self.leader
+
+    @property
+    def is_group_dialog(self) -> bool:
+        """Whether it is transient for its group where it is for no window alone."""
+        return bool(self.transient_for) or WindowType.DIALOG in self.types or State.MODAL in self.states
+
+    @property
     def shadow(self) -> Extents:
         """What it draws itself outside of what counts as the window (_GTK_FRAME_EXTENTS)."""
         return NO_EXTENTS if self.gtk_extents is None else self.gtk_extents

@@ -64,6 +64,15 @@ def test_the_manager_tells_who_it_is(client: XTestClient) -> None:
     )
 
 
+def test_a_title_in_the_encodings_of_old_is_shown(desktop: X11Desktop, client: XTestClient) -> None:
+    window, _ = open_window(desktop, client, "plain")
+    title = b"caf\xe9 \x1b-L\xd4\xd0"  # Latin 1, and Cyrillic after an escape (CTEXT)
+    type_ = client.atom("COMPOUND_TEXT")
+    client.window(window).change_property(client.atom("WM_NAME"), type_, 8, title)
+    client.display.flush()
+    desktop.window("caf\u00e9 \u0434\u0430")
+
+
 def test_fullscreen_is_toggled(desktop: X11Desktop, client: XTestClient) -> None:
     window, before = open_window(desktop, client, "full")
     ask_state(client, window, TOGGLE, "FULLSCREEN")

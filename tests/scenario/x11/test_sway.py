@@ -78,6 +78,22 @@ def test_a_startup_id_gives_a_new_window_the_keyboard(desktop: SwayDesktop) -> N
         buffer.pool.close()
 
 
+def test_a_dialog_of_a_group_is_on_one_of_its_windows(desktop: SwayDesktop) -> None:
+    """What has a parent floats on sway."""
+    main = desktop.open("main")
+    desktop.open("alone")
+    hints = [1 << 6, 0, 0, 0, 0, 0, 0, 0, main]
+    dialog = desktop.client.create_window()
+    desktop.client.set_words(dialog, "WM_HINTS", "WM_HINTS", hints)
+    desktop.client.set_words(dialog, "WM_TRANSIENT_FOR", "WINDOW", [desktop.client.root])
+    desktop.client.window(dialog).set_wm_name("dialog")
+    desktop.client.window(dialog).map()
+    desktop.client.display.sync()
+    desktop.wait("dialog", "visible")
+    types = {title: desktop.node(title)["type"] for title in ("main", "alone", "dialog")}
+    assert types == {"main": "con", "alone": "con", "dialog": "floating_con"}
+
+
 def test_a_window_that_demands_attention_is_urgent(desktop: SwayDesktop) -> None:
     desktop.sway.swaymsg("focus_on_window_activation urgent")
     first = desktop.open("first")

@@ -36,8 +36,11 @@ def test_gears_turn_without_a_gpu(desktop: X11Desktop) -> None:
 
 
 def test_images_go_through_shared_memory(desktop: X11Desktop) -> None:
+    """And everything else is offered that Xwayland has without a GPU (docs/x11.md)."""
     names = desktop.run("xdpyinfo").stdout.split()
-    assert {"MIT-SHM", "GLX", "Present", "RENDER", "SHAPE", "SYNC", "XInputExtension"} <= set(names)
+    assert {"MIT-SHM", "GLX", "Present", "RENDER", "SHAPE", "SYNC", "XInputExtension", "XVideo"} <= set(names)
+    put = desktop.run("x11perf", "-repeat", "1", "-reps", "20", "-shmput500", "-shmget500")
+    assert put.stdout.count(" reps @") == 2
 
 
 def open_choices(desktop: X11Desktop, window: View) -> View:
