@@ -1,5 +1,6 @@
 """Deterministic pixels for the test clients, cheap enough for an interpreter under TCG."""
 
+import math
 from fractions import Fraction
 from functools import cache
 from typing import Final, NamedTuple
@@ -36,6 +37,7 @@ def _table() -> dict[int, Format]:
         for start in range(0, len(names), 5):
             table[fourcc(names[start : start + 4])] = Format(size)
     table[fourcc("YU12")] = Format(1, Fraction(3, 2))
+    table[fourcc("P010")] = Format(2, Fraction(3, 2))
     table[fourcc("NV12")] = Format(1, Fraction(3, 2))
     table[fourcc("NV16")] = Format(1, Fraction(2))
     table[fourcc("NV24")] = Format(1, Fraction(3))
@@ -82,6 +84,15 @@ def paint(buffer: Buffer, area: Rectangle, *, seed: int) -> None:
         buffer.write_row(row, x1, bytes(pixels))
 
 
+def paint_colours(buffer: Buffer, *, seed: int) -> None:
+    """Fill the second plane of NV12 or P010: pairs of samples for 2 x 2 px, rows as in the first."""
+    layout = buffer.layout
+    base = _base_row(0, -(-layout.width // 2) * 2, layout.bytes_per_pixel)
+    for row in range(-(-layout.height // 2)):
+        start = layout.offset + (layout.height + row) * layout.stride
+        buffer.pool.memory[start : start + len(base)] = base.translate(_shift((seed * 31 + row * 2) & 0xFF))
+
+
 def layout_for(width: int, height: int, format_code: int, *, padding: int = 0, offset: int = 0) -> Layout:
     """Where a buffer lies: rows are padded to 4 bytes, as pixman wants it, and by `padding` more."""
     size = FORMATS[format_code].bytes_per_pixel
@@ -90,8 +101,8 @@ def layout_for(width: int, height: int, format_code: int, *, padding: int = 0, o
 
 def pool_size(layout: Layout, format_code: int) -> int:
     """Bytes for a buffer with all its planes."""
-    planes = FORMATS[format_code].planes
-    return layout.offset + layout.stride * layout.height * planes.numerator // planes.denominator
+    rows = math.ceil(layout.height * FORMATS[format_code].planes)
+    return layout.offset + layout.stride * rows
 
 
 def solid_buffer(client: FakeClient, width: int, height: int, colour: str) -> Buffer:

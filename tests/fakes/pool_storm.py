@@ -3,14 +3,20 @@
 Each case is a client of its own and ends with a window in one colour.  It prints the case and how many pixels
 of that colour are on the screen of the Weston at DISPLAY; where that is "-" somebody else looks, until a line
 comes on standard input.
+
+With `--holdings`, or `--holdings=CONTROL_SOCKET` where the daemon is on this machine, what is held
+(`tests.fakes.holdings`) is compared when the first client has gone and when the last has: it ends with
+"holds what it held", or with what is more.
 """
 
 import fcntl
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from tests.fakes.client import FakeClient, Proxy
+from tests.fakes.holdings import more_than, settled
 from tests.fakes.holes import punch_hole
 from tests.fakes.painting import XRGB8888
 from tests.fakes.screenshot import take
@@ -24,6 +30,7 @@ COLOUR: Final = bytes((0x33, 0x66, 0x99))
 OTHER_COLOUR: Final = bytes((0x99, 0x33, 0x66))
 ROUNDS: Final = 12
 MANY: Final = 3000
+CALM_FRAMES: Final = 8
 
 
 class Storm:
@@ -127,6 +134,13 @@ def beyond(storm: Storm) -> None:
     storm.show(storm.buffer(storm.pool(4096 * 4200 * 4), width=4096, height=4200))
 
 
+def calm(storm: Storm) -> None:
+    """One buffer in some frames, after which everybody has what is kept for later."""
+    buffer = storm.buffer(storm.pool(SIZE))
+    for _ in range(CALM_FRAMES):
+        storm.show(buffer)
+
+
 def punched(storm: Storm) -> None:
     """A pool whose pages are taken out while it is shown, and drawn anew some frames later."""
     pool = storm.pool(2 * SIZE)
@@ -139,22 +153,54 @@ def punched(storm: Storm) -> None:
     storm.show(buffers[0])
 
 
+def refilled(storm: Storm) -> None:
+    """A pool whose pages are taken out, and drawn anew before the next frame: as many as there were."""
+    pool = storm.pool(2 * SIZE)
+    buffers = [storm.buffer(pool, number * SIZE) for number in range(2)]
+    for buffer in (*buffers, *buffers):
+        storm.show(buffer, OTHER_COLOUR)
+    punch_hole(pool.fd, 0, SIZE)
+    storm.show(buffers[0])
+
+
 CASES: Final[dict[str, Callable[[Storm], None]]] = {
-    case.__name__: case for case in (large_buffers, thousands, resizes, growth, film, beyond, punched)
+    case.__name__: case
+    for case in (calm, large_buffers, thousands, resizes, growth, film, beyond, punched, refilled)
 }
+
+
+def carry_out(name: str, display: str) -> None:
+    """One client."""
+    with FakeClient() as client:
+        CASES[name](Storm(client))
+        if display == "-":
+            print(name, flush=True)
+            sys.stdin.readline()
+        else:
+            print(name, take(display).pixels.count(COLOUR), flush=True)
+
+
+def compare(names: list[str], display: str, control: Path | None) -> str:
+    """All clients, and whether the last leaves no more than the first left."""
+    first, *others = names
+    carry_out(first, display)
+    before = settled(control)
+    for name in others:
+        carry_out(name, display)
+    more = more_than(before, control)
+    return f"holds more: {more}" if more else "holds what it held"
 
 
 def main(arguments: list[str]) -> int:
     """Carry out the cases."""
-    display, *names = arguments
-    for name in names:
-        with FakeClient() as client:
-            CASES[name](Storm(client))
-            if display == "-":
-                print(name, flush=True)
-                sys.stdin.readline()
-            else:
-                print(name, take(display).pixels.count(COLOUR))
+    options = [argument for argument in arguments if argument.startswith("--")]
+    display, *names = (argument for argument in arguments if not argument.startswith("--"))
+    if not options:
+        for name in names:
+            carry_out(name, display)
+        return 0
+    control = options[0].partition("=")[2]
+    print(compare(names, display, Path(control) if control else None))
     return 0
 
 

@@ -52,6 +52,12 @@ class Pool:
         os.close(self.fd)
 
 
+class Written(Protocol):
+    """Bytes that are drawn into."""
+
+    def __setitem__(self, place: slice, pixels: bytes, /) -> None: ...
+
+
 class Backing(Protocol):
     """Memory that a buffer is in."""
 
@@ -61,7 +67,7 @@ class Backing(Protocol):
         ...
 
     @property
-    def memory(self) -> mmap.mmap:
+    def memory(self) -> Written:
         """All of it."""
         ...
 

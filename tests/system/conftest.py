@@ -7,7 +7,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -136,10 +136,37 @@ def desktop(vm_image: Image) -> Generator[Desktop]:
 
 
 @pytest.fixture(scope="session")
-def daemon(desktop: Desktop) -> Generator[RunningDaemon]:
+def compositor(desktop: Desktop) -> Generator[Path]:
+    """Where the daemon finds the compositor: a link, which `shown_on` leads elsewhere for a while."""
+    folder = Path(tempfile.mkdtemp(prefix="xd-link-"))
+    link = folder / "compositor"
+    link.symlink_to(desktop.weston.socket_path)
+    yield link
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def shown_on(compositor: Path, other: Path) -> Generator[None]:
+    """Show new clients of the daemon on another compositor, whose socket is `other`, until the block ends."""
+    before = compositor.readlink()
+    _lead(compositor, other)
+    try:
+        yield
+    finally:
+        _lead(compositor, before)
+
+
+def _lead(link: Path, target: Path) -> None:
+    beside = link.with_name("next")
+    beside.symlink_to(target)
+    beside.replace(link)
+
+
+@pytest.fixture(scope="session")
+def daemon(compositor: Path) -> Generator[RunningDaemon]:
     """The host daemon; whatever a guest did to it, it must be alive at the end."""
     folder = Path(tempfile.mkdtemp(prefix="xd-daemon-"))
-    with running_daemon(folder, desktop.weston.socket_path, "--allow=screencopy") as running:
+    with running_daemon(folder, compositor, "--allow=screencopy") as running:
         yield running
         EVIDENCE.mkdir(parents=True, exist_ok=True)
         shutil.copy(running.log_path, EVIDENCE / "daemon.log")

@@ -9,11 +9,13 @@ import pytest
 
 from crossdomain.vm.guest import GuestProcess
 from crossdomain.vm.machine import Machine
+from tests.fakes.daemon import Footprint, RunningDaemon
+from tests.fakes.holdings import READABLE
 from tests.fakes.pictures import different, photograph
 from tests.fakes.pool_storm import COLOUR, HEIGHT, MANY, WIDTH
 from tests.fakes.programs import PATTERNS, running_steps
 from tests.fakes.weston import Pixels
-from tests.system.conftest import GUEST_TESTS, Desktop, within
+from tests.system.conftest import GUEST_TESTS, Desktop, until, within
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
@@ -64,13 +66,29 @@ async def test_every_pattern_looks_as_without_proxy(
 
 
 async def test_a_window_is_right_after_thousands_of_buffers_at_a_time(
-    machine: Machine, desktop: Desktop
+    machine: Machine, daemon: RunningDaemon, desktop: Desktop
 ) -> None:
-    storm = ("python3", "-m", "tests.fakes.pool_storm", "-", "thousands")
+    def host_is_idle() -> bool:
+        return [vm["clients"] for vm in daemon.status()["vms"]] == [[]]
+
+    await until(host_is_idle, what="an idle daemon")
+    before, fds = daemon.status(), (daemon.footprint.fds, Footprint.of(desktop.weston.pid).fds)
+    await machine.run(READABLE, user="root")
+    cases = ("calm", "resizes", "growth", "thousands")
+    storm = ("python3", "-m", "tests.fakes.pool_storm", "--holdings", "-", *cases)
     process = await machine.spawn(["crossdomain-run", f"--stats={STATS}", *storm], env=GUEST_TESTS)
-    assert await within(process.stdout.readline(), seconds=400, what="the last buffer") == b"thousands\n"
-    pixels = await desktop.screenshot()
-    assert (pixels == list(COLOUR[::-1])).all(axis=-1).sum() == WIDTH * HEIGHT
-    await process.write(b"\n")
+    for case in cases:
+        shown = await within(process.stdout.readline(), seconds=400, what=f"the last buffer of {case}")
+        assert shown == f"{case}\n".encode()
+        pixels = await desktop.screenshot()
+        assert (pixels == list(COLOUR[::-1])).all(axis=-1).sum() == WIDTH * HEIGHT
+        await process.write(b"\n")
+    held = await within(process.stdout.read(), what="what is held")
+    assert held == b"holds what it held\n"
     assert await within(process.wait(), what="its end") == 0
-    assert json.loads(await machine.pull(STATS))["buffers"] == {"shm-pages": MANY + 1}
+    *_others, thousands = json.loads(await machine.pull(STATS))["per_client"]
+    assert thousands["buffers"] == {"shm-pages": MANY + 1}
+    await until(lambda: daemon.status() == before, what="the host's resources to go")
+    await until(
+        lambda: (daemon.footprint.fds, Footprint.of(desktop.weston.pid).fds) == fds, what="its fds to go"
+    )

@@ -2,16 +2,26 @@
 
 import mmap
 import os
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from crossdomain.bridge.dmabuf import drm_fourcc
+from crossdomain.bridge.formats import Plane
 from crossdomain.bridge.formats import layout as planes_of
 from tests.fakes.client import FakeClient, Proxy, Value
 from tests.fakes.dmabufs import MAKERS, allocate, pages
-from tests.fakes.windows import Buffer, Layout
+from tests.fakes.windows import Backing, Buffer, Layout
 
-Places: TypeAlias = list[tuple[int, int]]
-"""Offset and stride of each plane, bytes."""
+_GAP: Final = 256
+"""Bytes before a plane that is in a dmabuf of its own."""
+
+
+class Place(NamedTuple):
+    """Where a plane is: a dmabuf, and offset and stride in bytes."""
+
+    fd: int
+    offset: int
+    stride: int
 
 
 class Memory:
@@ -29,19 +39,57 @@ class Memory:
         os.close(self.fd)
 
 
+class Apart:
+    """A dmabuf for each plane, written as if one plane lay behind the other."""
+
+    def __init__(self, client: FakeClient, kinds: Sequence[str], planes: Sequence[Plane]) -> None:
+        self.client = client
+        self.memory = self
+        self._planes = planes
+        sizes = [_GAP + plane.stride * plane.rows for plane in planes]
+        self._parts = [
+            Memory(client, MAKERS[kinds[index % len(kinds)]](size), pages(size))
+            for index, size in enumerate(sizes)
+        ]
+
+    @property
+    def places(self) -> list[Place]:
+        """Where the planes are."""
+        pairs = zip(self._parts, self._planes, strict=True)
+        return [Place(part.fd, _GAP, plane.stride) for part, plane in pairs]
+
+    def __setitem__(self, place: slice, pixels: bytes) -> None:
+        for part, plane in zip(self._parts, self._planes, strict=True):
+            at = place.start - plane.offset
+            if 0 <= at < plane.stride * plane.rows:
+                part.memory[_GAP + at : _GAP + at + len(pixels)] = pixels
+
+    def close(self) -> None:
+        """Give all up."""
+        for part in self._parts:
+            part.close()
+
+
 class DmabufBuffer(Buffer):
-    """A wl_buffer in one dmabuf."""
+    """A wl_buffer in dmabufs."""
 
     def __init__(
-        self, memory: Memory, dmabuf: Proxy, layout: Layout, code: int, places: Places, *, immediate: bool
+        self,
+        memory: Backing,
+        dmabuf: Proxy,
+        layout: Layout,
+        code: int,
+        places: Sequence[Place],
+        *,
+        immediate: bool,
     ) -> None:
         """`immediate`: by create_immed, otherwise by create."""
         self.pool = memory
         self.layout = layout
         self.busy = False
         params = dmabuf.create("create_params")
-        for index, (offset, stride) in enumerate(places):
-            params.send("add", memory.fd, index, offset, stride, 0, 0)
+        for index, (fd, offset, stride) in enumerate(places):
+            params.send("add", fd, index, offset, stride, 0, 0)
         image: tuple[Value, ...] = (layout.width, layout.height, drm_fourcc(code), 0)
         if immediate:
             self.proxy = params.create("create_immed", *image)
@@ -56,7 +104,10 @@ class DmabufBuffer(Buffer):
 
 
 class Allocator:
-    """Makes buffers of several kinds of dmabufs in turn, in both ways in turn."""
+    """Makes buffers of several kinds of dmabufs in turn, in both ways in turn.
+
+    "image" lies as the host says; "heap+vgem" has the first plane in the one, and the second in the other.
+    """
 
     def __init__(self, client: FakeClient, kinds: list[str]) -> None:
         self._client = client
@@ -64,19 +115,25 @@ class Allocator:
         self._kinds = kinds
         self._count = 0
 
-    def buffer(self, layout: Layout, code: int, size: int) -> tuple[Memory, Buffer]:
-        """A buffer in a dmabuf of `size` bytes, and that; an "image" lies as the host says."""
+    def buffer(self, layout: Layout, code: int, size: int) -> tuple[Backing, Buffer]:
+        """A buffer in a dmabuf of `size` bytes, or in several, and that."""
         kind = self._kinds[self._count % len(self._kinds)]
         immediate = self._count // len(self._kinds) % 2 == 0
         self._count += 1
         found = planes_of(code, layout.width, layout.height, layout.stride)
         assert found is not None
+        memory: Memory | Apart
         if kind == "image":
             fd, wanted = allocate(layout.width, layout.height, drm_fourcc(code))
-            places = list(zip(wanted.offsets, wanted.strides, strict=True))[: len(found.planes)]
-            layout = layout._replace(offset=places[0][0], stride=places[0][1])
             memory = Memory(self._client, fd, wanted.size)
+            pairs = list(zip(wanted.offsets, wanted.strides, strict=True))[: len(found.planes)]
+            layout = layout._replace(offset=pairs[0][0], stride=pairs[0][1])
+            places = [Place(fd, *pair) for pair in pairs]
+        elif "+" in kind:
+            memory = Apart(self._client, kind.split("+"), found.planes)
+            layout = layout._replace(offset=0)
+            places = memory.places
         else:
-            places = [(layout.offset + plane.offset, plane.stride) for plane in found.planes]
             memory = Memory(self._client, MAKERS[kind](size), pages(size))
+            places = [Place(memory.fd, layout.offset + plane.offset, plane.stride) for plane in found.planes]
         return memory, DmabufBuffer(memory, self._dmabuf, layout, code, places, immediate=immediate)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from tests.fakes.painting import XRGB8888, fourcc, paint
+from tests.fakes.painting import XRGB8888, fourcc, paint, paint_colours
 from tests.fakes.patterns.stage import Stage
 from tests.fakes.windows import Buffer, Layout, Rectangle
 
-_SEMIPLANAR = frozenset({fourcc("NV12"), fourcc("NV16")})
+_SEMIPLANAR = frozenset({fourcc("NV12"), fourcc("P010")})
 
 
 def formats(stage: Stage) -> Iterator[str]:
@@ -20,19 +20,19 @@ def formats(stage: Stage) -> Iterator[str]:
 
 
 def planes(stage: Stage) -> Iterator[str]:
-    """Formats with a plane for colour that lies as the brightness does, each in two buffers."""
+    """Formats with a second plane for colour, a quarter as many pairs of samples, each in two buffers.
+
+    One is as GPUs like it, of whole chroma samples and rows of 256 bytes; the other is of odd size.
+    """
     for code in (code for code in stage.formats if code in _SEMIPLANAR):
-        for number in range(2):
-            buffer = stage.buffer(160, 120, format_code=code)
-            paint(buffer, Rectangle(0, 0, 160, 120), seed=number)
-            layout = buffer.layout
-            for row in range(120, 180):
-                start = layout.offset + row * layout.stride
-                buffer.pool.memory[start : start + 160] = bytes(
-                    (3 * column + 2 * row + 40 * number) & 0xFF for column in range(160)
-                )
-            stage.show(buffer)
-            yield f"planes {code:#x} {number}"
+        for width, height in ((512, 272), (509, 269)):
+            buffer = stage.buffer(width, height, format_code=code)
+            paint(buffer, Rectangle(0, 0, width, height), seed=height)
+            paint_colours(buffer, seed=height)
+            for _ in range(8):
+                # Whoever has to find out first whether it can be read in place has done so by then.
+                stage.show(buffer)
+            yield f"planes {code:#x} {width}x{height}"
             buffer.destroy()
 
 

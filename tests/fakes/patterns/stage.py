@@ -5,8 +5,8 @@ from typing import Final, TypeAlias
 
 from tests.fakes.client import FakeClient
 from tests.fakes.painting import XRGB8888, Swapchain, layout_for, paint, pool_size
-from tests.fakes.patterns.allocation import Allocator, Memory
-from tests.fakes.windows import Buffer, Pool, Rectangle, Surface, Window
+from tests.fakes.patterns.allocation import Allocator
+from tests.fakes.windows import Backing, Buffer, Pool, Rectangle, Surface, Window
 
 WIDTH: Final = 320
 HEIGHT: Final = 240
@@ -32,7 +32,7 @@ class Stage:
         self.formats = sorted(
             values[0] for values in self.shm.received("format") if isinstance(values[0], int)
         )
-        self._pools: list[Pool | Memory] = []
+        self._pools: list[Backing] = []
 
     def buffer(
         self, width: int, height: int, *, format_code: int = XRGB8888, padding: int = 0, offset: int = 0

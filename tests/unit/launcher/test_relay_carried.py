@@ -254,8 +254,9 @@ def test_what_is_unusual_is_seen_and_steady_again_after_it(painter: Painter, dis
     assert not client.closed
 
 
-def test_a_pool_that_loses_pages_is_seen(painter: Painter) -> None:
-    punch_hole(painter.fd, 2 * SIZE, PAGE_SIZE)
+@pytest.mark.parametrize("lost", [0, 2 * SIZE], ids=["and gets others for them", "and lacks them"])
+def test_a_pool_that_loses_pages_is_seen(painter: Painter, lost: int) -> None:
+    punch_hole(painter.fd, lost, PAGE_SIZE)
     os.pwrite(painter.fd, b"\5" * SIZE, 0)
     painter.client.say(painter.frame(painter.buffers[0], WHOLE))
     assert painter.take_seen() == 0
