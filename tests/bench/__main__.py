@@ -62,10 +62,14 @@ class Run:
 
     async def measure_both_sides(self, client: Path) -> None:
         """Takes what needs a VM with a host in it."""
-        if suite.wanted(suite.BOTH_SIDES, self._only):
+        chosen = [
+            measurement for measurement in suite.BOTH_SIDES if suite.wanted(measurement.rows, self._only)
+        ]
+        if chosen:
             say("booting a VM for both sides")
             async with paths.both_sides(client) as both:
-                await self._take(suite.BOTH_SIDES, paths.measure_both_sides(both))
+                for measurement in chosen:
+                    await self._take(measurement.rows, measurement.take(both, self._effort))
 
     async def _take(self, names: Sequence[str], taken: Awaitable[list[Row]]) -> None:
         started = time.monotonic()

@@ -8,8 +8,9 @@ import json
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from crossdomain.vm import image, kvm, seat
 from crossdomain.vm.guest import Completed, GuestProcess
@@ -18,6 +19,7 @@ from crossdomain.vm.image import Image
 from crossdomain.vm.machine import USER, Machine, MachineConfig, Share
 from tests.bench import processes
 from tests.bench.client_run import BenchError, ClientProcess
+from tests.bench.frames import path_in
 from tests.bench.host_ways import Daemon, running_daemon
 from tests.fakes.programs import REPOSITORY
 
@@ -64,6 +66,8 @@ close-animation=none
 focus-animation=none
 """
 
+_PACKAGES: Final = ("waypipe",)
+"""What is measured there besides us."""
 _GUEST_PYTHON: Final = {"PYTHONPATH": f"/opt/crossdomain:{TESTS}"}
 _SERVES_SECONDS: Final = 60.0
 _RUN_SECONDS: Final = 180.0
@@ -99,13 +103,63 @@ class GuestClient:
         await self._process.wait()
 
 
+class Server(NamedTuple):
+    """What ways inside of a machine have in common: it, and what leads to the compositor there."""
+
+    machine: Machine
+    environment: Mapping[str, str]
+    user: str = USER
+
+
+@dataclass(frozen=True, slots=True)
+class InsideWay:
+    """A way whose launcher, or other proxy, is inside of a machine, and whose CPU is measured there.
+
+    `launcher` runs `client`; both are commands without their last arguments.  `watched` are as in
+    `tests.bench.inside`, and `outside` servers on this machine.
+    """
+
+    server: Server
+    name: str
+    launcher: Sequence[str]
+    client: Sequence[str]
+    watched: Sequence[str]
+    counts: bool = True
+    """Whether the launcher writes counters (--stats)."""
+    suffix: str = ""
+    """The end of its path's name."""
+    outside: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+
+    @property
+    def _stats(self) -> str:
+        return f"/tmp/bench-{self.name}.json"
+
+    async def start(self, arguments: Sequence[str]) -> GuestClient:
+        """Starts the client below a launcher of its own."""
+        machine, environment, user = self.server
+        options = [f"--stats={self._stats}"] if self.counts else []
+        inside = ["python3", "-m", "tests.bench.inside", ",".join(self.watched), "--"]
+        command = [*inside, *self.launcher, *options, "--", *self.client, *arguments]
+        return GuestClient(await machine.spawn(command, env={**_GUEST_PYTHON, **environment}, user=user))
+
+    def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
+        """Those on this machine."""
+        del process
+        return self.outside
+
+    async def path(self) -> str:
+        """The way that the last client's buffers took."""
+        stats = json.loads(await self.server.machine.pull(self._stats, user=self.server.user))
+        return path_in(stats) + self.suffix
+
+
 class InGuest:
     """Straight to the Weston inside the guest."""
 
     name = "guest"
 
     def __init__(self, machine: Machine, seat_driver: GuestProcess) -> None:
-        self._machine = machine
+        self.machine = machine
         self._seat_driver = seat_driver
 
     async def time_key(self, code: int) -> tuple[int, int]:
@@ -123,7 +177,7 @@ class InGuest:
 
     async def start(self, arguments: Sequence[str]) -> GuestClient:
         """Starts the client on the guest's own compositor."""
-        process = await self._machine.spawn([CLIENT, *arguments], env={"WAYLAND_DISPLAY": GUEST_DISPLAY})
+        process = await self.machine.spawn([CLIENT, *arguments], env={"WAYLAND_DISPLAY": GUEST_DISPLAY})
         return GuestClient(process)
 
     def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
@@ -156,6 +210,13 @@ class ThroughVm:
         counted: dict[str, object] = json.loads(await self._machine.pull(_STATS))
         return counted
 
+    def watched(self, name: str, client: Sequence[str], *options: str, suffix: str = "") -> InsideWay:
+        """The same with a client that may allocate dmabufs, and the launcher's CPU besides the daemon's."""
+        server = Server(self._machine, {}, "root")
+        daemon = {"daemon": processes.tree(self._daemon.pid)}
+        launcher = ["crossdomain-run", *options]
+        return InsideWay(server, name, launcher, client, ("crossdomain-run",), suffix=suffix, outside=daemon)
+
     async def count(self, command: Sequence[str], *options: str) -> dict[str, object]:
         """Runs a command to a good end, as who may allocate dmabufs; returns what its launcher counted."""
         launcher = ["crossdomain-run", *options, f"--stats={_STATS}", "--"]
@@ -182,7 +243,7 @@ class ThroughVm:
 
 async def choose_image() -> tuple[Image, bool]:
     """Returns what machines boot, and whether this machine's KVM can."""
-    made = await asyncio.to_thread(image.obtain, image.Recipe())
+    made = await asyncio.to_thread(image.obtain, image.Recipe(_PACKAGES))
     return made, await asyncio.to_thread(kvm.choose, made, "auto")
 
 

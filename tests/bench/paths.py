@@ -22,6 +22,9 @@ _SHORT, _LONG = 8, 24
 _TRIES: Final = 2
 _DAMAGED: Final = (_LONG - _SHORT) * 1920 * 1080 * 4
 
+DMABUF_CLIENT: Final = ("python3", "-m", "tests.fakes.dmabuf_frames")
+"""A kind of dmabufs follows, and the arguments of the other client."""
+
 Frames: TypeAlias = Callable[[int], Sequence[str]]
 """The command that shows so many frames of 1920 x 1080, damaged whole."""
 Run: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, object]]]
@@ -101,4 +104,4 @@ def _of_shm(frames: int) -> Sequence[str]:
 
 
 def _of_dmabufs(kind: str) -> Frames:
-    return lambda frames: ["python3", "-m", "tests.fakes.dmabuf_frames", kind, str(frames)]
+    return lambda frames: [*DMABUF_CLIENT, kind, *FULL.arguments(frames)]

@@ -15,6 +15,14 @@ def cpu_ns(pids: Iterable[int]) -> int:
     return _total(pids, _cpu_ns)
 
 
+def first_thread_cpu_ns(pid: int) -> int:
+    """Returns the time that the first thread of a process ran so far; 0 where it is gone."""
+    try:
+        return _thread_cpu_ns(_PROC / str(pid) / "task" / str(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 def switches(pids: Iterable[int]) -> int:
     """Returns how often threads of the processes left a CPU so far, of their own will or not."""
     return _total(pids, _switches)
@@ -75,7 +83,11 @@ def _or_nothing(read: Callable[[int], int], pid: int) -> int:
 
 
 def _cpu_ns(pid: int) -> int:
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in _threads(pid))
+    return sum(map(_thread_cpu_ns, _threads(pid)))
+
+
+def _thread_cpu_ns(thread: Path) -> int:
+    return int((thread / "schedstat").read_text().split()[0])
 
 
 def _switches(pid: int) -> int:

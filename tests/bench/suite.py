@@ -21,6 +21,7 @@ from tests.bench import (
     guest_input,
     guest_start,
     instructions,
+    path_costs,
     paths,
     traffic,
     x11,
@@ -30,6 +31,7 @@ from tests.bench.guest_ways import InGuest, ThroughVm, guest_ways
 from tests.bench.host_ways import Bench, Direct, Local, Waypipe, running_daemon, running_waypipe
 from tests.bench.rows import Row
 from tests.bench.traffic import FULL, LARGE, SMALL, Effort
+from tests.fakes.both_sides import BothSides
 from tests.fakes.weston import running_weston
 
 
@@ -82,10 +84,26 @@ class VmMeasurement:
     take: Callable[[VmWays, Effort], Awaitable[list[Row]]]
 
 
+@dataclass(frozen=True, slots=True)
+class BothSidesMeasurement:
+    """Makes rows in a VM with both sides in it; `rows` are patterns of their names."""
+
+    rows: tuple[str, ...]
+    take: Callable[[BothSides, Effort], Awaitable[list[Row]]]
+
+
 def _sync_rows(*ways: str) -> tuple[str, ...]:
     return tuple(f"sync_{way}_{statistic}" for statistic in traffic.STATISTICS for way in ways)
 
 
+def _cpu_rows(scene: str, *paths: str) -> tuple[str, ...]:
+    return tuple(f"frame_{scene}_cpu_{path}" for path in paths)
+
+
+_VM_PATHS: Final = (
+    *("waypipe_vm", "shm_pages", "shm_copy_vm"),
+    *("dmabuf_pages", "dmabuf_blob", "dmabuf_copy"),
+)
 FULL_EFFORT: Final = Effort(rounds=5, syncs=3000, requests=100_000, frames=300, starts=15, idle_seconds=5.0)
 SHORT_EFFORT: Final = Effort(rounds=2, syncs=1000, requests=50_000, frames=60, starts=5, idle_seconds=2.0)
 
@@ -103,7 +121,7 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
             "frames_direct_1080p",
             "frames_local_1080p",
             "frames_waypipe_1080p",
-            "frame_1080p_cpu_*",
+            *_cpu_rows("1080p", "waypipe", "shm_shared", "shm_copy"),
             "*_1080p_local*",
             "frames_local_copy_1080p",
         ),
@@ -114,7 +132,7 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
             "frames_direct_2160p",
             "frames_local_2160p",
             "frames_waypipe_2160p",
-            "frame_2160p_cpu_*",
+            *_cpu_rows("2160p", "waypipe", "shm_shared", "shm_copy"),
             "*_2160p_local*",
             "frames_local_copy_2160p",
         ),
@@ -194,6 +212,14 @@ VM: Final[tuple[VmMeasurement, ...]] = (
         lambda ways, _effort: paths.measure_vm(ways.vm),
     ),
     VmMeasurement(
+        _cpu_rows("1080p", *_VM_PATHS),
+        lambda ways, effort: path_costs.measure_vm(ways.guest, ways.vm, FULL, _few(effort)),
+    ),
+    VmMeasurement(
+        _cpu_rows("2160p", *_VM_PATHS),
+        lambda ways, effort: path_costs.measure_vm(ways.guest, ways.vm, LARGE, _few(_large(effort))),
+    ),
+    VmMeasurement(
         ("fence_to_commit", "fence_round_trip"),
         lambda ways, effort: guest_fences.measure_fences(ways.vm, _emulated(effort)),
     ),
@@ -215,13 +241,30 @@ VM: Final[tuple[VmMeasurement, ...]] = (
 )
 
 
-BOTH_SIDES: Final = ("copied_*_shm_dmabuf", "copied_*_dmabuf_shared")
-"""Patterns of the rows of a machine with both sides in it."""
+BOTH_SIDES: Final[tuple[BothSidesMeasurement, ...]] = (
+    BothSidesMeasurement(
+        ("copied_*_shm_dmabuf", "copied_*_dmabuf_shared"),
+        lambda both, _effort: paths.measure_both_sides(both),
+    ),
+    BothSidesMeasurement(
+        _cpu_rows("1080p", "waypipe_both_sides", "shm_dmabuf", "dmabuf_shared"),
+        lambda both, effort: path_costs.measure_both_sides(both, FULL, _few(effort)),
+    ),
+    BothSidesMeasurement(
+        _cpu_rows("2160p", "waypipe_both_sides", "shm_dmabuf", "dmabuf_shared"),
+        lambda both, effort: path_costs.measure_both_sides(both, LARGE, _few(_large(effort))),
+    ),
+)
 
 
 def _large(effort: Effort) -> Effort:
     """Fewer frames where each is four times as large."""
     return effort._replace(rounds=min(effort.rounds, 2), frames=min(effort.frames, 40))
+
+
+def _few(effort: Effort) -> Effort:
+    """Few frames where each of many ways takes them, and an emulated processor draws them."""
+    return effort._replace(rounds=min(effort.rounds, 2), frames=min(effort.frames, 60))
 
 
 def _paced(effort: Effort) -> Effort:

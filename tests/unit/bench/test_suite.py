@@ -23,52 +23,65 @@ def test_measurement_of_other_rows_is_not_chosen() -> None:
 def test_everything_is_chosen_without_a_pattern() -> None:
     assert all(wanted(measurement.rows, []) for measurement in suite.HOST)
     assert all(wanted(measurement.rows, []) for measurement in suite.VM)
+    assert all(wanted(measurement.rows, []) for measurement in suite.BOTH_SIDES)
 
 
 @pytest.mark.parametrize(
-    ("row", "host", "vm"),
+    ("row", "host", "vm", "both_sides"),
     [
-        ("sync_local_p50", 1, 0),
-        ("sync_vm_p99", 0, 1),
-        ("burst_vm", 0, 1),
-        ("frames_vm_small", 0, 1),
-        ("launcher_cpu_1080p", 0, 1),
-        ("daemon_cpu_small", 0, 1),
-        ("launcher_cpu_small_local", 1, 0),
-        ("frame_1080p_cpu_shm_copy", 1, 0),
-        ("frame_small_damage", 1, 0),
-        ("copied_guest_shm_copy", 1, 0),
-        ("copied_host_dmabuf_pages", 0, 1),
-        ("copied_guest_shm_copy_vm", 0, 1),
-        ("frame_2160p_cpu_shm_copy", 1, 0),
-        ("daemon_cpu_2160p", 0, 1),
-        ("copy_narrow", 1, 0),
-        ("start_cold", 1, 0),
-        ("scale_200", 1, 0),
-        ("start_cold_vm", 0, 1),
-        ("first_frame_foot_vm", 0, 1),
-        ("blob_cycle_vm", 0, 1),
-        ("fence_to_commit", 0, 1),
-        ("start_warm", 1, 0),
-        ("start_warm_vm", 0, 1),
-        ("rss_per_client", 1, 0),
-        ("idle_wakeups", 1, 0),
+        ("sync_local_p50", 1, 0, 0),
+        ("sync_vm_p99", 0, 1, 0),
+        ("burst_vm", 0, 1, 0),
+        ("frames_vm_small", 0, 1, 0),
+        ("launcher_cpu_1080p", 0, 1, 0),
+        ("daemon_cpu_small", 0, 1, 0),
+        ("launcher_cpu_small_local", 1, 0, 0),
+        ("frame_1080p_cpu_shm_copy", 1, 0, 0),
+        ("frame_small_damage", 1, 0, 0),
+        ("copied_guest_shm_copy", 1, 0, 0),
+        ("copied_host_dmabuf_pages", 0, 1, 0),
+        ("copied_guest_shm_copy_vm", 0, 1, 0),
+        ("frame_2160p_cpu_shm_copy", 1, 0, 0),
+        ("daemon_cpu_2160p", 0, 1, 0),
+        ("copy_narrow", 1, 0, 0),
+        ("start_cold", 1, 0, 0),
+        ("scale_200", 1, 0, 0),
+        ("start_cold_vm", 0, 1, 0),
+        ("first_frame_foot_vm", 0, 1, 0),
+        ("blob_cycle_vm", 0, 1, 0),
+        ("fence_to_commit", 0, 1, 0),
+        ("start_warm", 1, 0, 0),
+        ("start_warm_vm", 0, 1, 0),
+        ("rss_per_client", 1, 0, 0),
+        ("idle_wakeups", 1, 0, 0),
+        ("frame_1080p_cpu_waypipe", 1, 0, 0),
+        ("frame_1080p_cpu_shm_shared", 1, 0, 0),
+        ("frame_1080p_cpu_waypipe_vm", 0, 1, 0),
+        ("frame_2160p_cpu_shm_pages", 0, 1, 0),
+        ("frame_1080p_cpu_shm_copy_vm", 0, 1, 0),
+        ("frame_2160p_cpu_dmabuf_blob", 0, 1, 0),
+        ("frame_1080p_cpu_waypipe_both_sides", 0, 0, 1),
+        ("frame_2160p_cpu_shm_dmabuf", 0, 0, 1),
+        ("frame_1080p_cpu_dmabuf_shared", 0, 0, 1),
+        ("copied_host_shm_dmabuf", 0, 0, 1),
     ],
 )
-def test_each_published_row_has_one_measurement(row: str, host: int, vm: int) -> None:
+def test_each_published_row_has_one_measurement(row: str, host: int, vm: int, both_sides: int) -> None:
     counts = [
         sum(wanted(measurement.rows, [row]) for measurement in suite.HOST),
         sum(wanted(measurement.rows, [row]) for measurement in suite.VM),
+        sum(wanted(measurement.rows, [row]) for measurement in suite.BOTH_SIDES),
     ]
 
-    assert counts == [host, vm]
+    assert counts == [host, vm, both_sides]
 
 
 @pytest.mark.parametrize("row", TARGETS)
 def test_each_row_with_a_target_has_one_measurement(row: str) -> None:
     host = [measurement.rows for measurement in suite.HOST]
     vm = [measurement.rows for measurement in suite.VM]
-    assert sum(wanted(rows, [row]) for rows in host + vm) == 1
+    both = [measurement.rows for measurement in suite.BOTH_SIDES]
+    assert sum(wanted(rows, [row]) for rows in host + vm + both) == 1
 
 
 def test_rows_are_compared_with_the_first() -> None:
