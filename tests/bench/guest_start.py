@@ -14,14 +14,19 @@ _COMMANDS: Final = {
     "start_warm_vm": ["crossdomain-run", "true"],
 }
 
-_TIMER: Final = """\
+_SERVICE: Final = """\
 import json, os, subprocess, sys, time
-rounds, commands = json.loads(sys.argv[1])
-took = {name: [] for name in commands}
 service = subprocess.Popen(["crossdomain-run", "--service"])
 while not os.path.exists(os.environ["XDG_RUNTIME_DIR"] + "/crossdomain-run.env"):
     time.sleep(0.1)
     assert service.poll() is None
+"""
+"""What both scripts begin with: `crossdomain-run` joins a service unless it is told not to."""
+
+_TIMER: Final = f"""\
+{_SERVICE}
+rounds, commands = json.loads(sys.argv[1])
+took = {{name: [] for name in commands}}
 for _ in range(rounds):
     for name, command in commands.items():
         start = time.perf_counter()
@@ -33,11 +38,11 @@ print(json.dumps(took))
 """
 
 
-_FIRST_FRAME: Final = """\
-import json, os, subprocess, sys, time
+_FIRST_FRAME: Final = f"""\
+{_SERVICE}
 rounds, commands, display = json.loads(sys.argv[1])
-environment = {**os.environ, "WAYLAND_DEBUG": "client", "WAYLAND_DISPLAY": display}
-took = {name: [] for name in commands}
+environment = {{**os.environ, "WAYLAND_DEBUG": "client", "WAYLAND_DISPLAY": display}}
+took = {{name: [] for name in commands}}
 for _ in range(rounds):
     for name, command in commands.items():
         start = time.perf_counter()
@@ -50,6 +55,8 @@ for _ in range(rounds):
                     break
             terminal.terminate()
             terminal.stderr.read()
+service.terminate()
+assert service.wait() == 0
 print(json.dumps(took))
 """
 """A terminal's own trace says when it hands its first buffer over."""
@@ -57,17 +64,21 @@ print(json.dumps(took))
 _TERMINALS: Final = {
     "first_frame_foot_guest": ["foot", "sleep", "100"],
     "first_frame_foot_vm": ["crossdomain-run", "--no-service", "foot", "sleep", "100"],
+    "first_frame_foot_vm_warm": ["crossdomain-run", "foot", "sleep", "100"],
 }
 
 
 async def measure_first_frame(vm: ThroughVm, effort: Effort) -> list[Row]:
-    """Milliseconds from the start of foot to its first frame: on a Weston in the guest, and through us."""
+    """Milliseconds from the start of foot to its first frame: on a Weston in the guest, and through us.
+
+    Through a launcher that is started with it, and through a service of the session that runs already.
+    """
     parameters = json.dumps([effort.starts, _TERMINALS, GUEST_DISPLAY])
-    guest, through = [
+    guest, *through = [
         Row(name, median(samples) * 1000, "ms")
         for name, samples in (await _timed(vm, _FIRST_FRAME, parameters)).items()
     ]
-    return [guest, against(through, guest)]
+    return [guest, *(against(row, guest) for row in through)]
 
 
 _BLOB_CYCLE: Final = """\

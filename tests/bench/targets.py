@@ -52,6 +52,7 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
         "start_cold_vm": Target(2.5),
         "start_warm_vm": Target(1.3),
         "first_frame_foot_vm": Target(1.3),
+        "first_frame_foot_vm_warm": Target(1.3),
         "rss_launcher": _value(25 * _MIB_IN_KIB),
         "rss_daemon": _value(40 * _MIB_IN_KIB),
         "rss_per_client": _value(300),
