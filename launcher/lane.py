@@ -53,8 +53,8 @@ class Lane:
         lane.walker = walker.pointer
         lane.client_fd, lane.channel_fd = client_fd, channel.fileno()
         lane.max_send = channel.max_send
-        lane.ring = ffi.cast("uint8_t *", way.ring_address)
-        lane.ring_size = way.ring_size
+        if way.ring is not None:
+            lane.ring = way.ring
         self._frames = frames
         if frames is not None:
             lane.copies = frames.copies

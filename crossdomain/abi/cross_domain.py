@@ -27,6 +27,12 @@ both connections, so these do too:
   of it, and goes on with the pipes until the guest destroys the context.
 - After the hang-up of the compositor (RECEIVE of 0 bytes), which comes once, the pipes go on too.
 
+The channel ring without interrupts (`Feature.SHARED_RING`).  The host writes the first word of an
+event last, and the guest sets it to 0 when it has taken the event: so it may look for one before
+the fence is signalled.  While the ring's second word is RING_LOOKED_AT, which the guest writes and
+the host leaves there, the host completes a POLL without an interrupt, most of the time; a guest that
+stops looking clears that word and then looks once more.  A POLL and a SEND may go in one submit.
+
 The host's clocks (`Feature.CLOCK`): GET_CLOCK, whose layout is in `abi.clock`.  Pages of the guest
 (`Feature.PAGES`): COPY_PAGES, in `abi.pages`, and SHOW_PAGES (`Feature.SHOW_PAGES`) there too.  Fences
 (`Feature.SYNC`): AWAIT_SYNC, in `abi.sync`.
@@ -137,6 +143,10 @@ READ_WRITE: Final = Struct("<8xIIII")
 READ_WRITE_SIZE: Final = READ_WRITE.size
 
 
+RING_LOOKED_AT: Final = 0x6B6F6F6C
+"""EXTENSION (`Feature.SHARED_RING`): the guest looks into its channel ring, and needs no interrupt."""
+
+
 class Feature(IntFlag):
     """`features` of the capset's EXTENSION."""
 
@@ -162,6 +172,8 @@ class Feature(IntFlag):
     """Pages without a key belong to the context that has claimed them."""
     POINTS = 16384
     """Points of timelines are told in both directions; see `abi.points`."""
+    SHARED_RING = 65536
+    """The guest may look into its channel ring without waiting for a fence; see the module's docstring."""
 
 
 EXTENSION_MAGIC: Final = 0x4D4F4458

@@ -11,6 +11,7 @@ _FEATURES: Final = (
     | Feature.CLOCK
     | Feature.LASTING_PIPES
     | Feature.SYNC
+    | Feature.SHARED_RING
 )
 
 

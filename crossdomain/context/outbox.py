@@ -7,7 +7,7 @@ that the guest has no room for is not read: that is the back-pressure.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from crossdomain.abi.cross_domain import RING_SIZE, Buffer
 from crossdomain.context.counters import Counters
@@ -15,6 +15,9 @@ from crossdomain.context.passage import Passage
 from crossdomain.context.ports import Resources, Scattered, Storage
 from crossdomain.errors import GuestFault, LimitExceeded
 from crossdomain.limits import MAX_EVENT_SIZE, MAX_HELD_FENCES
+
+_RING_WORDS: Final = 8
+"""Bytes of the ring's first two words."""
 
 
 class Source(Protocol):
@@ -188,8 +191,9 @@ class RingSink:
         return min(self._ring.size, MAX_EVENT_SIZE)
 
     def write(self, event: bytes, /) -> None:
-        """Writes the ring, then completes the oldest POLL."""
-        self._ring.write(0, event)
+        """Writes the ring, its first words last (`Feature.SHARED_RING`), then completes the oldest POLL."""
+        self._ring.write(_RING_WORDS, event[_RING_WORDS:])
+        self._ring.write(0, event[:_RING_WORDS])
         self._fences.complete_one()
 
     def answer(self, data: Buffer, /) -> None:

@@ -236,12 +236,17 @@ class CopiesPointer(_Pointer):
 class FramesPointer(_Pointer):
     copies: CopiesPointer
 
+class RingPointer(_Pointer):
+    bytes: BytesPointer
+    size: int
+    is_shared: int
+    early: int
+
 class LanePointer(_Pointer):
     walker: WalkerPointer
     client_fd: int
     channel_fd: int
-    ring: BytesPointer
-    ring_size: int
+    ring: RingPointer
     max_send: int
     allowance: int
     passes_events: int
@@ -283,6 +288,8 @@ class _FFI:
     def new(self, cdecl: Literal["xd_file *"], init: dict[str, int]) -> FilePointer: ...
     @overload
     def new(self, cdecl: Literal["xd_surface *"]) -> CarriedSurface: ...
+    @overload
+    def new(self, cdecl: Literal["xd_ring *"]) -> RingPointer: ...
     @overload
     def from_buffer(self, cdecl: Literal["xd_rectangle[]"], python_buffer: bytes) -> RectanglesPointer: ...
     @overload

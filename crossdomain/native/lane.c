@@ -4,6 +4,7 @@
 #include "lane.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,6 +20,8 @@
 #define COMMAND_SEND 4u
 #define COMMAND_RECEIVE 5u
 #define CHANNEL_RING 1u
+#define POLL_SIZE 8u
+#define RING_LOOKED_AT 0x6b6f6f6cu
 #define MAX_COMMAND 65535u
 #define RECEIVE_SIZE 65536u
 #define EXECBUF_RING_IDX 4u
@@ -146,64 +149,129 @@ static int execute(int fd, const uint8_t *command, uint32_t size, uint32_t flags
     return result < 0 ? errno : 0;
 }
 
+/* Patience --------------------------------------------------------------------------------- */
+
+/* A client in a round trip asks again as soon as it is answered, and is answered soon.  A command, an interrupt and
+ * two changes of process cost as much each as waiting for that awake. */
+
+enum { PATIENCE_NS = 400000, QUICK_ENOUGH = 2, MOST_QUICK = 3 };
+
+static int64_t now_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static int is_patient(const struct xd_patience *patience) { return patience->quick >= QUICK_ENOUGH; }
+
+static void note_told(struct xd_patience *patience) { patience->since = now_ns(); }
+
+static void note_answer(struct xd_patience *patience) {
+    if (!patience->since)
+        return;
+    if (now_ns() - patience->since > PATIENCE_NS)
+        patience->quick = 0;
+    else if (patience->quick < MOST_QUICK)
+        patience->quick++;
+    patience->since = 0;
+}
+
+/* POLLs ------------------------------------------------------------------------------------ */
+
+static const uint8_t POLL[POLL_SIZE] = {COMMAND_POLL, CHANNEL_RING, POLL_SIZE};
+
+static void owe_poll(xd_loop *loop, xd_lane *lane) {
+    lane->owes_poll = 1;
+    lane->owes_since = loop->round;
+    lane->next_owing = loop->owing;
+    loop->owing = lane;
+}
+
+static void settle(xd_loop *loop, xd_lane *lane) {
+    xd_lane **link = &loop->owing;
+    while (*link != lane)
+        link = &(*link)->next_owing;
+    *link = lane->next_owing;
+    lane->owes_poll = 0;
+}
+
+static int poll_host(const xd_lane *lane) {
+    return execute(lane->channel_fd, POLL, sizeof POLL, EXECBUF_RING_IDX, CHANNEL_RING);
+}
+
+/* Sends what was owed until that round; leaves those in `owing` that fail. */
+static void pay(xd_loop *loop, uint64_t round) {
+    for (xd_lane *lane = loop->owing, *next; lane; lane = next) {
+        next = lane->next_owing;
+        if (lane->owes_since > round)
+            continue;
+        if (!poll_host(lane))
+            settle(loop, lane);
+    }
+}
+
+/* Returns whether a POLL fails, which is Python's to hear of. */
+static int hand_failed(xd_loop *loop) {
+    xd_lane *lane = loop->owing;
+    if (!lane)
+        return 0;
+    int error = poll_host(lane);
+    settle(loop, lane);
+    if (!error)
+        return 0;
+    forget_handed(loop);
+    loop->error = error;
+    loop->fd = lane->channel_fd;
+    loop->events = EPOLLIN;
+    hand_over(loop, XD_HANDED_EVENTS, loop->buffer, 0, 0);
+    return 1;
+}
+
 /* Requests --------------------------------------------------------------------------------- */
 
-/* Sends one SEND of that data, behind the copies that wait for it; they all have room before it.  Returns whether it
- * was taken. */
-static int submit(const xd_lane *lane, uint8_t *data, uint32_t size) {
-    uint32_t before = lane->copies ? lane->copies->size : 0;
-    uint32_t length = before + SEND_RECEIVE_SIZE + size;
-    uint8_t *send = data - SEND_RECEIVE_SIZE, *commands = send - before, *packet = commands - LOCAL_HEADER_SIZE;
+/* Sends one SEND of that data, behind a POLL that is owed and the copies that wait for it; they all have room before
+ * it.  Returns whether it was taken. */
+static int submit(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
+    uint32_t copies = lane->copies ? lane->copies->size : 0, poll = lane->owes_poll ? POLL_SIZE : 0;
+    uint32_t before = poll + copies, length = before + SEND_RECEIVE_SIZE + size;
+    uint8_t *send = data - SEND_RECEIVE_SIZE, *commands = send - before;
     memset(send, 0, SEND_RECEIVE_SIZE);
     store(send, COMMAND_SEND | (SEND_RECEIVE_SIZE + size) << 16);
     store(send + 12, size);
-    if (before)
-        memcpy(commands, lane->copies->bytes, before);
+    memcpy(commands, POLL, poll);
+    if (copies)
+        memcpy(commands + poll, lane->copies->bytes, copies);
     if (lane->ring) {
-        if (execute(lane->channel_fd, commands, length, 0, 0))
+        if (execute(lane->channel_fd, commands, length, poll ? EXECBUF_RING_IDX : 0, poll ? CHANNEL_RING : 0))
             return 0;
     } else {
+        uint8_t *packet = commands - LOCAL_HEADER_SIZE;
         memset(packet, 0, LOCAL_HEADER_SIZE);
         store(packet, LOCAL_SUBMIT);
         length += LOCAL_HEADER_SIZE;
         if (send_now(lane->channel_fd, packet, length) != (ssize_t)length)
             return 0;
     }
-    if (before)
+    if (poll)
+        settle(loop, lane);
+    if (copies)
         lane->copies->size = 0;
     return 1;
 }
 
 /* Sends what was read of the client; returns the bytes that were taken.  Overwrites them. */
-static uint32_t submit_all(const xd_lane *lane, uint8_t *data, uint32_t size) {
+static uint32_t submit_all(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
     uint32_t most = MAX_COMMAND - SEND_RECEIVE_SIZE;
     uint32_t sent = 0;
     if (most > lane->max_send)
         most = lane->max_send;
     while (sent < size) {
         uint32_t part = size - sent < most ? size - sent : most;
-        if (!part || !submit(lane, data + sent, part))
+        if (!part || !submit(loop, lane, data + sent, part))
             break;
         sent += part;
     }
     return sent;
-}
-
-/* Returns whether nothing is left for Python. */
-static int serve_client(xd_loop *loop, xd_lane *lane) {
-    uint8_t *data = loop->buffer + XD_MAX_COPIES + XD_SEND_PREFIX;
-    if (!lane->allowance)
-        return 0;
-    ssize_t received = receive(loop, lane->client_fd, data, RECEIVE_SIZE);
-    if (received <= 0)
-        /* The end, and errors, are still there for whoever reads next. */
-        return received < 0 && errno == EAGAIN;
-    uint32_t size = (uint32_t)received, sent = 0;
-    uint32_t walked = xd_walker_pass(lane->walker, XD_REQUEST, data, size);
-    if (walked == size && size <= lane->allowance && !loop->fd_count && !loop->truncated)
-        sent = submit_all(lane, data, size);
-    lane->allowance -= sent;
-    return sent == size || hand_over(loop, XD_HANDED_REQUESTS, data + sent, size - sent, walked - sent);
 }
 
 /* Events ----------------------------------------------------------------------------------- */
@@ -239,43 +307,135 @@ static int serve_socket(xd_loop *loop, const xd_lane *lane) {
     return pass_events(loop, lane, loop->buffer + XD_SEND_PREFIX, data);
 }
 
-/* Reads the node's events; returns whether the fence of a POLL is among them. */
-static int take_fence(int fd) {
-    uint8_t events[64];
+/* Reads the node's events; returns the fences among them whose events were not taken before. */
+static uint32_t take_fences(const xd_lane *lane) {
+    uint8_t events[256];
+    uint32_t fences = 0;
     ssize_t size;
     do
-        size = read(fd, events, sizeof events);
+        size = read(lane->channel_fd, events, sizeof events);
     while (size < 0 && errno == EINTR);
     for (ssize_t at = 0; size - at >= 8;) {
         uint32_t length = load(events + at + 4);
-        if (load(events + at) == EVENT_FENCE_SIGNALED)
-            return 1;
+        fences += load(events + at) == EVENT_FENCE_SIGNALED;
         at += length > 8 && length < sizeof events ? (ssize_t)length : 8;
     }
-    return 0;
+    uint32_t late = fences < lane->ring->early ? fences : lane->ring->early;
+    lane->ring->early -= late;
+    return fences - late;
 }
 
-static int serve_node(xd_loop *loop, const xd_lane *lane) {
-    static const uint8_t poll[8] = {COMMAND_POLL, CHANNEL_RING, sizeof poll};
+static uint32_t *ring_word(const xd_ring *ring, uint32_t index) { return (uint32_t *)(void *)ring->bytes + index; }
+
+/* Whether an event stands in a ring that is shared. */
+static int has_event(const xd_ring *ring) { return __atomic_load_n(ring_word(ring, 0), __ATOMIC_ACQUIRE) != 0; }
+
+/* Returns the bytes of data of the event in the ring, where it is one that can pass; else 0. */
+static uint32_t plain_event(const xd_ring *ring) {
     uint8_t head[16];
-    /* One POLL is outstanding: what its fence tells of stands in the ring since before the fd was readable. */
-    memcpy(head, lane->ring, sizeof head);
+    memcpy(head, ring->bytes, sizeof head);
     uint32_t size = head[0] == COMMAND_RECEIVE && !load(head + 8) ? load(head + 12) : 0;
-    if (!size || size > lane->ring_size - SEND_RECEIVE_SIZE || size > XD_MAX_PACKET)
-        return 0;
-    if (!take_fence(lane->channel_fd))
-        return 1;
-    /* The host writes into the ring again as soon as it is polled.  The client comes first: it may run meanwhile. */
-    memcpy(loop->buffer, lane->ring + SEND_RECEIVE_SIZE, size);
+    return size <= ring->size - SEND_RECEIVE_SIZE && size <= XD_MAX_PACKET ? size : 0;
+}
+
+/* Takes that event. */
+static int take_event(xd_loop *loop, xd_lane *lane, uint32_t size) {
+    /* The host writes into the ring again as soon as it is polled. */
+    memcpy(loop->buffer, lane->ring->bytes + SEND_RECEIVE_SIZE, size);
+    note_answer(&lane->with_host);
+    note_told(&lane->with_client);
+    loop->fd = lane->channel_fd;
+    loop->events = EPOLLIN;
+    if (lane->ring->is_shared) {
+        __atomic_store_n(ring_word(lane->ring, 0), 0, __ATOMIC_RELAXED);
+        owe_poll(loop, lane);
+        return pass_events(loop, lane, loop->buffer, size);
+    }
+    /* The client comes first: it may run meanwhile. */
     int passed = pass_events(loop, lane, loop->buffer, size);
-    loop->error = execute(lane->channel_fd, poll, sizeof poll, EXECBUF_RING_IDX, CHANNEL_RING);
+    loop->error = poll_host(lane);
     return loop->error && passed ? hand_over(loop, XD_HANDED_EVENTS, loop->buffer, 0, 0) : passed;
 }
 
-static int serve_channel(xd_loop *loop, const xd_lane *lane) {
+static int serve_node(xd_loop *loop, xd_lane *lane) {
+    xd_ring *ring = lane->ring;
+    if (ring->is_shared && !has_event(ring)) {
+        if (take_fences(lane))
+            owe_poll(loop, lane); /* its POLL went with a SEND that was refused: what becomes of it is to come */
+        return 1;
+    }
+    /* One POLL is outstanding: what its fence tells of stands in the ring since before the fd was readable. */
+    uint32_t size = plain_event(ring), fences;
+    if (!size)
+        return 0;
+    fences = take_fences(lane);
+    if (!fences && !ring->is_shared)
+        return 1;
+    ring->early += !fences;
+    return take_event(loop, lane, size);
+}
+
+static int serve_channel(xd_loop *loop, xd_lane *lane) {
     if (!lane->passes_events)
         return 0;
     return lane->ring ? serve_node(loop, lane) : serve_socket(loop, lane);
+}
+
+/* A client --------------------------------------------------------------------------------- */
+
+/* Looks into the ring for an answer, which then comes without an interrupt; `looks` before what is answered. */
+static int begin_to_look(const xd_loop *loop, xd_lane *lane) {
+    int looks = lane->ring && lane->ring->is_shared && lane->passes_events &&
+                loop->ready_next == loop->ready_count && is_patient(&lane->with_host);
+    if (looks)
+        __atomic_store_n(ring_word(lane->ring, 1), RING_LOOKED_AT, __ATOMIC_RELAXED);
+    return looks;
+}
+
+/* Returns whether nothing is left for Python. */
+static int look(xd_loop *loop, xd_lane *lane) {
+    xd_ring *ring = lane->ring;
+    int64_t end = now_ns() + PATIENCE_NS;
+    while (!has_event(ring) && now_ns() < end)
+        ;
+    __atomic_store_n(ring_word(ring, 1), 0, __ATOMIC_RELAXED);
+    /* The host sees that nobody looks any more, or we see what it wrote before it looked. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!has_event(ring))
+        return 1;
+    uint32_t size = plain_event(ring);
+    if (!size) {
+        loop->fd = lane->channel_fd;
+        loop->events = EPOLLIN;
+        return 0;
+    }
+    ring->early++;
+    return take_event(loop, lane, size);
+}
+
+/* Returns whether nothing is left for Python. */
+static int serve_client(xd_loop *loop, xd_lane *lane) {
+    uint8_t *data = loop->buffer + XD_MAX_COPIES + XD_SEND_PREFIX;
+    if (!lane->allowance)
+        return 0;
+    ssize_t received = receive(loop, lane->client_fd, data, RECEIVE_SIZE);
+    if (received <= 0)
+        /* The end, and errors, are still there for whoever reads next. */
+        return received < 0 && errno == EAGAIN;
+    uint32_t size = (uint32_t)received, sent = 0;
+    uint32_t walked = xd_walker_pass(lane->walker, XD_REQUEST, data, size);
+    if (walked != size || size > lane->allowance || loop->fd_count || loop->truncated)
+        return hand_over(loop, XD_HANDED_REQUESTS, data, size, walked);
+    note_answer(&lane->with_client);
+    int looks = begin_to_look(loop, lane);
+    sent = submit_all(loop, lane, data, size);
+    note_told(&lane->with_host);
+    lane->allowance -= sent;
+    if (sent == size)
+        return looks ? look(loop, lane) : 1;
+    if (looks)
+        __atomic_store_n(ring_word(lane->ring, 1), 0, __ATOMIC_RELAXED);
+    return hand_over(loop, XD_HANDED_REQUESTS, data + sent, size - sent, walked - sent);
 }
 
 /* Rounds ----------------------------------------------------------------------------------- */
@@ -291,7 +451,7 @@ static int serve(xd_loop *loop) {
     return slot->is_channel ? serve_channel(loop, slot->lane) : serve_client(loop, slot->lane);
 }
 
-int xd_loop_next(xd_loop *loop) {
+static int serve_round(xd_loop *loop) {
     forget_handed(loop);
     while (loop->ready_next < loop->ready_count) {
         const struct epoll_event *event = &loop->ready[loop->ready_next++];
@@ -306,30 +466,67 @@ int xd_loop_next(xd_loop *loop) {
     return 0;
 }
 
+int xd_loop_next(xd_loop *loop) {
+    int is_pythons = serve_round(loop);
+    pay(loop, loop->round);
+    return is_pythons ? is_pythons : hand_failed(loop);
+}
+
 static int64_t now_ms(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+static int expects_send(const xd_loop *loop) {
+    for (const xd_lane *lane = loop->owing; lane; lane = lane->next_owing)
+        if (is_patient(&lane->with_client))
+            return 1;
+    return 0;
+}
+
+/* Waits awake for a SEND that a POLL can go with; returns what is ready. */
+static int wait_for_send(xd_loop *loop) {
+    int64_t end = now_ns() + PATIENCE_NS;
+    int ready;
+    do {
+        sched_yield(); /* the client may have been woken here */
+        ready = epoll_wait(loop->epoll_fd, loop->ready, XD_MAX_READY, 0);
+    } while (!ready && now_ns() < end);
+    return ready;
+}
+
+/* Returns as xd_loop_wait does, after one round. */
+static int wait_round(xd_loop *loop, int timeout_ms) {
+    loop->ready_next = 0;
+    loop->ready_count = expects_send(loop) ? wait_for_send(loop) : 0;
+    if (!loop->ready_count) {
+        pay(loop, loop->round);
+        if (loop->owing)
+            return 0;
+        loop->ready_count = epoll_wait(loop->epoll_fd, loop->ready, XD_MAX_READY, timeout_ms);
+    }
+    if (loop->ready_count < 0) {
+        loop->ready_count = 0;
+        return -errno;
+    }
+    uint64_t before = loop->round++;
+    int is_pythons = serve_round(loop);
+    pay(loop, before);
+    return is_pythons;
+}
+
 int xd_loop_wait(xd_loop *loop, int timeout_ms) {
     int64_t end = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
     for (;;) {
-        loop->ready_next = 0;
-        loop->ready_count = epoll_wait(loop->epoll_fd, loop->ready, XD_MAX_READY, timeout_ms);
-        if (loop->ready_count < 0) {
-            loop->ready_count = 0;
-            return -errno;
+        int found = wait_round(loop, timeout_ms);
+        if (found || !loop->ready_count || timeout_ms == 0) {
+            pay(loop, loop->round);
+            return found ? found : hand_failed(loop);
         }
-        if (!loop->ready_count)
-            return 0;
-        if (xd_loop_next(loop))
-            return 1;
-        if (timeout_ms >= 0) {
-            int64_t left = timeout_ms ? end - now_ms() : 0;
-            if (left <= 0)
-                return 0;
-            timeout_ms = (int)left;
+        if (timeout_ms > 0) {
+            int64_t left = end - now_ms();
+            timeout_ms = left > 0 ? (int)left : 0;
         }
     }
 }
@@ -375,6 +572,8 @@ int xd_loop_attach(xd_loop *loop, xd_lane *lane) {
 
 void xd_loop_detach(xd_loop *loop, int fd) {
     struct xd_lane_slot *slot = slot_of(loop, fd);
+    if (slot && slot->lane && slot->lane->owes_poll)
+        settle(loop, slot->lane);
     if (slot)
         *slot = (struct xd_lane_slot){0};
     for (int index = loop->ready_next; index < loop->ready_count; index++)

@@ -19,16 +19,35 @@ enum {
     XD_SEND_PREFIX = 368,   /* the header of a local packet, and what precedes the data of a SEND */
 };
 
+/* The channel ring of a context, which its channel looks at, too. */
+typedef struct xd_ring {
+    uint8_t *bytes;
+    uint32_t size;
+    uint32_t is_shared; /* the host's is crossdomain/abi/cross_domain.py's Feature.SHARED_RING */
+    uint32_t early;     /* events that were taken before the fence of their POLL was read */
+} xd_ring;
+
+/* Whether somebody will answer so soon that it is worth waiting awake: as often as it was so lately. */
+struct xd_patience {
+    int64_t since; /* when he was told, ns; 0: nothing is to be answered */
+    uint32_t quick; /* of his last answers, 3 at most */
+};
+
 typedef struct xd_lane {
     xd_walker *walker; /* not ours */
     int client_fd;
     int channel_fd;
-    const uint8_t *ring; /* the channel ring, as long as the channel is open; NULL: a local channel */
-    uint32_t ring_size;
+    xd_ring *ring; /* as long as the channel is open; NULL: a local channel */
     uint32_t max_send;      /* bytes of a SEND's data */
     uint32_t allowance;     /* bytes of requests that may pass before Python has to be asked */
     uint32_t passes_events; /* whether events may pass */
     xd_copies *copies;      /* not ours: what goes before the next SEND, or NULL */
+    /* The loop's. */
+    uint32_t owes_poll; /* an event was taken, and the host is not polled for the next yet: one of `owing` */
+    uint64_t owes_since; /* the loop's round */
+    struct xd_lane *next_owing;
+    struct xd_patience with_client; /* for the SEND that a POLL can go with */
+    struct xd_patience with_host;   /* for the event that answers a SEND */
 } xd_lane;
 
 enum xd_lane_handed {
@@ -59,6 +78,8 @@ typedef struct xd_loop {
     uint64_t served;    /* how often a lane needed no Python */
     int fds[XD_MAX_HANDED_FDS];
     /* Ours. */
+    xd_lane *owing; /* those whose POLL waits for a SEND to go with: a round at most, and never while Python runs */
+    uint64_t round;
     struct xd_lane_slot *slots; /* by fd */
     uint32_t slot_count;
     struct epoll_event ready[XD_MAX_READY];

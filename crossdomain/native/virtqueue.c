@@ -28,6 +28,8 @@ enum {
     /* crossdomain/abi/cross_domain.py */
     COMMAND_POLL = 3,
     COMMAND_HEADER = 8,
+    RING_WORDS = 8,
+    RING_LOOKED_AT = 0x6b6f6f6c,
     CHANNEL_RING = 1,
 };
 
@@ -112,8 +114,9 @@ static void push(xd_queue *queue, uint32_t head, uint32_t written) {
     __atomic_store_n(word_at(queue->used + 2), queue->used_index, __ATOMIC_RELEASE);
 }
 
-static void interrupt(const xd_device *device) {
+static void interrupt(xd_device *device) {
     uint64_t one = 1;
+    device->quiet = 0;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (device->call_fd < 0 || __atomic_load_n(word_at(device->queue.available), __ATOMIC_RELAXED) & NO_INTERRUPT)
         return;
@@ -241,16 +244,17 @@ int xd_device_set_context(xd_device *device, uint32_t ctx_id, xd_passage *passag
     return 0;
 }
 
-/* Holds a POLL until there is an event; returns whether it does. */
-static int hold(xd_passage *passage, const xd_chain *chain, const uint8_t *commands, uint32_t size) {
-    xd_mailbox *mailbox = passage->mailbox;
-    if (size < COMMAND_HEADER || commands[0] != COMMAND_POLL || load(commands) >> 16 != size ||
-        chain->ring_idx != CHANNEL_RING || !mailbox || !mailbox->run_count || mailbox->others ||
-        mailbox->poll_count == XD_MAX_POLLS || !passage->to_guest)
+/* The bytes of the POLL that the commands begin with, where it can be held until there is an event; else 0. */
+static uint32_t find_poll(const xd_passage *passage, const xd_chain *chain, const uint8_t *commands, uint32_t size) {
+    const xd_mailbox *mailbox = passage->mailbox;
+    if (size < COMMAND_HEADER || commands[0] != COMMAND_POLL || chain->ring_idx != CHANNEL_RING || !mailbox ||
+        !mailbox->run_count || mailbox->others || mailbox->poll_count == XD_MAX_POLLS || !passage->to_guest)
         return 0;
-    mailbox->polls[mailbox->poll_count++] = *chain;
-    return 1;
+    uint32_t length = load(commands) >> 16;
+    return length >= COMMAND_HEADER && length <= size ? length : 0;
 }
+
+static void hold(xd_mailbox *mailbox, const xd_chain *chain) { mailbox->polls[mailbox->poll_count++] = *chain; }
 
 /* Carries the next command out; XD_DECLINED where it is still in the queue. */
 static enum xd_served execute(xd_device *device, xd_poller *poller) {
@@ -271,11 +275,18 @@ static enum xd_served execute(xd_device *device, xd_poller *poller) {
         return XD_DECLINED;
     xd_passage *passage = context->passage;
     const uint8_t *commands = request + SUBMIT_DATA;
+    uint32_t poll = 0;
     if ((chain->flags & (FLAG_FENCE | FLAG_INFO_RING_IDX)) == (FLAG_FENCE | FLAG_INFO_RING_IDX) && chain->ring_idx) {
-        if (!hold(passage, chain, commands, submitted))
+        poll = find_poll(passage, chain, commands, submitted);
+        if (!poll)
             return XD_DECLINED;
-        take(&device->queue);
-        return XD_SERVED;
+        if (poll == submitted) {
+            take(&device->queue);
+            hold(passage->mailbox, chain);
+            return XD_SERVED;
+        }
+        commands += poll; /* a SEND that goes with it: the fence is the POLL's */
+        submitted -= poll;
     }
     int64_t copies = passage->to_host && passage->left > 0 ? xd_routes_find(&passage->routes, commands, submitted) : -1;
     if (copies < 0 || !xd_find_bytes(commands + copies, submitted - (uint32_t)copies, &data, &length))
@@ -286,7 +297,10 @@ static enum xd_served execute(xd_device *device, xd_poller *poller) {
         return XD_HANDED;
     xd_routes_copy(&passage->routes, commands, (uint32_t)copies);
     uint32_t sent = xd_passage_send(passage, &poller->ahead.walk, data, length);
-    answer(device, chain);
+    if (poll)
+        hold(passage->mailbox, chain);
+    else
+        answer(device, chain);
     if (sent == length)
         return XD_SERVED;
     poller->handover = (xd_handover){.kind = XD_REQUESTS, .data = data + sent, .size = length - sent};
@@ -372,6 +386,30 @@ int xd_mailbox_take(xd_mailbox *mailbox, xd_chain *chain) {
     return 1;
 }
 
+/* Writes what follows the first words of the event. */
+static void write_rest(const xd_mailbox *mailbox, const uint8_t *event, uint32_t size) {
+    uint64_t skipped = RING_WORDS;
+    for (uint32_t index = 0, at = RING_WORDS; at < size; index++) {
+        const xd_span *run = &mailbox->runs[index];
+        if (run->size <= skipped) {
+            skipped -= run->size;
+            continue;
+        }
+        uint64_t most = run->size - skipped;
+        uint32_t part = most < size - at ? (uint32_t)most : size - at;
+        memcpy(locate(mailbox->device, run->guest_address + skipped, part), event + at, part);
+        at += part;
+        skipped = 0;
+    }
+}
+
+/* Where the ring's first words are, which are looked at; NULL where they are none that can be. */
+static uint32_t *find_words(const xd_mailbox *mailbox) {
+    const xd_span *run = &mailbox->runs[0];
+    uint8_t *words = run->size < RING_WORDS ? NULL : locate(mailbox->device, run->guest_address, RING_WORDS);
+    return (uintptr_t)words % sizeof(uint32_t) ? NULL : (uint32_t *)(void *)words;
+}
+
 uint32_t xd_mailbox_room(const xd_mailbox *mailbox) {
     uint64_t left = mailbox->size < XD_MAX_EVENT_SIZE ? mailbox->size : XD_MAX_EVENT_SIZE;
     uint32_t room = (uint32_t)left;
@@ -384,19 +422,28 @@ uint32_t xd_mailbox_room(const xd_mailbox *mailbox) {
             return 0;
         left -= part;
     }
-    return left ? 0 : room;
+    return left || !find_words(mailbox) ? 0 : room;
+}
+
+/* Whether the guest looks into the ring, and sees what was written there. */
+static int is_looked_at(const uint32_t *words) {
+    return __atomic_load_n(&words[1], __ATOMIC_RELAXED) == RING_LOOKED_AT;
 }
 
 void xd_mailbox_deliver(xd_mailbox *mailbox, const uint8_t *event, uint32_t size) {
+    xd_device *device = mailbox->device;
+    uint32_t *words = find_words(mailbox);
     xd_chain chain;
-    for (uint32_t index = 0; size; index++) {
-        const xd_span *run = &mailbox->runs[index];
-        uint32_t part = run->size < size ? (uint32_t)run->size : size;
-        memcpy(locate(mailbox->device, run->guest_address, part), event, part);
-        event += part;
-        size -= part;
-    }
+    int is_quiet;
+    write_rest(mailbox, event, size);
+    if (!is_looked_at(words))
+        __atomic_store_n(&words[1], load(event + 4), __ATOMIC_RELAXED);
+    __atomic_store_n(&words[0], load(event), __ATOMIC_RELEASE);
+    /* The guest sees it before it stops looking, or we see that it has stopped. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    is_quiet = is_looked_at(words) && ++device->quiet < XD_MAX_QUIET;
     if (xd_mailbox_take(mailbox, &chain))
-        answer(mailbox->device, &chain);
-    interrupt(mailbox->device);
+        answer(device, &chain);
+    if (!is_quiet)
+        interrupt(device);
 }

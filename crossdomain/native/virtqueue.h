@@ -1,5 +1,6 @@
 /* The control queue of a virtio-gpu, as far as its commands need no Python: SUBMIT_3D of one SEND without
- * identifiers, with the copies before it, or of one POLL.  All else is left in the queue, in order, for crossdomain/device/ring.py.
+ * identifiers, with the copies before it, of one POLL, or of a POLL and then those.  All else is left in the queue, in
+ * order, for crossdomain/device/ring.py.
  *
  * What the guest wrote is copied once, bounded by the memory that the VMM has shared, and what was checked is what
  * is used.  Indices are shared with crossdomain/device/virtqueue.py, which is the oracle and the other path.
@@ -13,6 +14,7 @@ enum {
     XD_MAX_WRITABLE = 4, /* buffers of an answer: Linux's driver has one */
     XD_MAX_POLLS = 4,    /* held for one passage: a guest has one, or some where it polls ahead */
     XD_MAX_RING_RUNS = 16,
+    XD_MAX_QUIET = 16, /* a driver frees what belongs to an answer when it is interrupted */
 };
 
 /* Guest memory: `size` bytes from a guest address on, mapped at `address`. */
@@ -65,6 +67,7 @@ struct xd_device {
     uint32_t context_count;
     uint32_t context_capacity;
     int call_fd; /* or -1 */
+    uint32_t quiet; /* answers since the last interrupt that nobody waits to be interrupted for */
     xd_chain chain; /* of a handover: taken, and not carried out */
 };
 

@@ -156,7 +156,7 @@ class LocalChannel:
         except BaseException:
             self._socket.close()
             raise
-        self.way = Way(0, 0, self._keep_packet, _refuse_copies)
+        self.way = Way(None, self._keep_packet, _refuse_copies)
         self.device = _first_device()
         self.max_send = capset.max_send
         self.has_pipe_credit = bool(capset.features & Feature.PIPE_CREDIT)

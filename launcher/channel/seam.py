@@ -7,11 +7,14 @@ are those of `crossdomain.abi.cross_domain`, with data that stays valid.
 
 from collections.abc import Callable, Sequence
 from mmap import mmap
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from crossdomain.abi.clock import ClockId
 from crossdomain.abi.cross_domain import Buffer, Identifier, ReadWrite, SendReceive
 from crossdomain.abi.pages import CopyPages, Shown, ShowPages
+
+if TYPE_CHECKING:
+    from crossdomain.native._core import RingPointer
 
 Event: TypeAlias = SendReceive | ReadWrite
 """A RECEIVE (of 0 bytes: the compositor is gone) or a READ."""
@@ -143,10 +146,8 @@ class HostCopies(Protocol):
 class Way(NamedTuple):
     """How messages that nobody has to decide on pass in C (`launcher.lane`), reading and writing `fileno`."""
 
-    ring_address: int
-    """Of the channel ring, valid until `close`; 0 where events are packets of `crossdomain.abi.local`."""
-    ring_size: int
-    """Bytes."""
+    ring: "RingPointer | None"
+    """The channel ring, valid until `close`; None where events are packets of `crossdomain.abi.local`."""
     keep: Callable[[bytes, list[int], bool], None]
     """Takes a packet that was read there and is no such message, for `receive`: the bytes, the fds, which are
     given away, and whether something of it is lost.  Raises HostFault."""

@@ -13,7 +13,7 @@ import select
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from crossdomain.abi import clock, cross_domain, sync, virtgpu_drm
 from crossdomain.abi.clock import ClockId
@@ -29,17 +29,23 @@ from crossdomain.abi.pages import (
 )
 from crossdomain.abi.points import POINTS
 from crossdomain.errors import HostFault, LocalError
+from crossdomain.native import ffi
 from crossdomain.native.system import address_of
 from launcher.channel import drm
 from launcher.channel.guest_pages import GuestPages, ImportedDmabuf
 from launcher.channel.memory import PAGE_SIZE, linear_image, quantise, round_to_pages
 from launcher.channel.seam import Device, Event, Way
 
+if TYPE_CHECKING:
+    from crossdomain.native._core import RingPointer
+
 _RING_COUNT: Final = 2
 _SYNC_RINGS: Final = 16
 """Further rings, for fences of the compositor's: one that is late delays those of its ring."""
 _CHANNEL_RING_SIZE: Final = 32768
 """Bytes.  Only our own host is known to handle a ring of more than one page, which may be scattered."""
+_RING_WORD: Final = 4
+"""Bytes of the ring's first word, which is 0 where no event stands (`Feature.SHARED_RING`)."""
 _ANSWER_SIZE: Final = cross_domain.IMAGE_REQUIREMENTS.size
 """Bytes of the longest answer in the query ring."""
 _ANSWER_TIMEOUT_MS: Final = 10_000
@@ -210,8 +216,8 @@ class VirtgpuChannel:
             self._query_ring = self._create_ring(PAGE_SIZE)
             self._channel_ring = self._create_ring(_CHANNEL_RING_SIZE if own_host else PAGE_SIZE)
             query, channel = self._query_ring.resource_id, self._channel_ring.resource_id
-            ring_address = address_of(self._channel_ring.buffer)
-            self.way = Way(ring_address, self._channel_ring.size, _refuse_packet, self._copies.extend)
+            self._ring = self._share_ring(bool(capset.features & Feature.SHARED_RING))
+            self.way = Way(self._ring, _refuse_packet, self._copies.extend)
             drm.execute(self._fd, cross_domain.encode_init(query, channel))
             if self.has_pipe_credit:
                 drm.execute(self._fd, cross_domain.encode_write(0, b""))
@@ -250,22 +256,43 @@ class VirtgpuChannel:
         return True
 
     def receive(self) -> Sequence[Event]:
-        try:
-            signalled = os.read(self._fd, _EVENTS)
-        except BlockingIOError:
+        if not self._is_event_due():
             return ()
-        except OSError as error:
-            raise HostFault(f"the GPU's events can't be read: {error.strerror}") from None
-        if not _has_fence(signalled):
-            return ()
-        event = cross_domain.parse_event(memoryview(self._channel_ring.buffer))
+        ring = self._channel_ring.buffer
+        event = cross_domain.parse_event(memoryview(ring))
         event = event._replace(data=memoryview(bytes(event.data)))
         # The host writes into the ring again as soon as it is polled, so the data had to be copied before.
+        ring[:_RING_WORD] = bytes(_RING_WORD)
         hung_up = isinstance(event, SendReceive) and not event.data and not event.identifiers
         # Other hosts answer each POLL after a hang-up with the hang-up.
         if self.has_lasting_pipes or not hung_up:
             self._poll()
         return (event,)
+
+    def _is_event_due(self) -> bool:
+        """Whether an event stands in the ring that was not taken yet.
+
+        Raises:
+            HostFault: the node can't be read.
+        """
+        try:
+            fences = _count_fences(os.read(self._fd, _EVENTS))
+        except BlockingIOError:
+            fences = 0
+        except OSError as error:
+            raise HostFault(f"the GPU's events can't be read: {error.strerror}") from None
+        ring = self._ring
+        late = min(fences, ring.early)
+        ring.early -= late
+        if not ring.is_shared:
+            return fences > 0
+        if any(self._channel_ring.buffer[:_RING_WORD]):
+            ring.early += fences == late
+            return True
+        if fences > late:
+            # Its POLL went with a SEND that was refused: what becomes of it is still to come.
+            self._poll()
+        return False
 
     def share_file(self, _fd: int, _size: int, /) -> None:
         return None
@@ -370,6 +397,13 @@ class VirtgpuChannel:
         self._blobs.append(ring)
         return ring
 
+    def _share_ring(self, is_shared: bool) -> "RingPointer":
+        ring = ffi.new("xd_ring *")
+        ring.bytes = ffi.cast("uint8_t *", address_of(self._channel_ring.buffer))
+        ring.size = self._channel_ring.size
+        ring.is_shared = is_shared
+        return ring
+
     def _create_host_blob(self, blob_id: int, size: int) -> _Blob:
         flags = virtgpu_drm.VIRTGPU_BLOB_FLAG_USE_MAPPABLE | virtgpu_drm.VIRTGPU_BLOB_FLAG_USE_SHAREABLE
         created = drm.create_blob(self._fd, virtgpu_drm.VIRTGPU_BLOB_MEM_HOST3D, flags, size, blob_id)
@@ -416,12 +450,11 @@ def _refuse_packet(_data: bytes, _fds: list[int], _is_truncated: bool) -> None:
     raise LocalError("a packet of a channel that has none")
 
 
-def _has_fence(events: bytes) -> bool:
-    """Whether a fence of ours is among the drm_events: one POLL is outstanding, so there is one at most."""
-    offset = 0
+def _count_fences(events: bytes) -> int:
+    """Returns how many fences of ours are among the drm_events."""
+    fences = offset = 0
     while offset + virtgpu_drm.DRM_EVENT.size <= len(events):
         type_, length = virtgpu_drm.DRM_EVENT.unpack_from(events, offset)
-        if type_ == virtgpu_drm.VIRTGPU_EVENT_FENCE_SIGNALED:
-            return True
+        fences += type_ == virtgpu_drm.VIRTGPU_EVENT_FENCE_SIGNALED
         offset += max(length, virtgpu_drm.DRM_EVENT.size)
-    return False
+    return fences

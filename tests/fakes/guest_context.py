@@ -6,6 +6,7 @@ at a time.  `FakeFrontend` is the VM that it runs in.
 
 import asyncio
 import mmap
+import struct
 from typing import Self
 
 from crossdomain.abi import cross_domain as protocol
@@ -80,21 +81,45 @@ class GuestContext:
         """One WRITE."""
         return await self.submit(protocol.encode_write(identifier, data, hang_up=hang_up))
 
-    def poll(self) -> None:
-        """Asks for the next event."""
+    def poll(self, *commands: bytes) -> None:
+        """Asks for the next event; `commands` go in the same submit."""
         assert self._poll is None, "one POLL at a time"
         self._poll = self.vm.driver.post_submit_3d(
-            self.ctx_id, protocol.encode_poll(), ring_idx=protocol.CHANNEL_RING
+            self.ctx_id, b"".join((protocol.encode_poll(), *commands)), ring_idx=protocol.CHANNEL_RING
         )
 
-    async def next_event(self) -> protocol.SendReceive | protocol.ReadWrite:
-        """Waits for one event, and POLLs for the next."""
+    def look(self, *, looks: bool) -> None:
+        """Says whether the channel ring is looked at (`Feature.SHARED_RING`)."""
+        (address, _length), *_ = self._ring_runs[self.channel_ring]
+        self.vm.ram.write(address + 4, struct.pack("<I", protocol.RING_LOOKED_AT if looks else 0))
+
+    async def see(self) -> tuple[protocol.SendReceive | protocol.ReadWrite, asyncio.Future[bytes]]:
+        """Looks until an event stands in the ring, and takes it.
+
+        Its POLL is returned, too: that it was answered is seen with the next interrupt.
+        """
+        assert self._poll is not None
+        (address, _length), *_ = self._ring_runs[self.channel_ring]
+
+        async def wait() -> None:
+            while not any(self.vm.ram.read(address, 4)):
+                await asyncio.sleep(0)
+
+        await asyncio.wait_for(wait(), PATIENCE)
+        event = protocol.parse_event(self.read_ring(self.channel_ring))
+        self.vm.ram.write(address, bytes(4))
+        answered, self._poll = self._poll, None
+        return event, answered
+
+    async def next_event(self, *, polls: bool = True) -> protocol.SendReceive | protocol.ReadWrite:
+        """Waits for one event, and POLLs for the next where that is not left to somebody else."""
         assert self._poll is not None
         response = parse_response(await asyncio.wait_for(self._poll, PATIENCE))
         self._poll = None
         assert response.ok, f"POLL: {response}"
         event = protocol.parse_event(self.read_ring(self.channel_ring))
-        self.poll()
+        if polls:
+            self.poll()
         return event
 
     async def image_requirements(self, width: int, height: int, fourcc: int) -> protocol.ImageRequirements:

@@ -80,7 +80,8 @@ def seeds(name: str) -> list[bytes]:
         case "walker":
             return [_conversation(Random(seed), strict=bool(seed & 1)) for seed in range(16)]
         case "lane":
-            return [_through_a_lane(Random(seed), kind=seed & 3) for seed in range(16)]
+            through = [_through_a_lane(Random(seed), kind=seed & 7) for seed in range(16)]
+            return [*through, *map(_round_trips, (0, 1, 5, 7))]
         case "passage":
             return [_through_a_passage(Random(seed), strict=bool(seed & 1)) for seed in range(16)]
         case "tables":
@@ -142,6 +143,24 @@ _WITH_FD: Final = {Direction.REQUEST: 32, Direction.EVENT: 1}
 def _say(direction: Direction, message: bytes, kind: int = 0) -> bytes:
     """A packet of the launcher's, or what the compositor says."""
     return bytes([1 + direction, kind]) + len(message).to_bytes(2, "little") + message
+
+
+def _round_trips(kind: int) -> bytes:
+    """In the form that lane.c reads: a host that answers at once, and a client that asks again."""
+    asked = struct.pack("<IHHI", 1, 0, 12, 2)  # wl_display.sync
+    answered = struct.pack("<IHHI", 2, 0, 12, 7) + struct.pack("<IHHI", 1, 1, 12, 2)  # done, delete_id
+    answer = bytes([0]) + len(answered).to_bytes(2, "little") + answered
+    ask, serve = bytes([2, 0]) + len(asked).to_bytes(2, "little") + asked, bytes([7, 1])
+    at_once, later = ask + serve + answer + serve, ask + serve + bytes([5]) + answer + serve
+    says = ask[1:] + answer  # what the client says when it runs, and what it is answered
+    return b"".join(
+        (
+            *(bytes([kind, 6, 1]), at_once * 10),
+            *(bytes([6, 5]), ask, bytes([7, 5]), answer, says * 3, bytes(4)),
+            *(bytes([6, 0]), later * 3),
+            *(bytes([6, 6]), ask, bytes([7, 5]), bytes([6, 2]), ask, serve * 3),
+        )
+    )
 
 
 def _walk(direction: Direction, message: bytes) -> bytes:

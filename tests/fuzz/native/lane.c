@@ -9,17 +9,27 @@
 #include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { RING_SIZE = 4096, BEFORE_DATA = 352, LOCAL_HEADER = 16 };
+enum { RING_SIZE = 4096, BEFORE_DATA = 352, LOCAL_HEADER = 16, LOOKED_AT = 0x6b6f6f6c };
 
 static struct stream requests, events;
 static xd_loop *loop;
 static xd_lane lane;
 static int client, channel; /* the other ends */
-static uint8_t ring[RING_SIZE];
+static _Alignas(8) uint8_t ring[RING_SIZE];
+static xd_ring shared = {.bytes = ring, .size = RING_SIZE};
 static int is_polled; /* whether the host may write into the ring */
+static unsigned untold; /* POLLs that are answered, and whose fences the guest's kernel does not know of yet */
 static int failing; /* what the next ioctl fails with, or 0 */
+static int is_broken; /* whether one has failed: a launcher ends then */
+static int refuses; /* whether the host refuses what comes with a POLL */
+static int64_t time_ns;
+static int is_running;
+static struct input *answers; /* what the host says as soon as it is sent something, where it does */
+static struct input *runs; /* what the client says while it is waited for, where it does */
 
 static void hear_send(const uint8_t *command, size_t size) {
     require(size > BEFORE_DATA && command[0] == 4 && !command[1], "no SEND");
@@ -32,6 +42,49 @@ static void hear_send(const uint8_t *command, size_t size) {
     hear(&requests, command + BEFORE_DATA, data);
 }
 
+/* Time goes by where somebody looks at it. */
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    if (!is_running)
+        return (int)syscall(SYS_clock_gettime, clock, time); /* the fuzzer's own */
+    time_ns += 150000;
+    *time = (struct timespec){time_ns / 1000000000, time_ns % 1000000000};
+    return 0;
+}
+
+/* Nobody waits here. */
+int epoll_wait(int fd, struct epoll_event *ready, int most, int timeout_ms) {
+    (void)timeout_ms;
+    return (int)syscall(SYS_epoll_pwait, fd, ready, most, 0, NULL, 8);
+}
+
+static void say_requests(struct input *input);
+
+/* A client that was woken runs. */
+int sched_yield(void) {
+    if (runs)
+        say_requests(runs);
+    return 0;
+}
+
+static uint32_t ring_word(int index) {
+    uint32_t word;
+    memcpy(&word, ring + 4 * index, sizeof word);
+    return word;
+}
+
+static int tell_fence(size_t size) {
+    static const uint8_t fence[8] = {0, 0, 0, 0x90, 8};
+    return send(channel, fence, size, MSG_DONTWAIT) == (ssize_t)size;
+}
+
+/* The guest is interrupted. */
+static void tell_all(void) {
+    while (untold && tell_fence(8))
+        untold--;
+}
+
+static void say_events(struct input *input);
+
 /* The node's EXECBUFFER. */
 int ioctl(int fd, unsigned long request, ...) {
     uint64_t fields[8];
@@ -42,17 +95,32 @@ int ioctl(int fd, unsigned long request, ...) {
     require(fd == lane.channel_fd && request == 0xc0406442, "an unknown ioctl");
     errno = failing;
     failing = 0;
-    if (errno)
+    if (errno) {
+        is_broken |= errno != EINTR;
         return -1;
+    }
     const uint8_t *command = (const uint8_t *)(uintptr_t)fields[1];
     uint32_t flags = (uint32_t)fields[0];
+    size_t size = fields[0] >> 32;
     if (flags) {
-        require(flags == 4 && fields[0] >> 32 == 8 && command[0] == 3 && command[1] == 1, "no POLL");
+        require(flags == 4 && size >= 8 && command[0] == 3 && command[1] == 1 && command[2] == 8, "no POLL");
+        require(size == 8 || shared.is_shared, "a POLL with something else");
         require(!is_polled, "two POLLs");
         is_polled = 1;
-    } else {
-        hear_send(command, fields[0] >> 32);
+        command += 8;
+        size -= 8;
     }
+    if (size || !flags)
+        hear_send(command, size);
+    if (!flags)
+        tell_all();
+    if (flags && size && refuses) {
+        is_polled = 0;
+        untold++;
+        tell_all();
+    }
+    if (size && answers)
+        say_events(answers);
     return 0;
 }
 
@@ -98,10 +166,18 @@ static void say_events(struct input *input) {
     memcpy(event + BEFORE_DATA, data, size);
     size_t whole = kind & 16 ? size : LOCAL_HEADER + BEFORE_DATA + size;
     int is_plain = size && !(kind & (lane.ring ? 14 : 31 + 32));
-    if (lane.ring && is_polled) {
-        static const uint8_t fence[8] = {0, 0, 0, 0x90, 8};
+    if (shared.is_shared && lane.ring && is_polled) {
+        require(!ring_word(0), "an event that nobody has taken");
+        memcpy(ring + 8, event + 8, sizeof ring - 8);
+        memcpy(ring, event, 4);
+        is_polled = 0;
+        untold++;
+        if (ring_word(1) != LOOKED_AT || kind & 64)
+            tell_all();
+        say(&events, data, is_plain ? size : 0);
+    } else if (lane.ring && is_polled) {
         memcpy(ring, event, sizeof ring);
-        is_polled = send(channel, fence, kind & 64 ? 4 : 8, MSG_DONTWAIT) != 8;
+        is_polled = !tell_fence(kind & 64 ? 4 : 8) || kind & 64;
         say(&events, data, is_plain && !is_polled ? size : 0);
     } else if (lane.ring) {
         /* It has to wait. */
@@ -113,8 +189,30 @@ static void say_events(struct input *input) {
     free(data);
 }
 
+/* What launcher/channel/virtgpu.py does. */
+static void read_shared_ring(void) {
+    uint8_t fence[8];
+    uint32_t fences = 0, told;
+    while (recv(lane.channel_fd, fence, sizeof fence, MSG_DONTWAIT) > 0)
+        fences++;
+    uint32_t late = fences < shared.early ? fences : shared.early;
+    shared.early -= late;
+    memcpy(&told, ring + 12, sizeof told);
+    if (ring_word(0)) {
+        shared.early += fences == late;
+        hear(&events, ring + BEFORE_DATA, ring[0] == 5 && !ring[8] && told <= RING_SIZE - BEFORE_DATA ? told : 0);
+        memset(ring, 0, 4);
+        is_polled = 1;
+    }
+    require(ring_word(0) || fences <= late || is_polled, "a POLL is lost");
+}
+
 /* What Python reads itself. */
 static void read_without_lane(void) {
+    if (shared.is_shared && lane.ring && loop->fd == lane.channel_fd) {
+        read_shared_ring();
+        return;
+    }
     static uint8_t data[XD_MAX_PACKET];
     struct iovec iovec = {data, sizeof data};
     struct msghdr message = {.msg_iov = &iovec, .msg_iovlen = 1};
@@ -151,7 +249,7 @@ static void take_handed(int keeps_fds) {
 
 static void serve(struct input *input) {
     int kind = take_byte(input);
-    int found = xd_loop_wait(loop, 0);
+    int found = xd_loop_wait(loop, kind & 4 ? 5 : 0);
     for (int rounds = 0; found && rounds < 8; rounds++) {
         take_handed(kind & 1);
         if (kind & 2 && rounds == 1) {
@@ -161,6 +259,12 @@ static void serve(struct input *input) {
         found = xd_loop_next(loop);
     }
     hear_all();
+    require(!lane.ring || ring_word(1) != LOOKED_AT, "nobody looks any more");
+    require(!shared.is_shared || !ring_word(0) || !untold, "an event that nobody was told of");
+    uint8_t byte;
+    require(!lane.ring || !shared.is_shared || is_polled || is_broken || ring_word(0) ||
+                recv(lane.channel_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0,
+            "a POLL is lost");
 }
 
 static void open_pair(int type, int *one, int *other, int epoll_fd) {
@@ -179,8 +283,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     requests.said = requests.heard = events.said = events.heard = 0;
     failing = 0;
     is_polled = 1;
-    memset(ring, 0xff, sizeof ring);
-    lane = (xd_lane){.ring = kind & 1 ? ring : NULL, .ring_size = RING_SIZE, .max_send = kind & 2 ? 100 : 60000};
+    is_running = 1;
+    untold = 0;
+    is_broken = refuses = 0;
+    time_ns = 0;
+    answers = runs = NULL;
+    shared.is_shared = kind & 4 ? 1 : 0;
+    shared.early = 0;
+    memset(ring, shared.is_shared ? 0 : 0xff, sizeof ring);
+    lane = (xd_lane){.ring = kind & 1 ? &shared : NULL, .max_send = kind & 2 ? 100 : 60000};
     open_pair(SOCK_STREAM, &lane.client_fd, &client, epoll_fd);
     open_pair(SOCK_SEQPACKET, &lane.channel_fd, &channel, epoll_fd);
     lane.walker = xd_walker_create(tables, 1, 4096);
@@ -197,6 +308,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             break;
         case 1:
             failing = take_byte(&input) & 1 ? EINTR : ENOMEM;
+            break;
+        case 6:
+            kind = take_byte(&input);
+            answers = kind & 1 ? &input : NULL;
+            refuses = kind >> 1 & 1;
+            runs = kind & 4 ? &input : NULL;
             break;
         case 2:
         case 3:
@@ -217,5 +334,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const int fds[] = {lane.client_fd, client, lane.channel_fd, channel, epoll_fd};
     for (size_t index = 0; index < sizeof fds / sizeof *fds; index++)
         close(fds[index]);
+    is_running = 0;
     return 0;
 }

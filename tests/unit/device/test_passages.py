@@ -37,6 +37,8 @@ from tests.unit.host.passing import surroundings_of
 from tests.unit.host.test_passage import ANSWER, BINDS, OPENING, STEADY, Parties
 
 _WINDOW: Final = 1 << 20
+MAX_QUIET: Final = 16
+"""Answers without an interrupt, and the one after the last of them with one: XD_MAX_QUIET."""
 both_ways: Final = pytest.mark.parametrize("ports", [True, False], ids=["in C", "in Python"])
 _Result = TypeVar("_Result")
 
@@ -139,17 +141,24 @@ async def settle() -> None:
 
 
 async def converse(machine: Machine, random: Random) -> Heard:
-    """A random conversation in pieces that end anywhere."""
+    """A random conversation in pieces that end anywhere; each third POLL waits for a SEND to go with."""
     context, compositor = await machine.open(ring_pages=random.choice((1, 3)))
     parties = Parties(random)
     await context.send(STEADY)
     answers: list[int] = []
     events = bytearray()
+    polled = asyncio.Event()
 
     async def listen() -> None:
-        while True:
-            events.extend((await context.next_event()).data)
+        for heard in count():
+            events.extend((await context.next_event(polls=False)).data)
+            if heard % 3:
+                context.poll()
+            else:
+                polled.clear()
+                await polled.wait()
 
+    polled.set()
     listening = asyncio.ensure_future(listen())
     requests = said = b""
     for _ in range(40):
@@ -157,8 +166,12 @@ async def converse(machine: Machine, random: Random) -> Heard:
             requests += b"".join(parties.request() for _ in range(random.randrange(4)))
             cut = len(requests) if random.randrange(3) else random.randrange(len(requests) + 1)
             ring = random.choice((None, None, protocol.QUERY_RING))
-            response = await context.submit(protocol.encode_send(requests[:cut]), ring_idx=ring)
-            answers.append(response.type)
+            command = protocol.encode_send(requests[:cut])
+            if polled.is_set():
+                answers.append((await context.submit(command, ring_idx=ring)).type)
+            else:
+                context.poll(command)
+                polled.set()
             requests = requests[cut:]
         else:
             said += b"".join(parties.event() for _ in range(random.randrange(4)))
@@ -187,7 +200,27 @@ def test_a_conversation_is_heard_the_same_with_and_without_python(seed: int) -> 
     assert with_ports.requests.startswith(STEADY)
 
 
-def test_a_steady_frame_and_its_answer_run_no_python_of_the_hosts() -> None:
+async def frame_with_a_poll_at_once(context: GuestContext, compositor: CompositorEnd) -> bytes:
+    """A frame and its answer, which is returned."""
+    await context.send(STEADY)
+    assert await compositor.receive(len(STEADY)) == STEADY
+    compositor.send(ANSWER)
+    return bytes((await context.next_event()).data)
+
+
+async def frame_with_a_poll_that_goes_along(context: GuestContext, compositor: CompositorEnd) -> bytes:
+    """The same, where the answer to the frame before came with it."""
+    compositor.send(ANSWER)
+    event = await context.next_event(polls=False)
+    context.poll(protocol.encode_send(STEADY))
+    assert await compositor.receive(len(STEADY)) == STEADY
+    return bytes(event.data)
+
+
+@pytest.mark.parametrize("show", [frame_with_a_poll_at_once, frame_with_a_poll_that_goes_along])
+def test_a_steady_frame_and_its_answer_run_no_python_of_the_hosts(
+    show: Callable[[GuestContext, CompositorEnd], Awaitable[bytes]],
+) -> None:
     modules: set[str] = set()
 
     def note(frame: FrameType, what: str, _argument: object) -> None:
@@ -196,27 +229,94 @@ def test_a_steady_frame_and_its_answer_run_no_python_of_the_hosts() -> None:
 
     async def story(machine: Machine) -> None:
         context, compositor = await machine.open()
-        assert (await context.send(STEADY)).ok
-        await compositor.receive(len(STEADY))
-        compositor.send(ANSWER)
-        await context.next_event()
+        assert await frame_with_a_poll_at_once(context, compositor) == ANSWER
         for _ in range(3):
             sys.setprofile(note)
             try:
-                assert (await context.send(STEADY)).ok
-                received = await compositor.receive(len(STEADY))
-                compositor.send(ANSWER)
-                event = await context.next_event()
+                answer = await show(context, compositor)
                 # The POLL that followed has arrived when another command has.
                 assert (await context.send(b"")).ok
             finally:
                 sys.setprofile(None)
-            assert received == STEADY
-            assert bytes(event.data) == ANSWER
+            assert answer == ANSWER
 
     run(story)
     ours = {name for name in modules if name.startswith(("device/", "context/"))}
     assert ours == {"context/selector.py"}
+
+
+@pytest.mark.parametrize("ports", [True, False])
+def test_a_poll_and_a_send_go_in_one_command(ports: bool) -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        compositor.send(ANSWER)
+        for _ in range(5):
+            assert bytes((await context.next_event(polls=False)).data) == ANSWER
+            context.poll(protocol.encode_send(STEADY))
+            assert await compositor.receive(len(STEADY)) == STEADY
+            compositor.send(ANSWER)
+
+    run(story, ports=ports)
+
+
+def test_a_guest_that_looks_into_its_ring_is_not_interrupted() -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        context.look(looks=True)
+        compositor.send(ANSWER)
+        event, answered = await context.see()
+        assert bytes(event.data) == ANSWER
+        await settle()
+        assert not answered.done()
+        # Any other answer brings an interrupt, and all answers are seen then.
+        assert (await context.send(b"")).ok
+        assert answered.done()
+
+    run(story)
+
+
+def test_a_guest_that_looks_no_more_is_interrupted() -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        context.look(looks=True)
+        context.look(looks=False)
+        compositor.send(ANSWER)
+        assert bytes((await context.next_event()).data) == ANSWER
+
+    run(story)
+
+
+def test_a_guest_that_always_looks_is_interrupted_now_and_then() -> None:
+    async def story(machine: Machine) -> int:
+        context, compositor = await machine.open()
+        context.look(looks=True)
+        quiet = 0
+        for _ in range(4 * MAX_QUIET):
+            compositor.send(ANSWER)
+            _event, answered = await context.see()
+            await settle()
+            quiet += not answered.done()
+            context.poll()
+        return quiet
+
+    assert run(story) == 4 * (MAX_QUIET - 1)
+
+
+@pytest.mark.parametrize("ports", [True, False])
+def test_a_send_that_is_refused_ends_the_poll_that_it_went_with(ports: bool) -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        compositor.send(ANSWER)
+        await context.next_event(polls=False)
+        context.poll(protocol.encode_send(struct.pack("<III", 99, 12 << 16, 0)))
+        with pytest.raises(AssertionError, match="POLL"):
+            await context.next_event()
+        context.poll()
+        assert bytes((await context.next_event(polls=False)).data)[:4] == struct.pack(
+            "<I", 1
+        )  # wl_display.error
+
+    run(story, ports=ports)
 
 
 def test_more_events_than_a_ring_has_room_for_arrive_in_order() -> None:

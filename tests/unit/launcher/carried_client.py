@@ -33,7 +33,7 @@ class CarriedChannel(FakeChannel):
             self._socket, self._other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._socket.setblocking(False)
             self._other.setblocking(False)
-            self.way = Way(0, 0, self._keep, self._carry_out)
+            self.way = Way(None, self._keep, self._carry_out)
         self._kept: list[bytes] = []
 
     def deliver(self, data: bytes, identifiers: tuple[Identifier, ...] = ()) -> None:
