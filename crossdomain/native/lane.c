@@ -154,7 +154,7 @@ static int execute(int fd, const uint8_t *command, uint32_t size, uint32_t flags
 /* A client in a round trip asks again as soon as it is answered, and is answered soon.  A command, an interrupt and
  * two changes of process cost as much each as waiting for that awake. */
 
-enum { PATIENCE_NS = 400000, QUICK_ENOUGH = 2, MOST_QUICK = 3 };
+enum { PATIENCE_NS = 1000000, QUICK_ENOUGH = 2, MOST_QUICK = 3 };
 
 static int64_t now_ns(void) {
     struct timespec time;
@@ -307,7 +307,7 @@ static int serve_socket(xd_loop *loop, const xd_lane *lane) {
     return pass_events(loop, lane, loop->buffer + XD_SEND_PREFIX, data);
 }
 
-/* Reads the node's events; returns the fences among them whose events were not taken before. */
+/* Reads the node's events; returns the fences among them. */
 static uint32_t take_fences(const xd_lane *lane) {
     uint8_t events[256];
     uint32_t fences = 0;
@@ -320,9 +320,7 @@ static uint32_t take_fences(const xd_lane *lane) {
         fences += load(events + at) == EVENT_FENCE_SIGNALED;
         at += length > 8 && length < sizeof events ? (ssize_t)length : 8;
     }
-    uint32_t late = fences < lane->ring->early ? fences : lane->ring->early;
-    lane->ring->early -= late;
-    return fences - late;
+    return fences;
 }
 
 static uint32_t *ring_word(const xd_ring *ring, uint32_t index) { return (uint32_t *)(void *)ring->bytes + index; }
@@ -347,6 +345,7 @@ static int take_event(xd_loop *loop, xd_lane *lane, uint32_t size) {
     loop->fd = lane->channel_fd;
     loop->events = EPOLLIN;
     if (lane->ring->is_shared) {
+        lane->ring->early++;
         __atomic_store_n(ring_word(lane->ring, 0), 0, __ATOMIC_RELAXED);
         owe_poll(loop, lane);
         return pass_events(loop, lane, loop->buffer, size);
@@ -359,20 +358,22 @@ static int take_event(xd_loop *loop, xd_lane *lane, uint32_t size) {
 
 static int serve_node(xd_loop *loop, xd_lane *lane) {
     xd_ring *ring = lane->ring;
-    if (ring->is_shared && !has_event(ring)) {
-        if (take_fences(lane))
-            owe_poll(loop, lane); /* its POLL went with a SEND that was refused: what becomes of it is to come */
-        return 1;
+    if (ring->is_shared) {
+        ring->early -= (int32_t)take_fences(lane);
+        if (!has_event(ring)) {
+            /* A POLL went with a SEND that was refused: what becomes of it is to come. */
+            if (ring->early < 0) {
+                ring->early++;
+                owe_poll(loop, lane);
+            }
+            return 1;
+        }
     }
     /* One POLL is outstanding: what its fence tells of stands in the ring since before the fd was readable. */
-    uint32_t size = plain_event(ring), fences;
+    uint32_t size = plain_event(ring);
     if (!size)
         return 0;
-    fences = take_fences(lane);
-    if (!fences && !ring->is_shared)
-        return 1;
-    ring->early += !fences;
-    return take_event(loop, lane, size);
+    return ring->is_shared || take_fences(lane) ? take_event(loop, lane, size) : 1;
 }
 
 static int serve_channel(xd_loop *loop, xd_lane *lane) {
@@ -409,7 +410,6 @@ static int look(xd_loop *loop, xd_lane *lane) {
         loop->events = EPOLLIN;
         return 0;
     }
-    ring->early++;
     return take_event(loop, lane, size);
 }
 

@@ -24,7 +24,7 @@ typedef struct xd_ring {
     uint8_t *bytes;
     uint32_t size;
     uint32_t is_shared; /* the host's is crossdomain/abi/cross_domain.py's Feature.SHARED_RING */
-    uint32_t early;     /* events that were taken before the fence of their POLL was read */
+    int32_t early;      /* events that were taken, less the fences of their POLLs that were read */
 } xd_ring;
 
 /* Whether somebody will answer so soon that it is worth waiting awake: as often as it was so lately. */

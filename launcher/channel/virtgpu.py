@@ -263,6 +263,7 @@ class VirtgpuChannel:
         event = event._replace(data=memoryview(bytes(event.data)))
         # The host writes into the ring again as soon as it is polled, so the data had to be copied before.
         ring[:_RING_WORD] = bytes(_RING_WORD)
+        self._ring.early += 1
         hung_up = isinstance(event, SendReceive) and not event.data and not event.identifiers
         # Other hosts answer each POLL after a hang-up with the hang-up.
         if self.has_lasting_pipes or not hung_up:
@@ -282,15 +283,14 @@ class VirtgpuChannel:
         except OSError as error:
             raise HostFault(f"the GPU's events can't be read: {error.strerror}") from None
         ring = self._ring
-        late = min(fences, ring.early)
-        ring.early -= late
         if not ring.is_shared:
             return fences > 0
+        ring.early -= fences
         if any(self._channel_ring.buffer[:_RING_WORD]):
-            ring.early += fences == late
             return True
-        if fences > late:
-            # Its POLL went with a SEND that was refused: what becomes of it is still to come.
+        if ring.early < 0:
+            # A POLL went with a SEND that was refused: what becomes of it is still to come.
+            ring.early += 1
             self._poll()
         return False
 
