@@ -81,7 +81,7 @@ def seeds(name: str) -> list[bytes]:
             return [_conversation(Random(seed), strict=bool(seed & 1)) for seed in range(16)]
         case "lane":
             through = [_through_a_lane(Random(seed), kind=seed & 7) for seed in range(16)]
-            return [*through, *map(_round_trips, (0, 1, 5, 7))]
+            return [*through, *(seed for kind in (0, 1, 5, 7) for seed in _round_trips(kind))]
         case "passage":
             return [_through_a_passage(Random(seed), strict=bool(seed & 1)) for seed in range(16)]
         case "tables":
@@ -145,22 +145,26 @@ def _say(direction: Direction, message: bytes, kind: int = 0) -> bytes:
     return bytes([1 + direction, kind]) + len(message).to_bytes(2, "little") + message
 
 
-def _round_trips(kind: int) -> bytes:
-    """In the form that lane.c reads: a host that answers at once, and a client that asks again."""
+def _round_trips(kind: int) -> list[bytes]:
+    """In the form that lane.c reads: a host that answers at once, and a client that asks again; and then:
+
+    - the client asks while it is waited for;
+    - the host takes its time;
+    - the host refuses what comes with a POLL;
+    - the fence of an answer that was taken without it is read when the next answer comes.
+    """
     asked = struct.pack("<IHHI", 1, 0, 12, 2)  # wl_display.sync
     answered = struct.pack("<IHHI", 2, 0, 12, 7) + struct.pack("<IHHI", 1, 1, 12, 2)  # done, delete_id
+    said = len(asked).to_bytes(2, "little") + asked
     answer = bytes([0]) + len(answered).to_bytes(2, "little") + answered
-    ask, serve = bytes([2, 0]) + len(asked).to_bytes(2, "little") + asked, bytes([7, 1])
-    at_once, later = ask + serve + answer + serve, ask + serve + bytes([5]) + answer + serve
-    says = ask[1:] + answer  # what the client says when it runs, and what it is answered
-    return b"".join(
-        (
-            *(bytes([kind, 6, 1]), at_once * 10),
-            *(bytes([6, 5]), ask, bytes([7, 5]), answer, says * 3, bytes(4)),
-            *(bytes([6, 0]), later * 3),
-            *(bytes([6, 6]), ask, bytes([7, 5]), bytes([6, 2]), ask, serve * 3),
-        )
-    )
+    ask, serve, wait = bytes([2, 0]) + said, bytes([7, 1]), bytes([7, 5])
+    quick = bytes([kind, 6, 1]) + (ask + serve + answer + serve) * 10
+    return [
+        quick + bytes([6, 5]) + ask + wait + answer + (bytes([0]) + said + answer) * 3,
+        quick + bytes([6, 0]) + (ask + serve + bytes([5]) + answer + serve) * 3,
+        quick + bytes([6, 6]) + ask + wait + bytes([6, 2]) + ask + serve * 3,
+        quick + (ask + serve + bytes([64]) + answer[1:]) + bytes([6, 8]) + serve + answer + serve,
+    ]
 
 
 def _walk(direction: Direction, message: bytes) -> bytes:
