@@ -12,9 +12,19 @@ from cffi import FFI
 HERE = Path("crossdomain/native")
 SOURCES = (
     *("tables.c", "walker.c", "copy.c", "region.c", "runs.c", "system.c"),
-    *("poller.c", "routes.c", "passage.c", "virtqueue.c", "frames.c", "lane.c"),
+    *("poller.c", "routes.c", "passage.c", "virtqueue.c", "frames.c", "ring.c", "lane.c"),
 )
-HEADERS = ("core.h", "poller.h", "routes.h", "passage.h", "virtqueue.h", "frames.h", "lane.h")
+HEADERS = (
+    "core.h",
+    "poller.h",
+    "routes.h",
+    "passage.h",
+    "virtqueue.h",
+    "frames.h",
+    "patience.h",
+    "ring.h",
+    "lane.h",
+)
 WARNINGS = ("-Wall", "-Wextra")
 
 ffibuilder = FFI()

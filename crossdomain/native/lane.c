@@ -1,5 +1,5 @@
-/* Serves lanes; contract in lane.h.  The layouts are those of crossdomain/abi: local.py, cross_domain.py and
- * virtgpu_drm.py, whose tests hold them against what is sent here. */
+/* Serves lanes; contract in lane.h.  The layouts are those of crossdomain/abi: local.py and cross_domain.py, whose
+ * tests hold them against what is sent here. */
 #define _GNU_SOURCE
 #include "lane.h"
 
@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,35 +15,11 @@
 #define LOCAL_SUBMIT 2u
 #define LOCAL_EVENT 0x82u
 #define SEND_RECEIVE_SIZE 352u
-#define COMMAND_POLL 3u
 #define COMMAND_SEND 4u
 #define COMMAND_RECEIVE 5u
-#define CHANNEL_RING 1u
-#define POLL_SIZE 8u
-#define RING_LOOKED_AT 0x6b6f6f6cu
 #define MAX_COMMAND 65535u
 #define RECEIVE_SIZE 65536u
-#define EXECBUF_RING_IDX 4u
-#define EVENT_FENCE_SIGNALED 0x90000000u
 
-struct execbuffer {
-    uint32_t flags;
-    uint32_t size;
-    uint64_t command;
-    uint64_t bo_handles;
-    uint32_t num_bo_handles;
-    int32_t fence_fd;
-    uint32_t ring_idx;
-    uint32_t syncobj_stride;
-    uint32_t num_in_syncobjs;
-    uint32_t num_out_syncobjs;
-    uint64_t in_syncobjs;
-    uint64_t out_syncobjs;
-};
-
-#define IOCTL_EXECBUFFER _IOWR('d', 0x42, struct execbuffer)
-
-_Static_assert(sizeof(struct execbuffer) == 64, "virtgpu_drm.h");
 _Static_assert(XD_SEND_PREFIX == LOCAL_HEADER_SIZE + SEND_RECEIVE_SIZE, "what precedes the data");
 
 static uint32_t load(const uint8_t *bytes) {
@@ -133,52 +108,7 @@ static ssize_t send_now(int fd, const uint8_t *data, size_t size) {
     return sent;
 }
 
-/* Returns 0 or an errno. */
-static int execute(int fd, const uint8_t *command, uint32_t size, uint32_t flags, uint32_t ring_idx) {
-    struct execbuffer request = {
-        .flags = flags,
-        .size = size,
-        .command = (uint64_t)(uintptr_t)command,
-        .fence_fd = -1,
-        .ring_idx = ring_idx,
-    };
-    int result;
-    do
-        result = ioctl(fd, IOCTL_EXECBUFFER, &request);
-    while (result < 0 && (errno == EINTR || errno == EAGAIN));
-    return result < 0 ? errno : 0;
-}
-
-/* Patience --------------------------------------------------------------------------------- */
-
-/* A client in a round trip asks again as soon as it is answered, and is answered soon.  A command, an interrupt and
- * two changes of process cost as much each as waiting for that awake. */
-
-enum { PATIENCE_NS = 1000000, QUICK_ENOUGH = 2, MOST_QUICK = 3 };
-
-static int64_t now_ns(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-static int is_patient(const struct xd_patience *patience) { return patience->quick >= QUICK_ENOUGH; }
-
-static void note_told(struct xd_patience *patience) { patience->since = now_ns(); }
-
-static void note_answer(struct xd_patience *patience) {
-    if (!patience->since)
-        return;
-    if (now_ns() - patience->since > PATIENCE_NS)
-        patience->quick = 0;
-    else if (patience->quick < MOST_QUICK)
-        patience->quick++;
-    patience->since = 0;
-}
-
 /* POLLs ------------------------------------------------------------------------------------ */
-
-static const uint8_t POLL[POLL_SIZE] = {COMMAND_POLL, CHANNEL_RING, POLL_SIZE};
 
 static void owe_poll(xd_loop *loop, xd_lane *lane) {
     lane->owes_poll = 1;
@@ -195,17 +125,13 @@ static void settle(xd_loop *loop, xd_lane *lane) {
     lane->owes_poll = 0;
 }
 
-static int poll_host(const xd_lane *lane) {
-    return execute(lane->channel_fd, POLL, sizeof POLL, EXECBUF_RING_IDX, CHANNEL_RING);
-}
-
 /* Sends what was owed until that round; leaves those in `owing` that fail. */
 static void pay(xd_loop *loop, uint64_t round) {
     for (xd_lane *lane = loop->owing, *next; lane; lane = next) {
         next = lane->next_owing;
         if (lane->owes_since > round)
             continue;
-        if (!poll_host(lane))
+        if (!xd_ring_poll(lane->channel_fd))
             settle(loop, lane);
     }
 }
@@ -215,7 +141,7 @@ static int hand_failed(xd_loop *loop) {
     xd_lane *lane = loop->owing;
     if (!lane)
         return 0;
-    int error = poll_host(lane);
+    int error = xd_ring_poll(lane->channel_fd);
     settle(loop, lane);
     if (!error)
         return 0;
@@ -232,17 +158,17 @@ static int hand_failed(xd_loop *loop) {
 /* Sends one SEND of that data, behind a POLL that is owed and the copies that wait for it; they all have room before
  * it.  Returns whether it was taken. */
 static int submit(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
-    uint32_t copies = lane->copies ? lane->copies->size : 0, poll = lane->owes_poll ? POLL_SIZE : 0;
+    uint32_t copies = lane->copies ? lane->copies->size : 0, poll = lane->owes_poll ? XD_POLL_SIZE : 0;
     uint32_t before = poll + copies, length = before + SEND_RECEIVE_SIZE + size;
     uint8_t *send = data - SEND_RECEIVE_SIZE, *commands = send - before;
     memset(send, 0, SEND_RECEIVE_SIZE);
     store(send, COMMAND_SEND | (SEND_RECEIVE_SIZE + size) << 16);
     store(send + 12, size);
-    memcpy(commands, POLL, poll);
+    memcpy(commands, XD_POLL, poll);
     if (copies)
         memcpy(commands + poll, lane->copies->bytes, copies);
     if (lane->ring) {
-        if (execute(lane->channel_fd, commands, length, poll ? EXECBUF_RING_IDX : 0, poll ? CHANNEL_RING : 0))
+        if (xd_ring_submit(lane->channel_fd, commands, length, lane->owes_poll != 0))
             return 0;
     } else {
         uint8_t *packet = commands - LOCAL_HEADER_SIZE;
@@ -307,60 +233,30 @@ static int serve_socket(xd_loop *loop, const xd_lane *lane) {
     return pass_events(loop, lane, loop->buffer + XD_SEND_PREFIX, data);
 }
 
-/* Reads the node's events; returns the fences among them. */
-static uint32_t take_fences(const xd_lane *lane) {
-    uint8_t events[256];
-    uint32_t fences = 0;
-    ssize_t size;
-    do
-        size = read(lane->channel_fd, events, sizeof events);
-    while (size < 0 && errno == EINTR);
-    for (ssize_t at = 0; size - at >= 8;) {
-        uint32_t length = load(events + at + 4);
-        fences += load(events + at) == EVENT_FENCE_SIGNALED;
-        at += length > 8 && length < sizeof events ? (ssize_t)length : 8;
-    }
-    return fences;
-}
-
-static uint32_t *ring_word(const xd_ring *ring, uint32_t index) { return (uint32_t *)(void *)ring->bytes + index; }
-
-/* Whether an event stands in a ring that is shared. */
-static int has_event(const xd_ring *ring) { return __atomic_load_n(ring_word(ring, 0), __ATOMIC_ACQUIRE) != 0; }
-
-/* Returns the bytes of data of the event in the ring, where it is one that can pass; else 0. */
-static uint32_t plain_event(const xd_ring *ring) {
-    uint8_t head[16];
-    memcpy(head, ring->bytes, sizeof head);
-    uint32_t size = head[0] == COMMAND_RECEIVE && !load(head + 8) ? load(head + 12) : 0;
-    return size <= ring->size - SEND_RECEIVE_SIZE && size <= XD_MAX_PACKET ? size : 0;
-}
-
-/* Takes that event. */
+/* Takes the event of that size that stands in the ring. */
 static int take_event(xd_loop *loop, xd_lane *lane, uint32_t size) {
     /* The host writes into the ring again as soon as it is polled. */
-    memcpy(loop->buffer, lane->ring->bytes + SEND_RECEIVE_SIZE, size);
-    note_answer(&lane->with_host);
-    note_told(&lane->with_client);
+    memcpy(loop->buffer, xd_ring_data(lane->ring), size);
+    xd_note_answer(&lane->with_host);
+    xd_note_told(&lane->with_client);
     loop->fd = lane->channel_fd;
     loop->events = EPOLLIN;
     if (lane->ring->is_shared) {
-        lane->ring->early++;
-        __atomic_store_n(ring_word(lane->ring, 0), 0, __ATOMIC_RELAXED);
+        xd_ring_clear(lane->ring);
         owe_poll(loop, lane);
         return pass_events(loop, lane, loop->buffer, size);
     }
     /* The client comes first: it may run meanwhile. */
     int passed = pass_events(loop, lane, loop->buffer, size);
-    loop->error = poll_host(lane);
+    loop->error = xd_ring_poll(lane->channel_fd);
     return loop->error && passed ? hand_over(loop, XD_HANDED_EVENTS, loop->buffer, 0, 0) : passed;
 }
 
 static int serve_node(xd_loop *loop, xd_lane *lane) {
     xd_ring *ring = lane->ring;
     if (ring->is_shared) {
-        ring->early -= (int32_t)take_fences(lane);
-        if (!has_event(ring)) {
+        ring->early -= (int32_t)xd_ring_take_fences(lane->channel_fd);
+        if (!xd_ring_has_event(ring)) {
             /* A POLL went with a SEND that was refused: what becomes of it is to come. */
             if (ring->early < 0) {
                 ring->early++;
@@ -370,10 +266,10 @@ static int serve_node(xd_loop *loop, xd_lane *lane) {
         }
     }
     /* One POLL is outstanding: what its fence tells of stands in the ring since before the fd was readable. */
-    uint32_t size = plain_event(ring);
+    uint32_t size = xd_ring_plain_event(ring);
     if (!size)
         return 0;
-    return ring->is_shared || take_fences(lane) ? take_event(loop, lane, size) : 1;
+    return ring->is_shared || xd_ring_take_fences(lane->channel_fd) ? take_event(loop, lane, size) : 1;
 }
 
 static int serve_channel(xd_loop *loop, xd_lane *lane) {
@@ -387,24 +283,22 @@ static int serve_channel(xd_loop *loop, xd_lane *lane) {
 /* Looks into the ring for an answer, which then comes without an interrupt; `looks` before what is answered. */
 static int begin_to_look(const xd_loop *loop, xd_lane *lane) {
     int looks = lane->ring && lane->ring->is_shared && lane->passes_events &&
-                loop->ready_next == loop->ready_count && is_patient(&lane->with_host);
+                loop->ready_next == loop->ready_count && xd_is_patient(&lane->with_host);
     if (looks)
-        __atomic_store_n(ring_word(lane->ring, 1), RING_LOOKED_AT, __ATOMIC_RELAXED);
+        xd_ring_begin_to_look(lane->ring);
     return looks;
 }
 
 /* Returns whether nothing is left for Python. */
 static int look(xd_loop *loop, xd_lane *lane) {
     xd_ring *ring = lane->ring;
-    int64_t end = now_ns() + PATIENCE_NS;
-    while (!has_event(ring) && now_ns() < end)
+    int64_t end = xd_now_ns() + XD_PATIENCE_NS;
+    while (!xd_ring_has_event(ring) && xd_now_ns() < end)
         ;
-    __atomic_store_n(ring_word(ring, 1), 0, __ATOMIC_RELAXED);
-    /* The host sees that nobody looks any more, or we see what it wrote before it looked. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!has_event(ring))
+    xd_ring_end_to_look(ring);
+    if (!xd_ring_has_event(ring))
         return 1;
-    uint32_t size = plain_event(ring);
+    uint32_t size = xd_ring_plain_event(ring);
     if (!size) {
         loop->fd = lane->channel_fd;
         loop->events = EPOLLIN;
@@ -426,15 +320,15 @@ static int serve_client(xd_loop *loop, xd_lane *lane) {
     uint32_t walked = xd_walker_pass(lane->walker, XD_REQUEST, data, size);
     if (walked != size || size > lane->allowance || loop->fd_count || loop->truncated)
         return hand_over(loop, XD_HANDED_REQUESTS, data, size, walked);
-    note_answer(&lane->with_client);
+    xd_note_answer(&lane->with_client);
     int looks = begin_to_look(loop, lane);
     sent = submit_all(loop, lane, data, size);
-    note_told(&lane->with_host);
+    xd_note_told(&lane->with_host);
     lane->allowance -= sent;
     if (sent == size)
         return looks ? look(loop, lane) : 1;
     if (looks)
-        __atomic_store_n(ring_word(lane->ring, 1), 0, __ATOMIC_RELAXED);
+        xd_ring_end_to_look(lane->ring);
     return hand_over(loop, XD_HANDED_REQUESTS, data + sent, size - sent, walked - sent);
 }
 
@@ -480,19 +374,19 @@ static int64_t now_ms(void) {
 
 static int expects_send(const xd_loop *loop) {
     for (const xd_lane *lane = loop->owing; lane; lane = lane->next_owing)
-        if (is_patient(&lane->with_client))
+        if (xd_is_patient(&lane->with_client))
             return 1;
     return 0;
 }
 
 /* Waits awake for a SEND that a POLL can go with; returns what is ready. */
 static int wait_for_send(xd_loop *loop) {
-    int64_t end = now_ns() + PATIENCE_NS;
+    int64_t end = xd_now_ns() + XD_PATIENCE_NS;
     int ready;
     do {
         sched_yield(); /* the client may have been woken here */
         ready = epoll_wait(loop->epoll_fd, loop->ready, XD_MAX_READY, 0);
-    } while (!ready && now_ns() < end);
+    } while (!ready && xd_now_ns() < end);
     return ready;
 }
 

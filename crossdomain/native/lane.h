@@ -9,6 +9,8 @@
 #define CROSSDOMAIN_LANE_H
 
 #include "frames.h"
+#include "patience.h"
+#include "ring.h"
 
 #include <sys/epoll.h>
 
@@ -17,20 +19,6 @@ enum {
     XD_MAX_READY = 64,
     XD_MAX_PACKET = 131072, /* crossdomain/abi/local.py */
     XD_SEND_PREFIX = 368,   /* the header of a local packet, and what precedes the data of a SEND */
-};
-
-/* The channel ring of a context, which its channel looks at, too. */
-typedef struct xd_ring {
-    uint8_t *bytes;
-    uint32_t size;
-    uint32_t is_shared; /* the host's is crossdomain/abi/cross_domain.py's Feature.SHARED_RING */
-    int32_t early;      /* events that were taken, less the fences of their POLLs that were read */
-} xd_ring;
-
-/* Whether somebody will answer so soon that it is worth waiting awake: as often as it was so lately. */
-struct xd_patience {
-    int64_t since; /* when he was told, ns; 0: nothing is to be answered */
-    uint32_t quick; /* of his last answers, 3 at most */
 };
 
 typedef struct xd_lane {
