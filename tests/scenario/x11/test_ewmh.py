@@ -144,6 +144,7 @@ def test_windows_are_listed_in_the_order_in_which_they_came(desktop: X11Desktop,
     first, _ = open_window(desktop, client, "first")
     second, _ = open_window(desktop, client, "second")
     desktop.wait(lambda: client.words(client.root, "_NET_CLIENT_LIST") == [first, second], "both")
+    desktop.place(desktop.window("second"), 100, 100)
     view = desktop.place(desktop.window("first"), 600, 400)
     desktop.seat.click(view.x + 5, view.y + 5)
     stacked = "_NET_CLIENT_LIST_STACKING"
