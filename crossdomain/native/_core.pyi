@@ -354,6 +354,20 @@ class _Lib:
     XD_EVENTS: int
     XD_UNDELIVERED: int
     XD_COMMAND: int
+    XD_COMMAND_POLL: int
+    XD_COMMAND_SEND: int
+    XD_COMMAND_RECEIVE: int
+    XD_COMMAND_HEADER: int
+    XD_SEND_RECEIVE_SIZE: int
+    XD_CHANNEL_RING: int
+    XD_RING_LOOKED_AT: int
+    XD_COMMAND_COPY_PAGES: int
+    XD_COPY_PAGES_SIZE: int
+    XD_KEY_SIZE: int
+    XD_LOCAL_HEADER_SIZE: int
+    XD_LOCAL_MAX_PACKET: int
+    XD_LOCAL_SUBMIT: int
+    XD_LOCAL_EVENT: int
     XD_QUEUE: int
     XD_MAX_RING_RUNS: int
     XD_TIME_STEPS: int

@@ -15,6 +15,7 @@ SOURCES = (
     *("poller.c", "routes.c", "passage.c", "virtqueue.c", "frames.c", "ring.c", "lane.c"),
 )
 HEADERS = (
+    "abi.h",
     "core.h",
     "poller.h",
     "routes.h",

@@ -8,6 +8,8 @@
 #ifndef CROSSDOMAIN_CORE_H
 #define CROSSDOMAIN_CORE_H
 
+#include "abi.h"
+
 #include <stddef.h>
 #include <stdint.h>
 

@@ -17,9 +17,6 @@ enum {
     HEADER = 8,
     FAR = 1 << 30,       /* px; a buffer's sides are shorter */
     MAX_LIST = 256,      /* boxes that do not overlap, of one copy */
-    /* crossdomain/abi/pages.py */
-    COPY_PAGES = 0xf1,
-    COPY_PAGES_SIZE = 64,
 };
 
 /* What is copied, or has changed: it does not overlap. */
@@ -28,13 +25,7 @@ struct list {
     xd_box boxes[MAX_LIST];
 };
 
-static uint32_t load(const uint8_t *bytes) {
-    uint32_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
-static int32_t load_signed(const uint8_t *bytes) { return (int32_t)load(bytes); }
+static int32_t load_signed(const uint8_t *bytes) { return (int32_t)xd_load(bytes); }
 
 /* Damage --------------------------------------------------------------------------------- */
 
@@ -124,8 +115,8 @@ static uint64_t area(const struct list *list) {
 
 static void write_copy(xd_copies *copies, const xd_mirror *mirror, const xd_buffer *buffer,
                        const xd_rectangle *rectangles, uint32_t count) {
-    uint32_t size = COPY_PAGES_SIZE + count * (uint32_t)sizeof *rectangles;
-    uint32_t head[4] = {COPY_PAGES | size << 16, 0, mirror->resource_id, buffer->source};
+    uint32_t size = XD_COPY_PAGES_SIZE + count * (uint32_t)sizeof *rectangles;
+    uint32_t head[4] = {XD_COMMAND_COPY_PAGES | size << 16, 0, mirror->resource_id, buffer->source};
     uint64_t offsets[2] = {mirror->offset, buffer->source_offset};
     uint32_t rest[4] = {mirror->stride, buffer->source_stride, buffer->block_bytes, count};
     uint8_t *at = copies->bytes + copies->size;
@@ -133,7 +124,7 @@ static void write_copy(xd_copies *copies, const xd_mirror *mirror, const xd_buff
     memcpy(at + 16, buffer->key, XD_KEY_SIZE);
     memcpy(at + 32, offsets, sizeof offsets);
     memcpy(at + 48, rest, sizeof rest);
-    memcpy(at + COPY_PAGES_SIZE, rectangles, count * sizeof *rectangles);
+    memcpy(at + XD_COPY_PAGES_SIZE, rectangles, count * sizeof *rectangles);
     copies->size += size;
 }
 
@@ -151,7 +142,7 @@ static int copy(xd_frames *frames, const xd_mirror *mirror, const xd_buffer *buf
         return xd_copy_rectangles(mirror->pixels, mirror->size, buffer->pixels, buffer->size, &plane, rectangles,
                                   lacks->count, &result) == XD_COPY_OK;
     }
-    if (COPY_PAGES_SIZE + lacks->count * sizeof *rectangles > XD_MAX_COPIES - frames->copies.size)
+    if (XD_COPY_PAGES_SIZE + lacks->count * sizeof *rectangles > XD_MAX_COPIES - frames->copies.size)
         return 0;
     write_copy(&frames->copies, mirror, buffer, rectangles, lacks->count);
     return 1;
@@ -298,7 +289,7 @@ static int take(struct xd_taker *taker, int direction, const xd_record *record, 
         return 0;
     switch (record->opcode) {
     case ATTACH:
-        return size == 12 && attach(surface, load(body));
+        return size == 12 && attach(surface, xd_load(body));
     case DAMAGE:
         return size == 16 && add(&surface->damage, body);
     case DAMAGE_BUFFER:

@@ -15,7 +15,6 @@ enum {
     XD_MAX_MIRRORS = 4,  /* of a surface */
     XD_MAX_BUFFERS = 8,
     XD_MAX_DAMAGE = 64,  /* boxes of a region */
-    XD_KEY_SIZE = 16,    /* crossdomain/abi/pages.py */
     /* Bytes of commands before one SEND: some frames' worth. */
     XD_MAX_COPIES = 16384,
 };

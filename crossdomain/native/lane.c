@@ -11,24 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOCAL_HEADER_SIZE 16u
-#define LOCAL_SUBMIT 2u
-#define LOCAL_EVENT 0x82u
-#define SEND_RECEIVE_SIZE 352u
-#define COMMAND_SEND 4u
-#define COMMAND_RECEIVE 5u
 #define MAX_COMMAND 65535u
 #define RECEIVE_SIZE 65536u
-
-_Static_assert(XD_SEND_PREFIX == LOCAL_HEADER_SIZE + SEND_RECEIVE_SIZE, "what precedes the data");
-
-static uint32_t load(const uint8_t *bytes) {
-    uint32_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
-static void store(uint8_t *bytes, uint32_t word) { memcpy(bytes, &word, sizeof word); }
 
 /* What is handed over --------------------------------------------------------------------- */
 
@@ -159,22 +143,22 @@ static int hand_failed(xd_loop *loop) {
  * it.  Returns whether it was taken. */
 static int submit(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
     uint32_t copies = lane->copies ? lane->copies->size : 0, poll = lane->owes_poll ? XD_POLL_SIZE : 0;
-    uint32_t before = poll + copies, length = before + SEND_RECEIVE_SIZE + size;
-    uint8_t *send = data - SEND_RECEIVE_SIZE, *commands = send - before;
-    memset(send, 0, SEND_RECEIVE_SIZE);
-    store(send, COMMAND_SEND | (SEND_RECEIVE_SIZE + size) << 16);
-    store(send + 12, size);
+    uint32_t before = poll + copies, length = before + XD_SEND_RECEIVE_SIZE + size;
+    uint8_t *send = data - XD_SEND_RECEIVE_SIZE, *commands = send - before;
+    memset(send, 0, XD_SEND_RECEIVE_SIZE);
+    xd_store(send, XD_COMMAND_SEND | (XD_SEND_RECEIVE_SIZE + size) << 16);
+    xd_store(send + 12, size);
     memcpy(commands, XD_POLL, poll);
     if (copies)
         memcpy(commands + poll, lane->copies->bytes, copies);
     if (lane->ring) {
-        if (xd_ring_submit(lane->channel_fd, commands, length, lane->owes_poll != 0))
+        if (xd_ring_submit(lane->channel_fd, commands, length, poll != 0))
             return 0;
     } else {
-        uint8_t *packet = commands - LOCAL_HEADER_SIZE;
-        memset(packet, 0, LOCAL_HEADER_SIZE);
-        store(packet, LOCAL_SUBMIT);
-        length += LOCAL_HEADER_SIZE;
+        uint8_t *packet = commands - XD_LOCAL_HEADER_SIZE;
+        memset(packet, 0, XD_LOCAL_HEADER_SIZE);
+        xd_store(packet, XD_LOCAL_SUBMIT);
+        length += XD_LOCAL_HEADER_SIZE;
         if (send_now(lane->channel_fd, packet, length) != (ssize_t)length)
             return 0;
     }
@@ -187,7 +171,7 @@ static int submit(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
 
 /* Sends what was read of the client; returns the bytes that were taken.  Overwrites them. */
 static uint32_t submit_all(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
-    uint32_t most = MAX_COMMAND - SEND_RECEIVE_SIZE;
+    uint32_t most = MAX_COMMAND - XD_SEND_RECEIVE_SIZE;
     uint32_t sent = 0;
     if (most > lane->max_send)
         most = lane->max_send;
@@ -204,10 +188,10 @@ static uint32_t submit_all(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t
 
 /* Returns the bytes of data of a RECEIVE without identifiers, which may be no hang-up, else 0. */
 static uint32_t plain_size(const uint8_t *event, uint32_t size) {
-    if (size < SEND_RECEIVE_SIZE || event[0] != COMMAND_RECEIVE || load(event + 8))
+    if (size < XD_SEND_RECEIVE_SIZE || event[0] != XD_COMMAND_RECEIVE || xd_load(event + 8))
         return 0;
-    uint32_t data = load(event + 12);
-    return data <= size - SEND_RECEIVE_SIZE ? data : 0;
+    uint32_t data = xd_load(event + 12);
+    return data <= size - XD_SEND_RECEIVE_SIZE ? data : 0;
 }
 
 /* Walks the data of a RECEIVE and sends it to the client.  Returns whether nothing is left for Python. */
@@ -222,12 +206,12 @@ static int pass_events(xd_loop *loop, const xd_lane *lane, const uint8_t *data, 
 }
 
 static int serve_socket(xd_loop *loop, const xd_lane *lane) {
-    ssize_t received = receive(loop, lane->channel_fd, loop->buffer, XD_MAX_PACKET);
+    ssize_t received = receive(loop, lane->channel_fd, loop->buffer, XD_LOCAL_MAX_PACKET);
     if (received <= 0)
         return received < 0 && errno == EAGAIN;
     uint32_t size = (uint32_t)received, data = 0;
-    if (size >= LOCAL_HEADER_SIZE && load(loop->buffer) == LOCAL_EVENT && !loop->fd_count && !loop->truncated)
-        data = plain_size(loop->buffer + LOCAL_HEADER_SIZE, size - LOCAL_HEADER_SIZE);
+    if (size >= XD_LOCAL_HEADER_SIZE && xd_load(loop->buffer) == XD_LOCAL_EVENT && !loop->fd_count && !loop->truncated)
+        data = plain_size(loop->buffer + XD_LOCAL_HEADER_SIZE, size - XD_LOCAL_HEADER_SIZE);
     if (!data)
         return hand_over(loop, XD_HANDED_PACKET, loop->buffer, size, 0);
     return pass_events(loop, lane, loop->buffer + XD_SEND_PREFIX, data);

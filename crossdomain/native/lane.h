@@ -17,8 +17,8 @@
 enum {
     XD_MAX_HANDED_FDS = 253, /* the kernel's SCM_MAX_FD */
     XD_MAX_READY = 64,
-    XD_MAX_PACKET = 131072, /* crossdomain/abi/local.py */
-    XD_SEND_PREFIX = 368,   /* the header of a local packet, and what precedes the data of a SEND */
+    /* The header of a local packet, and what precedes the data of a SEND. */
+    XD_SEND_PREFIX = XD_LOCAL_HEADER_SIZE + XD_SEND_RECEIVE_SIZE,
 };
 
 typedef struct xd_lane {
@@ -73,7 +73,7 @@ typedef struct xd_loop {
     struct epoll_event ready[XD_MAX_READY];
     int ready_count;
     int ready_next;
-    uint8_t buffer[XD_MAX_COPIES + XD_SEND_PREFIX + XD_MAX_PACKET];
+    uint8_t buffer[XD_MAX_COPIES + XD_SEND_PREFIX + XD_LOCAL_MAX_PACKET];
 } xd_loop;
 
 /* Returns NULL where memory is short. */

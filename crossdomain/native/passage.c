@@ -15,14 +15,6 @@ _Static_assert((int)XD_LOCAL_HEADER_SIZE + (int)XD_SEND_RECEIVE_SIZE <= (int)XD_
 /* Then other clients have their turn. */
 enum { PACKETS_PER_TURN = 16 };
 
-static uint32_t load(const uint8_t *bytes) {
-    uint32_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
-static void store(uint8_t *bytes, uint32_t word) { memcpy(bytes, &word, sizeof word); }
-
 static uint8_t *scratch(xd_poller *poller) { return poller->scratch + XD_SCRATCH_HEADROOM; }
 
 /* A reset is told once, before what had been sent until then; anything else is for others to judge. */
@@ -75,11 +67,11 @@ int xd_passage_walk(xd_passage *passage, xd_poller *poller, int direction, const
 }
 
 int xd_find_bytes(const uint8_t *commands, uint32_t size, const uint8_t **data, uint32_t *length) {
-    if (size < XD_SEND_RECEIVE_SIZE || commands[0] != XD_COMMAND_SEND || load(commands) >> 16 != size)
+    if (size < XD_SEND_RECEIVE_SIZE || commands[0] != XD_COMMAND_SEND || xd_load(commands) >> 16 != size)
         return 0;
     *data = commands + XD_SEND_RECEIVE_SIZE;
-    *length = load(commands + 12);
-    return load(commands + 8) == 0 && *length <= size - XD_SEND_RECEIVE_SIZE;
+    *length = xd_load(commands + 12);
+    return xd_load(commands + 8) == 0 && *length <= size - XD_SEND_RECEIVE_SIZE;
 }
 
 uint32_t xd_passage_send(xd_passage *passage, const xd_walk *walk, const uint8_t *data, uint32_t length) {
@@ -98,7 +90,7 @@ static enum xd_served serve_packet(xd_passage *passage, xd_poller *poller) {
     const uint8_t *packet = handover->data, *data;
     uint32_t length;
     if (handover->fd_count || handover->flags & (MSG_TRUNC | MSG_CTRUNC) || handover->size < XD_LOCAL_HEADER_SIZE ||
-        load(packet) != XD_LOCAL_SUBMIT ||
+        xd_load(packet) != XD_LOCAL_SUBMIT ||
         !xd_find_bytes(packet + XD_LOCAL_HEADER_SIZE, handover->size - XD_LOCAL_HEADER_SIZE, &data, &length) ||
         !xd_passage_walk(passage, poller, XD_REQUEST, data, length))
         return hand_over(poller, XD_PACKET);
@@ -125,8 +117,8 @@ static enum xd_served serve_client(xd_port *port, int fd, xd_poller *poller) {
 static uint8_t *encode_receive(xd_poller *poller, uint32_t size) {
     uint8_t *receive = scratch(poller) - XD_SEND_RECEIVE_SIZE;
     memset(receive, 0, XD_SEND_RECEIVE_SIZE);
-    store(receive, XD_COMMAND_RECEIVE); /* hosts leave the size of an event 0 */
-    store(receive + 12, size);
+    xd_store(receive, XD_COMMAND_RECEIVE); /* hosts leave the size of an event 0 */
+    xd_store(receive + 12, size);
     return receive;
 }
 
@@ -140,7 +132,7 @@ static uint32_t deliver(const xd_passage *passage, xd_poller *poller, uint32_t s
         return taken;
     }
     memset(packet, 0, XD_LOCAL_HEADER_SIZE);
-    store(packet, XD_LOCAL_EVENT);
+    xd_store(packet, XD_LOCAL_EVENT);
     length += XD_LOCAL_HEADER_SIZE;
     return send(passage->client_fd, packet, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? 0 : taken;
 }

@@ -12,15 +12,6 @@
 #include "routes.h"
 
 enum {
-    /* crossdomain/abi/cross_domain.py */
-    XD_SEND_RECEIVE_SIZE = 352,
-    XD_COMMAND_SEND = 4,
-    XD_COMMAND_RECEIVE = 5,
-    /* crossdomain/abi/local.py */
-    XD_LOCAL_HEADER_SIZE = 16,
-    XD_LOCAL_MAX_PACKET = 131072,
-    XD_LOCAL_SUBMIT = 2,
-    XD_LOCAL_EVENT = 0x82,
     XD_MAX_EVENT_SIZE = 65536, /* limits.py's MAX_EVENT_SIZE */
     /* crossdomain/context/latency.py */
     XD_TIME_STEPS = 4,

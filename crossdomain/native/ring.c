@@ -8,16 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum {
-    SEND_RECEIVE_SIZE = 352,
-    COMMAND_POLL = 3,
-    COMMAND_RECEIVE = 5,
-    CHANNEL_RING = 1,
-    EXECBUF_RING_IDX = 4,
-    MAX_DATA = 131072,
-    LOOKED_AT = 0x6b6f6f6c,
-};
-
+/* crossdomain/abi/virtgpu_drm.py */
+#define EXECBUF_RING_IDX 4u
 #define EVENT_FENCE_SIGNALED 0x90000000u
 
 struct execbuffer {
@@ -39,13 +31,7 @@ struct execbuffer {
 
 _Static_assert(sizeof(struct execbuffer) == 64, "virtgpu_drm.h");
 
-const uint8_t XD_POLL[XD_POLL_SIZE] = {COMMAND_POLL, CHANNEL_RING, XD_POLL_SIZE};
-
-static uint32_t load(const uint8_t *bytes) {
-    uint32_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
+const uint8_t XD_POLL[XD_POLL_SIZE] = {XD_COMMAND_POLL, XD_CHANNEL_RING, XD_POLL_SIZE};
 
 int xd_ring_submit(int node, const uint8_t *commands, uint32_t size, int is_polling) {
     struct execbuffer request = {
@@ -53,7 +39,7 @@ int xd_ring_submit(int node, const uint8_t *commands, uint32_t size, int is_poll
         .size = size,
         .command = (uint64_t)(uintptr_t)commands,
         .fence_fd = -1,
-        .ring_idx = is_polling ? CHANNEL_RING : 0,
+        .ring_idx = is_polling ? XD_CHANNEL_RING : 0,
     };
     int result;
     do
@@ -72,8 +58,8 @@ uint32_t xd_ring_take_fences(int node) {
         size = read(node, events, sizeof events);
     while (size < 0 && errno == EINTR);
     for (ssize_t at = 0; size - at >= 8;) {
-        uint32_t length = load(events + at + 4);
-        fences += load(events + at) == EVENT_FENCE_SIGNALED;
+        uint32_t length = xd_load(events + at + 4);
+        fences += xd_load(events + at) == EVENT_FENCE_SIGNALED;
         at += length > 8 && length < sizeof events ? (ssize_t)length : 8;
     }
     return fences;
@@ -86,18 +72,18 @@ int xd_ring_has_event(const xd_ring *ring) { return __atomic_load_n(word_of(ring
 uint32_t xd_ring_plain_event(const xd_ring *ring) {
     uint8_t head[16];
     memcpy(head, ring->bytes, sizeof head);
-    uint32_t size = head[0] == COMMAND_RECEIVE && !load(head + 8) ? load(head + 12) : 0;
-    return size <= ring->size - SEND_RECEIVE_SIZE && size <= MAX_DATA ? size : 0;
+    uint32_t size = head[0] == XD_COMMAND_RECEIVE && !xd_load(head + 8) ? xd_load(head + 12) : 0;
+    return size <= ring->size - XD_SEND_RECEIVE_SIZE && size <= XD_LOCAL_MAX_PACKET ? size : 0;
 }
 
-const uint8_t *xd_ring_data(const xd_ring *ring) { return ring->bytes + SEND_RECEIVE_SIZE; }
+const uint8_t *xd_ring_data(const xd_ring *ring) { return ring->bytes + XD_SEND_RECEIVE_SIZE; }
 
 void xd_ring_clear(xd_ring *ring) {
     ring->early++;
     __atomic_store_n(word_of(ring, 0), 0, __ATOMIC_RELAXED);
 }
 
-void xd_ring_begin_to_look(xd_ring *ring) { __atomic_store_n(word_of(ring, 1), LOOKED_AT, __ATOMIC_RELAXED); }
+void xd_ring_begin_to_look(xd_ring *ring) { __atomic_store_n(word_of(ring, 1), XD_RING_LOOKED_AT, __ATOMIC_RELAXED); }
 
 void xd_ring_end_to_look(xd_ring *ring) {
     __atomic_store_n(word_of(ring, 1), 0, __ATOMIC_RELAXED);

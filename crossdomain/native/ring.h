@@ -7,9 +7,9 @@
 #ifndef CROSSDOMAIN_RING_H
 #define CROSSDOMAIN_RING_H
 
-#include <stdint.h>
+#include "abi.h"
 
-enum { XD_POLL_SIZE = 8 };
+enum { XD_POLL_SIZE = XD_COMMAND_HEADER };
 
 /* What a channel looks at, too. */
 typedef struct xd_ring {

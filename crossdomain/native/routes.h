@@ -9,10 +9,7 @@
 
 #include "core.h"
 
-enum {
-    XD_MAX_ROUTES = 8, /* of a client: two buffers of some surfaces */
-    XD_PAGES_KEY = 16, /* crossdomain/abi/pages.py */
-};
+enum { XD_MAX_ROUTES = 8 }; /* of a client: two buffers of some surfaces */
 
 /* Pages of the guest's, where they are mapped: as long as there are runs, and the memory is what it was. */
 typedef struct xd_pages {
@@ -25,7 +22,7 @@ typedef struct xd_pages {
 typedef struct xd_route {
     uint32_t destination;
     uint32_t source;
-    uint8_t key[XD_PAGES_KEY];
+    uint8_t key[XD_KEY_SIZE];
     uint8_t by_key; /* the key has to stand in the pages themselves */
     uint8_t *pixels;
     uint64_t size;

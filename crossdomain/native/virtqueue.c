@@ -25,12 +25,7 @@ enum {
     RESP_OK_NODATA = 0x1100,
     FLAG_FENCE = 1,
     FLAG_INFO_RING_IDX = 2,
-    /* crossdomain/abi/cross_domain.py */
-    COMMAND_POLL = 3,
-    COMMAND_HEADER = 8,
-    RING_WORDS = 8,
-    RING_LOOKED_AT = 0x6b6f6f6c,
-    CHANNEL_RING = 1,
+    RING_WORDS = 8, /* bytes of a channel ring that are written last: Feature.SHARED_RING */
 };
 
 struct descriptor {
@@ -41,12 +36,6 @@ struct descriptor {
 };
 
 _Static_assert(sizeof(struct descriptor) == DESCRIPTOR_SIZE, "a descriptor is read as it lies there");
-
-static uint32_t load(const uint8_t *bytes) {
-    uint32_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
 
 static uint64_t load_long(const uint8_t *bytes) {
     uint64_t word;
@@ -247,11 +236,11 @@ int xd_device_set_context(xd_device *device, uint32_t ctx_id, xd_passage *passag
 /* The bytes of the POLL that the commands begin with, where it can be held until there is an event; else 0. */
 static uint32_t find_poll(const xd_passage *passage, const xd_chain *chain, const uint8_t *commands, uint32_t size) {
     const xd_mailbox *mailbox = passage->mailbox;
-    if (size < COMMAND_HEADER || commands[0] != COMMAND_POLL || chain->ring_idx != CHANNEL_RING || !mailbox ||
+    if (size < XD_COMMAND_HEADER || commands[0] != XD_COMMAND_POLL || chain->ring_idx != XD_CHANNEL_RING || !mailbox ||
         !mailbox->run_count || mailbox->others || mailbox->poll_count == XD_MAX_POLLS || !passage->to_guest)
         return 0;
-    uint32_t length = load(commands) >> 16;
-    return length >= COMMAND_HEADER && length <= size ? length : 0;
+    uint32_t length = xd_load(commands) >> 16;
+    return length >= XD_COMMAND_HEADER && length <= size ? length : 0;
 }
 
 static void hold(xd_mailbox *mailbox, const xd_chain *chain) { mailbox->polls[mailbox->poll_count++] = *chain; }
@@ -262,14 +251,14 @@ static enum xd_served execute(xd_device *device, xd_poller *poller) {
     const uint8_t *data;
     uint32_t size, length;
     xd_chain *chain = &device->chain;
-    if (!read_chain(device, chain, request, &size) || size < SUBMIT_DATA || load(request) != SUBMIT_3D)
+    if (!read_chain(device, chain, request, &size) || size < SUBMIT_DATA || xd_load(request) != SUBMIT_3D)
         return XD_DECLINED;
-    chain->flags = load(request + 4);
+    chain->flags = xd_load(request + 4);
     chain->fence_id = load_long(request + 8);
-    chain->ctx_id = load(request + 16);
+    chain->ctx_id = xd_load(request + 16);
     chain->ring_idx = request[20];
     const struct xd_context *context = device->context_count ? find_context(device, chain->ctx_id) : NULL;
-    uint32_t submitted = load(request + CTRL_HDR);
+    uint32_t submitted = xd_load(request + CTRL_HDR);
     if (!context || context == device->contexts + device->context_count || context->ctx_id != chain->ctx_id ||
         submitted > size - SUBMIT_DATA)
         return XD_DECLINED;
@@ -427,7 +416,7 @@ uint32_t xd_mailbox_room(const xd_mailbox *mailbox) {
 
 /* Whether the guest looks into the ring, and sees what was written there. */
 static int is_looked_at(const uint32_t *words) {
-    return __atomic_load_n(&words[1], __ATOMIC_RELAXED) == RING_LOOKED_AT;
+    return __atomic_load_n(&words[1], __ATOMIC_RELAXED) == XD_RING_LOOKED_AT;
 }
 
 void xd_mailbox_deliver(xd_mailbox *mailbox, const uint8_t *event, uint32_t size) {
@@ -437,8 +426,8 @@ void xd_mailbox_deliver(xd_mailbox *mailbox, const uint8_t *event, uint32_t size
     int is_quiet;
     write_rest(mailbox, event, size);
     if (!is_looked_at(words))
-        __atomic_store_n(&words[1], load(event + 4), __ATOMIC_RELAXED);
-    __atomic_store_n(&words[0], load(event), __ATOMIC_RELEASE);
+        __atomic_store_n(&words[1], xd_load(event + 4), __ATOMIC_RELAXED);
+    __atomic_store_n(&words[0], xd_load(event), __ATOMIC_RELEASE);
     /* The guest sees it before it stops looking, or we see that it has stopped. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     is_quiet = is_looked_at(words) && ++device->quiet < XD_MAX_QUIET;

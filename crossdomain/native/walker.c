@@ -15,12 +15,6 @@ _Static_assert(sizeof(xd_record) == 24, "crossdomain/wire/native.py unpacks 24 b
 
 enum { CLIENT, SERVER };
 
-static uint32_t load(const uint8_t *bytes) {
-    uint32_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
 /* The object map ------------------------------------------------------------------------ */
 
 static struct xd_entry *entry_of(const xd_walker *walker, uint32_t object_id) {
@@ -124,7 +118,7 @@ static enum xd_fault check_arguments(const xd_walker *walker, struct step *step)
             continue;
         if (step->end - at < 4)
             return XD_FAULT_ARGUMENTS;
-        uint32_t word = load(at);
+        uint32_t word = xd_load(at);
         at += 4;
         switch (argument->kind) {
         case XD_STRING:
@@ -286,7 +280,7 @@ static enum xd_fault walk_arguments(xd_walker *walker, struct xd_entry *entry, c
 static int is_own_delete(const xd_walker *walker, int direction, const xd_record *record,
                          const struct xd_message *message, const uint8_t *body) {
     return direction == XD_EVENT && record->object_id == DISPLAY_ID && record->opcode == DELETE_ID_OPCODE &&
-           record->size == message->plain_size && xd_walker_own_pending(walker, load(body));
+           record->size == message->plain_size && xd_walker_own_pending(walker, xd_load(body));
 }
 
 /* Whether a message that is watched passes, as its object is quiet and so is what it begins with. */
@@ -296,7 +290,7 @@ static int passes_quietly(const xd_walker *walker, const struct xd_entry *entry,
         return 0;
     if (watch != XD_WATCH_BEGINS)
         return 1;
-    const struct xd_entry *named = record->size < HEADER_SIZE + 4 ? NULL : entry_of(walker, load(body));
+    const struct xd_entry *named = record->size < HEADER_SIZE + 4 ? NULL : entry_of(walker, xd_load(body));
     return has_object(named) && named->flags & XD_QUIET && !(named->flags & XD_ZOMBIE);
 }
 
@@ -361,7 +355,7 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
         if (message->flags & XD_DESTRUCTOR && direction == XD_REQUEST)
             destroy(walker, entry, record->object_id);
         if (record->object_id == DISPLAY_ID && direction == XD_EVENT && record->opcode == DELETE_ID_OPCODE &&
-            delete_id(walker, load(body)))
+            delete_id(walker, xd_load(body)))
             record->flags = XD_OWN;
     } else {
         struct step step = {
@@ -405,11 +399,11 @@ static void walk_all(xd_walker *walker, int direction, const uint8_t *data, size
     uint32_t offset = 0;
     *walk = (xd_walk){0};
     while (length - offset >= HEADER_SIZE && (!records || walk->records < capacity)) {
-        uint32_t word = load(data + offset + 4);
+        uint32_t word = xd_load(data + offset + 4);
         xd_record record = {
             .offset = offset,
             .size = word >> 16,
-            .object_id = load(data + offset),
+            .object_id = xd_load(data + offset),
             .interface = XD_NO_INTERFACE,
             .opcode = (uint16_t)word,
             .next_id = walker->maps[CLIENT].count,

@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     passage->routes.count = 1;
     passage->routes.routes[0] = (xd_route){
         .destination = DESTINATION, .source = SOURCE, .by_key = 1, .pixels = image, .size = IMAGE, .pages = &place};
-    memset(passage->routes.routes[0].key, KEY, XD_PAGES_KEY);
+    memset(passage->routes.routes[0].key, KEY, XD_KEY_SIZE);
     passage->compositor_fd = ends[0];
     mailbox->run_count = 1 + (take_byte(&input) & 1);
     mailbox->runs[0] = (xd_span){take_byte(&input) & 1 ? HIGH_ADDRESS : LOW - 64u, HIGH};

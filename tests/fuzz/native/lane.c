@@ -141,7 +141,7 @@ int ioctl(int fd, unsigned long request, ...) {
 }
 
 static void hear_all(void) {
-    static uint8_t data[XD_MAX_PACKET];
+    static uint8_t data[XD_LOCAL_MAX_PACKET];
     ssize_t size;
     while ((size = recv(client, data, sizeof data, MSG_DONTWAIT)) > 0)
         hear(&events, data, (size_t)size);
@@ -229,7 +229,7 @@ static void read_without_lane(void) {
         read_shared_ring();
         return;
     }
-    static uint8_t data[XD_MAX_PACKET];
+    static uint8_t data[XD_LOCAL_MAX_PACKET];
     struct iovec iovec = {data, sizeof data};
     struct msghdr message = {.msg_iov = &iovec, .msg_iovlen = 1};
     ssize_t size = recvmsg(loop->fd, &message, MSG_DONTWAIT);
