@@ -70,6 +70,19 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_places(parser)
+    _add_life(parser)
+    _add_x11(parser)
+    _add_windows(parser)
+    _add_telling(parser)
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="APP", help="the application and its arguments"
+    )
+    return parser
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """Where the host is, and where APP finds us."""
     parser.add_argument(
         "--channel",
         default="auto",
@@ -82,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="name of the Wayland socket for APP (default: the first free wayland-N)",
     )
+
+
+def _add_life(parser: argparse.ArgumentParser) -> None:
+    """Whom we serve, and for how long."""
     parser.add_argument(
         "--service",
         action="store_true",
@@ -106,6 +123,10 @@ def _parser() -> argparse.ArgumentParser:
         action="store_false",
         help="end with APP, and disconnect who is left (default)",
     )
+
+
+def _add_x11(parser: argparse.ArgumentParser) -> None:
+    """X11 applications."""
     parser.add_argument(
         "--x11",
         choices=["auto", "on", "off"],
@@ -124,6 +145,10 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="keep what an X11 application has copied when it quits, up to 16 MiB",
     )
+
+
+def _add_windows(parser: argparse.ArgumentParser) -> None:
+    """What applications may do, and how their pixels cross."""
     parser.add_argument(
         "--allow",
         action="append",
@@ -139,6 +164,10 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="how pixels reach the compositor: auto (default: without a copy where that can be), or copied",
     )
+
+
+def _add_telling(parser: argparse.ArgumentParser) -> None:
+    """What we say."""
     parser.add_argument(
         "--stats", metavar="FILE", help="write counters as JSON to FILE at the first frame and at the end"
     )
@@ -150,10 +179,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--trace", action="store_true", help="print every Wayland message on stderr")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    parser.add_argument(
-        "command", nargs=argparse.REMAINDER, metavar="APP", help="the application and its arguments"
-    )
-    return parser
 
 
 def _x11_scale(text: str) -> str:

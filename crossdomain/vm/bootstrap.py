@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from crossdomain.errors import EnvironmentFault
+from crossdomain.errors import EnvironmentFault, LocalError
 from crossdomain.vm import sources
 from crossdomain.vm.progress import Progress
 
@@ -104,7 +104,8 @@ def run(order: Plan, target: Path, log: Path, progress: Progress) -> None:
         _command(order, target), env=environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
     )  # fmt: skip
-    assert process.stdout is not None  # PIPE was asked for
+    if process.stdout is None:
+        raise LocalError("the installation's output was not asked for")
     meter = InstallMeter()
     with process, log.open("w") as record:
         for line in process.stdout:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from crossdomain.errors import EnvironmentFault
+from crossdomain.errors import EnvironmentFault, LocalError
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
@@ -85,7 +85,8 @@ class HostDaemon:
                 stderr=log,
                 start_new_session=True,
             )
-        assert self._process.stdout is not None  # PIPE was asked for
+        if self._process.stdout is None:
+            raise LocalError("the host daemon's output was not asked for")
         try:
             line = await asyncio.wait_for(self._process.stdout.readline(), _START_SECONDS)
         except TimeoutError:

@@ -1,13 +1,14 @@
 """The parts of the relay that look at single messages, put together for one client."""
 
 import os
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Final
 
 from crossdomain.abi.cross_domain import Buffer, Identifier
 from crossdomain.errors import HostFault, LocalError
 from crossdomain.wire import Direction, Record, WireFault
 from crossdomain.wire.faults import DisplayError
+from crossdomain.wire.policy import Policy
 from launcher.channel.seam import Channel
 from launcher.relay import families
 from launcher.relay.capture import Capture
@@ -18,7 +19,6 @@ from launcher.relay.dmabuf.images import Images
 from launcher.relay.dmabuf.served import LinuxDmabuf
 from launcher.relay.files import Files
 from launcher.relay.host_clock import HostClocks
-from launcher.relay.host_globals import HostGlobal
 from launcher.relay.imports import Imports
 from launcher.relay.input_times import InputTimes
 from launcher.relay.messages import (
@@ -65,31 +65,17 @@ class Parts:
         self._shm = Shm(host, channel, self._buffers, self._imports, stats)
         commits = Commits()
         self._surfaces = Surfaces(host, self._buffers, commits, channel.host_copies, services.stats, stats)
-        syncs: tuple[EmulatedPart, ...] = ()
-        policy = services.policy
         self._timelines: HostTimelines | None = None
-        used: tuple[HostGlobal, ...] = ()
+        syncs: tuple[EmulatedPart, ...] = ()
         if services.sync_device is not None:
             stand_ins = StandIns(host)
             if channel.has_points:
                 watches = Watches(services.loop, host)
                 self._timelines = HostTimelines(host, channel, stand_ins, watches, pipes.write)
-                used = (self._timelines.manager,)
             timelines = Timelines(stand_ins, services.sync_device, commits, self._timelines)
             syncs = (timelines, ExplicitFences(host, commits))
-            policy = policy.emulating(sync.interface for sync in syncs)
-        elif not channel.shares_fences:
-            policy = policy.without((ExplicitFences.interface,))
-        if services.open_sandbox is None:
-            policy = policy.with_groups(deny=policy.grantable).without({MANAGER})
-        elif channel.has_policy:
-            policy = policy.with_groups(policy.grantable)
-        times: tuple[Part, ...] = ()
         clocks = HostClocks(channel) if channel.has_clock else None
-        if clocks is not None:
-            times = (Times(clocks), InputTimes(host, clocks))
-        else:
-            policy = policy.without(TIMED_GLOBALS)
+        times = () if clocks is None else (Times(clocks), InputTimes(host, clocks))
         self._emulated: list[EmulatedPart] = []
         if services.open_sandbox is not None:
             self._emulated.append(SecurityContexts(host, services.open_sandbox))
@@ -98,7 +84,11 @@ class Parts:
         self._emulated.append(LinuxDmabuf(host, self._buffers, images, channel.device))
         self._emulated.append(Drm(host, images, channel.device))
         parts: tuple[Part, ...] = (
-            Registry(policy, self._emulated, used),
+            Registry(
+                _policy_of(services, channel, syncs),
+                self._emulated,
+                () if self._timelines is None else (self._timelines.manager,),
+            ),
             Descriptors(services.tables, services.policy, channel, pipes, shares_fences=not syncs),
             Files(host, channel),
             self._buffers,
@@ -192,3 +182,17 @@ class Parts:
         messages = found.requests if direction is REQUEST else found.events
         opcode = next(message.opcode for message in messages if message.name == message_name)
         return self._tables.index(interface) << 16 | opcode
+
+
+def _policy_of(services: Services, channel: Channel, syncs: Sequence[EmulatedPart]) -> Policy:
+    """Which globals the client sees: those of the session that this channel and this guest can serve."""
+    policy = services.policy
+    if syncs:
+        policy = policy.emulating(sync.interface for sync in syncs)
+    elif not channel.shares_fences:
+        policy = policy.without((ExplicitFences.interface,))
+    if services.open_sandbox is None:
+        policy = policy.with_groups(deny=policy.grantable).without({MANAGER})
+    elif channel.has_policy:
+        policy = policy.with_groups(policy.grantable)
+    return policy if channel.has_clock else policy.without(TIMED_GLOBALS)

@@ -270,6 +270,20 @@ class FakeChannel:
         self._other.send(b"!")
 
 
+def read_all(client: socket.socket, serve: Callable[[], object]) -> bytes:
+    """All that a client can read while the relay is served; also where it has been hung up on."""
+    heard = bytearray()
+    while True:
+        try:
+            data = client.recv(1 << 20)
+        except (BlockingIOError, ConnectionResetError):
+            return bytes(heard)
+        if not data:
+            return bytes(heard)
+        heard += data
+        serve()
+
+
 class RelayedClient:
     """A client of the relay: `socket` is its end, `channel` the relay's way to the host."""
 
@@ -325,16 +339,7 @@ class RelayedClient:
     def hear(self) -> bytes:
         """All that the client got since the last time; b"" also where the relay has closed the connection."""
         self.serve()
-        heard = bytearray()
-        while True:
-            try:
-                data = self.socket.recv(1 << 20)
-            except (BlockingIOError, ConnectionResetError):
-                return bytes(heard)
-            if not data:
-                return bytes(heard)
-            heard += data
-            self.serve()
+        return read_all(self.socket, self.serve)
 
     def hear_fds(self) -> tuple[bytes, list[int]]:
         """One read with its fds, which are the caller's."""

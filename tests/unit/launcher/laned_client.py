@@ -16,7 +16,7 @@ from launcher.relay.client_socket import ClientSocket
 from launcher.relay.connection import Connection
 from launcher.services import Services
 from launcher.stats import Stats
-from tests.unit.launcher.fake_channel import TABLES
+from tests.unit.launcher.fake_channel import TABLES, read_all
 
 CAPSET: Final = encode_capset(1 << ChannelType.WAYLAND, features=Feature.SHARE_FILES | Feature.POLICY)
 _HEADER: Final = local.HEADER.size
@@ -81,16 +81,7 @@ class LanedClient:
 
     def heard(self) -> bytes:
         """The bytes that the client got since the last time."""
-        heard = bytearray()
-        while True:
-            try:
-                data = self.socket.recv(1 << 16)
-            except (BlockingIOError, ConnectionResetError):
-                return bytes(heard)
-            if not data:
-                return bytes(heard)
-            heard += data
-            self.serve()
+        return read_all(self.socket, self.serve)
 
     def close(self) -> None:
         """Give everything up."""

@@ -20,30 +20,8 @@ ZWP = "zwp_linux_explicit_synchronization_v1"
 
 
 @pytest.fixture
-def device() -> Generator[FakeSyncDevice]:
-    made = FakeSyncDevice()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def client(device: FakeSyncDevice) -> Generator[RelayedClient]:
     made = RelayedClient(sync_device=device)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def drawing(monkeypatch: pytest.MonkeyPatch) -> Generator[Drawing]:
-    made = Drawing()
-    made.install(monkeypatch)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def painter(client: RelayedClient, drawing: Drawing) -> Generator[Painter]:
-    made = Painter(client, drawing)
     yield made
     made.close()
 

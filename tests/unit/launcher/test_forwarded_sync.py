@@ -28,21 +28,6 @@ HIGH: Final = 1 << 32
 
 
 @pytest.fixture
-def device() -> Generator[FakeSyncDevice]:
-    made = FakeSyncDevice()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def drawing(monkeypatch: pytest.MonkeyPatch) -> Generator[Drawing]:
-    made = Drawing()
-    made.install(monkeypatch)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def channel() -> FakeChannel:
     made = FakeChannel()
     made.has_points = True

@@ -1,36 +1,13 @@
 """Commits that wait for a buffer that is still drawn into, and what waits behind them."""
 
 import os
-from collections.abc import Generator
 
 import pytest
 
 from crossdomain.limits import MAX_HELD_BYTES
 from launcher.relay import waiting
-from tests.unit.launcher.drawing import SIZE, Drawing, HostIds, Painter, end, requests_in
+from tests.unit.launcher.drawing import SIZE, HostIds, Painter, end, requests_in
 from tests.unit.launcher.fake_channel import RelayedClient, event
-
-
-@pytest.fixture
-def client() -> Generator[RelayedClient]:
-    made = RelayedClient()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def drawing(monkeypatch: pytest.MonkeyPatch) -> Generator[Drawing]:
-    made = Drawing()
-    made.install(monkeypatch)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def painter(client: RelayedClient, drawing: Drawing) -> Generator[Painter]:
-    made = Painter(client, drawing)
-    yield made
-    made.close()
 
 
 def arrived(client: RelayedClient) -> list[tuple[int, str]]:
