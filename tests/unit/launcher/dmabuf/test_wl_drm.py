@@ -8,8 +8,8 @@ import pytest
 
 from crossdomain.bridge.formats import fourcc
 from launcher.channel.seam import Device
+from tests.unit.launcher.dmabuf.allocating import DEVICE, DMABUF, HEIGHT, NV12, SIZE, STRIDE, WIDTH, XR24
 from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient, event, request
-from tests.unit.launcher.test_dmabuf import DEVICE, DMABUF, HEIGHT, NV12, SIZE, STRIDE, WIDTH, XR24
 from tests.unit.launcher.test_relay_shm import error_code
 
 DRM: Final = DMABUF + 1
@@ -50,15 +50,6 @@ class OldMesa:
             request("wl_surface", "attach", self.surface, buffer, 0, 0),
             request("wl_surface", "commit", self.surface),
         )
-
-
-@pytest.fixture
-def client() -> Generator[RelayedClient]:
-    channel = FakeChannel()
-    channel.device = DEVICE
-    made = RelayedClient(channel)
-    yield made
-    made.close()
 
 
 @pytest.fixture
