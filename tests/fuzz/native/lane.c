@@ -60,16 +60,17 @@ int epoll_wait(int fd, struct epoll_event *ready, int most, int timeout_ms) {
     return (int)syscall(SYS_epoll_pwait, fd, ready, most, 0, NULL, 8);
 }
 
-/* The node's events, as many as there are; the host may say something just before. */
+/* The node's events, as many as there are, up to one that is cut short, behind which nothing could be found; the host
+ * may say something just before. */
 ssize_t read(int fd, void *data, size_t size) {
     struct input *input = meanwhile;
-    ssize_t got, all = 0;
+    ssize_t got = 8, all = 0;
     if (!is_running || fd != lane.channel_fd)
         return syscall(SYS_read, fd, data, size);
     meanwhile = NULL;
     if (input)
         say_events(input);
-    while (size - (size_t)all >= 8 && (got = recv(fd, (uint8_t *)data + all, 8, MSG_DONTWAIT)) > 0)
+    while (got == 8 && size - (size_t)all >= 8 && (got = recv(fd, (uint8_t *)data + all, 8, MSG_DONTWAIT)) > 0)
         all += got;
     errno = EAGAIN;
     return all ? all : -1;
@@ -77,9 +78,9 @@ ssize_t read(int fd, void *data, size_t size) {
 
 static void say_requests(struct input *input);
 
-/* A client that was woken runs. */
+/* A client that was woken runs; the sanitizers yield, too, once all is over. */
 int sched_yield(void) {
-    if (runs)
+    if (is_running && runs)
         say_requests(runs);
     return 0;
 }
