@@ -20,8 +20,8 @@ _HANG_SECONDS: Final = 60
 _MEMORY_MIB: Final = 1024
 _LARGEST: Final = 2048
 """Bytes of an input for C."""
-_LARGEST_GUIDED: Final = 512
-"""And for Python: dozens of steps, which take a millisecond or two."""
+LARGEST_GUIDED: Final = 192
+"""And for Python: a dozen steps that do something, or two; beginning and end of a life cost as much."""
 _EXECUTED: Final = re.compile(r"stat::number_of_executed_units: *(\d+)")
 _GRACE_SECONDS: Final = 300
 _TAIL: Final = 60
@@ -78,7 +78,7 @@ def _command(name: str, bounds: Bounds, corpus: Path, folder: Path) -> Sequence[
         return [sys.executable, "-m", "tests.fuzz.sessions", *limits]
     flags = [
         f"-artifact_prefix={folder / name}-",
-        f"-max_len={_LARGEST_GUIDED if name in targets.NAMES else _LARGEST}",
+        f"-max_len={LARGEST_GUIDED if name in targets.NAMES else _LARGEST}",
         f"-timeout={_HANG_SECONDS}",
         f"-rss_limit_mb={_MEMORY_MIB}",
         f"-seed={bounds.seed}",

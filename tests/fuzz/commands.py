@@ -1,6 +1,8 @@
 """Cross-domain commands of a fuzzer's choice: shaped well enough to get past the first check, or raw."""
 
 import struct
+from functools import cache
+from typing import Final
 
 from crossdomain.abi.cross_domain import (
     FIRST_READ_PIPE,
@@ -20,11 +22,13 @@ from tests.unit.context.world import request
 _HEADER = struct.Struct("<BBHI")
 _FORMATS = sorted(FORMATS)
 _EXTENSIONS = (Command.GET_CLOCK, Command.COPY_PAGES)
+_POOL: Final = 3
+"""The resource that a client's pool is made of."""
 
 
 def any_command(source: Source, rings: tuple[int, int]) -> bytes:
     """One command; `rings` are the resource ids that a well-behaved guest names in INIT."""
-    match source.byte() % 10:
+    match source.byte() % 11:
         case 0:
             return encode_init(*rings) if source.flag() else encode_init(source.number(8), source.number(8))
         case 1:
@@ -40,6 +44,8 @@ def any_command(source: Source, rings: tuple[int, int]) -> bytes:
             return _shaped(Command.GET_IMAGE_REQUIREMENTS, size + struct.pack("<II", form, 0))
         case 8:
             return _shaped(source.choice(_EXTENSIONS), source.any_block(128))
+        case 9:
+            return source.choice(_SENDS)
         case _:
             return source.any_block() if source.flag() else _shaped(source.byte(), source.any_block(512))
 
@@ -61,7 +67,8 @@ def _identifier(source: Source) -> int:
     return source.choice((0, FIRST_READ_PIPE)) + source.number(8) & 0xFFFFFFFF
 
 
-def opening() -> list[bytes]:
+@cache
+def opening() -> tuple[bytes, ...]:
     """What a client says: the registry, and once the globals are there a surface, a pool and a source."""
     bind = [
         request("wl_registry", "bind", 2, number, name, 1, 2 + number)
@@ -72,11 +79,30 @@ def opening() -> list[bytes]:
             (4, "wl_data_device_manager"),
         )
     ]
-    return [
+    return (
         request("wl_display", "get_registry", 1, 2),
         b"".join(bind) + request("wl_compositor", "create_surface", 3, 7),
         request("wl_data_device_manager", "create_data_source", 6, 8)
         + request("wl_data_source", "offer", 8, "text/plain")
         + request("wl_shm", "create_pool", 4, 9, None, 64),
         request("wl_surface", "commit", 7) + request("wl_display", "sync", 1, 10),
-    ]
+    )
+
+
+_POOLS: Final = 2
+"""The part of `opening` that wants a file."""
+_SENDS: Final = (
+    *(encode_send(said) for said in opening()),
+    encode_send(opening()[_POOLS], (Identifier(_POOL, IdentifierType.VIRTGPU_BLOB, 4096),)),
+    encode_send(b"", (Identifier(FIRST_READ_PIPE, IdentifierType.READ_PIPE, 0),)),
+)
+
+
+def asking(width: int, height: int, fourcc: bytes) -> bytes:
+    """What makes `any_command` a GET_IMAGE_REQUIREMENTS; of less than 224 pixels each way."""
+    return bytes([7, width, height, 1, _FORMATS.index(int.from_bytes(fourcc, "little"))])
+
+
+def saying(part: int) -> bytes:
+    """What makes `any_command` a SEND of this part of `opening`; 4 is one with a pool's memory, 5 a pipe."""
+    return bytes([9, part])

@@ -7,17 +7,13 @@ from typing import Final
 from crossdomain.abi.cross_domain import (
     CHANNEL_RING,
     FIRST_READ_PIPE,
-    Identifier,
-    IdentifierType,
-    encode_get_image_requirements,
     encode_init,
-    encode_send,
     encode_write,
 )
 from crossdomain.context.context import Context
 from crossdomain.context.memory import HostMemory
 from crossdomain.errors import CrossDomainError, GuestFault
-from tests.fuzz.commands import any_command, opening
+from tests.fuzz.commands import any_command, asking, saying
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.source import Source
 from tests.fuzz.watch import Watch, turn
@@ -115,15 +111,15 @@ class _Life:
 def seeds() -> list[bytes]:
     """A client that talks, sends memory, has pipes and asks for images; a compositor that answers."""
     poll, globals_ = bytes([7, 0, 2]), bytes([5, 0, 3, 3])
-    first, binds, _objects, rest = (_step(encode_send(said)) for said in opening())
+    first, binds, _objects, rest, objects, pipe = (
+        bytes([1, 0]) + said + bytes([2]) for said in map(saying, range(6))
+    )
     share = bytes([9, 3, 0])
-    objects = _step(encode_send(opening()[2], (Identifier(3, IdentifierType.VIRTGPU_BLOB, 4096),)))
-    pipe = _step(encode_send(b"", (Identifier(FIRST_READ_PIPE, IdentifierType.READ_PIPE, 0),)))
     credit = _step(encode_write(0, b"", hang_up=False))
     write = _step(encode_write(FIRST_READ_PIPE, b"", credit=64)) + _step(
         encode_write(2, b"hello", hang_up=True)
     )
-    image = _step(encode_get_image_requirements(64, 64, int.from_bytes(b"XR24", "little")))
+    image = bytes([1, 0]) + asking(64, 64, b"XR24") + bytes([2])
     hang_up, leave = bytes([5, 0, 0, 2]), _step(encode_write(0, b"", hang_up=True))
     talk = poll + first + globals_ + poll + binds + poll
     stories = (talk, talk + share + objects + rest + poll, talk + leave, talk + hang_up + poll * 2)

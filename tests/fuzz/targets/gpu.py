@@ -9,14 +9,7 @@ from typing import Final
 
 from crossdomain.abi import vhost_user
 from crossdomain.abi import virtio_gpu as abi
-from crossdomain.abi.cross_domain import (
-    Identifier,
-    IdentifierType,
-    encode_get_image_requirements,
-    encode_init,
-    encode_poll,
-    encode_send,
-)
+from crossdomain.abi.cross_domain import encode_init
 from crossdomain.device.backend_channel import BackendChannel
 from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import FaultLog
@@ -25,7 +18,7 @@ from crossdomain.device.memory import GuestMemory
 from crossdomain.device.vhost_user import Region, close_all, encode_reply_u64
 from crossdomain.device.virtqueue import Chain
 from crossdomain.device.window import HostVisibleWindow
-from tests.fuzz.commands import any_command, opening
+from tests.fuzz.commands import any_command, asking, saying
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.source import Source
 from tests.fuzz.watch import Watch, turn
@@ -191,32 +184,27 @@ class _Device:
 
 def seeds() -> list[bytes]:
     """A client that talks; host memory that is mapped, sent and destroyed; pages of the guest."""
-    capsets = [
-        _request(abi.VIRTIO_GPU_CMD_GET_CAPSET_INFO, bytes(8)),
-        _request(abi.VIRTIO_GPU_CMD_GET_CAPSET, struct.pack("<II", 5, 0)),
-    ]
-    poll = _submit(encode_poll(), fenced=True)
-    sends = [_submit(encode_send(said)) for said in opening()]
+    capsets = [_step(abi.VIRTIO_GPU_CMD_GET_CAPSET_INFO, 0, 0), _step(abi.VIRTIO_GPU_CMD_GET_CAPSET, 5, 0)]
+    poll = _submit(bytes([1]), fenced=True)
+    sends = [_submit(saying(part)) for part in range(5)]
     talk = [poll, sends[0], _GLOBALS, poll, *sends[1:2], poll]
-    image = _submit(encode_get_image_requirements(64, 1, int.from_bytes(b"R8  ", "little")))
-    host_blob = struct.pack("<IIIIQQ", 3, abi.VIRTIO_GPU_BLOB_MEM_HOST3D, 3, 0, 2, PAGE)
-    one = struct.pack("<II", 3, 0)
+    host_blob, whole_page = (0, 0, 2, 1, 3, 2), (0, 1)
     mapped = [
-        image,
-        _request(abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, host_blob),
-        _request(abi.VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, one),
-        _request(abi.VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, struct.pack("<IIQ", 3, 0, PAGE)),
+        _submit(asking(64, 1, b"R8  ")),
+        _step(abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, *host_blob, *whole_page),
+        _step(abi.VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, 3, 0),
+        _step(abi.VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, 3, *whole_page),
         _ANSWER,
     ]
-    pool = _submit(encode_send(opening()[2], (Identifier(3, IdentifierType.VIRTGPU_BLOB, 0),)))
+    pool = sends[4]
     gone = [
-        _request(abi.VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, one),
+        _step(abi.VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 3, 0),
         _ANSWER,
-        _request(abi.VIRTIO_GPU_CMD_RESOURCE_UNREF, one),
-        _request(abi.VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, struct.pack("<II", 1, 0)),
-        _request(abi.VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, struct.pack("<IIQII", 1, 1, PAGE, PAGE, 0)),
-        _request(abi.VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, struct.pack("<II", 2, 0)),
-        _request(abi.VIRTIO_GPU_CMD_CTX_DESTROY, b""),
+        _step(abi.VIRTIO_GPU_CMD_RESOURCE_UNREF, 3, 0),
+        _step(abi.VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, 1, 0),
+        _step(abi.VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, 1, *whole_page, *whole_page, 1),
+        _step(abi.VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, 2, 0),
+        _step(abi.VIRTIO_GPU_CMD_CTX_DESTROY, 0, 0),
     ]
     stories = (
         talk,
@@ -235,19 +223,18 @@ _ANSWER: Final = bytes([1, 0, 0, 0, 3])
 """The VMM does what it is asked."""
 
 
-def _command(kind: int, body: bytes, *, fenced: bool = False) -> bytes:
-    return abi.CTRL_HDR.pack(kind, _FENCED if fenced else 0, 1, 1, 1) + body
+def _command(kind: int, body: bytes) -> bytes:
+    return abi.CTRL_HDR.pack(kind, 0, 1, 1, 1) + body
 
 
-def _request(kind: int, body: bytes, *, fenced: bool = False) -> bytes:
-    """A step that is one whole command."""
-    command = _command(kind, body, fenced=fenced)
-    return bytes([2]) + len(command).to_bytes(2, "little") + command + bytes([0, 2])
+def _step(kind: int, *choices: int, fenced: bool = False) -> bytes:
+    """A step that is one command of context 1, whose body `_Device._body` makes of these choices."""
+    return bytes([3, 0, _KINDS.index(kind), fenced, 1, 1, 0, *choices, 0, 2])
 
 
-def _submit(commands: bytes, *, fenced: bool = False) -> bytes:
-    body = struct.pack("<II", len(commands), 0) + commands
-    return _request(abi.VIRTIO_GPU_CMD_SUBMIT_3D, body, fenced=fenced)
+def _submit(choices: bytes, *, fenced: bool = False) -> bytes:
+    """A SUBMIT_3D of what `any_command` makes of these choices."""
+    return _step(abi.VIRTIO_GPU_CMD_SUBMIT_3D, *choices, 0, fenced=fenced)
 
 
 def _pages(resource_id: int) -> bytes:

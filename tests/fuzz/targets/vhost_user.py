@@ -21,6 +21,8 @@ _HEADER: Final = struct.Struct("<III")
 _REQUESTS: Final = tuple(sorted(REQUESTS))
 _TAKES_FD: Final = frozenset(request for request, shape in REQUESTS.items() if shape.fds)
 _NEED_REPLY: Final = 9
+_SAID: Final = 8
+"""Messages of a seed."""
 _watch: Final = Watch()
 
 
@@ -186,7 +188,11 @@ def seeds() -> list[bytes]:
         for kind in range(len(KINDS))
     ]
     window = bytes([0, 1, 3, 3]) + chain[2:]
-    said = b"\0\0" + b"".join(messages), b"\1\1" + b"".join(messages[::-1])
+    said = [
+        bytes([booted, booted]) + b"".join(messages[first : first + _SAID])
+        for first in range(0, len(messages), _SAID)
+        for booted in (0, 1)
+    ]
     return [chain, window, *said, *replaced]
 
 
