@@ -67,8 +67,11 @@ class Result:
     wall_ns: int
     cpu_ns: int
     """The client's own."""
+    runs: int = 0
+    """How often it got a CPU."""
     watched_cpu_ns: int = 0
     """Its parent's, where that was asked for."""
+    watched_runs: int = 0
     took_ns: list[int] = field(default_factory=list[int])
     heard_ns: list[int] = field(default_factory=list[int])
     """When it heard of each key, by its CLOCK_MONOTONIC."""

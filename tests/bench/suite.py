@@ -192,15 +192,36 @@ VM: Final[tuple[VmMeasurement, ...]] = (
         ("burst_guest", "burst_vm"), lambda ways, effort: traffic.measure_burst(ways, _emulated(effort))
     ),
     VmMeasurement(
-        ("frames_guest_1080p", "frames_vm_1080p", "*_cpu_1080p", "*_cpu_1080p_vm"),
+        (
+            "frames_guest_1080p",
+            "frames_vm_1080p",
+            "*_cpu_1080p",
+            "*_cpu_1080p_vm",
+            "*_runs_1080p",
+            "*_runs_1080p_vm",
+        ),
         lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, FULL, _emulated(effort)),
     ),
     VmMeasurement(
-        ("frames_guest_2160p", "frames_vm_2160p", "*_cpu_2160p", "*_cpu_2160p_vm"),
+        (
+            "frames_guest_2160p",
+            "frames_vm_2160p",
+            "*_cpu_2160p",
+            "*_cpu_2160p_vm",
+            "*_runs_2160p",
+            "*_runs_2160p_vm",
+        ),
         lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, LARGE, _large(effort)),
     ),
     VmMeasurement(
-        ("frames_guest_small", "frames_vm_small", "*_cpu_small", "*_cpu_small_vm"),
+        (
+            "frames_guest_small",
+            "frames_vm_small",
+            "*_cpu_small",
+            "*_cpu_small_vm",
+            "*_runs_small",
+            "*_runs_small_vm",
+        ),
         lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, SMALL, _emulated(effort)),
     ),
     VmMeasurement(

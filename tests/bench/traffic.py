@@ -115,6 +115,8 @@ def _add_frames(samples: Samples, way: str, result: Result) -> None:
     samples.add(way, "fps", result.frames * 1e9 / result.wall_ns)
     samples.add(way, "client", result.cpu_ns / 1e6 / result.frames)
     samples.add(way, "parent", result.watched_cpu_ns / 1e6 / result.frames)
+    samples.add(way, "client_runs", result.runs / result.frames)
+    samples.add(way, "parent_runs", result.watched_runs / result.frames)
     for role, used_ns in result.servers_cpu_ns.items():
         samples.add(way, role, used_ns / 1e6 / result.frames)
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -22,41 +23,48 @@ uint64_t now_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
-/* The first number of schedstat: ns on a CPU, without the rounding to ticks that stat has. */
-static uint64_t thread_cpu_ns(int pid, const char *thread)
+/* Adds the first and the third number of schedstat: ns on a CPU, without the rounding to ticks that stat has, and how
+ * often it got one. */
+static void add_thread(struct usage *usage, int pid, const char *thread)
 {
 	char path[300];
-	uint64_t cpu_ns = 0;
+	uint64_t cpu_ns, runs;
 	FILE *file;
 
 	snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", pid, thread);
 	file = fopen(path, "re");
 	if (!file)
-		return 0;	/* the thread has ended */
-	if (fscanf(file, "%" SCNu64, &cpu_ns) != 1)
+		return;	/* the thread has ended */
+	if (fscanf(file, "%" SCNu64 " %*u %" SCNu64, &cpu_ns, &runs) != 2)
 		die("read %s", path);
 	fclose(file);
-	return cpu_ns;
+	usage->cpu_ns += cpu_ns;
+	usage->runs += runs;
 }
 
-static uint64_t process_cpu_ns(int pid)
+static struct usage usage_of(int pid)
 {
 	char path[64];
-	uint64_t cpu_ns = 0;
+	struct usage usage = {0};
 	struct dirent *entry;
 	DIR *folder;
 
 	if (!pid)
-		return 0;
+		return usage;
 	snprintf(path, sizeof path, "/proc/%d/task", pid);
 	folder = opendir(path);
 	if (!folder)
 		die("open %s", path);
 	while ((entry = readdir(folder)))
 		if (entry->d_name[0] != '.')
-			cpu_ns += thread_cpu_ns(pid, entry->d_name);
+			add_thread(&usage, pid, entry->d_name);
 	closedir(folder);
-	return cpu_ns;
+	return usage;
+}
+
+static struct usage since(struct usage before, struct usage now)
+{
+	return (struct usage){now.cpu_ns - before.cpu_ns, now.runs - before.runs};
 }
 
 static void gate(const struct phase *phase, const char *word)
@@ -75,21 +83,24 @@ static void gate(const struct phase *phase, const char *word)
 void phase_begin(struct phase *phase)
 {
 	gate(phase, "begin");
-	phase->watched_cpu_ns = process_cpu_ns(phase->watched_pid);
-	phase->own_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	phase->watched = usage_of(phase->watched_pid);
+	phase->own = usage_of(getpid());
+	phase->own.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	phase->start_ns = now_ns();
 }
 
 void phase_end(struct phase *phase)
 {
 	phase->wall_ns = now_ns() - phase->start_ns;
-	phase->own_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - phase->own_cpu_ns;
-	phase->watched_cpu_ns = process_cpu_ns(phase->watched_pid) - phase->watched_cpu_ns;
+	const uint64_t own_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	phase->own = since(phase->own, (struct usage){own_cpu_ns, usage_of(getpid()).runs});
+	phase->watched = since(phase->watched, usage_of(phase->watched_pid));
 	gate(phase, "end");
 }
 
 void phase_print(const struct phase *phase)
 {
-	printf("{\"wall_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 ", \"watched_cpu_ns\": %" PRIu64,
-	       phase->wall_ns, phase->own_cpu_ns, phase->watched_cpu_ns);
+	printf("{\"wall_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 ", \"runs\": %" PRIu64 ", \"watched_cpu_ns\": %" PRIu64
+	       ", \"watched_runs\": %" PRIu64,
+	       phase->wall_ns, phase->own.cpu_ns, phase->own.runs, phase->watched.cpu_ns, phase->watched.runs);
 }

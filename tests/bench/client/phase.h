@@ -5,11 +5,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct usage {
+	uint64_t cpu_ns;
+	uint64_t runs;	/* how often a thread of it got a CPU: each wake-up that it waited for, and what the scheduler takes */
+};
+
 struct phase {
 	bool gated;		/* say "begin" and "end" on stdout, and wait for a line on stdin each time */
-	int watched_pid;	/* whose CPU is sampled at both ends; 0: nobody's */
+	int watched_pid;	/* whose usage is sampled at both ends; 0: nobody's */
 	uint64_t start_ns, wall_ns;
-	uint64_t own_cpu_ns, watched_cpu_ns;
+	struct usage own, watched;
 };
 
 /* CLOCK_MONOTONIC. */

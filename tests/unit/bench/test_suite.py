@@ -34,6 +34,7 @@ def test_everything_is_chosen_without_a_pattern() -> None:
         ("burst_vm", 0, 1, 0),
         ("frames_vm_small", 0, 1, 0),
         ("launcher_cpu_1080p", 0, 1, 0),
+        ("launcher_runs_small", 0, 1, 0),
         ("daemon_cpu_small", 0, 1, 0),
         ("launcher_cpu_small_local", 1, 0, 0),
         ("frame_1080p_cpu_shm_copy", 1, 0, 0),
