@@ -82,6 +82,8 @@ class JsonFormatter(logging.Formatter):
             line |= {"vm": peer.vm, "context": peer.context, "client": peer.client}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
+        elif record.exc_text:
+            line["exception"] = record.exc_text
         return json.dumps({key: value for key, value in line.items() if value is not None})
 
 
@@ -92,3 +94,9 @@ def set_up(level: str, form: str = "text") -> None:
     handler.setFormatter(JsonFormatter() if form == "json" else as_text)
     handler.addFilter(PeerLimit())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def report_to_supervisor() -> None:
+    """In a worker: lines say their parts apart, for the supervisor to put together (`worker_lines`)."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(JsonFormatter())

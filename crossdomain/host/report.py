@@ -12,7 +12,8 @@ Fields: TypeAlias = Mapping[str, object]
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _CLIENT_COLUMNS: Final = (
-    *("CLIENT", "SURFACES", "OBJECTS", "REQUESTS", "MAPPED", "IN PLACE", "COPIED", "QUEUED", "FDS"),
+    *("CLIENT", "SURFACES", "OBJECTS", "REQUESTS", "MAPPED", "IN PLACE", "COPIED"),
+    *("QUEUED", "FDS", "PIPES", "IN PIPES"),
     *("TO HOST p50/p99", "TO GUEST p50/p99", ""),
 )
 _GAUGES: Final[Mapping[str, str]] = {
@@ -50,7 +51,7 @@ def table(status: Fields) -> str:
     for vm in _list(status, "vms"):
         quotas = _fields(_fields(vm, "quotas"), "vm")
         lines.append(f"{vm['name']}: {_used(vm, quotas)}")
-        lines += _clients(_list(vm, "clients"))
+        lines += _clients(_list(vm, "clients"), _most(_fields(_fields(vm, "quotas"), "client")))
     local = _list(status, "local")
     lines.append(
         f"local sockets: resources {status['local_resources']}, blobs {_size(status['local_bytes'])}"
@@ -98,10 +99,10 @@ def _used(vm: Fields, quotas: Fields) -> str:
     return ", ".join([*used, f"blobs {_size(vm['host_bytes'])} of {_size(quotas['blob_bytes'])}"])
 
 
-def _clients(clients: Sequence[Fields]) -> list[str]:
+def _clients(clients: Sequence[Fields], *most: Sequence[str]) -> list[str]:
     if not clients:
         return []
-    rows = [_CLIENT_COLUMNS, *map(_row, clients)]
+    rows = [_CLIENT_COLUMNS, *map(_row, clients), *most]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_CLIENT_COLUMNS))]
     return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
@@ -119,8 +120,23 @@ def _row(client: Fields) -> tuple[str, ...]:
         _size(client["bytes_copied"]),
         _size(client["queued_bytes"]),
         str(client["fds"]),
+        str(client["pipes"]),
+        _size(client["piped_bytes"]),
         *(f"{client[f'{way}_p50']}/{client[f'{way}_p99']} us" for way in ("to_host", "to_guest")),
         ", ".join(remarks),
+    )
+
+
+def _most(quotas: Fields) -> tuple[str, ...]:
+    """The last row: what each of the clients may have."""
+    return (
+        "each may have",
+        *(str(quotas[name]) for name in ("surfaces", "objects")),
+        *[""] * 4,
+        _size(quotas["queued_bytes"]),
+        *(str(quotas[name]) for name in ("fds", "pipes")),
+        _size(quotas["piped_bytes"]),
+        *[""] * 3,
     )
 
 

@@ -21,7 +21,7 @@ from crossdomain.context.capset import capset
 from crossdomain.context.selector import PortSelector
 from crossdomain.device.session import GpuSession
 from crossdomain.errors import CrossDomainError
-from crossdomain.host import sandbox
+from crossdomain.host import logs, sandbox
 from crossdomain.host.broker import Dials
 from crossdomain.host.channel import Channel, Fields
 from crossdomain.host.local import LocalConnection
@@ -226,6 +226,7 @@ def _confine(plan: Plan) -> None:
 
 def run(plan: Plan, channel: socket.socket) -> int:
     """`main`, and the exit status of the process: a mistake of ours is told, and costs this VM alone."""
+    logs.report_to_supervisor()
     try:
         main(plan, channel)
     except CrossDomainError as fault:

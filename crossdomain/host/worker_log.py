@@ -1,24 +1,24 @@
 """What a worker writes to its standard error, on its way to the supervisor's.
 
 A worker may have been taken over by its guest, and its log goes to a terminal or a journal: what comes out
-here is whole lines of bounded length that steer no terminal, and no more of them than a disk takes.
+here is whole lines of bounded length that steer no terminal, each under the label of that worker's VM
+(`worker_lines`), and no more of them than a disk takes.
 """
 
 import asyncio
+import logging
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import Final
 
+from crossdomain.context.peer import Peer
+from crossdomain.host.worker_lines import record_of
 from crossdomain.limits import MAX_WORKER_LINE, WORKER_LOG_BURST, WORKER_LOG_PER_SECOND
 
+_log = logging.getLogger("crossdomain.worker")
+
 _READ_SIZE: Final = 65536
-
-
-def _write(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 class WorkerLog:
@@ -27,17 +27,17 @@ class WorkerLog:
     def __init__(
         self,
         fd: int,
-        label: str,
-        write: Callable[[str], None] = _write,
+        label: Peer,
+        handle: Callable[[logging.LogRecord], None] = _log.handle,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Takes ownership of `fd`, a pipe's read end, and reads it on the running loop.
 
-        `label` names the worker, `write` takes a line without its end.
+        `label` names the worker, `handle` logs a line.
         """
         self._fd = fd
         self._label = label
-        self._write = write
+        self._handle = handle
         self._clock = clock
         self._line = bytearray()
         self._is_cut = False
@@ -86,10 +86,10 @@ class WorkerLog:
             return
         self._left -= len(line)
         if self._left_out:
-            self._write(f"{self._label}: {self._left_out} lines of its worker left out")
+            self._handle(record_of(self._label, f"{self._left_out} lines of its worker left out"))
             self._left_out = 0
         text = line[:MAX_WORKER_LINE].decode(errors="replace").rstrip("\r\n")
-        self._write("".join(c if c.isprintable() else "?" for c in text))
+        self._handle(record_of(self._label, text))
 
     def _end(self) -> None:
         if self._fd < 0:

@@ -1,8 +1,9 @@
 """`python3 -m tests.chaos.machines [--seconds N] [--kills N] [--seed N]`: kills in and around a real VM.
 
-QEMU goes at any moment, while its guest boots or draws; in the guest go Xwayland, the launcher's process for
-X11, launchers and clients.  Each time what needed it ends, nothing of it is left in the guest, the daemon or
-among the processes, and a window of another VM on the same daemon stays on the screen.
+QEMU goes at any moment, while its guest boots or draws; in the guest, a dozen in a row, go Xwayland, the
+launcher's process for X11, launchers and clients.  Each time what needed it ends.  Then nothing of it is left
+in the guest, the daemon or among the processes, and a window of another VM on the same daemon stays on the
+screen.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -34,12 +35,16 @@ IN_GUEST: Final = ("launcher", "client", "both", "Xwayland", "X11 session")
 """Whom `strike` kills."""
 QEMU: Final = "QEMU"
 BOOTING: Final = "QEMU that boots"
-_WEIGHTS: Final = {QEMU: 3, BOOTING: 2} | dict.fromkeys(IN_GUEST, 3)
+_BATCH: Final = 12
+"""Kills in the guest, one after the other, before anybody looks at what is left."""
+_BATCHES: Final = 4
+"""Of them until QEMU's turn comes, whose every kill takes a boot."""
 _DELAY_SECONDS: Final = {"Xwayland": 6.0, "X11 session": 6.0, BOOTING: 12.0}
 """The most that passes between a beginning and the end, where more happens then than in _OTHER_SECONDS."""
 _OTHER_SECONDS: Final = 2.0
 
-_ROUND: Final = f"""\
+_ROUNDS: Final = f"""\
+while [ $# -gt 0 ]; do
 case $1 in
 X*) crossdomain-run --x11 on xterm -e cat & ;;
 *) crossdomain-run {DRAWER} frames 1000000 64x64 full paced 2 & ;;
@@ -58,9 +63,12 @@ esac
 kill -9 ${{victims:-$launcher}}
 wait
 while pgrep -r R,S,D,T -x 'drawer|Xwayland|xterm' >/dev/null; do sleep 0.1; done
+echo "$1"
+shift 2
+done
 """
-"""Kills who is named after so many seconds, the launcher where that one is not there yet; ends when all that
-was started has.  The guest's init reaps when it likes."""
+"""Kills each who is named after so many seconds, the launcher where that one is not there yet, and goes on
+when all that was started has ended.  The guest's init reaps when it likes."""
 
 
 async def push_drawer(machine: Machine, folder: Path) -> None:
@@ -68,11 +76,16 @@ async def push_drawer(machine: Machine, folder: Path) -> None:
     await machine.push(DRAWER, client_run.build(folder).read_bytes(), mode=0o755)
 
 
-async def strike(machine: Machine, whom: str, chance: random.Random) -> None:
-    """Starts something in the guest, kills one of IN_GUEST at a random moment, and waits for all to end."""
-    delay = chance.random() * _DELAY_SECONDS.get(whom, _OTHER_SECONDS)
-    done = await machine.run(["sh", "-c", _ROUND, "sh", whom, f"{delay:.2f}"], timeout=120)
+async def strike(machine: Machine, victims: Sequence[str], chance: random.Random) -> None:
+    """For each of these, of IN_GUEST: starts something, kills it at any moment, and waits for all to end."""
+    rounds = [part for whom in victims for part in (whom, f"{_delay(whom, chance):.2f}")]
+    done = await machine.run(["sh", "-c", _ROUNDS, "sh", *rounds], timeout=120 * len(victims))
     assert done.status == 0, done.errors
+    assert done.output.decode().splitlines() == list(victims), done.errors
+
+
+def _delay(whom: str, chance: random.Random) -> float:
+    return chance.random() * _DELAY_SECONDS.get(whom, _OTHER_SECONDS)
 
 
 class _Others:
@@ -120,22 +133,21 @@ class _Victim:
         self._machine: Machine | None = None
         self._first: _Held | None = None
 
-    async def strike(self, whom: str, chance: random.Random) -> None:
-        """Kills, and looks at what is left."""
-        delay = chance.random() * _DELAY_SECONDS.get(whom, _OTHER_SECONDS)
-        if whom == BOOTING:
+    async def strike(self, victims: Sequence[str], chance: random.Random) -> None:
+        """Kills one around the VM, or those in its guest, and looks at what is left."""
+        if victims == [BOOTING]:
             await self.end()
-            await self._kill_while_it_boots(delay)
-        elif whom == QEMU:
+            await self._kill_while_it_boots(_delay(BOOTING, chance))
+        elif victims == [QEMU]:
             machine = await self._running()
             await machine.spawn(
                 ["crossdomain-run", DRAWER, "frames", "1000000", "64x64", "full", "paced", "2"]
             )
-            await asyncio.sleep(delay)  # the moment is what is random
+            await asyncio.sleep(_delay(QEMU, chance))  # the moment is what is random
             await machine.kill()
             await self.end()
         else:
-            await strike(await self._running(), whom, chance)
+            await strike(await self._running(), victims, chance)
             await until(lambda: not self._more(), what="the end of its resources")
             left = await self._processes() - self._at_first.processes
             assert not left, f"processes of the guest are left: {dict(left)}"
@@ -210,21 +222,23 @@ async def chaos(seconds: float, most: int, seed: int) -> Counter[str]:
             victim = _Victim(vm_image, daemon, folder, _Others(witness, daemon, desktop))
             deadline = time.monotonic() + seconds
             try:
-                for whom in _draw(chance):
+                for victims in _draw(chance):
                     if killed.total() >= most or time.monotonic() > deadline:
                         break
-                    killed[whom] += 1
-                    print(f"{killed.total()}: {whom}", flush=True)
-                    await victim.strike(whom, chance)
+                    killed.update(victims)
+                    print(f"{killed.total()}: {', '.join(victims)}", flush=True)
+                    await victim.strike(victims, chance)
             finally:
                 await victim.end()
     return killed
 
 
-def _draw(chance: random.Random) -> Sequence[str]:
-    """Each once, and then at random."""
-    first = chance.sample(sorted(_WEIGHTS), len(_WEIGHTS))
-    return [*first, *chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()), k=1 << 16)]
+def _draw(chance: random.Random) -> Iterator[list[str]]:
+    """Who is killed before anybody looks: those in the guest again and again, and QEMU now and then."""
+    while True:
+        for _ in range(_BATCHES):
+            yield chance.choices(IN_GUEST, k=_BATCH)
+        yield [chance.choice((QEMU, BOOTING))]
 
 
 def _zombies() -> list[str]:

@@ -101,7 +101,10 @@ async def test_a_worker_has_no_environment_and_no_way_to_the_log_but_through_the
             with open(f"/proc/{pid}/fd/2", "wb", buffering=0) as log:
                 log.write(b"\x1b[2Jtaken over\n")
             await asyncio.to_thread(
-                wait_until, lambda: "?[2Jtaken over\n" in daemon.log, seconds=DEADLINE, what="its line"
+                wait_until,
+                lambda: ": vm guest: ?[2Jtaken over\n" in daemon.log,
+                seconds=DEADLINE,
+                what="its line",
             )
             assert "\x1b" not in daemon.log
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,15 +28,16 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600
 
 SIZE = 1 << 20
 FLAG = ("crossdomain-run", "--stats=/tmp/stats.json", "python3", "-m", "tests.fakes.flag")
+TERMINATED = 128 + signal.SIGTERM
 COLOUR = (0x33, 0x66, 0x99)
 
 
 class Host:
     """The foreign host's process."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", socket: Path, log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", path: Path, log: Path) -> None:
         self.process = process
-        self.socket = socket
+        self.path = path
         self._log = log
 
     @property
@@ -45,7 +48,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host(desktop: Desktop) -> Generator[Host]:
-    """The host; its workers must never have halted, which no guest could tell from a silent compositor."""
+    """The host; no worker may halt where no test has read of it: no guest can tell that from silence."""
     with tempfile.TemporaryDirectory(prefix="xd-") as folder:
         path, log = Path(folder) / "gpu", Path(folder) / "log"
         with log.open("w") as output:
@@ -74,7 +77,7 @@ async def guest(vm_image: Image, host: Host) -> AsyncGenerator[Machine]:
     config = MachineConfig(
         vm_image,
         shares=(Share(REPOSITORY / "tests", "/mnt/share/tests", read_only=True),),
-        qemu_extra=("-chardev", f"socket,id=gpu,path={host.socket}", "-device", device),
+        qemu_extra=("-chardev", f"socket,id=gpu,path={host.path}", "-device", device),
     )
     async with Machine(config) as running:
         yield running
@@ -130,6 +133,30 @@ async def test_a_copy_arrives_whole(guest: Machine, desktop: Desktop) -> None:
         assert await within(app.wait(), what="its end") == 0
         said, _ = await asyncio.to_thread(reader.communicate)
         assert said.startswith(f"{SIZE} bytes".encode())
+
+
+async def test_a_worker_of_the_host_that_halts_costs_its_client_alone(
+    guest: Machine, host: Host, desktop: Desktop
+) -> None:
+    app = await guest.spawn([*CLIPBOARD, "copy", str(SIZE)], env=GUEST_TESTS)
+    assert await within(app.stdout.readline(), what="a selection") == b"copied\n"
+    with closing(Paster(str(desktop.weston.socket_path))) as paster:
+        await asyncio.to_thread(paster.wait_offer)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            paster.paste_into(theirs.fileno())
+        assert host.process.stdout is not None
+        halting = await within(asyncio.to_thread(host.process.stdout.readline), what="the worker's end")
+        assert halting == b"rutabaga: worker halting: an fd of an unknown kind\n"
+        # No fence of its context signals any more.  What has one of its own goes on.
+        other = await guest.spawn([*FLAG, "unharmed", "336699", "32", "32"], env=GUEST_TESTS)
+        assert await within(other.stdout.readline(), what="another's window") == b"shown\n"
+        other.close_input()
+        assert await within(other.wait(), what="the other's end") == 0
+        # And the launcher ends with its application, which could wait for ever.
+        await guest.run(["pkill", "-f", "^python3 -m tests.fakes.clipboard copy"])
+        assert await within(app.wait(), what="its end") == TERMINATED
+        await desktop.no_window("unharmed")
 
 
 async def test_the_exit_status_is_the_applications(guest: Machine) -> None:

@@ -30,7 +30,7 @@ async def test_what_is_killed_in_a_guest_leaves_nothing_and_others_go_on(
 
     chance = random.Random(SEED)
     for whom in IN_GUEST:
-        await strike(machine, whom, chance)
+        await strike(machine, [whom], chance)
         await witness.write(b"\n")
         assert await within(witness.stdout.readline(), what="the witness") == b"here\n"
 
