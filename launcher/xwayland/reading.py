@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from launcher.xwayland.limits import MAX_ICON_WORDS, MAX_PROPERTY_WORDS, MAX_STARTUP_ID
 from launcher.xwayland.model.geometry import NO_HINTS
-from launcher.xwayland.model.names import Protocol, State, WindowType
+from launcher.xwayland.model.names import BY_CLIENTS, Protocol, State, WindowType
 from launcher.xwayland.model.properties import (
     MotifHints,
     WmClass,
@@ -23,6 +23,9 @@ from launcher.xwayland.model.text import clean_title, decode_compound, decode_la
 from launcher.xwayland.model.window import Window
 from launcher.xwayland.x11.atoms import Atoms
 from launcher.xwayland.x11.events import Property
+
+FRAME_PROPERTIES: Final = ("_MOTIF_WM_HINTS", "_GTK_FRAME_EXTENTS", "WM_TRANSIENT_FOR", "_NET_WM_WINDOW_TYPE")
+"""What decides about a window's frame."""
 
 _OPAQUE: Final = 0xFFFFFFFF
 _Named = TypeVar("_Named", bound=Enum)
@@ -111,7 +114,7 @@ def _set_types(window: Window, found: Property, atoms: Atoms) -> None:
 def _set_states(window: Window, found: Property, atoms: Atoms) -> None:
     # Once the window is mapped the property is ours to write.
     if not window.is_ready and not window.mapped:
-        window.states = set(_named(found, atoms, _STATES))
+        window.states = {*_named(found, atoms, _STATES)} & BY_CLIENTS
 
 
 def _set_gtk_extents(window: Window, found: Property, _atoms: Atoms) -> None:

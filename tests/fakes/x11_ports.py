@@ -63,6 +63,12 @@ class FakeX:
     def kill_client(self, window: int) -> None:
         self.asked.append(("kill", window))
 
+    def end_process(self, window: int, pid: int) -> None:
+        self.asked.append(("end", window, pid))
+
+    def set_desktop(self, window: int) -> None:
+        self.asked.append(("desktop", window))
+
     def set_wm_state(self, window: int, state: WmState) -> None:
         self.wm_states[window] = state
 

@@ -173,7 +173,10 @@ class Manager:
 
     def close(self, window: Window) -> None:
         """The user wants a window closed; who did not answer the last time is ended."""
-        if Protocol.DELETE_WINDOW not in window.protocols or window in self._closing:
+        if window in self._closing:
+            self.x.end_process(window.window, window.pid)
+            return
+        if Protocol.DELETE_WINDOW not in window.protocols:
             self.x.kill_client(window.window)
             return
         self.x.send_protocol(window.window, Protocol.DELETE_WINDOW)
@@ -367,6 +370,7 @@ class Manager:
         self.x.set_net_states(window.window, window.states)
         self.x.set_allowed_actions(window.window, window.actions)
         self.x.set_frame_extents(window.window, extents)
+        self.x.set_desktop(window.window)
 
     def expected_extents(self, window: Window) -> Extents:
         """Returns the frame that a window will have as far as one can know (_NET_REQUEST_FRAME_EXTENTS)."""

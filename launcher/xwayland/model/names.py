@@ -18,7 +18,6 @@ class State(Enum):
     STICKY = "_NET_WM_STATE_STICKY"
     MAXIMIZED_VERT = "_NET_WM_STATE_MAXIMIZED_VERT"
     MAXIMIZED_HORZ = "_NET_WM_STATE_MAXIMIZED_HORZ"
-    SHADED = "_NET_WM_STATE_SHADED"
     SKIP_TASKBAR = "_NET_WM_STATE_SKIP_TASKBAR"
     SKIP_PAGER = "_NET_WM_STATE_SKIP_PAGER"
     HIDDEN = "_NET_WM_STATE_HIDDEN"
@@ -31,6 +30,12 @@ class State(Enum):
 
 MAXIMIZED = frozenset({State.MAXIMIZED_VERT, State.MAXIMIZED_HORZ})
 """Both axes: what a compositor understands by it."""
+
+ORDER = frozenset({State.ABOVE, State.BELOW})
+"""What no compositor lets a client do: it is remembered for the client, and nobody is promised anything."""
+
+BY_CLIENTS = frozenset(State) - {State.FOCUSED}
+"""What a window may begin with; who has the keyboard is not for clients to say."""
 
 
 class WindowType(Enum):

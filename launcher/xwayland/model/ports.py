@@ -63,7 +63,18 @@ class XPort(Protocol):
         ...
 
     def kill_client(self, window: int) -> None:
-        """Ends the client that made a window."""
+        """Ends the connection of the client that made a window."""
+        ...
+
+    def end_process(self, window: int, pid: int) -> None:
+        """Ends the client that made a window, which hangs: its process too where `pid` is certainly its own.
+
+        `pid` is its _NET_WM_PID, 0 where it has none.
+        """
+        ...
+
+    def set_desktop(self, window: int) -> None:
+        """Writes _NET_WM_DESKTOP: there is one."""
         ...
 
     def set_wm_state(self, window: int, state: WmState) -> None:
@@ -91,7 +102,7 @@ class XPort(Protocol):
         ...
 
     def forget_client_state(self, window: int) -> None:
-        """Removes WM_STATE and _NET_WM_STATE of a window that is withdrawn."""
+        """Tells a client that its window is withdrawn (ICCCM 4.1.4), and on no desktop any more (EWMH)."""
         ...
 
 

@@ -14,7 +14,7 @@ from launcher.xwayland.model.geometry import (
     on_screen,
 )
 from launcher.xwayland.model.manager import Manager
-from launcher.xwayland.model.names import MAXIMIZED, Edge, State
+from launcher.xwayland.model.names import BY_CLIENTS, MAXIMIZED, Edge, State
 from launcher.xwayland.model.popup import Popup
 from launcher.xwayland.model.properties import MotifFunction
 from launcher.xwayland.model.toplevel import Toplevel
@@ -118,7 +118,7 @@ class Requests:
         before = set(window.states)
         if window.role is None:
             # What counts then is what it has when it is mapped.
-            self._switch(window, states, on=on)
+            self._switch(window, states & BY_CLIENTS, on=on)
         else:
             self._switch(window, states & _KEPT, on=on)
             self._ask(window, states, on=on)

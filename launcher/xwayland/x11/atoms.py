@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from launcher.xwayland.model.names import Action, Protocol, State, WindowType
+from launcher.xwayland.model.names import ORDER, Action, Protocol, State, WindowType
 
 PREDEFINED: Final = {
     "PRIMARY": 1,
@@ -42,6 +42,7 @@ _SUPPORTED: Final = (
     "_NET_WM_NAME",
     "_NET_WM_ICON",
     "_NET_WM_PID",
+    "_NET_WM_DESKTOP",
     "_NET_WM_STATE",
     "_NET_WM_WINDOW_TYPE",
     "_NET_WM_ALLOWED_ACTIONS",
@@ -97,14 +98,18 @@ _OTHERS: Final = (
 
 SUPPORTED: Final = (
     *_SUPPORTED,
-    *(state.value for state in State),
+    *(state.value for state in State if state not in ORDER),
     *(type_.value for type_ in WindowType),
     *(action.value for action in Action),
     *(protocol.value for protocol in Protocol if protocol.value.startswith("_NET")),
 )
-"""_NET_SUPPORTED."""
+"""_NET_SUPPORTED: what has an effect, and nothing else; clients ask here what they can offer their users."""
 
-NEEDED: Final = tuple(dict.fromkeys((*SUPPORTED, *_OTHERS, *(protocol.value for protocol in Protocol))))
+NEEDED: Final = tuple(
+    dict.fromkeys(
+        (*SUPPORTED, *_OTHERS, *(state.value for state in ORDER), *(protocol.value for protocol in Protocol))
+    )
+)
 """Atoms to be interned."""
 
 

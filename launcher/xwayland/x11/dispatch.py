@@ -10,6 +10,7 @@ from launcher.xwayland.model.manager import Manager
 from launcher.xwayland.model.names import State, WmState
 from launcher.xwayland.model.requests import Change, ConfigureMask, Requests, Wish
 from launcher.xwayland.model.window import Window
+from launcher.xwayland.reading import FRAME_PROPERTIES
 from launcher.xwayland.x11 import events, requests
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.loader import Loader
@@ -239,10 +240,16 @@ class Dispatch:
             case "_NET_WM_MOVERESIZE":
                 self._requests.drag(window, data[2])
             case "_NET_REQUEST_FRAME_EXTENTS":
-                self._requests.tell_frame_extents(window)
+                self._handle_frame_request(window)
             case _:
                 return False
         return True
+
+    def _handle_frame_request(self, window: Window) -> None:
+        if window.is_ready:
+            self._requests.tell_frame_extents(window)
+        else:
+            self._loader.load(window, self._requests.tell_frame_extents, FRAME_PROPERTIES)
 
     def _handle_state(self, window: Window, data: tuple[int, ...]) -> None:
         if data[0] > Change.TOGGLE.value:

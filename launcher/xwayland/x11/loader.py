@@ -4,7 +4,7 @@ A storm of changes costs one GetProperty at a time for each property: what chang
 way is read once more when it has come.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from launcher.xwayland import reading
 from launcher.xwayland.model.window import Window
@@ -25,9 +25,8 @@ class Loader:
         self._find = find
         self._under_way: dict[tuple[int, str], bool] = {}
 
-    def load(self, window: Window, loaded: Changed) -> None:
-        """Reads everything; `loaded` is called unless the window is gone by then."""
-        names = reading.names()
+    def load(self, window: Window, loaded: Changed, names: Sequence[str] = reading.names()) -> None:
+        """Reads everything, or these properties; `loaded` is called unless the window is gone by then."""
         for name in names[:-1]:
             self.read(window, name, lambda _window: None)
         self.read(window, names[-1], loaded)

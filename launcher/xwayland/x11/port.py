@@ -6,6 +6,7 @@ from launcher.xwayland.model.geometry import Extents, Rectangle
 from launcher.xwayland.model.names import Action, Protocol, State, WmState
 from launcher.xwayland.x11 import requests
 from launcher.xwayland.x11.client import XClient
+from launcher.xwayland.x11.ending import end_process
 from launcher.xwayland.x11.requests import EventMask, StackMode
 from launcher.xwayland.x11.resizing import Resizing
 from launcher.xwayland.x11.server_time import ServerTime
@@ -76,6 +77,14 @@ class Port:
         """See `model.ports.XPort`."""
         self._client.request(requests.kill_client(window))
 
+    def end_process(self, window: int, pid: int) -> None:
+        """See `model.ports.XPort`."""
+        end_process(self._client, window, pid)
+
+    def set_desktop(self, window: int) -> None:
+        """See `model.ports.XPort`."""
+        self._client.set_words(window, "_NET_WM_DESKTOP", "CARDINAL", (0,))
+
     def set_wm_state(self, window: int, state: WmState) -> None:
         """See `model.ports.XPort`."""
         self._client.set_words(window, "WM_STATE", "WM_STATE", (state, 0))
@@ -106,4 +115,5 @@ class Port:
     def forget_client_state(self, window: int) -> None:
         """See `model.ports.XPort`."""
         self._client.delete(window, "_NET_WM_STATE")
+        self._client.delete(window, "_NET_WM_DESKTOP")
         self._client.set_words(window, "WM_STATE", "WM_STATE", (WmState.WITHDRAWN, 0))

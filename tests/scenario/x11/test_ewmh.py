@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Generator
+from functools import partial
 from typing import Final
 
 import pytest
@@ -51,6 +52,11 @@ def ask_state(client: XTestClient, window: int, change: int, *states: str) -> No
 def has_states(client: XTestClient, window: int, *states: str) -> bool:
     """Whether it has these states, among others."""
     return {f"_NET_WM_STATE_{state}" for state in states} <= client.names(window, "_NET_WM_STATE")
+
+
+def lacks_state(client: XTestClient, window: int, state: str) -> bool:
+    """Whether it has not this state."""
+    return not has_states(client, window, state)
 
 
 def test_the_manager_tells_who_it_is(client: XTestClient) -> None:
@@ -133,11 +139,12 @@ def test_a_window_is_withdrawn_and_comes_again(desktop: X11Desktop, client: XTes
 
 def test_states_that_only_the_client_knows_are_kept(desktop: X11Desktop, client: XTestClient) -> None:
     window, _ = open_window(desktop, client, "kept")
-    ask_state(client, window, ADD, "ABOVE", "SKIP_TASKBAR")
-    desktop.wait(lambda: has_states(client, window, "ABOVE", "SKIP_TASKBAR"), "both")
-    ask_state(client, window, TOGGLE, "ABOVE")
-    desktop.wait(lambda: not has_states(client, window, "ABOVE"), "one is gone")
-    assert has_states(client, window, "SKIP_TASKBAR")
+    for state, other in (("ABOVE", "SKIP_TASKBAR"), ("STICKY", "SKIP_PAGER"), ("BELOW", "MODAL")):
+        ask_state(client, window, ADD, state, other)
+        desktop.wait(partial(has_states, client, window, state, other), "both")
+        ask_state(client, window, TOGGLE, state)
+        desktop.wait(partial(lacks_state, client, window, state), "one is gone")
+        assert has_states(client, window, other)
 
 
 def test_windows_are_listed_in_the_order_in_which_they_came(desktop: X11Desktop, client: XTestClient) -> None:
@@ -151,6 +158,8 @@ def test_windows_are_listed_in_the_order_in_which_they_came(desktop: X11Desktop,
     desktop.wait(lambda: client.words(client.root, stacked) == [second, first], "the first is on top")
     assert client.words(client.root, "_NET_CLIENT_LIST") == [first, second]
     desktop.wait(lambda: client.words(client.root, "_NET_ACTIVE_WINDOW") == [first], "it has the keyboard")
+    desktop.wait(lambda: has_states(client, first, "FOCUSED"), "which it is told")
+    assert not has_states(client, second, "FOCUSED")
 
 
 def test_a_window_is_resized_for_whoever_asks(desktop: X11Desktop, client: XTestClient) -> None:

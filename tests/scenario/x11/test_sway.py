@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from Xlib import X
 
 from crossdomain.vm.image import Image
 from tests.fakes.client import FakeClient
@@ -76,6 +77,23 @@ def test_a_startup_id_gives_a_new_window_the_keyboard(desktop: SwayDesktop) -> N
         desktop.open("late with", token)
         desktop.wait("late with", "focused")
         buffer.pool.close()
+
+
+def test_a_window_that_the_user_turns_to_comes_to_the_front(desktop: SwayDesktop) -> None:
+    """_NET_ACTIVE_WINDOW: the click that the client had counts."""
+    windows = {title: desktop.open(title) for title in ("first", "second")}
+    for window in windows.values():
+        desktop.client.window(window).change_attributes(event_mask=X.ButtonPressMask)
+    for clicked, column, asking in (("second", 900, "first"), ("first", 100, "second")):
+
+        def is_clicked(column: int = column) -> bool:
+            desktop.sway.seat.click(column, 300)
+            return desktop.client.poll(X.ButtonPress, seconds=3.0) is not None
+
+        wait_until(is_clicked, seconds=PATIENCE, what="a click")
+        desktop.wait(clicked, "focused")
+        desktop.client.ask_manager(windows[asking], "_NET_ACTIVE_WINDOW", 1)
+        desktop.wait(asking, "focused")
 
 
 def test_a_dialog_of_a_group_is_on_one_of_its_windows(desktop: SwayDesktop) -> None:

@@ -293,9 +293,10 @@ def test_closing_asks_the_client_and_wants_a_sign_of_life(desk: Desk) -> None:
 def test_who_does_not_answer_is_ended_by_the_second_try(desk: Desk) -> None:
     window = desk.open()
     window.protocols = frozenset({Protocol.DELETE_WINDOW, Protocol.PING})
+    window.pid = 4711
     desk.manager.close(window)
     desk.manager.close(window)
-    assert desk.x.asked[-1] == ("kill", 1)
+    assert desk.x.asked[-1] == ("end", 1, 4711)
 
 
 def test_who_can_not_be_asked_is_ended(desk: Desk) -> None:
