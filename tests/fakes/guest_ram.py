@@ -3,6 +3,7 @@
 import fcntl
 import mmap
 import os
+from bisect import insort
 from typing import NamedTuple
 
 PAGE = 4096
@@ -66,8 +67,8 @@ class GuestRam:
 
     def free(self, address: int, size: int) -> None:
         """Gives pages back."""
-        self._free += [address + offset for offset in range(0, max(size, 1), PAGE)]
-        self._free.sort()
+        for offset in range(0, max(size, 1), PAGE):
+            insort(self._free, address + offset)
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes at a guest address."""
