@@ -64,7 +64,7 @@ typedef struct xd_tables {
 xd_tables *xd_tables_load(const uint8_t *packed, size_t size);
 void xd_tables_free(xd_tables *tables);
 
-/* walker.c ------------------------------------------------------------------------------ */
+/* walker.c, objects.c ------------------------------------------------------------------- */
 
 enum xd_direction { XD_REQUEST = 0, XD_EVENT = 1 };
 enum xd_record_flag { XD_OWN = 1 };

@@ -1,5 +1,5 @@
 /* Follows one Wayland connection; contract in crossdomain/wire/engine.py, oracle in walker.py. */
-#include "core.h"
+#include "objects.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,65 +8,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is read in t
 _Static_assert(sizeof(xd_record) == 24, "crossdomain/wire/native.py unpacks 24 bytes");
 
 #define HEADER_SIZE 8u
-#define DISPLAY_ID 1u
 #define DELETE_ID_OPCODE 1u
-#define SERVER_ID_START 0xff000000u
-#define FIRST_CAPACITY 16u
-
-enum { CLIENT, SERVER };
-
-/* The object map ------------------------------------------------------------------------ */
-
-static struct xd_entry *entry_of(const xd_walker *walker, uint32_t object_id) {
-    const struct xd_map *map = &walker->maps[object_id >= SERVER_ID_START ? SERVER : CLIENT];
-    uint32_t index = object_id >= SERVER_ID_START ? object_id - SERVER_ID_START : object_id;
-    return index < map->count ? &map->entries[index] : NULL;
-}
-
-static int has_object(const struct xd_entry *entry) { return entry && entry->generations; }
-
-/* Makes room for the entry that follows the last one. */
-static int extend(struct xd_map *map) {
-    if (map->count == map->capacity) {
-        uint32_t capacity = map->capacity ? map->capacity * 2 : FIRST_CAPACITY;
-        struct xd_entry *entries = realloc(map->entries, capacity * sizeof *entries);
-        if (!entries)
-            return -1;
-        map->entries = entries;
-        map->capacity = capacity;
-    }
-    memset(&map->entries[map->count++], 0, sizeof *map->entries);
-    return 0;
-}
-
-/* Counting ------------------------------------------------------------------------------ */
-
-static int is_counted(const xd_walker *walker, const struct xd_entry *entry) {
-    return entry->generations && !(entry->flags & XD_ZOMBIE) && entry->interface == walker->counted_interface;
-}
-
-/* There are so many more, or fewer: differences are modulo 2^32, as what they are added to. */
-static void count(xd_walker *walker, uint32_t live, uint32_t counted) {
-    walker->live += live;
-    walker->counted += counted;
-    if (walker->totals) {
-        walker->totals->live += live;
-        walker->totals->counted += counted;
-    }
-}
-
-/* A destructor of the client's. */
-static void destroy(xd_walker *walker, struct xd_entry *entry, uint32_t object_id) {
-    if (object_id < SERVER_ID_START && is_counted(walker, entry))
-        count(walker, 0, -1u);
-    entry->flags |= XD_ZOMBIE;
-}
-
-/* The client's id is free again. */
-static void release(xd_walker *walker, struct xd_entry *entry) {
-    count(walker, -1u, 0u - (uint32_t)is_counted(walker, entry));
-    entry->generations = 0;
-}
 
 /* One message --------------------------------------------------------------------------- */
 
@@ -91,8 +33,8 @@ struct step {
 
 static int check_object(const xd_walker *walker, const struct xd_argument *argument, uint32_t object_id,
                         int stirs) {
-    struct xd_entry *entry = entry_of(walker, object_id);
-    if (!has_object(entry) || entry->flags & XD_ZOMBIE)
+    struct xd_entry *entry = xd_entry_of(walker, object_id);
+    if (!xd_has_object(entry) || entry->flags & XD_ZOMBIE)
         return -1;
     if (argument->interface != XD_NO_INTERFACE && argument->interface != entry->interface)
         return -1;
@@ -187,16 +129,16 @@ static enum xd_fault resolve_bound(const xd_walker *walker, struct step *step) {
 
 /* Checks that the new id may be taken: the right range, no hole below it, not in use. */
 static enum xd_fault admit(const xd_walker *walker, const struct step *step) {
-    int side = step->new_id >= SERVER_ID_START ? SERVER : CLIENT;
-    if (side != (step->direction == XD_EVENT ? SERVER : CLIENT))
+    int side = step->new_id >= XD_SERVER_ID_START ? XD_SERVER : XD_CLIENT;
+    if (side != (step->direction == XD_EVENT ? XD_SERVER : XD_CLIENT))
         return XD_FAULT_ARGUMENTS;
-    uint32_t index = side == SERVER ? step->new_id - SERVER_ID_START : step->new_id;
+    uint32_t index = side == XD_SERVER ? step->new_id - XD_SERVER_ID_START : step->new_id;
     const struct xd_map *map = &walker->maps[side];
     if (index >= walker->max_objects)
         return XD_FAULT_OBJECTS;
-    if (index > map->count || step->new_id == DISPLAY_ID)
+    if (index > map->count || step->new_id == XD_DISPLAY_ID)
         return XD_FAULT_ARGUMENTS;
-    if (side == SERVER || index == map->count)
+    if (side == XD_SERVER || index == map->count)
         return XD_FAULT_NONE;
     const struct xd_entry *entry = &map->entries[index];
     /* The client does not know of an object of the proxy's own, which is gone again by then. */
@@ -210,7 +152,7 @@ static enum xd_fault allow(const xd_walker *walker, const struct step *step) {
     if (step->direction == XD_EVENT)
         return XD_FAULT_NONE;
     const xd_totals *totals = walker->totals;
-    int is_new = !has_object(entry_of(walker, step->new_id));
+    int is_new = !xd_has_object(xd_entry_of(walker, step->new_id));
     int is_counted_too = step->new_interface == walker->counted_interface;
     if (is_new && walker->live >= walker->max_live)
         return XD_FAULT_LIVE_OBJECTS;
@@ -222,33 +164,33 @@ static enum xd_fault allow(const xd_walker *walker, const struct step *step) {
 }
 
 static enum xd_fault create(xd_walker *walker, const struct step *step) {
-    int side = step->direction == XD_EVENT ? SERVER : CLIENT;
-    uint32_t index = side == SERVER ? step->new_id - SERVER_ID_START : step->new_id;
+    int side = step->direction == XD_EVENT ? XD_SERVER : XD_CLIENT;
+    uint32_t index = side == XD_SERVER ? step->new_id - XD_SERVER_ID_START : step->new_id;
     struct xd_map *map = &walker->maps[side];
-    if (index == map->count && extend(map))
+    if (index == map->count && xd_map_extend(map))
         return XD_FAULT_NO_MEMORY;
     struct xd_entry *entry = &map->entries[index];
-    if (side == CLIENT)
-        count(walker, !entry->generations,
-              (uint32_t)(step->new_interface == walker->counted_interface) - (uint32_t)is_counted(walker, entry));
+    if (side == XD_CLIENT)
+        xd_count(walker, !entry->generations,
+              (uint32_t)(step->new_interface == walker->counted_interface) - (uint32_t)xd_is_counted(walker, entry));
     entry->interface = (uint16_t)step->new_interface;
     entry->version = (uint8_t)step->new_version;
     entry->flags = 0;
-    entry->generations = side == SERVER ? 1 : (uint16_t)(entry->generations + 1);
+    entry->generations = side == XD_SERVER ? 1 : (uint16_t)(entry->generations + 1);
     return XD_FAULT_NONE;
 }
 
 /* wl_display.delete_id.  Returns whether it was for one of the proxy's own objects. */
 static int delete_id(xd_walker *walker, uint32_t object_id) {
-    struct xd_entry *entry = entry_of(walker, object_id);
-    if (!entry || object_id == DISPLAY_ID || object_id >= SERVER_ID_START)
+    struct xd_entry *entry = xd_entry_of(walker, object_id);
+    if (!entry || object_id == XD_DISPLAY_ID || object_id >= XD_SERVER_ID_START)
         return 0;
     if (entry->own) {
         entry->own--;
         return 1;
     }
     if (entry->generations == 1)
-        release(walker, entry);
+        xd_object_release(walker, entry);
     else if (entry->generations)
         entry->generations--;
     return 0;
@@ -271,7 +213,7 @@ static enum xd_fault walk_arguments(xd_walker *walker, struct xd_entry *entry, c
     if (fault)
         return fault;
     if (message->flags & XD_DESTRUCTOR && step->direction == XD_REQUEST)
-        destroy(walker, entry, step->object_id);
+        xd_object_destroy(walker, entry, step->object_id);
     /* Invalidates entry. */
     return step->creates ? create(walker, step) : XD_FAULT_NONE;
 }
@@ -279,7 +221,7 @@ static enum xd_fault walk_arguments(xd_walker *walker, struct xd_entry *entry, c
 /* Whether an event is a wl_display.delete_id for one of the proxy's own objects. */
 static int is_own_delete(const xd_walker *walker, int direction, const xd_record *record,
                          const struct xd_message *message, const uint8_t *body) {
-    return direction == XD_EVENT && record->object_id == DISPLAY_ID && record->opcode == DELETE_ID_OPCODE &&
+    return direction == XD_EVENT && record->object_id == XD_DISPLAY_ID && record->opcode == DELETE_ID_OPCODE &&
            record->size == message->plain_size && xd_walker_own_pending(walker, xd_load(body));
 }
 
@@ -290,8 +232,8 @@ static int passes_quietly(const xd_walker *walker, const struct xd_entry *entry,
         return 0;
     if (watch != XD_WATCH_BEGINS)
         return 1;
-    const struct xd_entry *named = record->size < HEADER_SIZE + 4 ? NULL : entry_of(walker, xd_load(body));
-    return has_object(named) && named->flags & XD_QUIET && !(named->flags & XD_ZOMBIE);
+    const struct xd_entry *named = record->size < HEADER_SIZE + 4 ? NULL : xd_entry_of(walker, xd_load(body));
+    return xd_has_object(named) && named->flags & XD_QUIET && !(named->flags & XD_ZOMBIE);
 }
 
 /* Whether the taker has taken a message that would be one for Python. */
@@ -320,7 +262,7 @@ static void note_quiet(xd_walker *walker, struct xd_entry *entry, int direction,
 static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_t *data, xd_record *record,
                                   int stops, int *wanted) {
     const xd_tables *tables = walker->tables;
-    struct xd_entry *entry = entry_of(walker, record->object_id);
+    struct xd_entry *entry = xd_entry_of(walker, record->object_id);
     *wanted = 0;
     if (direction == XD_EVENT && entry && entry->own) {
         record->interface = entry->generations ? entry->interface : XD_NO_INTERFACE;
@@ -328,7 +270,7 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
         *wanted = 1;
         return XD_FAULT_NONE;
     }
-    if (!has_object(entry))
+    if (!xd_has_object(entry))
         return direction == XD_REQUEST ? XD_FAULT_OBJECT : XD_FAULT_NONE;
     if (entry->flags & XD_ZOMBIE && direction == XD_REQUEST)
         return XD_FAULT_OBJECT;
@@ -353,8 +295,8 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
         if (record->size != message->plain_size)
             return XD_FAULT_ARGUMENTS;
         if (message->flags & XD_DESTRUCTOR && direction == XD_REQUEST)
-            destroy(walker, entry, record->object_id);
-        if (record->object_id == DISPLAY_ID && direction == XD_EVENT && record->opcode == DELETE_ID_OPCODE &&
+            xd_object_destroy(walker, entry, record->object_id);
+        if (record->object_id == XD_DISPLAY_ID && direction == XD_EVENT && record->opcode == DELETE_ID_OPCODE &&
             delete_id(walker, xd_load(body)))
             record->flags = XD_OWN;
     } else {
@@ -373,7 +315,7 @@ static enum xd_fault walk_message(xd_walker *walker, int direction, const uint8_
     }
     record->fds = message->fds;
     /* What was created may have moved it. */
-    note_quiet(walker, entry_of(walker, record->object_id), direction, kind, watch);
+    note_quiet(walker, xd_entry_of(walker, record->object_id), direction, kind, watch);
     return XD_FAULT_NONE;
 }
 
@@ -406,7 +348,7 @@ static void walk_all(xd_walker *walker, int direction, const uint8_t *data, size
             .object_id = xd_load(data + offset),
             .interface = XD_NO_INTERFACE,
             .opcode = (uint16_t)word,
-            .next_id = walker->maps[CLIENT].count,
+            .next_id = walker->maps[XD_CLIENT].count,
         };
         enum xd_fault fault = XD_FAULT_NONE;
         int wanted = 0;
@@ -463,11 +405,11 @@ xd_walker *xd_walker_create(const xd_tables *tables, int strict, uint32_t max_ob
     walker->live = 1;
     walker->interest = calloc(tables->message_count + 1u, 1);
     /* Id 0 is the null object, it never has an entry of its own; id 1 is wl_display. */
-    if (!walker->interest || extend(&walker->maps[CLIENT]) || extend(&walker->maps[CLIENT])) {
+    if (!walker->interest || xd_map_extend(&walker->maps[XD_CLIENT]) || xd_map_extend(&walker->maps[XD_CLIENT])) {
         xd_walker_free(walker);
         return NULL;
     }
-    struct xd_entry *display = &walker->maps[CLIENT].entries[DISPLAY_ID];
+    struct xd_entry *display = &walker->maps[XD_CLIENT].entries[XD_DISPLAY_ID];
     display->interface = (uint16_t)tables->display;
     display->version = 1;
     display->generations = 1;
@@ -479,8 +421,8 @@ void xd_walker_free(xd_walker *walker) {
         return;
     xd_walker_leave(walker);
     free(walker->interest);
-    free(walker->maps[CLIENT].entries);
-    free(walker->maps[SERVER].entries);
+    free(walker->maps[XD_CLIENT].entries);
+    free(walker->maps[XD_SERVER].entries);
     free(walker);
 }
 
@@ -494,123 +436,9 @@ int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uin
     return 0;
 }
 
-void xd_walker_give(xd_walker *walker, uint32_t object_id) {
-    struct xd_entry *entry = entry_of(walker, object_id);
-    if (has_object(entry) && !(entry->flags & XD_ZOMBIE))
-        entry->flags |= XD_TAKEN;
-}
-
-void xd_walker_quieten(xd_walker *walker, uint32_t object_id) {
-    struct xd_entry *entry = entry_of(walker, object_id);
-    if (has_object(entry) && !(entry->flags & XD_ZOMBIE))
-        entry->flags |= XD_QUIET;
-}
-
-int xd_walker_stir(xd_walker *walker, uint32_t object_id) {
-    struct xd_entry *entry = entry_of(walker, object_id);
-    int begun = has_object(entry) && entry->flags & XD_BEGUN;
-    if (entry)
-        entry->flags &= (uint8_t) ~(XD_QUIET | XD_BEGUN);
-    return begun;
-}
-
-uint32_t xd_walker_take_ended(xd_walker *walker) {
-    uint32_t ended = walker->ended;
-    walker->ended = 0;
-    return ended;
-}
-
-int xd_walker_limit(xd_walker *walker, uint32_t max_live, uint32_t interface, uint32_t max_counted) {
-    if (interface >= walker->tables->interface_count)
-        return -1;
-    const struct xd_map *map = &walker->maps[CLIENT];
-    walker->max_live = max_live;
-    walker->max_counted = max_counted;
-    if (walker->counted_interface != interface) {
-        walker->counted_interface = interface;
-        count(walker, 0, 0u - walker->counted);
-        for (uint32_t id = 0; id < map->count; id++)
-            count(walker, 0, (uint32_t)is_counted(walker, &map->entries[id]));
-    }
-    return 0;
-}
-
-xd_totals *xd_totals_create(void) {
-    xd_totals *totals = calloc(1, sizeof *totals);
-    if (totals) {
-        totals->users = 1;
-        totals->max_live = totals->max_counted = UINT32_MAX;
-    }
-    return totals;
-}
-
-void xd_totals_release(xd_totals *totals) {
-    if (totals && !--totals->users)
-        free(totals);
-}
-
-void xd_walker_join(xd_walker *walker, xd_totals *totals) {
-    walker->totals = totals;
-    totals->users++;
-    totals->live += walker->live;
-    totals->counted += walker->counted;
-}
-
-void xd_walker_leave(xd_walker *walker) {
-    xd_totals *totals = walker->totals;
-    if (!totals)
-        return;
-    totals->live -= walker->live;
-    totals->counted -= walker->counted;
-    walker->totals = NULL;
-    xd_totals_release(totals);
-}
-
-uint32_t xd_walker_live(const xd_walker *walker) { return walker->live; }
-
-uint32_t xd_walker_counted(const xd_walker *walker) { return walker->counted; }
-
-int xd_walker_own(xd_walker *walker, uint32_t object_id, uint32_t deletes) {
-    struct xd_map *map = &walker->maps[CLIENT];
-    if (object_id <= DISPLAY_ID || object_id > map->count || object_id >= walker->max_objects)
-        return -1;
-    if (!deletes || deletes > UINT16_MAX - xd_walker_own_pending(walker, object_id))
-        return -1;
-    if (object_id == map->count && extend(map))
-        return -1;
-    struct xd_entry *entry = &map->entries[object_id];
-    entry->own = (uint16_t)(entry->own + deletes);
-    return 0;
-}
-
-uint32_t xd_walker_own_pending(const xd_walker *walker, uint32_t object_id) {
-    const struct xd_entry *entry = entry_of(walker, object_id);
-    return entry ? entry->own : 0;
-}
-
-uint32_t xd_walker_next_id(const xd_walker *walker) { return walker->maps[CLIENT].count; }
-
-uint32_t xd_walker_next_server_id(const xd_walker *walker) { return SERVER_ID_START + walker->maps[SERVER].count; }
-
 int xd_walker_adopt(xd_walker *walker, uint32_t object_id, uint32_t interface, uint32_t version) {
     struct step step = {.direction = XD_EVENT, .new_id = object_id, .new_interface = interface, .new_version = version};
     if (interface >= walker->tables->interface_count || !version || version > UINT8_MAX)
         return -1;
     return admit(walker, &step) || create(walker, &step) ? -1 : 0;
-}
-
-int xd_walker_release(xd_walker *walker, uint32_t object_id) {
-    struct xd_entry *entry = entry_of(walker, object_id);
-    if (!has_object(entry) || object_id == DISPLAY_ID)
-        return -1;
-    if (object_id < SERVER_ID_START)
-        release(walker, entry);
-    else
-        entry->generations = 0;
-    return 0;
-}
-
-int64_t xd_walker_lookup(const xd_walker *walker, uint32_t object_id) {
-    const struct xd_entry *entry = entry_of(walker, object_id);
-    return has_object(entry) ? (int64_t)entry->interface << 16 | entry->version : -1;
 }
