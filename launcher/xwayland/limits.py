@@ -23,11 +23,13 @@ MAX_CLASS: Final = 200
 MAX_STARTUP_ID: Final = 200
 """Characters of a startup id: tokens of compositors have a few dozen."""
 
-MAX_WINDOWS: Final = 4096
-"""Windows that are shown at a time; more can only be an accident, and each costs objects on the host."""
+MAX_WINDOWS: Final = 600
+"""Windows that are shown at a time; more can only be an accident.  A frame has five surfaces, and the host
+allows 4,096 to a client: with these and MAX_SURFACES it is never asked for more."""
 
-MAX_CLIENT_WINDOWS: Final = 500
-"""Windows that one X client shows at a time: others need room on the screen, and among MAX_WINDOWS, too."""
+MAX_SURFACES: Final = 1000
+"""Surfaces of Xwayland's that the compositor knows of at a time: those of MAX_WINDOWS, and of windows that
+are only just mapped."""
 
 MAX_SIDE: Final = 32767
 """px of a window's side: the X protocol's coordinates are signed 16-bit numbers."""

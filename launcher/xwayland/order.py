@@ -2,7 +2,8 @@
 is done before it hears what the compositor says next.
 
 It reads its connections in no order that one could rely on.  Without this, what is clicked right after the
-pointer has come would go to whichever X window was on top before.
+pointer has come would go to whichever X window was on top before, and a key that is pressed right after the
+keyboard has come to whichever had it.
 """
 
 from typing import Final

@@ -112,7 +112,7 @@ class Session:
         log.info(f"X11 windows have {factor:g} px for each logical one")
         self._mediator.scale(Scaling(factor))
         self._objects = Objects(self._globals)
-        self._manager.set_scaling(self._objects)
+        self._manager.prepare(self._objects)
         self._wayland.open()
         self._start_manager()
 

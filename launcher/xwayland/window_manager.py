@@ -19,6 +19,7 @@ from launcher.xwayland.transfer.stage import Stage
 from launcher.xwayland.transfer.transfers import Transfers
 from launcher.xwayland.wayland.contacts import Contacts
 from launcher.xwayland.wayland.globals import Globals
+from launcher.xwayland.wayland.keyboard_grabs import KeyboardGrabs
 from launcher.xwayland.wayland.mediator import Mediator
 from launcher.xwayland.wayland.seats import Seats
 from launcher.xwayland.wayland.surfaces import Surface, Surfaces
@@ -51,18 +52,23 @@ class WindowManager:
         self._manager: Manager | None = None
         self._keyboard: Surface | None = None
         self._keyboard_moved = False
+        self._was_given = False
+        """Whether X was told since, and no key has come yet."""
         self._selections: Selections | None = None
         self._order: Order | None = None
         self._pointed: Surface | None = None
         """Where a pointer was last."""
         self._has_raised = False
 
-    def set_scaling(self, objects: Objects) -> None:
+    def prepare(self, objects: Objects) -> None:
         """What the compositor has, and how dense it is, are known; before Xwayland's first request."""
         if self._mediator.scaling.is_needed:
             self._surfaces.viewporter = objects.find("wp_viewporter")
             # Xwayland would have the surfaces' only viewport for itself.
             self._globals.hide("wp_viewporter")
+        inhibitors = objects.find("zwp_keyboard_shortcuts_inhibit_manager_v1")
+        if inhibitors is not None:
+            KeyboardGrabs(self._mediator, self._globals, inhibitors)
 
     def start(self, client: XClient, objects: Objects) -> Callable[[bytes], None]:
         """Takes over the windows; returns who is to get the X events."""
@@ -113,11 +119,9 @@ class WindowManager:
         """All that was ready has been handled: tells what came out of it."""
         if self._manager is None:
             return
-        if self._keyboard_moved:
-            self._keyboard_moved = False
-            self._manager.enter_keyboard(self._window_of(self._keyboard))
-            if self._keyboard is not None and self._selections is not None:
-                self._selections.focus_came()
+        self._give_keyboard()
+        if self._surfaces.has_room:
+            self._manager.show_unseen()
         self._manager.flush_lists()
 
     # `wayland.seats.Listener`.
@@ -136,6 +140,12 @@ class WindowManager:
         """See `wayland.seats.Listener`."""
         return surface is not self._pointed and self.pointer_entered(surface)
 
+    def key_came(self) -> bool:
+        """See `wayland.seats.Listener`."""
+        self._give_keyboard()
+        was_given, self._was_given = self._was_given, False
+        return was_given and self._order is not None and self._order.hold()
+
     def serial_came(self) -> None:
         """See `wayland.seats.Listener`."""
         if self._selections is not None:
@@ -146,6 +156,16 @@ class WindowManager:
         # From one window to another it is nobody's in between, which nobody needs to know.
         self._keyboard = surface
         self._keyboard_moved = True
+
+    def _give_keyboard(self) -> None:
+        """Tells X who has the keyboard, where that is another window than before."""
+        if not self._keyboard_moved or self._manager is None:
+            return
+        self._keyboard_moved = False
+        self._was_given = True
+        self._manager.enter_keyboard(self._window_of(self._keyboard))
+        if self._keyboard is not None and self._selections is not None:
+            self._selections.focus_came()
 
     def _start_selections(self, client: XClient, objects: Objects, dispatch: Dispatch, window: int) -> Stage:
         transfers = Transfers(client, self._loop)
@@ -172,7 +192,11 @@ class WindowManager:
         return None if surface is None else self._association.window_of(surface)
 
     def _pair(self, window: Window, surface: Surface | None) -> None:
-        if self._manager is not None:
+        if self._manager is None:
+            return
+        if surface is not None and surface.is_surplus:
+            self._manager.lack_surface(window)
+        else:
             self._manager.set_surface(window, surface)
 
 

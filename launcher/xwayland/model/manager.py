@@ -8,7 +8,7 @@ in `requests`.
 from collections import Counter, OrderedDict
 from typing import Final
 
-from launcher.xwayland.limits import MAX_CLIENT_WINDOWS, MAX_WINDOWS
+from launcher.xwayland.limits import MAX_WINDOWS
 from launcher.xwayland.model.focus import Focus
 from launcher.xwayland.model.frame import FrameMetrics, extents_of
 from launcher.xwayland.model.geometry import Extents, Rectangle, Size, on_screen
@@ -49,6 +49,8 @@ class Manager:
         self._closing: set[Window] = set()
         self._shares: Counter[int] = Counter()
         """How many windows each X client shows."""
+        self._unseen: dict[Window, None] = {}
+        """Windows that could get no wl_surface, but for which there will be one."""
         self._pointer: Window | None = None
         """The window that the pointer was on last."""
         self._lists_changed = False
@@ -145,6 +147,18 @@ class Manager:
             window.kind = None
         window.surface = surface
         self.assign_role(window)
+
+    def lack_surface(self, window: Window) -> None:
+        """There are so many surfaces that the one of this window can't be shown."""
+        self._unseen[window] = None
+
+    def show_unseen(self) -> None:
+        """There is room again: Xwayland makes another surface for a window that is mapped anew."""
+        unseen, self._unseen = self._unseen, {}
+        for window in unseen:
+            if window.mapped and window.is_admitted:
+                self.x.unmap_window(window.window)
+                self.x.map_window(window.window)
 
     def commit(self, window: Window, size: Size) -> None:
         """Xwayland commits contents of that size."""
@@ -267,7 +281,7 @@ class Manager:
         self._orphans.pop(window, None)
         if window.role is not None or not window.mapped or window.surface is None or not window.is_ready:
             return
-        if len(self._recent) >= MAX_WINDOWS or not self.admit(window):
+        if not self.admit(window):
             return
         chosen = choose_role(window, self.windows, self.recent, self.focus.window)
         kind, parent = keep_kind(*chosen, window.kind)
@@ -333,12 +347,13 @@ class Manager:
         """The window is not to be seen any more."""
         window.mapped = False
         self._orphans.pop(window, None)
+        self._unseen.pop(window, None)
         self._drop_role(window)
         self.stack.remove(window.window)
         self._managed.pop(window, None)
         if window.is_admitted:
             window.is_admitted = False
-            self._shares[client_of(window.window)] -= 1
+            self._shares -= Counter((client_of(window.window),))
         self._lists_changed = True
         if self._pointer is window:
             self._pointer = None
@@ -351,9 +366,12 @@ class Manager:
                 other.role.refresh()
 
     def admit(self, window: Window) -> bool:
-        """Returns whether a window's client may show it, beside its others; asked before it costs more."""
+        """Returns whether a window's client may show it, beside its others; asked before it costs more.
+
+        Whoever takes all that it can leaves twice as much: so there is room for another one's first windows.
+        """
         client = client_of(window.window)
-        if not window.is_admitted and self._shares[client] < MAX_CLIENT_WINDOWS:
+        if not window.is_admitted and 2 * self._shares[client] < MAX_WINDOWS - self._shares.total():
             window.is_admitted = True
             self._shares[client] += 1
         return window.is_admitted

@@ -18,6 +18,7 @@ _OPTIONAL: Final = (
     ("wp_alpha_modifier_v1", 1),
     ("wl_data_device_manager", 3),
     ("zwp_primary_selection_device_manager_v1", 1),
+    ("zwp_keyboard_shortcuts_inhibit_manager_v1", 1),
 )
 
 

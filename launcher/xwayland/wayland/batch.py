@@ -17,7 +17,7 @@ class Outlet(Protocol):
 
 
 class Dropped(Exception):
-    """The event names an object that Xwayland does not know of."""
+    """The message names an object that only its sender knows of."""
 
 
 class Held(Exception):

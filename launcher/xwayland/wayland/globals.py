@@ -16,8 +16,10 @@ from launcher.xwayland.wayland.proxy import Proxy
 
 _FIRST_EMULATED: Final = 0xFFFF0000
 """Names of our own globals: compositors count theirs from 1."""
-_HIDDEN: Final = frozenset({"xwayland_shell_v1", "wp_drm_lease_device_v1"})
-"""The first is ours to serve; the second makes Xwayland wait for a device that is not there."""
+_HIDDEN: Final = frozenset(
+    {"xwayland_shell_v1", "zwp_xwayland_keyboard_grab_manager_v1", "wp_drm_lease_device_v1"}
+)
+"""The first two are ours to serve; the last makes Xwayland wait for a device that is not there."""
 
 
 class Global(NamedTuple):

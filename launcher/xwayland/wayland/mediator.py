@@ -127,6 +127,23 @@ class Mediator:
         self._add_client(entry)
         return entry
 
+    def withdraw(self, entry: Entry) -> None:
+        """Destroys an object of Xwayland's on the compositor's side alone: from now on it is ignored."""
+        self.request_for(entry, "destroy")
+        # Events for it may be on their way, and its id is taken until the compositor says otherwise.
+        self._from_host[entry.host_id] = Entry(entry.interface, entry.version, host_id=entry.host_id)
+        entry.host_id = 0
+        entry.local = self.ignore
+
+    def ignore(self, call: Call) -> Verdict:
+        """Takes a request that nothing is to come of: what it creates is known to Xwayland alone."""
+        for fd in call.fds:
+            os.close(fd)
+        for number, argument in enumerate(call.message.arguments):
+            if argument.kind is ArgumentKind.NEW_ID and argument.interface is not None:
+                self.create_local(argument.interface, call.entry.version, call.number(number), self.ignore)
+        return Verdict.DROP
+
     def send_event(self, interface: str, client_id: int, name: str, *values: Value) -> None:
         """Sends Xwayland an event of the object that it calls `client_id`; ids in `values` are Xwayland's."""
         for message in self.describe(interface).events:
@@ -215,21 +232,29 @@ class Mediator:
         if plan is None:
             raise GuestFault(f"Xwayland sent an unknown request to {entry!r}")
         if plan.is_plain and entry.host_id:
-            self._translate_request(run, position, end, entry, plan)
+            try:
+                self._translate_request(run, position, end, entry, plan)
+            except Dropped:
+                run.flush(position)
+                run.begin = end
+                self.ignore(Call(entry, plan.message, bytes(run.view[position * 4 : end * 4]), []))
             return
         run.flush(position)
         data = bytes(run.view[position * 4 : end * 4])
         call = Call(entry, plan.message, data, run.take_fds(plan.fds))
         verdict = self._show_request(call, plan)
-        if verdict is Verdict.PASS and plan.fixed and plan.scaler is None:
-            self._attach(run.outlet, call.fds)
-            self._translate_request(run, position, end, entry, plan)
-            run.flush(end)
-        else:
-            run.begin = end
-            if verdict is not Verdict.DROP:
+        try:
+            if verdict is Verdict.PASS and plan.fixed and plan.scaler is None:
+                self._translate_request(run, position, end, entry, plan)
                 self._attach(run.outlet, call.fds)
-                run.outlet.append(self._rewrite_request(call, plan))
+                run.flush(end)
+            elif verdict is not Verdict.DROP:
+                changed = self._rewrite_request(call, plan)
+                self._attach(run.outlet, call.fds)
+                run.outlet.append(changed)
+        except Dropped:
+            self.ignore(call)
+        run.begin = end
         self._tell_created()
 
     def _tell_created(self) -> None:
@@ -250,7 +275,7 @@ class Mediator:
         return Verdict.PASS if plan.handler is None else plan.handler(call)
 
     def _translate_request(self, run: Batch, position: int, end: int, entry: Entry, plan: Plan) -> None:
-        """Exchanges the ids of a request where it stands."""
+        """Exchanges the ids of a request where it stands; raises Dropped where it can't go on."""
         words = run.words
         if end - position < plan.words:
             raise GuestFault(f"Xwayland sent a truncated request to {entry!r}")
@@ -265,17 +290,18 @@ class Mediator:
             words[position + plan.new_id] = self._create(new)
 
     def _rewrite_request(self, call: Call, plan: Plan) -> bytes:
-        """Returns a request with its ids exchanged and its lengths converted, from its values."""
+        """Returns a request with its ids exchanged and its lengths converted; raises Dropped."""
         values = call.values
         if plan.scaler is not None:
             plan.scaler(values)
+        # Those that it names first: where one is unknown there, nothing must have been made.
         for number, argument in enumerate(plan.message.arguments):
             value = values[number]
-            if not isinstance(value, int) or value == 0:
-                continue
-            if argument.kind is ArgumentKind.OBJECT:
+            if argument.kind is ArgumentKind.OBJECT and isinstance(value, int) and value:
                 values[number] = self._host_id(value)
-            elif argument.kind is ArgumentKind.NEW_ID:
+        for number, argument in enumerate(plan.message.arguments):
+            value = values[number]
+            if argument.kind is ArgumentKind.NEW_ID and isinstance(value, int) and value:
                 if argument.interface is None:  # wl_registry.bind
                     new = Entry(call.text(number - 2), call.number(number - 1), client_id=value)
                 else:
@@ -286,9 +312,12 @@ class Mediator:
         return encode_message(plan.message, call.entry.host_id, *values)
 
     def _host_id(self, client_id: int) -> int:
+        """Returns the compositor's id of an object; raises Dropped where only Xwayland knows of it."""
         entry = self._from_client.get(client_id)
-        if entry is None or entry.zombie or not entry.host_id:
+        if entry is None or entry.zombie:
             raise GuestFault(f"Xwayland named the unknown object {client_id}")
+        if not entry.host_id:
+            raise Dropped
         return entry.host_id
 
     def _create(self, entry: Entry) -> int:

@@ -37,6 +37,10 @@ class Listener(Protocol):
         """The keyboard is a surface's, or none's."""
         ...
 
+    def key_came(self) -> bool:
+        """A key was used; returns whether it has to be held back, until X knows whose the keyboard is."""
+        ...
+
     def serial_came(self) -> None:
         """`Seats.last_serial` is another one."""
         ...
@@ -136,7 +140,7 @@ class Seats:
                 ("wl_pointer", "button"): self._shown(self._handle_button),
                 ("wl_keyboard", "enter"): self._handle_keyboard_enter,
                 ("wl_keyboard", "leave"): self._handle_keyboard_leave,
-                ("wl_keyboard", "key"): self._handle_serial,
+                ("wl_keyboard", "key"): self._handle_key,
             }
         )
         for name in ("axis", "axis_source", "axis_stop", "axis_discrete", "axis_value120", "frame"):
@@ -334,7 +338,9 @@ class Seats:
         self._keyboards.pop(call.entry, None)
         return Verdict.PASS
 
-    def _handle_serial(self, call: Call) -> Verdict:
+    def _handle_key(self, call: Call) -> Verdict:
+        if self._listener.key_came():
+            return Verdict.HOLD
         self._take_serial(call.number(0))
         if self._seat is not None:
             self._serial = call.number(0)

@@ -3,12 +3,15 @@
 A surface that will show an X window may not be committed with a buffer before it has a role and
 the compositor has configured it (xdg_surface), but Xwayland does not know of roles and commits at
 once.  So the contents of a new surface are held back until its owner lets them go on.
+
+Of too many surfaces (`limits.MAX_SURFACES`) the compositor does not hear at all.
 """
 
 import time
 from typing import Final, Protocol
 
 from crossdomain.wire.codec import Value, encode_message
+from launcher.xwayland.limits import MAX_SURFACES
 from launcher.xwayland.wayland.entries import Call, Entry, Verdict
 from launcher.xwayland.wayland.mediator import Mediator
 from launcher.xwayland.wayland.proxy import Proxy
@@ -21,6 +24,8 @@ _FIXED: Final = 256
 """One px, 24.8 fixed."""
 _WHOLE: Final = (-_FIXED,) * 4
 """wp_viewport.set_source: all of the contents."""
+_HAS_ROOM: Final = MAX_SURFACES * 4 // 5
+"""Surfaces beyond which windows that had to do without one are not tried again."""
 
 
 class Owner(Protocol):
@@ -87,14 +92,17 @@ class Surface:
         "entry",
         "height",
         "is_held",
+        "is_surplus",
         "owner",
         "painter",
         "width",
     )
 
-    def __init__(self, surfaces: "Surfaces", entry: Entry) -> None:
+    def __init__(self, surfaces: "Surfaces", entry: Entry, *, is_surplus: bool = False) -> None:
         self._surfaces = surfaces
         self.entry = entry
+        self.is_surplus = is_surplus
+        """Whether the compositor does not know of it, so that nobody may own it: there were too many."""
         self._viewport: Proxy | None = None
         self._shown = (0, 0)
         """The size that the viewport was told last, px."""
@@ -245,6 +253,9 @@ class Surface:
         """wl_surface.destroy; returns the callbacks that the compositor does not know of."""
         if self.owner is not None:
             self.owner.surface_destroyed(self)
+        if self.has_content and self.is_held:
+            # The compositor never got it, so it can't release it, and Xwayland would keep it forever.
+            self._surfaces.release_buffer(self._buffer_id)
         if self._viewport is not None:
             self._viewport.send("destroy")
         self.owner = None
@@ -266,6 +277,7 @@ class Surfaces:
     def __init__(self, mediator: Mediator, listener: Listener) -> None:
         self._mediator = mediator
         self._listener = listener
+        self._known = 0
         self.viewporter: Proxy | None = None
         """wp_viewporter, where contents have to be fitted."""
         mediator.request_routes.update(
@@ -284,6 +296,11 @@ class Surfaces:
                 ("wl_buffer", "destroy"): self._handle_buffer_destroy,
             }
         )
+
+    @property
+    def has_room(self) -> bool:
+        """Whether windows may be mapped once more to get another surface (`Surface.is_surplus`)."""
+        return self._known < _HAS_ROOM
 
     def find(self, client_id: int) -> Surface | None:
         """Returns the surface that Xwayland calls `client_id`."""
@@ -354,22 +371,52 @@ class Surfaces:
     # Requests.
 
     def _handle_create(self, call: Call) -> Verdict:
+        if self._known >= MAX_SURFACES:
+            entry = self._mediator.create_local(
+                "wl_surface", call.entry.version, call.number(0), self._handle_surplus
+            )
+            self._add(Surface(self, entry, is_surplus=True))
+            return Verdict.DROP
         # The entry is made when the request goes on; it is found by its id until then.
         self._mediator.expect(call.number(0), self._created)
         return Verdict.PASS
 
     def _created(self, entry: Entry) -> None:
-        surface = Surface(self, entry)
-        entry.state = surface
+        self._known += 1
+        self._add(Surface(self, entry))
+
+    def _add(self, surface: Surface) -> None:
+        surface.entry.state = surface
         self._listener.surface_created(surface)
 
     def _handle_destroy(self, call: Call) -> Verdict:
         surface = _surface_of(call.entry)
         if surface is not None:
+            self._known -= not surface.is_surplus
             for callback_id in surface.handle_destroy():
                 self._mediator.free_client_id(callback_id)
             self._listener.surface_destroyed(surface)
         return Verdict.PASS
+
+    def _handle_surplus(self, call: Call) -> Verdict:
+        """Takes the requests of a surface that the compositor does not know of."""
+        match call.message.name:
+            case "destroy":
+                self._handle_destroy(call)
+            case "frame":
+                self._handle_frame(call)
+            case "attach":
+                self._withdraw_buffer(call.number(0))
+            case _:
+                self._mediator.ignore(call)
+        return Verdict.DROP
+
+    def _withdraw_buffer(self, client_id: int) -> None:
+        """A buffer that nobody will see costs the compositor nothing, either."""
+        entry = self._mediator.find_client(client_id)
+        if entry is not None and entry.host_id:
+            self._mediator.withdraw(entry)
+            self.release_buffer(client_id)
 
     def _handle_attach(self, call: Call) -> Verdict:
         surface = _surface_of(call.entry)

@@ -141,7 +141,10 @@ class Dispatch:
         if window is None or window.mapped:
             return
         self._manager.map(window, override_redirect=event.override_redirect)
-        if not window.is_ready and self._manager.admit(window):
+        if not self._manager.admit(window):
+            # What nobody will see would only keep its surface.
+            self._client.request(requests.unmap_window(event.window))
+        elif not window.is_ready:
             self._shapes.watch(window)
             self._loader.load(window, self._show)
 

@@ -23,6 +23,7 @@ from tests.fakes.x11_client import XEvent, XTestClient
 
 KEY_Y: Final = 21
 """linux/input-event-codes.h; where Z is on German keyboards."""
+KEY_X: Final = 45
 EVENTS: Final = X.ButtonPressMask | X.PointerMotionMask | X.KeyPressMask
 PLACES: Final = (("left", 460), ("right", 552), ("left", 440), ("right", 532))
 """Windows and columns of the screen where X has both of them."""
@@ -117,6 +118,44 @@ def test_a_click_is_on_the_window_that_is_seen_however_fast_it_comes(
     for title, column in PLACES * 5:
         pressed = press(desk, partial(desk.sway.seat.click, column, 320))
         assert (pressed.window.id, pressed.event_x, pressed.event_y) == (windows[title], column % 512, 320)
+
+
+def test_a_key_is_for_the_window_that_has_just_got_the_keyboard(desk: Desk, windows: dict[str, int]) -> None:
+    press(desk, partial(desk.sway.seat.click, 440, 320))
+    for title, column in (("right", 532), ("left", 440)) * 15:
+        desk.sway.seat.click(column, 320)
+        desk.sway.seat.tap(KEY_Y)
+        assert desk.client.wait(X.KeyPress, "a key").window.id == windows[title]
+
+
+@pytest.fixture
+def shortcut(desk: Desk) -> Generator[None]:
+    """Sway keeps Y for itself."""
+    desk.sway.swaymsg("bindsym y nop")
+    yield
+    desk.sway.swaymsg("unbindsym y")
+
+
+@pytest.mark.usefixtures("shortcut")
+def test_a_client_that_grabs_the_keyboard_gets_the_compositors_shortcuts(desk: Desk) -> None:
+    window = desk.client.create_window(mask=EVENTS, title="grab")
+    wait_for_width(desk, window, desk.sway.size[0])
+    wait_until(lambda: desk.client.active_title() == "grab", seconds=PATIENCE, what="the keyboard")
+
+    def typed() -> list[int]:
+        """What arrives of Y and X."""
+        desk.sway.seat.tap(KEY_Y)
+        desk.sway.seat.tap(KEY_X)
+        found = [int(desk.client.wait(X.KeyPress, "a key").detail) - 8]
+        while found[-1] != KEY_X:
+            found.append(int(desk.client.wait(X.KeyPress, "X").detail) - 8)
+        return found
+
+    assert typed() == [KEY_X]
+    desk.client.window(window).grab_keyboard(True, X.GrabModeAsync, X.GrabModeAsync, X.CurrentTime)
+    wait_until(lambda: typed() == [KEY_Y, KEY_X], seconds=PATIENCE, what="the compositor's shortcut")
+    desk.client.display.ungrab_keyboard(X.CurrentTime)
+    wait_until(lambda: typed() == [KEY_X], seconds=PATIENCE, what="no shortcut")
 
 
 def test_a_pen_is_on_the_window_that_is_seen(desk: Desk, windows: dict[str, int]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import struct
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from typing import Final
 from Xlib import X
 from Xlib.error import ConnectionClosedError
 
-from launcher.xwayland.limits import MAX_CLIENT_WINDOWS
+from launcher.xwayland.limits import MAX_WINDOWS
 from tests.fakes.programs import REPOSITORY
 from tests.fakes.x11 import X11Desktop, running_x11_desktop
+from tests.fakes.x11_client import XTestClient
 
 STRANGE: Final = (
     ("WM_NORMAL_HINTS", "WM_SIZE_HINTS", 32, [0x3FF, 1]),
@@ -38,7 +40,7 @@ STRANGE: Final = (
 
 MANY_WINDOWS: Final = textwrap.dedent(
     """
-    import sys
+    import struct, sys
     from Xlib.display import Display
     display = Display()
     screen = display.screen()
@@ -49,8 +51,11 @@ MANY_WINDOWS: Final = textwrap.dedent(
         )
         for _ in range(count)
     ]
-    for window in windows:
-        window.map()
+    display.flush()
+    # MapWindow of all of them at once: python-xlib would take as long for each as others take to answer.
+    core = display.display
+    core.socket.sendall(b"".join(struct.pack("=BxHI", 8, 2, window.id) for window in windows))
+    core.request_serial = (core.request_serial + count) % 65536
     display.sync()
     print("mapped", flush=True)
     sys.stdin.read(1)
@@ -72,6 +77,14 @@ ORDINARY: Final = textwrap.dedent(
 
 def start_many(desktop: X11Desktop, count: int, *, bare: bool) -> subprocess.Popen[bytes]:
     """A client that has mapped so many windows at once; bare: override-redirect ones."""
+    many = begin_many(desktop, count, bare=bare)
+    assert many.stdout is not None
+    assert many.stdout.readline() == b"mapped\n"
+    return many
+
+
+def begin_many(desktop: X11Desktop, count: int, *, bare: bool) -> subprocess.Popen[bytes]:
+    """A client that is about to map them, and says so then."""
     many = subprocess.Popen(
         [sys.executable, "-c", MANY_WINDOWS, str(count), str(int(bare))],
         env=desktop.environment,
@@ -80,9 +93,51 @@ def start_many(desktop: X11Desktop, count: int, *, bare: bool) -> subprocess.Pop
         cwd=REPOSITORY,
     )
     desktop.adopt(many)
-    assert many.stdout is not None
-    assert many.stdout.readline() == b"mapped\n"
     return many
+
+
+def has_spoken(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has printed something."""
+    assert process.stdout is not None
+    return bool(select.select([process.stdout], [], [], 0)[0])
+
+
+class Witness:
+    """A window of a client of its own, which takes keys and draws."""
+
+    def __init__(self, desktop: X11Desktop, client: XTestClient) -> None:
+        self._desktop = desktop
+        self._client = client
+        self._window = client.create_window(title="witness", mask=X.KeyPressMask)
+        self._view = desktop.place(desktop.window("witness"), 600, 400)
+        self._colour = 0
+        self.take_keyboard()
+        # What others put there is a menu on it then, and no new window that would get the keyboard.
+        client.window(self._window).configure(x=0, y=0)
+        client.display.sync()
+
+    def take_keyboard(self) -> None:
+        """It is clicked."""
+        self._desktop.seat.click(self._view.x + 20, self._view.y + 20)
+        self._desktop.wait(lambda: self._client.focused() == self._window, "it has the keyboard")
+
+    def assert_lives(self) -> None:
+        """A key arrives, and what is drawn is seen."""
+        self.assert_takes_keys()
+        self._colour = (self._colour + 40) % 256
+        record = self._client.window(self._window)
+        record.change_attributes(background_pixel=self._colour << 8)
+        record.clear_area()
+        self._client.display.flush()
+        self._desktop.wait(lambda: self._seen() == (0, self._colour, 0), "what it has drawn")
+
+    def assert_takes_keys(self) -> None:
+        """A key arrives."""
+        self._desktop.seat.type("k")
+        self._client.wait(X.KeyPress, "key")
+
+    def _seen(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in self._desktop.picture_of(self._view)[80, 150][:3])
 
 
 def assert_works(desktop: X11Desktop) -> None:
@@ -167,9 +222,38 @@ def test_ten_thousand_windows_are_too_many_for_nobody_else(desktop: X11Desktop) 
     assert_works(desktop)
     with desktop.client() as client:
         shown = len(client.words(client.root, "_NET_CLIENT_LIST"))
-        assert 0 < shown <= MAX_CLIENT_WINDOWS
+        assert 0 < shown < MAX_WINDOWS
         many.kill()
         many.wait()
+        desktop.wait(lambda: client.words(client.root, "_NET_CLIENT_LIST") == [], "they are gone")
+    assert_works(desktop)
+
+
+def test_ten_thousand_menus_at_once_leave_the_others_as_they_are(desktop: X11Desktop) -> None:
+    served = desktop.launcher.log.count("starting Xwayland")
+    with desktop.client() as client:
+        witness = Witness(desktop, client)
+        many = begin_many(desktop, 10000, bare=True)
+        while not has_spoken(many):
+            witness.assert_takes_keys()
+        witness.assert_lives()
+        assert_works(desktop)
+        many.kill()
+        many.wait()
+        desktop.wait(lambda: len(client.window(client.root).query_tree().children) < 20, "they are gone")
+        witness.take_keyboard()
+        witness.assert_lives()
+        assert_works(desktop)
+    assert desktop.launcher.log.count("starting Xwayland") <= max(served, 1)
+
+
+def test_many_clients_with_too_many_windows_leave_room_for_another(desktop: X11Desktop) -> None:
+    many = [start_many(desktop, 400, bare=False) for _ in range(3)]
+    assert_works(desktop)
+    for process in many:
+        process.kill()
+        process.wait()
+    with desktop.client() as client:
         desktop.wait(lambda: client.words(client.root, "_NET_CLIENT_LIST") == [], "they are gone")
     assert_works(desktop)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from crossdomain.errors import GuestFault, HostFault
 from crossdomain.wire.codec import Value, decode_arguments, decode_header, encode_message, integer
 from crossdomain.wire.tables import Message, load
+from launcher.xwayland.limits import MAX_SURFACES
 from launcher.xwayland.wayland.entries import Call, Entry, Verdict
 from launcher.xwayland.wayland.globals import Globals
 from launcher.xwayland.wayland.mediator import Mediator
@@ -414,6 +415,7 @@ def test_a_buffer_that_is_destroyed_before_it_is_shown_is_not(drawn: SurfaceRig)
 
 def test_a_surface_that_goes_frees_the_callbacks_that_nobody_knows(drawn: SurfaceRig) -> None:
     drawn.draw(7, 9)
+    drawn.request("wl_buffer", 7, "destroy")
     drawn.request("wl_surface", 4, "destroy")
     assert drawn.told_values("wl_display", "delete_id") == (9,)
     assert drawn.listener.destroyed == [drawn.surface]
@@ -476,3 +478,74 @@ def test_the_serial_of_a_surface_is_told(drawn: SurfaceRig) -> None:
     drawn.request("xwayland_surface_v1", 13, "set_serial", 5, 1)
     assert drawn.listener.numbers == [(1 << 32) + 5]
     assert drawn.sent() == []
+
+
+@pytest.fixture
+def full(drawn: SurfaceRig) -> SurfaceRig:
+    """One in which Xwayland has as many surfaces as the compositor may know of."""
+    for number in range(1, MAX_SURFACES):
+        drawn.request("wl_compositor", 3, "create_surface", 100 + number)
+    drawn.request("wl_compositor", 3, "create_region", 10)
+    drawn.sent()
+    return drawn
+
+
+def test_the_compositor_hears_nothing_of_a_surface_too_many(full: SurfaceRig) -> None:
+    full.request("wl_compositor", 3, "create_surface", 50)
+    full.request("wl_surface", 50, "set_input_region", 10)
+    full.request("wl_surface", 50, "damage", 0, 0, 5, 5)
+    full.request("wl_surface", 50, "frame", 51)
+    full.request("wl_surface", 50, "commit")
+    assert full.sent() == []
+    assert full.listener.surfaces[-1].is_surplus
+    full.request("wl_surface", 50, "destroy")
+    assert full.sent() == []
+    assert full.told() == [(1, 1, 12), (1, 1, 12)]
+    assert full.listener.destroyed == [full.listener.surfaces[-1]]
+
+
+def test_a_buffer_for_a_surface_too_many_comes_back_and_is_gone(full: SurfaceRig) -> None:
+    entry = full.mediator.find_client(7)
+    assert entry is not None
+    host_id = entry.host_id
+    full.request("wl_compositor", 3, "create_surface", 50)
+    full.request("wl_surface", 50, "attach", 7, 0, 0)
+    assert full.sent() == [(host_id, 0, 8)]
+    assert full.told() == [(7, 0, 8)]
+    full.event("wl_buffer", host_id, "release")
+    full.event("wl_display", 1, "delete_id", host_id)
+    assert full.told() == []
+    full.request("wl_surface", 50, "attach", 7, 0, 0)
+    full.request("wl_surface", 4, "attach", 7, 0, 0)
+    full.request("wl_buffer", 7, "destroy")
+    assert full.sent() == []
+    assert full.told_values("wl_display", "delete_id") == (7,)
+
+
+def test_what_is_asked_for_a_surface_too_many_is_ignored(full: SurfaceRig) -> None:
+    full.request("wl_registry", 2, "bind", 4, "wp_viewporter", 1, 11)
+    full.request("wl_registry", 2, "bind", 3, "wl_seat", 1, 12)
+    full.request("wl_seat", 12, "get_pointer", 13)
+    full.request("wl_compositor", 3, "create_surface", 50)
+    full.sent()
+    full.request("wp_viewporter", 11, "get_viewport", 14, 50)
+    full.request("wp_viewport", 14, "set_destination", 5, 5)
+    full.request("wp_viewport", 14, "destroy")
+    full.request("wl_pointer", 13, "set_cursor", 1, 50, 0, 0)
+    assert full.sent() == []
+    assert full.told_values("wl_display", "delete_id") == (14,)
+
+
+def test_there_is_room_for_surfaces_when_some_have_gone(full: SurfaceRig) -> None:
+    had_room = full.surfaces.has_room
+    for number in range(1, MAX_SURFACES // 2):
+        full.request("wl_surface", 100 + number, "destroy")
+    assert (had_room, full.surfaces.has_room) == (False, True)
+    full.request("wl_compositor", 3, "create_surface", 50)
+    assert not full.listener.surfaces[-1].is_surplus
+
+
+def test_a_buffer_that_nobody_has_seen_comes_back_with_the_end_of_its_surface(drawn: SurfaceRig) -> None:
+    drawn.draw(7, 9)
+    drawn.request("wl_surface", 4, "destroy")
+    assert (7, 0, 8) in drawn.told()

@@ -1,4 +1,4 @@
-"""What a pointer, a finger or a pen does waits until its window is the one that X has there."""
+"""What a pointer, a finger, a pen or a key does waits until X knows its window."""
 
 from collections import deque
 from collections.abc import Generator
@@ -63,6 +63,20 @@ def test_what_is_behind_a_held_event_comes_with_it_in_order(rig: OrderRig) -> No
     rig.mediator.go_on()
     assert names(rig.pointed()) == ["enter", "motion", "button"]
     assert rig.unread == b""
+
+
+def test_a_key_waits_until_x_knows_whose_the_keyboard_is(rig: OrderRig) -> None:
+    rig.request("wl_seat", 9, "get_keyboard", 12)
+    keyboard = rig.mediator.find_client(12)
+    assert keyboard is not None
+    rig.told()
+    rig.user.is_late = True
+    key = encode("wl_keyboard", keyboard.host_id, "key", (FIRST, 1003, 30, 1), "events")
+    assert rig.mediator.handle_events(key, deque()) == 0
+    assert (rig.told(), rig.mediator.is_holding) == ([], True)
+    rig.user.is_late = False
+    assert rig.mediator.handle_events(key, deque()) == len(key)
+    assert [(object_id, opcode) for object_id, opcode, _ in rig.told()] == [(12, 3)]
 
 
 def test_nothing_waits_where_x_is_as_the_screen_is(rig: OrderRig) -> None:

@@ -21,7 +21,7 @@ class User:
     def __init__(self) -> None:
         self.entered: list[Surface] = []
         self.is_late = False
-        """Whether X has not yet what is on top of the screen."""
+        """Whether X has not yet what is on top of the screen, and the keyboard."""
 
     def pointer_entered(self, surface: Surface) -> bool:
         self.entered.append(surface)
@@ -29,6 +29,9 @@ class User:
 
     def pointer_used(self, surface: Surface) -> bool:
         return surface is not self.entered[-1] and self.pointer_entered(surface)
+
+    def key_came(self) -> bool:
+        return self.is_late
 
     def serial_came(self) -> None:
         pass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from launcher.xwayland.limits import MAX_CLIENT_WINDOWS
+from launcher.xwayland.limits import MAX_WINDOWS
 from launcher.xwayland.model.frame import FrameMetrics
 from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle, Size, SizeHints
 from launcher.xwayland.model.manager import Manager
@@ -440,13 +440,40 @@ def test_a_window_follows_the_screens_edge(desk: Desk) -> None:
     assert ("move", 1, 440, 0) in desk.x.asked
 
 
-def test_a_client_shows_only_so_many_windows_and_another_shows_its_own(desk: Desk) -> None:
-    windows = [desk.add(number) for number in range(1, MAX_CLIENT_WINDOWS + 2)]
+def test_a_client_shows_a_third_of_what_there_is_room_for(desk: Desk) -> None:
+    most = MAX_WINDOWS // 3
+    windows = [desk.add(number) for number in range(1, most + 2)]
     for window in windows:
         desk.manager.request_map(window)
-    assert ("map", MAX_CLIENT_WINDOWS) in desk.x.asked
-    assert ("map", MAX_CLIENT_WINDOWS + 1) not in desk.x.asked
-    desk.map(desk.add(1 << 21))
+    assert ("map", most) in desk.x.asked
+    assert ("map", most + 1) not in desk.x.asked
     desk.manager.destroy(1)
     desk.manager.request_map(windows[-1])
-    assert ("map", MAX_CLIENT_WINDOWS + 1) in desk.x.asked
+    assert ("map", most + 1) in desk.x.asked
+
+
+def test_however_many_clients_show_what_they_can_there_is_room_for_another(desk: Desk) -> None:
+    for client in range(1, 11):
+        for number in range(1, MAX_WINDOWS):
+            desk.manager.request_map(desk.add(client << 21 | number))
+    assert sum(asked[0] == "map" for asked in desk.x.asked) < MAX_WINDOWS
+    desk.manager.request_map(desk.add(11 << 21))
+    assert ("map", 11 << 21) in desk.x.asked
+
+
+def test_a_window_that_got_no_surface_is_mapped_anew_when_there_is_room(desk: Desk) -> None:
+    window = desk.open(1)
+    desk.manager.lack_surface(window)
+    desk.x.asked.clear()
+    desk.manager.show_unseen()
+    desk.manager.show_unseen()
+    assert desk.x.asked == [("unmap", 1), ("map", 1)]
+
+
+def test_a_window_that_is_gone_is_not_mapped_anew(desk: Desk) -> None:
+    window = desk.open(1)
+    desk.manager.lack_surface(window)
+    desk.manager.unmap(window)
+    desk.x.asked.clear()
+    desk.manager.show_unseen()
+    assert desk.x.asked == []
