@@ -35,6 +35,9 @@ def join_spans(spans: Sequence[Span]) -> list[Span]:
 class Udmabuf:
     """The device, and what it takes at most."""
 
+    cuts = True
+    """Any pages of a memfd can be in a dmabuf."""
+
     def __init__(self, fd: int, list_limit: int, size_limit: int) -> None:
         """Takes ownership of `fd`.  `list_limit` counts spans of a dmabuf, `size_limit` its bytes."""
         self.fd: Final = fd

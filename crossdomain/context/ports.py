@@ -138,6 +138,11 @@ class Image(NamedTuple):
 class DmabufMaker(Protocol):
     """What dmabufs come from."""
 
+    @property
+    def cuts(self) -> bool:
+        """Whether it makes them of a part of their memory; where not, all of it is one."""
+        ...
+
     def takes(self, spans: Sequence[Span], /) -> bool:
         """Whether `create` can make one of these."""
         ...
@@ -154,11 +159,20 @@ class DmabufMaker(Protocol):
 class Showing(Protocol):
     """Makes dmabufs of pages, and knows which of them the compositor reads."""
 
+    @property
+    def cuts(self) -> bool:
+        """See `DmabufMaker`."""
+        ...
+
     def judge(self, image: Image, memories: Sequence[Sequence[Span]], /) -> Verdict:
         """Whether the compositor reads such an image there, in a dmabuf of each of `memories`.
 
         Begins to find out where nobody knows yet.
         """
+        ...
+
+    def modifier(self, image: Image, /) -> int:
+        """The one by which the compositor takes linear memory of an image that was judged well."""
         ...
 
     def distrust(self) -> None:

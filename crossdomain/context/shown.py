@@ -25,8 +25,6 @@ from crossdomain.wire.codec import Data, decode_arguments, encode_message, integ
 
 DMABUF: Final = "zwp_linux_dmabuf_v1"
 PARAMS: Final = "zwp_linux_buffer_params_v1"
-LINEAR: Final = 0
-"""DRM_FORMAT_MOD_LINEAR."""
 QUIET_VERSION: Final = 4
 """The first version of DMABUF that says nothing when it is bound; newer ones say no more that we use."""
 LEAST_VERSION: Final = 3
@@ -62,6 +60,8 @@ class _Waiting(NamedTuple):
 
     fds: list[int]
     show: ShowPages
+    image: Image
+    modifier: int
 
 
 class _Part(NamedTuple):
@@ -86,7 +86,7 @@ class ShownPages:
         """By the first plane's fd: on their way to the walk."""
         self._further: set[int] = set()
         """Fds of the other planes of these; ours until they are given to the compositor."""
-        self._pools: dict[int, ShowPages] = {}
+        self._pools: dict[int, _Waiting] = {}
         """By the id of what the guest takes for a wl_shm_pool."""
         self._buffers: set[int] = set()
         self._params: deque[int] = deque(maxlen=MAX_SHOWN_BUFFERS)
@@ -103,19 +103,20 @@ class ShownPages:
         Raises:
             GuestFault: no image that can be there.
         """
-        image, parts = _place(show)
-        if self._showing is None or not self._may_show(show):
+        showing = self._showing
+        image, parts = _place(show, cuts=showing is None or showing.cuts)
+        if showing is None or not self._may_show(show):
             return Shown(Verdict.NO)
         memories = [pages[part.source].spans(part.start, part.length) for part in parts]
-        verdict = self._showing.judge(image, memories)
+        verdict = showing.judge(image, memories)
         if verdict is not Verdict.YES:
             return Shown(verdict)
         try:
-            fds = _open_planes(self._showing, image, memories)
+            fds = _open_planes(showing, image, memories)
         except OSError:
             return Shown(Verdict.NO)
         identifier, self._next = self._next, self._next + 1
-        self._waiting[identifier] = _Waiting(fds, show)
+        self._waiting[identifier] = _Waiting(fds, show, image, showing.modifier(image))
         return Shown(Verdict.YES, identifier)
 
     def _may_show(self, show: ShowPages) -> bool:
@@ -196,16 +197,15 @@ class ShownPages:
         dmabuf_id = show.buffer_id
         if dmabuf_id == pool_id:
             raise GuestFault(f"pool and buffer of the same id {pool_id}")
-        self._pools[pool_id] = show
+        self._pools[pool_id] = waiting
         self._params.append(pool_id)
         self._buffers.add(show.buffer_id)
         self._own(dmabuf_id)
-        image, _parts = _place(show)
         made = (
             encode_message(_BIND, registry_id, name, DMABUF, version, dmabuf_id)
             + encode_message(_CREATE_PARAMS, dmabuf_id, pool_id)
             + encode_message(_DESTROY_DMABUF, dmabuf_id)
-            + encode_planes(pool_id, image)
+            + encode_planes(pool_id, waiting.image, waiting.modifier)
         )
         _first, *others = waiting.fds
 
@@ -217,13 +217,13 @@ class ShownPages:
 
     def handle_create_buffer(self, request: Passing) -> Edit | None:
         """wl_shm_pool.create_buffer."""
-        show = self._pools.get(request.object_id)
-        if show is None:
+        judged = self._pools.get(request.object_id)
+        if judged is None:
             return None
+        show, image = judged.show, judged.image
         values = decode_arguments(_CREATE_BUFFER, request.data)
         if values != (show.buffer_id, 0, show.width, show.height, show.stride, show.format):
             raise GuestFault("another buffer than the one that was to be shown")
-        image, _parts = _place(show)
         return Edit(
             encode_message(
                 _CREATE_IMMED, request.object_id, show.buffer_id, image.width, image.height, image.format, 0
@@ -246,16 +246,19 @@ class ShownPages:
         self._buffers.discard(request.object_id)
 
 
-def encode_planes(params_id: int, image: Image) -> bytes:
+def encode_planes(params_id: int, image: Image, modifier: int) -> bytes:
     """The requests that add all planes of an image to params; an fd of its own goes with each."""
+    words = divmod(modifier, 1 << 32)
     return b"".join(
-        encode_message(_ADD, params_id, None, index, plane.offset, plane.stride, LINEAR >> 32, LINEAR)
+        encode_message(_ADD, params_id, None, index, plane.offset, plane.stride, *words)
         for index, plane in enumerate(image.planes)
     )
 
 
-def _place(show: ShowPages) -> tuple[Image, list[_Part]]:
+def _place(show: ShowPages, *, cuts: bool) -> tuple[Image, list[_Part]]:
     """The image, and the pages of the sources that it is on, each of which becomes one dmabuf.
+
+    Without `cuts` a dmabuf begins where its source does.
 
     Raises:
         GuestFault: there is no such image.
@@ -275,7 +278,7 @@ def _place(show: ShowPages) -> tuple[Image, list[_Part]]:
             if plane.source == source
         ]
         first = min(offset for offset, _end in own)
-        start = first - first % PAGE_SIZE
+        start = first - first % PAGE_SIZE if cuts else 0
         parts.append(_Part(source, start, round_to_pages(max(end for _offset, end in own) - start)))
     sources = [part.source for part in parts]
     placed: list[PlacedPlane] = []

@@ -1,7 +1,8 @@
 """Which pages of one VM the compositor reads in place, and the dmabufs for that.
 
-Nobody tells beforehand which strides, offsets and sizes a compositor's GPU takes, so each kind of image is
-tried once, with pages of the very first that comes, on a connection of our own (`trial`).
+A compositor tells its formats and modifiers, but nobody tells beforehand which strides, offsets and sizes
+its GPU takes, so each kind of image is tried once, with pages of the very first that comes, on a connection
+of our own (`trial`).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from crossdomain.abi.pages import Verdict
+from crossdomain.bridge.dmabuf import DRM_FORMAT_MOD_LINEAR
 from crossdomain.bridge.udmabuf import Span
 from crossdomain.context.compositor import close_all
 from crossdomain.context.ports import DmabufMaker, Image
@@ -32,8 +34,10 @@ _MAX_BROKEN: Final = 16
 class GivenDmabufs:
     """Dmabufs of launchers on the same kernel: each is one already; a `context.ports.DmabufMaker`."""
 
+    cuts = False
+
     def takes(self, spans: Sequence[Span], /) -> bool:
-        """Whether they are one, from its first byte on: an image's place is told by less than a page."""
+        """Whether they are one, from its first byte on."""
         return len(spans) == 1 and not spans[0].offset
 
     def create(self, spans: Sequence[Span], /) -> int:
@@ -49,7 +53,8 @@ class Showing:
         self._maker = maker
         self._connect = connect
         self._name = name
-        self._verdicts: OrderedDict[Image, bool] = OrderedDict()
+        self._verdicts: OrderedDict[Image, int | None] = OrderedDict()
+        """The modifier of each image that is taken."""
         self._trial = Trial()
         self._connection: socket.socket | None = None
         self._listener: asyncio.Task[None] | None = None
@@ -58,14 +63,18 @@ class Showing:
         self._broken = 0
         self._distrusted = False
 
+    @property
+    def cuts(self) -> bool:
+        """See `context.ports.Showing`."""
+        return self._maker.cuts
+
     def judge(self, image: Image, memories: Sequence[Sequence[Span]], /) -> Verdict:
         """See `context.ports.Showing`."""
         if self._distrusted or self._broken > _MAX_BROKEN or not all(map(self._maker.takes, memories)):
             return Verdict.NO
-        known = self._verdicts.get(image)
-        if known is not None:
+        if image in self._verdicts:
             self._verdicts.move_to_end(image)
-            return Verdict.YES if known else Verdict.NO
+            return Verdict.NO if self._verdicts[image] is None else Verdict.YES
         if self._task is not None:
             return Verdict.ASKING
         try:
@@ -91,6 +100,10 @@ class Showing:
         """See `context.ports.Showing`."""
         return self._maker.create(spans)
 
+    def modifier(self, image: Image, /) -> int:
+        """See `context.ports.Showing`."""
+        return self._verdicts.get(image) or DRM_FORMAT_MOD_LINEAR
+
     def distrust(self) -> None:
         """See `context.ports.Showing`."""
         _log.warning("%s: the compositor ended a client for a dmabuf: from now on all is copied", self._name)
@@ -110,7 +123,7 @@ class Showing:
                     self._remember(image, await self._ask(image, dmabufs))
         except (HostFault, TimeoutError, OSError) as error:
             self._break(error)
-            self._remember(image, False)
+            self._remember(image, None)
         finally:
             close_all(dmabufs)
             self._task = None
@@ -130,21 +143,28 @@ class Showing:
         self._send(self._trial.first())
         return True
 
-    def _remember(self, image: Image, verdict: bool) -> None:
-        _log.debug("%s: %r: %s", self._name, image, "read in place" if verdict else "not taken")
-        self._verdicts[image] = verdict
+    def _remember(self, image: Image, modifier: int | None) -> None:
+        _log.debug("%s: %r: %s", self._name, image, "not taken" if modifier is None else "read in place")
+        self._verdicts[image] = modifier
         if len(self._verdicts) > MAX_JUDGED_IMAGES:
             self._verdicts.popitem(last=False)
 
-    async def _ask(self, image: Image, dmabufs: Sequence[int]) -> bool:
+    async def _ask(self, image: Image, dmabufs: Sequence[int]) -> int | None:
+        """The modifier by which the compositor takes it, if it does."""
         trial = self._trial
         await self._until(lambda: trial.listed)
         if not trial.takes_dmabufs:
-            return False
+            return None
+        if not trial.told:
+            self._send(trial.bind())
+            await self._until(lambda: trial.told)
+        modifier = trial.modifiers.get(image.format)
+        if modifier is None:
+            return None
         self._send(trial.ask(image), [dmabufs[plane.memory] for plane in image.planes])
         await self._until(lambda: trial.verdict is not None)
         self._send(trial.end())
-        return bool(trial.verdict)
+        return modifier if trial.verdict else None
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():

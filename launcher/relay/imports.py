@@ -36,10 +36,13 @@ class Imports:
             self._shown.add(pages)
         return pages
 
-    def import_dmabuf(self, fd: int, size: int) -> ImportedFile | None:
-        """Shows the host a dmabuf, where that can be and pays."""
+    def import_dmabuf(self, fd: int, size: int, together: int) -> ImportedFile | None:
+        """Shows the host a dmabuf of `size` bytes, where that can be and pays.
+
+        `together` are the bytes of all dmabufs of the image that it is in.
+        """
         copies = self._channel.host_copies
-        if copies is None or size < _LEAST_FILE:
+        if copies is None or together < _LEAST_FILE:
             return None
         pages = copies.import_dmabuf(fd, size)
         if pages is not None:

@@ -66,8 +66,12 @@ class BothSides(NamedTuple):
     async def run(self, *command: str, seconds: float = 180) -> Completed:
         """Run a command in it, to a good end."""
         done = await self.machine.run(command, env=ENVIRONMENT, timeout=seconds)
-        assert done.status == 0, done.errors.decode()
+        assert done.status == 0, done.errors.decode() + await self._log()
         return done
+
+    async def _log(self) -> str:
+        """The end of what the compositor has told."""
+        return (await self.machine.run(["sh", "-c", f"tail -n 30 {FOLDER}/*.log"])).output.decode()
 
     async def run_module(self, *module: str, through: Sequence[str] = (), seconds: float = 180) -> str:
         """Run one of our programs, straight on the compositor or through a launcher; what it prints."""

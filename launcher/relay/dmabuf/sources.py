@@ -63,10 +63,11 @@ class Sources:
         try:
             if self._open + len(fds) > MAX_DMABUFS:
                 raise LimitExceeded(f"more than {MAX_DMABUFS} dmabufs")
+            together = sum({identity_of(plane.fd): memory.size for plane, memory in taken}.values())
             for plane, memory in taken:
                 identity = identity_of(plane.fd)
                 if identity not in dmabufs:
-                    dmabufs[identity] = self._open_one(plane.fd, memory.size)
+                    dmabufs[identity] = self._open_one(plane.fd, memory.size, together)
                     fds.remove(plane.fd)
                 planes.append(ClientPlane(dmabufs[identity], plane.offset, plane.stride))
             _map_if_needed(dmabufs.values())
@@ -89,8 +90,8 @@ class Sources:
             dmabuf.close()
             self._open -= 1
 
-    def _open_one(self, fd: int, size: int) -> Dmabuf:
-        dmabuf = Dmabuf(fd, size, self._imports.import_dmabuf(fd, size))
+    def _open_one(self, fd: int, size: int, together: int) -> Dmabuf:
+        dmabuf = Dmabuf(fd, size, self._imports.import_dmabuf(fd, size, together))
         self._open += 1
         return dmabuf
 

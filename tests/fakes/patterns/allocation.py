@@ -12,8 +12,8 @@ from tests.fakes.client import FakeClient, Proxy, Value
 from tests.fakes.dmabufs import MAKERS, allocate, pages
 from tests.fakes.windows import Backing, Buffer, Layout
 
-_GAP: Final = 256
-"""Bytes before a plane that is in a dmabuf of its own."""
+_GAP: Final = 4096 + 256
+"""Bytes before a plane that is in a dmabuf of its own: more than a page."""
 
 
 class Place(NamedTuple):

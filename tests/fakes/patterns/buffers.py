@@ -22,10 +22,11 @@ def formats(stage: Stage) -> Iterator[str]:
 def planes(stage: Stage) -> Iterator[str]:
     """Formats with a second plane for colour, a quarter as many pairs of samples, each in two buffers.
 
-    One is as GPUs like it, of whole chroma samples and rows of 256 bytes; the other is of odd size.
+    One is as GPUs like it, of whole chroma samples and rows of 256 bytes, with colours in less than 64 KiB;
+    the other is of odd size.
     """
     for code in (code for code in stage.formats if code in _SEMIPLANAR):
-        for width, height in ((512, 272), (509, 269)):
+        for width, height in ((512, 224), (509, 269)):
             buffer = stage.buffer(width, height, format_code=code)
             paint(buffer, Rectangle(0, 0, width, height), seed=height)
             paint_colours(buffer, seed=height)

@@ -20,6 +20,7 @@ from crossdomain.abi.pages import (
     parse_shown,
 )
 from crossdomain.bridge.copy import Pixels
+from crossdomain.bridge.dmabuf import DRM_FORMAT_MOD_INVALID
 from crossdomain.bridge.formats import fourcc
 from crossdomain.bridge.udmabuf import Span
 from crossdomain.context.ports import Image, Pages
@@ -71,6 +72,9 @@ class FakeShowing:
 
     def __init__(self) -> None:
         self.verdict = Verdict.YES
+        self.cuts = True
+        self.told = 0
+        """The modifier."""
         self.images: list[Image] = []
         self.spans: list[Span] = []
         self.inodes: list[int] = []
@@ -83,6 +87,10 @@ class FakeShowing:
         self.images.append(image)
         self.spans = [span for spans in memories for span in spans]
         return self.verdict
+
+    def modifier(self, _image: Image, /) -> int:
+        """See `Showing`."""
+        return self.told
 
     def distrust(self) -> None:
         """See `Showing`."""
@@ -143,14 +151,14 @@ async def client(world: ShowingWorld) -> ShowingWorld:
     return await announced(world, 5)
 
 
-def made_of(version: int = 4) -> bytes:
+def made_of(version: int = 4, modifier: tuple[int, int] = (0, 0), offset: int = OFFSET % PAGE_SIZE) -> bytes:
     """What the compositor gets in the place of a pool."""
     return b"".join(
         (
             request("wl_registry", "bind", 2, 9, DMABUF, version, BUFFER),
             request(DMABUF, "create_params", BUFFER, POOL),
             request(DMABUF, "destroy", BUFFER),
-            request(PARAMS, "add", POOL, None, 0, OFFSET % PAGE_SIZE, STRIDE, 0, 0),
+            request(PARAMS, "add", POOL, None, 0, offset, STRIDE, *modifier),
         )
     )
 
@@ -167,6 +175,26 @@ async def test_a_pool_of_shown_pages_becomes_a_dmabuf(world: ShowingWorld, offer
     assert await client.host.receive(len(expected)) == expected
     (fd,) = client.host.take_fds()
     assert [os.fstat(fd).st_ino] == client.showing.inodes
+    os.close(fd)
+
+
+async def test_an_image_in_a_dmabuf_that_is_not_cut_is_where_it_is(client: ShowingWorld) -> None:
+    client.showing.cuts = False
+    client.send_pool(client.ask(), CREATE_BUFFER)
+    assert client.showing.images == [Image(OFFSET, fourcc("XR24"), WIDTH, HEIGHT, STRIDE)]
+    assert client.showing.spans == [Span(-1, 0, 4 * PAGE_SIZE)]
+    expected = made_of(offset=OFFSET) + CREATED
+    assert await client.host.receive(len(expected)) == expected
+    (fd,) = client.host.take_fds()
+    os.close(fd)
+
+
+async def test_a_dmabuf_has_the_modifier_that_the_compositor_has_listed(client: ShowingWorld) -> None:
+    client.showing.told = DRM_FORMAT_MOD_INVALID
+    client.send_pool(client.ask(), CREATE_BUFFER)
+    expected = made_of(modifier=divmod(DRM_FORMAT_MOD_INVALID, 1 << 32)) + CREATED
+    assert await client.host.receive(len(expected)) == expected
+    (fd,) = client.host.take_fds()
     os.close(fd)
 
 

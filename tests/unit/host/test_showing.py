@@ -12,7 +12,7 @@ from crossdomain.abi.pages import Verdict
 from crossdomain.bridge.formats import fourcc
 from crossdomain.bridge.udmabuf import Span, Udmabuf
 from crossdomain.context.ports import Image, PlacedPlane
-from crossdomain.host.showing import Showing
+from crossdomain.host.showing import GivenDmabufs, Showing
 from tests.unit.context.world import CompositorEnd, delete_id, event, request, until
 
 DMABUF: Final = "zwp_linux_dmabuf_v1"
@@ -26,20 +26,28 @@ FILM: Final = Image(0, fourcc("NV12"), 256, 32, 256, (PlacedPlane(1, 64, 256),))
 """Its planes are in two dmabufs."""
 LIST: Final = request("wl_display", "get_registry", 1, 2) + request("wl_display", "sync", 1, 3)
 LISTED: Final = event("wl_callback", "done", 3, 0) + delete_id(3)
-BOUND: Final = request("wl_registry", "bind", 2, 9, DMABUF, 4, 4)
+BOUND: Final = request("wl_registry", "bind", 2, 9, DMABUF, 3, 4) + request("wl_display", "sync", 1, 5)
+TOLD: Final = event("wl_callback", "done", 5, 0) + delete_id(5)
+LINEAR, INVALID, TILED = (0, 0), (0x00FFFFFF, 0xFFFFFFFF), (0x01000000, 1)
+"""Modifiers, as two words."""
 BUFFER: Final = 0xFF000000
 
 
-def tried(image: Image) -> bytes:
+def modifier(format_: int, words: tuple[int, int] = LINEAR) -> bytes:
+    """The compositor takes a format with that modifier."""
+    return event(DMABUF, "modifier", 4, format_, *words)
+
+
+def tried(image: Image, words: tuple[int, int] = LINEAR) -> bytes:
     """The requests that try an image."""
     return b"".join(
         (
-            request(DMABUF, "create_params", 4, 5),
+            request(DMABUF, "create_params", 4, 6),
             *(
-                request(PARAMS, "add", 5, None, index, plane.offset, plane.stride, 0, 0)
+                request(PARAMS, "add", 6, None, index, plane.offset, plane.stride, *words)
                 for index, plane in enumerate(image.planes)
             ),
-            request(PARAMS, "create", 5, image.width, image.height, image.format, 0),
+            request(PARAMS, "create", 6, image.width, image.height, image.format, 0),
         )
     )
 
@@ -103,11 +111,17 @@ class Stage:
             b"".join(event("wl_registry", "global", 2, *entry) for entry in globals_) + LISTED
         )
 
+    async def tell(self, *modifiers: bytes) -> None:
+        """Answers a fresh connection on which an image is to be tried, with formats and modifiers."""
+        await self.listen((1, "wl_shm", 1), (9, DMABUF, 5))
+        await self.expect(BOUND)
+        self.compositor.send(b"".join(modifiers) + TOLD)
+
     async def try_first(self) -> None:
         """The first image is tried, up to the compositor's answer."""
         assert self.judge() is Verdict.ASKING
-        await self.listen((1, "wl_shm", 1), (9, DMABUF, 5))
-        await self.expect(BOUND + tried(IMAGE))
+        await self.tell(modifier(XRGB))
+        await self.expect(tried(IMAGE))
 
     def _connect(self) -> socket.socket:
         if self.refusals:
@@ -132,15 +146,15 @@ async def stage() -> AsyncGenerator[Stage]:
     await asyncio.sleep(0)  # what was cancelled ends
 
 
-CREATED: Final = event(PARAMS, "created", 5, BUFFER)
-FAILED: Final = event(PARAMS, "failed", 5)
+CREATED: Final = event(PARAMS, "created", 6, BUFFER)
+FAILED: Final = event(PARAMS, "failed", 6)
 
 
 async def test_an_image_that_the_compositor_takes_is_shown(stage: Stage) -> None:
     await stage.try_first()
     stage.compositor.send(CREATED)
     assert await stage.verdict() is Verdict.YES
-    await stage.expect(request(PARAMS, "destroy", 5) + request("wl_buffer", "destroy", BUFFER))
+    await stage.expect(request(PARAMS, "destroy", 6) + request("wl_buffer", "destroy", BUFFER))
 
 
 async def test_an_image_is_tried_once(stage: Stage) -> None:
@@ -154,18 +168,18 @@ async def test_every_kind_of_image_is_tried_by_itself(stage: Stage) -> None:
     await stage.try_first()
     stage.compositor.send(CREATED)
     await stage.verdict()
-    await stage.expect(request(PARAMS, "destroy", 5) + request("wl_buffer", "destroy", BUFFER))
+    await stage.expect(request(PARAMS, "destroy", 6) + request("wl_buffer", "destroy", BUFFER))
     assert stage.judge(OTHER) is Verdict.ASKING
     await stage.expect(tried(OTHER))
-    stage.compositor.send(delete_id(5) + FAILED)
+    stage.compositor.send(delete_id(6) + FAILED)
     assert await stage.verdict(OTHER) is Verdict.NO
     assert stage.judge() is Verdict.YES
 
 
 async def test_an_image_in_two_dmabufs_is_tried_with_both(stage: Stage) -> None:
     assert stage.judge(FILM) is Verdict.ASKING
-    await stage.listen((9, DMABUF, 4))
-    data = BOUND + tried(FILM)
+    await stage.tell(modifier(FILM.format))
+    data = tried(FILM)
     assert await stage.compositor.receive(len(data)) == data
     fds = stage.compositor.take_fds()
     assert len({os.fstat(fd).st_ino for fd in fds}) == len(fds) == stage.udmabuf.made == 2
@@ -182,6 +196,39 @@ async def test_where_one_of_two_dmabufs_can_not_be_made_nothing_is_tried(stage: 
     assert stage.judge(FILM) is Verdict.NO
 
 
+LISTS: Final[dict[str, tuple[list[bytes], tuple[int, int]]]] = {
+    "linear": ([modifier(XRGB, TILED), modifier(XRGB, INVALID), modifier(XRGB)], LINEAR),
+    "linear first": ([modifier(XRGB), modifier(XRGB, INVALID)], LINEAR),
+    "implicit": ([modifier(XRGB, TILED), modifier(XRGB, INVALID), modifier(FILM.format)], INVALID),
+}
+
+
+@pytest.mark.parametrize(("listed", "words"), LISTS.values(), ids=LISTS)
+async def test_an_image_has_the_modifier_that_the_compositor_lists_for_linear_memory(
+    stage: Stage, listed: list[bytes], words: tuple[int, int]
+) -> None:
+    assert stage.judge() is Verdict.ASKING
+    await stage.tell(*listed)
+    await stage.expect(tried(IMAGE, words))
+    stage.compositor.send(CREATED)
+    assert await stage.verdict() is Verdict.YES
+    assert divmod(stage.showing.modifier(IMAGE), 1 << 32) == words
+
+
+@pytest.mark.parametrize(
+    "listed", [[], [modifier(XRGB, TILED), modifier(FILM.format)]], ids=["none", "tiled"]
+)
+async def test_a_format_that_is_not_listed_for_linear_memory_is_not_tried(
+    stage: Stage, listed: list[bytes]
+) -> None:
+    assert stage.judge() is Verdict.ASKING
+    await stage.tell(*listed)
+    assert await stage.verdict() is Verdict.NO
+    stage.showing.close()
+    await stage.compositor.wait_until_gone()
+    assert stage.compositor.received == b""
+
+
 async def test_one_image_is_tried_at_a_time(stage: Stage) -> None:
     await stage.try_first()
     assert stage.judge(OTHER) is Verdict.ASKING
@@ -190,18 +237,18 @@ async def test_one_image_is_tried_at_a_time(stage: Stage) -> None:
 
 async def test_a_compositor_that_ends_the_trial_takes_none(stage: Stage) -> None:
     await stage.try_first()
-    stage.compositor.send(event("wl_display", "error", 1, 5, 4, "invalid format"))
+    stage.compositor.send(event("wl_display", "error", 1, 6, 4, "invalid format"))
     assert await stage.verdict() is Verdict.NO
 
 
 async def test_a_trial_that_was_ended_is_no_reason_against_another_image(stage: Stage) -> None:
     await stage.try_first()
-    stage.compositor.send(event("wl_display", "error", 1, 5, 4, "invalid format"))
+    stage.compositor.send(event("wl_display", "error", 1, 6, 4, "invalid format"))
     await stage.verdict()
     assert stage.judge(OTHER) is Verdict.ASKING
     await until(lambda: len(stage.connections) == 2)
-    await stage.listen((9, DMABUF, 4))
-    await stage.expect(BOUND + tried(OTHER))
+    await stage.tell(modifier(XRGB))
+    await stage.expect(tried(OTHER))
     stage.compositor.send(CREATED)
     assert await stage.verdict(OTHER) is Verdict.YES
 
@@ -272,3 +319,12 @@ async def test_a_broken_trial_costs_nobody_else(stage: Stage, break_: Break) -> 
     await stage.try_first()
     break_(stage.compositor)
     assert await stage.verdict() is Verdict.NO
+
+
+def test_given_dmabufs_are_as_they_are() -> None:
+    """One of a launcher's is not cut, and two are not joined."""
+    maker = GivenDmabufs()
+    assert not maker.cuts
+    assert (maker.takes(SPANS), maker.takes((Span(-1, 4096, 4096),)), maker.takes(SPANS * 2)) == (
+        *(True, False, False),
+    )

@@ -6,13 +6,14 @@ from collections.abc import Generator
 
 import pytest
 
-from crossdomain.abi.pages import Verdict
+from crossdomain.abi.pages import PAGE_SIZE, Verdict
 from crossdomain.bridge.dmabuf import ParamsError
 from crossdomain.bridge.fences import Fence
 from crossdomain.wire import Record
 from crossdomain.wire.codec import SERVER_ID_START
 from launcher.relay.buffers import SharedBuffer
 from launcher.relay.client_buffers import ClientBuffers
+from launcher.relay.imports import LARGEST
 from launcher.stats import ClientStats
 from tests.unit.launcher.dmabuf.allocating import (
     HEIGHT,
@@ -251,12 +252,13 @@ def test_dmabufs_that_are_read_in_place_in_turn_stay_open(
 
 
 def test_planes_in_two_dmabufs_are_read_in_place_together(seen: Allocating) -> None:
+    """Of which one alone would not be worth it."""
     copies = seen.client.channel.host_copies
     assert isinstance(copies, FakeCopies)
     copies.verdicts = [Verdict.YES]
     params = seen.create_params()
     seen.add(params, seen.file(LARGE), offset=4096, stride=512)
-    seen.add(params, seen.file(LARGE), index=1, offset=256, stride=768)
+    seen.add(params, seen.file(13 * PAGE_SIZE), index=1, offset=256, stride=768)
     buffer = seen.create_immed(params, width=512, height=128, code=NV12)
     seen.client.say(request("zwp_linux_buffer_params_v1", "destroy", params))
     seen.show(buffer)
@@ -268,7 +270,7 @@ def test_planes_in_two_dmabufs_are_read_in_place_together(seen: Allocating) -> N
 
 
 def test_a_plane_that_the_host_can_not_see_has_all_copied_here(seen: Allocating) -> None:
-    luma, chroma = seen.file(LARGE), seen.file(8192 * 4)
+    luma, chroma = seen.file(LARGE), seen.file(LARGEST + PAGE_SIZE)
     params = seen.create_params()
     seen.add(params, luma, stride=512)
     seen.add(params, chroma, index=1, stride=512)
