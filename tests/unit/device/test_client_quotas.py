@@ -5,6 +5,7 @@ One above a quota ends this client: it is told why, a line of the log names it, 
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import pytest
@@ -15,13 +16,34 @@ from tests.fakes.guest_context import GuestContext
 from tests.fakes.guest_driver import Response
 from tests.fakes.guest_ram import PAGE
 from tests.unit.context.test_pipes import OFFER, read_pipe, receive_request
-from tests.unit.context.world import CompositorEnd, event, request
+from tests.unit.context.world import CompositorEnd, event, request, sync
 from tests.unit.device.test_passages import Machine, both_ways, hear_out, run
 from tests.unit.host.test_passage import STEADY
 
 _FIRST: Final = 6
 """The first object id that is free."""
+_LEFT: Final = 30
+"""Objects that one client may have besides what both begin with, of 40."""
 Step = Callable[[], Awaitable[Response]]
+
+
+Prepare = Callable[[GuestContext, CompositorEnd], Awaitable[tuple[Step, Step]]]
+"""Makes two steps: one that is within the quota, and one that is too much."""
+
+
+async def _ends_alone(quota: str, prepare: Prepare, machine: Machine) -> None:
+    (greedy, its_compositor), (other, compositor) = await machine.open(), await machine.open(2)
+    enough, too_much = await prepare(greedy, its_compositor)
+    assert (await enough()).ok
+    assert not (await too_much()).ok
+    assert f"(quota {quota})".encode() in await hear_out(greedy)
+    await its_compositor.wait_until_gone()
+    assert (await other.send(STEADY)).ok
+    assert await compositor.receive(len(STEADY)) == STEADY
+
+
+def _line_about(caplog: pytest.LogCaptureFixture, quota: str) -> str:
+    return next(record.message for record in caplog.records if f"(quota {quota})" in record.message)
 
 
 async def _blob(client: GuestContext) -> Identifier:
@@ -70,23 +92,44 @@ def test_one_more_than_its_quota_ends_a_client_alone(
     caplog: pytest.LogCaptureFixture,
     quota: str,
     most: int,
-    prepare: Callable[[GuestContext, CompositorEnd], Awaitable[tuple[Step, Step]]],
+    prepare: Prepare,
     *,
     ports: bool,
 ) -> None:
-    async def story(machine: Machine) -> None:
-        (greedy, its_compositor), (other, compositor) = await machine.open(), await machine.open(2)
-        enough, too_much = await prepare(greedy, its_compositor)
-        assert (await enough()).ok
-        assert not (await too_much()).ok
-        assert f"(quota {quota})".encode() in await hear_out(greedy)
-        await its_compositor.wait_until_gone()
-        assert (await other.send(STEADY)).ok
-        assert await compositor.receive(len(STEADY)) == STEADY
+    alone = partial(_ends_alone, quota, prepare)
+    run(alone, ports=ports, quotas=Quotas(client=replace(ClientQuotas(), **{quota: most})))
+    assert _line_about(caplog, quota).startswith("vm test, ctx 1, 'client': ")
 
-    run(story, ports=ports, quotas=Quotas(client=replace(ClientQuotas(), **{quota: most})))
-    line = next(record.message for record in caplog.records if f"(quota {quota})" in record.message)
-    assert line.startswith("vm test, ctx 1, 'client': ")
+
+async def objects_of_all(client: GuestContext, _compositor: CompositorEnd) -> tuple[Step, Step]:
+    """As many as make 40 with what both clients have, and one more."""
+    enough = b"".join(sync(_FIRST + number) for number in range(_LEFT))
+    return lambda: client.send(enough), lambda: client.send(sync(_FIRST + _LEFT))
+
+
+async def surfaces_of_all(client: GuestContext, _compositor: CompositorEnd) -> tuple[Step, Step]:
+    """Both clients have one each."""
+    first, second = (request("wl_compositor", "create_surface", 3, _FIRST + number) for number in range(2))
+    return lambda: client.send(first), lambda: client.send(second)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("quota", "most", "prepare"),
+    [("objects", 40, objects_of_all), ("surfaces", 3, surfaces_of_all)],
+    ids=["objects", "surfaces"],
+)
+def test_who_takes_the_last_of_what_a_vm_may_have_ends_alone(
+    caplog: pytest.LogCaptureFixture,
+    quota: str,
+    most: int,
+    prepare: Prepare,
+    *,
+    ports: bool,
+) -> None:
+    alone = partial(_ends_alone, f"vm.{quota}", prepare)
+    run(alone, ports=ports, quotas=Quotas(vm=replace(VmQuotas(), **{quota: most})))
+    assert _line_about(caplog, f"vm.{quota}").startswith("vm test, ctx 1, 'client': ")
 
 
 async def another_context(client: GuestContext) -> Response:
@@ -126,5 +169,4 @@ def test_what_is_too_much_for_a_vm_is_refused_and_its_clients_go_on(
         assert await compositor.receive(len(STEADY)) == STEADY
 
     run(story, ports=ports, quotas=Quotas(vm=replace(VmQuotas(), **{quota: most})))
-    line = next(record.message for record in caplog.records if f"(quota {quota})" in record.message)
-    assert line.startswith("vm: ")
+    assert _line_about(caplog, quota).startswith("vm: ")
