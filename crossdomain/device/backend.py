@@ -8,19 +8,16 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from crossdomain.abi import vhost_user as abi
 from crossdomain.abi import virtio_gpu as gpu_abi
-from crossdomain.context.pace import Allowance
-from crossdomain.context.selector import PortSelector
 from crossdomain.device.backend_channel import BackendChannel
-from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import FaultLog, logger
-from crossdomain.device.gpu import Context, ContextFactory, Gpu
+from crossdomain.device.gpu import Gpu
 from crossdomain.device.memory import GuestMemory
+from crossdomain.device.offer import Conditions, Context, Offer
 from crossdomain.device.passages import Passages
-from crossdomain.device.profiles import GPU, Profile
 from crossdomain.device.resources import AttachedResources, GuestStorage
 from crossdomain.device.ring import Ring
 from crossdomain.device.vhost_user import (
@@ -41,51 +38,29 @@ _SUCCESS: Final = 0
 _FAILURE: Final = 1
 
 
-class Conditions(NamedTuple):
-    """What a device may use of its host."""
-
-    allowance: Allowance
-    """What the VM may have."""
-    ports: PortSelector | None
-    """What the running loop waits with, where C is to carry what needs no Python."""
-
-
 class Backend:
     """One device of one VM, from the VMM's connection to its end."""
 
     def __init__(
-        self,
-        *,
-        new_context: ContextFactory,
-        capset: bytes,
-        window_size: int,
-        name: str,
-        broken: Callable[[CrossDomainError], None],
-        profile: Profile = GPU,
-        expectations: Expectations | None = None,
-        conditions: Conditions,
+        self, offer: Offer, conditions: Conditions, broken: Callable[[CrossDomainError], None]
     ) -> None:
         """`broken` is told where the VMM does not keep to the protocol on the back-end channel."""
         self._loop = loop = asyncio.get_running_loop()
-        self._profile = profile
-        self._new_context = new_context
-        self._capset = capset
-        self._name = name
+        self._offer = offer
+        self._conditions = conditions
         self._broken = broken
-        self._log = FaultLog(name)
+        self._log = FaultLog(offer.name)
         self._features = 0
         self._stopped_state: tuple[object, ...] | None = None
         self._memory = GuestMemory()
-        self._window = HostVisibleWindow(window_size, loop)
-        self._allowance, ports = conditions
-        self._passages = None if ports is None else Passages(ports)
+        self._window = HostVisibleWindow(offer.window_size, loop)
+        self._passages = None if conditions.ports is None else Passages(conditions.ports)
         if self._passages is not None:
             self._memory.changed = self._passages.map
         self._control = Ring(self._memory, loop, self._execute, self._on_ring_broken, self._passages)
         self._control.rest = self._rest
         self._cursor = Ring(self._memory, loop, self._discard, self._on_ring_broken)
         self._rings = (self._control, self._cursor)
-        self._expectations = Expectations() if expectations is None else expectations
         self._gpu = self._make_gpu()
         self._handlers = self._make_handlers()
 
@@ -93,16 +68,14 @@ class Backend:
         return Gpu(
             self._memory,
             self._window,
-            self._make_context,
-            self._capset,
+            self._offer._replace(new_context=self._make_context),
+            self._conditions,
             self._control.complete,
             self._log,
-            self._expectations,
-            self._allowance,
         )
 
     def _make_context(self, ctx_id: int, name: bytes, resources: AttachedResources) -> Context:
-        context = self._new_context(ctx_id, name, resources)
+        context = self._offer.new_context(ctx_id, name, resources)
         if self._passages is not None and context.passage is not None:
             self._passages.add(ctx_id, context.passage, self._gpu.complete_poll)
             resources.lost = context.passage.lose_resources
@@ -111,12 +84,12 @@ class Backend:
     def _make_handlers(self) -> Mapping[int, Callable[[Message], bytes | None]]:
         # A handler returns the payload of the reply that the request always has, or None where it has none.
         return {
-            abi.VHOST_USER_GET_FEATURES: lambda _message: abi.U64.pack(self._profile.features),
+            abi.VHOST_USER_GET_FEATURES: lambda _message: abi.U64.pack(self._offer.profile.features),
             abi.VHOST_USER_SET_FEATURES: self._handle_set_features,
             abi.VHOST_USER_SET_OWNER: self._handle_nothing,
             abi.VHOST_USER_RESET_OWNER: self._handle_nothing,
             abi.VHOST_USER_GET_PROTOCOL_FEATURES: lambda _message: abi.U64.pack(
-                self._profile.protocol_features
+                self._offer.profile.protocol_features
             ),
             abi.VHOST_USER_SET_PROTOCOL_FEATURES: self._handle_set_protocol_features,
             abi.VHOST_USER_GET_QUEUE_NUM: lambda _message: abi.U64.pack(gpu_abi.QUEUE_COUNT),
@@ -182,7 +155,7 @@ class Backend:
         except CrossDomainError as error:
             if not message.needs_reply:
                 raise
-            logger.warning("%s: %s", self._name, error)
+            logger.warning("%s: %s", self._offer.name, error)
             return encode_reply_u64(message.request, _FAILURE)
         if payload is not None:
             return encode_reply(message.request, payload)
@@ -202,9 +175,9 @@ class Backend:
         self._gpu.execute(chain)
 
     def _rest(self) -> float:
-        seconds, quota = self._allowance.pace.rest()
+        seconds, quota = self._conditions.allowance.pace.rest()
         if seconds:
-            logger.warning("%s: slowed down for %.1f s (quota %s)", self._name, seconds, quota)
+            logger.warning("%s: slowed down for %.1f s (quota %s)", self._offer.name, seconds, quota)
         return seconds
 
     def _discard(self, chain: Chain) -> None:
@@ -213,7 +186,7 @@ class Backend:
 
     def _on_ring_broken(self, error: CrossDomainError) -> None:
         # The VM itself goes on, and a driver that starts anew is served.
-        logger.warning("%s: the device stops until its driver resets it: %s", self._name, error)
+        logger.warning("%s: the device stops until its driver resets it: %s", self._offer.name, error)
         self._reset()
 
     def _reset(self) -> None:
@@ -231,7 +204,7 @@ class Backend:
 
     def _handle_set_features(self, message: Message) -> None:
         (features,) = abi.U64.unpack(message.payload)
-        if features & ~self._profile.features:
+        if features & ~self._offer.profile.features:
             raise HostFault(f"features {features:#x} were not offered")
         self._features = features
         if not features >> abi.VHOST_USER_F_PROTOCOL_FEATURES & 1:
@@ -240,11 +213,12 @@ class Backend:
 
     def _handle_set_protocol_features(self, message: Message) -> None:
         (features,) = abi.U64.unpack(message.payload)
-        if features & ~self._profile.protocol_features:
+        if features & ~self._offer.profile.protocol_features:
             raise HostFault(f"protocol features {features:#x} were not offered")
-        if self._profile.has_window and not features >> abi.VHOST_USER_PROTOCOL_F_SHMEM_MAP & 1:
+        if self._offer.profile.has_window and not features >> abi.VHOST_USER_PROTOCOL_F_SHMEM_MAP & 1:
             logger.warning(
-                "%s: the VMM gives the guest no host-visible window (QEMU has one from 11.1 on)", self._name
+                "%s: the VMM gives the guest no host-visible window (QEMU has one from 11.1 on)",
+                self._offer.name,
             )
 
     def _handle_get_shmem_config(self, _message: Message) -> bytes:
@@ -339,7 +313,9 @@ class Backend:
             raise HostFault("a virtqueue without a kick fd")
         if not self._features & _VERSION_1:
             os.close(fd)
-            logger.warning("%s: the guest's driver is older than virtio 1.0 and is not served", self._name)
+            logger.warning(
+                "%s: the guest's driver is older than virtio 1.0 and is not served", self._offer.name
+            )
             return
         if ring is self._control and not ring.started:
             self._reset_unless_resumed()
@@ -386,7 +362,7 @@ class Backend:
 
     def _handle_get_config(self, message: Message) -> bytes:
         offset, size, flags = abi.CONFIG_HEADER.unpack_from(message.payload)
-        config = self._profile.config
+        config = self._offer.profile.config
         if offset + size > len(config):
             return b""
         return abi.CONFIG_HEADER.pack(offset, size, flags) + config[offset : offset + size]

@@ -7,14 +7,11 @@ here, with one error for each mistake.  Cross-domain contexts do the work, `reso
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.abi.cross_domain import CAPSET_ID
 from crossdomain.context.memory import PAGE_SIZE, HostMemory
-from crossdomain.context.pace import Allowance
-from crossdomain.context.passage import Passage
-from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import (
     FaultLog,
     bad_context,
@@ -25,6 +22,7 @@ from crossdomain.device.faults import (
     too_much,
 )
 from crossdomain.device.memory import GuestMemory
+from crossdomain.device.offer import Conditions, Context, Offer
 from crossdomain.device.passages import chain_of
 from crossdomain.device.resources import AttachedResources, GuestStorage, Resource, ResourceTable
 from crossdomain.device.virtqueue import Chain
@@ -42,35 +40,6 @@ _BACKING_ENTRIES: Final = _HEADER_SIZE + abi.RESOURCE_ATTACH_BACKING.size
 _ECHOED_FLAGS: Final = abi.VIRTIO_GPU_FLAG_FENCE | abi.VIRTIO_GPU_FLAG_INFO_RING_IDX
 _UNFENCED: Final = 0
 _OK_NODATA: Final = abi.CTRL_HDR.pack(abi.VIRTIO_GPU_RESP_OK_NODATA, 0, 0, 0, 0)
-
-
-class Context(Protocol):
-    """What the device needs of `crossdomain.context.context.Context`."""
-
-    def submit(self, commands: bytes | memoryview, /) -> None:
-        """Carries out the commands of one SUBMIT_3D."""
-        ...
-
-    def create_fence(self, ring_idx: int | None, complete: Callable[[], None], /) -> None:
-        """Calls `complete` once what was submitted on that ring is done."""
-        ...
-
-    @property
-    def passage(self) -> Passage | None:
-        """Carries what needs no Python, where there is one."""
-        ...
-
-    def take_blob(self, blob_id: int, size: int, /) -> HostMemory:
-        """The memory of that blob, which is the caller's."""
-        ...
-
-    def close(self) -> None:
-        """Ends it; fences that are held are completed."""
-        ...
-
-
-ContextFactory: TypeAlias = Callable[[int, bytes, AttachedResources], Context]
-"""Makes the context of that ctx_id, debug_name and resources."""
 
 
 class Command:
@@ -116,24 +85,20 @@ class Gpu:
         self,
         memory: GuestMemory,
         window: HostVisibleWindow,
-        new_context: ContextFactory,
-        capset: bytes,
+        offer: Offer,
+        conditions: Conditions,
         complete: Callable[[Chain, bytes], None],
         log: FaultLog,
-        expectations: Expectations,
-        allowance: Allowance,
     ) -> None:
-        """`complete` gives a chain of the control queue back with its answer; `capset` is capset 5's data."""
+        """`complete` gives a chain of the control queue back with its answer."""
         self._memory = memory
         self._window = window
-        self._new_context = new_context
-        self._capset = capset
+        self._offer = offer
+        self._conditions = conditions
         self._complete = complete
         self._log = log
-        self._expectations = expectations
         self._contexts: dict[int, _AttachedContext] = {}
-        self._allowance = allowance
-        self._resources = ResourceTable(window.size, allowance)
+        self._resources = ResourceTable(window.size, conditions.allowance)
         self._used = False
         self._closed = False
         self._handlers = self._make_handlers()
@@ -278,15 +243,15 @@ class Gpu:
         ctx_id = command.ctx_id
         if not ctx_id or ctx_id in self._contexts:
             raise bad_context(ctx_id, "is in use" if ctx_id else "is no number")
-        most = self._allowance.quotas.vm.contexts
+        most = self._conditions.allowance.quotas.vm.contexts
         if len(self._contexts) >= most:
             raise too_much(f"more than {most} contexts of one VM (quota contexts)")
         if context_init != CAPSET_ID:
             raise bad_parameter(f"context_init {context_init:#x} does not name capset {CAPSET_ID}")
         if length > len(name):
             raise bad_parameter(f"a debug_name of {length} bytes")
-        resources = AttachedResources(self._allowance)
-        context = self._new_context(ctx_id, name[:length].rstrip(b"\0"), resources)
+        resources = AttachedResources(self._conditions.allowance)
+        context = self._offer.new_context(ctx_id, name[:length].rstrip(b"\0"), resources)
         self._contexts[ctx_id] = _AttachedContext(context, resources)
         self._answer_ok(command)
 
@@ -332,7 +297,7 @@ class Gpu:
         elif blob_mem in (abi.VIRTIO_GPU_BLOB_MEM_GUEST, abi.VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST):
             # HOST3D_GUEST asks for host memory *or* the guest's pages behind it: the pages always serve.
             storage = GuestStorage(self._memory, size, entries)
-            storage.owner = self._expectations.owner_of(storage)
+            storage.owner = self._conditions.expectations.owner_of(storage)
         else:
             raise bad_parameter(f"blob_mem {blob_mem}")
         mappable = bool(blob_flags & abi.VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE)
@@ -418,14 +383,14 @@ class Gpu:
         (index,) = abi.GET_CAPSET_INFO.unpack_from(command.request, _HEADER_SIZE)
         if index:
             raise bad_parameter(f"capset index {index}")
-        body = abi.RESP_CAPSET_INFO.pack(CAPSET_ID, 0, len(self._capset))
+        body = abi.RESP_CAPSET_INFO.pack(CAPSET_ID, 0, len(self._offer.capset))
         self._answer(command, abi.VIRTIO_GPU_RESP_OK_CAPSET_INFO, body)
 
     def _handle_get_capset(self, command: Command) -> None:
         capset_id, version = abi.GET_CAPSET.unpack_from(command.request, _HEADER_SIZE)
         if capset_id != CAPSET_ID or version:
             raise bad_parameter(f"capset {capset_id} of version {version}")
-        self._answer(command, abi.VIRTIO_GPU_RESP_OK_CAPSET, self._capset)
+        self._answer(command, abi.VIRTIO_GPU_RESP_OK_CAPSET, self._offer.capset)
 
     def _handle_get_display_info(self, command: Command) -> None:
         self._answer(command, abi.VIRTIO_GPU_RESP_OK_DISPLAY_INFO, bytes(abi.RESP_DISPLAY_INFO_SIZE))

@@ -7,10 +7,9 @@ from crossdomain.context.pace import Allowance
 from crossdomain.context.ports import Pages
 from crossdomain.context.quotas import Quotas
 from crossdomain.context.selector import PortSelector
-from crossdomain.device.backend import Backend, Conditions
+from crossdomain.device.backend import Backend
 from crossdomain.device.expectations import Expectations
-from crossdomain.device.gpu import ContextFactory
-from crossdomain.device.profiles import GPU, Profile
+from crossdomain.device.offer import Conditions, Offer
 from crossdomain.device.transport import Transport
 from crossdomain.device.vhost_user import REQUESTS, Decoder, Message
 from crossdomain.errors import CrossDomainError, GuestFault
@@ -26,12 +25,8 @@ class GpuSession:
     def __init__(
         self,
         connection: socket.socket,
+        offer: Offer,
         *,
-        new_context: ContextFactory,
-        capset: bytes,
-        window_size: int,
-        name: str,
-        profile: Profile = GPU,
         ports: PortSelector | None = None,
         allowance: Allowance | None = None,
     ) -> None:
@@ -39,25 +34,17 @@ class GpuSession:
 
         Args:
             connection: the VMM's end of a vhost-user socket.
-            new_context: makes a cross-domain context for each CTX_CREATE.
-            capset: the data of capset 5.
-            window_size: bytes of the host-visible window, a power of two; also how much host memory the guest
-                may hold in blobs.
-            name: names the VM in log lines.
-            profile: which of the two devices it is.
+            offer: the device.
             ports: what the running loop waits with, where C is to carry what needs no Python.
             allowance: what the VM may have, if it is not the default.
         """
         self._connection = connection
-        self._new_context = new_context
-        self._capset = capset
-        self._window_size = window_size
-        self._name = name
-        self._profile = profile
-        self._conditions = Conditions(Allowance(Quotas()) if allowance is None else allowance, ports)
+        self._offer = offer
         self._backend: Backend | None = None
         self.expectations = Expectations()
         """Who expects that the guest imports something here."""
+        allowance = Allowance(Quotas()) if allowance is None else allowance
+        self._conditions = Conditions(allowance, ports, self.expectations)
 
     @property
     def contexts(self) -> int:
@@ -107,16 +94,7 @@ class GpuSession:
             else:
                 ended.set_exception(fault)
 
-        backend = Backend(
-            new_context=self._new_context,
-            capset=self._capset,
-            window_size=self._window_size,
-            name=self._name,
-            broken=end,
-            profile=self._profile,
-            expectations=self.expectations,
-            conditions=self._conditions,
-        )
+        backend = Backend(self._offer, self._conditions, end)
         self._backend = backend
 
         def handle(message: Message) -> None:

@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 
 from crossdomain.context.pace import Allowance
 from crossdomain.context.ports import Pages, Resources
+from crossdomain.device.offer import Offer
 from crossdomain.device.profiles import MEMORY
 from crossdomain.device.session import GpuSession
 from crossdomain.errors import CrossDomainError, GuestFault
@@ -43,15 +44,8 @@ class MemoryDevice:
         """Serves a VMM's connection, which this owns."""
         for task in self._serving:
             task.cancel()
-        self._session = session = GpuSession(
-            connection,
-            new_context=_refuse_context,
-            capset=b"",
-            window_size=_WINDOW_SIZE,
-            name=self._name,
-            profile=MEMORY,
-            allowance=self.allowance,
-        )
+        offer = Offer(_refuse_context, b"", _WINDOW_SIZE, self._name, MEMORY)
+        self._session = session = GpuSession(connection, offer, allowance=self.allowance)
         task = asyncio.get_running_loop().create_task(self._serve(session))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)

@@ -19,6 +19,7 @@ from crossdomain.bridge.syncobj import SyncDevice
 from crossdomain.bridge.udmabuf import Udmabuf
 from crossdomain.context.capset import capset
 from crossdomain.context.selector import PortSelector
+from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
 from crossdomain.errors import CrossDomainError
 from crossdomain.host import logs, sandbox
@@ -130,19 +131,11 @@ class _Worker:
             dials.channel.close()
 
     async def _serve_vm(self, connection: socket.socket, tenant: Tenant) -> None:
-        self._session = session = GpuSession(
-            connection,
-            new_context=tenant.new_gpu_context,
-            capset=capset(
-                has_pages=True,
-                shows_pages=self._plan.udmabuf is not None,
-                has_points=tenant.knows_points,
-            ),
-            window_size=self._plan.window_size,
-            name=tenant.name,
-            ports=self._ports,
-            allowance=tenant.allowance,
+        offered = capset(
+            has_pages=True, shows_pages=self._plan.udmabuf is not None, has_points=tenant.knows_points
         )
+        offer = Offer(tenant.new_gpu_context, offered, self._plan.window_size, tenant.name)
+        self._session = session = GpuSession(connection, offer, ports=self._ports, allowance=tenant.allowance)
         self._memory.gpu = session
         self._memory.allowance = tenant.allowance
         tenant.memory = self._memory

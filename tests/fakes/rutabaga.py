@@ -27,6 +27,7 @@ from typing import Final
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.passage import Passage
 from crossdomain.context.ports import Resources
+from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
 from crossdomain.errors import GuestFault, HostFault
 
@@ -45,7 +46,7 @@ WINDOW_SIZE: Final = 1 << 30
 
 
 class RutabagaContext:
-    """One context, its worker included; what `crossdomain.device.gpu.Context` asks for."""
+    """One context, its worker included; what `crossdomain.device.offer.Context` asks for."""
 
     def __init__(self, resources: Resources, compositor: str) -> None:
         self._resources = resources
@@ -251,20 +252,19 @@ def _nothing(_data: bytes) -> None:
 
 async def serve(path: str, compositor: str) -> None:
     """Serves VMs until it is ended."""
+
+    def new_context(_ctx_id: int, _name: bytes, resources: Resources) -> RutabagaContext:
+        return RutabagaContext(resources, compositor)
+
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(path)
         listener.listen()
         listener.setblocking(False)
         print("ready", flush=True)
+        offer = Offer(new_context, CAPSET, WINDOW_SIZE, "rutabaga")
         while True:
             connection, _address = await asyncio.get_running_loop().sock_accept(listener)
-            await GpuSession(
-                connection,
-                new_context=lambda _ctx_id, _name, resources: RutabagaContext(resources, compositor),
-                capset=CAPSET,
-                window_size=WINDOW_SIZE,
-                name="rutabaga",
-            ).serve()
+            await GpuSession(connection, offer).serve()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from crossdomain.context.pace import Allowance
+from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import GuestDriver
@@ -39,14 +40,8 @@ def serve(
     allowance: Allowance | None = None,
 ) -> "asyncio.Task[None]":
     """Runs a device for whoever is at the other end of `connection`."""
-    session = GpuSession(
-        connection,
-        new_context=host.new_context,
-        capset=CAPSET,
-        window_size=window_size,
-        name="vm",
-        allowance=allowance,
-    )
+    offer = Offer(host.new_context, CAPSET, window_size, "vm")
+    session = GpuSession(connection, offer, allowance=allowance)
     return asyncio.get_running_loop().create_task(session.serve())
 
 

@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 from crossdomain.abi import cross_domain as protocol
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.context.selector import PortSelector
+from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
@@ -70,14 +71,8 @@ class Vm:
     async def boot(self, *, memory_slots: bool = True, announces: bool = True) -> FakeFrontend:
         """Connects and starts the guest's driver."""
         ours, theirs = socket.socketpair()
-        session = GpuSession(
-            theirs,
-            new_context=self.compositors.new_context,
-            capset=bytes(32),
-            window_size=_WINDOW,
-            name="fuzz",
-            ports=self._ports,
-        )
+        offer = Offer(self.compositors.new_context, bytes(32), _WINDOW, "fuzz")
+        session = GpuSession(theirs, offer, ports=self._ports)
         self._serving = self._loop.create_task(session.serve())
         frontend = FakeFrontend(ours, memory_slots=memory_slots, announces=announces)
         await asyncio.wait_for(frontend.boot(), PATIENCE)

@@ -15,6 +15,7 @@ from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import FaultLog
 from crossdomain.device.gpu import Gpu
 from crossdomain.device.memory import GuestMemory
+from crossdomain.device.offer import Conditions, Offer
 from crossdomain.device.vhost_user import Region, close_all, encode_reply_u64
 from crossdomain.device.virtqueue import Chain
 from crossdomain.device.window import HostVisibleWindow
@@ -73,12 +74,10 @@ class _Device:
         self._gpu = Gpu(
             _memory,
             self._window,
-            self._compositors.new_context,
-            bytes(16),
+            Offer(self._compositors.new_context, bytes(16), self._window.size, "fuzz"),
+            Conditions(self._compositors.allowance, None, Expectations()),
             self._complete,
             FaultLog("fuzz"),
-            Expectations(),
-            self._compositors.allowance,
         )
         self._under_way: set[int] = set()
         self._heads = 0

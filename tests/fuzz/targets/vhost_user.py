@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from crossdomain.abi import vhost_user as abi
+from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
 from crossdomain.device.vhost_user import REQUESTS, close_all
 from crossdomain.errors import CrossDomainError
@@ -42,14 +43,8 @@ class _Vmm:
         self._socket.setblocking(False)
         self._ram = memory()
         self._kick = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        session = GpuSession(
-            theirs,
-            new_context=self._compositors.new_context,
-            capset=bytes(32),
-            window_size=1 << 20,
-            name="fuzz",
-            ports=ports,
-        )
+        offer = Offer(self._compositors.new_context, bytes(32), 1 << 20, "fuzz")
+        session = GpuSession(theirs, offer, ports=ports)
         self._serving = _watch.loop.create_task(session.serve())
         self._backend: socket.socket | None = None
 

@@ -24,6 +24,7 @@ from crossdomain.context.pipes import Orphans
 from crossdomain.context.ports import MemoryDevice, Resources
 from crossdomain.context.quotas import ClientQuotas, Quotas, VmQuotas
 from crossdomain.context.selector import PortSelector
+from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
@@ -56,15 +57,8 @@ class Machine:
         """The VM's memory device, of contexts from now on."""
         self.allowance = allowance
         self._orphans = Orphans()
-        session = GpuSession(
-            theirs,
-            new_context=self._new_context,
-            capset=bytes(32),
-            window_size=_WINDOW,
-            name="vm",
-            ports=ports,
-            allowance=allowance,
-        )
+        offer = Offer(self._new_context, bytes(32), _WINDOW, "vm")
+        session = GpuSession(theirs, offer, ports=ports, allowance=allowance)
         self._serving = asyncio.get_running_loop().create_task(session.serve())
 
     async def open(self, ctx_id: int = 1, *, ring_pages: int = 1) -> tuple[GuestContext, CompositorEnd]:

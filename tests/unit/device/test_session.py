@@ -9,6 +9,7 @@ import pytest
 from crossdomain.abi import vhost_user as abi
 from crossdomain.abi.vhost_user import VHOST_USER_BACKEND_SHMEM_MAP as MAP
 from crossdomain.abi.vhost_user import VHOST_USER_BACKEND_SHMEM_UNMAP as UNMAP
+from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
 from crossdomain.device.virtqueue import SplitQueue
 from crossdomain.errors import HostFault
@@ -235,7 +236,7 @@ async def test_a_mistake_of_ours_ends_the_vm_instead_of_hanging_it(caplog: pytes
 async def test_a_session_counts_what_its_guest_holds() -> None:
     ours, theirs = socket.socketpair()
     host = StubHost()
-    session = GpuSession(theirs, new_context=host.new_context, capset=CAPSET, window_size=WINDOW, name="vm")
+    session = GpuSession(theirs, Offer(host.new_context, CAPSET, WINDOW, "vm"))
     assert (session.resources, session.host_bytes) == (0, 0)
     serving = asyncio.get_running_loop().create_task(session.serve())
     async with FakeFrontend(ours) as frontend:
