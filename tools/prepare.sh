@@ -17,7 +17,7 @@ test | wine)
     # Tests show windows on the distribution's own Weston too, and measure waypipe beside us; X11
     # applications of many toolkits show theirs.  Clang has libFuzzer.
     packages="$packages weston waypipe valgrind cpio zstd xwayland xterm x11-apps x11-utils x11-xserver-utils xclip wl-clipboard"
-    packages="$packages systemd wayland-utils xfonts-base fonts-dejavu-core python3-tk mesa-utils gtk-3-examples zenity"
+    packages="$packages systemd wayland-utils xfonts-base fonts-dejavu-core python3-tk nedit mesa-utils gtk-3-examples zenity"
     packages="$packages clang libclang-rt-dev default-jre"
     extra="[test]"
     if [ "$mode" = wine ]; then

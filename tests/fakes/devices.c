@@ -9,10 +9,12 @@
  *   tablet                    plug the tablet in; its pen is known with the first proximity
  *   pen 0|1 X Y               the pen leaves or comes near
  *   draw X Y PRESSURE         it moves; PRESSURE is 0 to 1
+ *   tilt X Y                  it leans, by degrees from upright
  *   tip 0|1 X Y               it is lifted or touches
  *   stylus CODE 0|1           a button of it is released or pressed
  *   remove                    the pen and its tablet are unplugged
  *   touchpad                  plug the touch pad in
+ *   wheel VALUE120            it scrolls down as a wheel does: 120 are a click
  *   swipe FINGERS | swipe-update DX DY | swipe-end CANCELLED
  *   pinch FINGERS | pinch-update DX DY SCALE ROTATION | pinch-end CANCELLED
  *   hold FINGERS | hold-end CANCELLED
@@ -155,6 +157,19 @@ static void draw(double x, double y, double pressure)
     wl_signal_emit_mutable(&tablet.events.axis, &event);
 }
 
+static void tilt(double x, double y)
+{
+    struct wlr_tablet_tool_axis_event event = {.tablet = &tablet,
+                                               .tool = &pen,
+                                               .time_msec = now(),
+                                               .updated_axes = WLR_TABLET_TOOL_AXIS_TILT_X |
+                                                               WLR_TABLET_TOOL_AXIS_TILT_Y,
+                                               .tilt_x = x,
+                                               .tilt_y = y};
+
+    wl_signal_emit_mutable(&tablet.events.axis, &event);
+}
+
 static void touch_down(unsigned down, double x, double y)
 {
     struct wlr_tablet_tool_tip_event event = {
@@ -183,6 +198,19 @@ static void plug_touchpad(void)
 {
     wlr_pointer_init(&touchpad, &pointer_impl, "Touch pad");
     wl_signal_emit_mutable(&backend->events.new_input, &touchpad.base);
+}
+
+static void turn_wheel(int value120)
+{
+    struct wlr_pointer_axis_event event = {.pointer = &touchpad,
+                                           .time_msec = now(),
+                                           .source = WL_POINTER_AXIS_SOURCE_WHEEL,
+                                           .orientation = WL_POINTER_AXIS_VERTICAL_SCROLL,
+                                           .delta = 15.0 * value120 / 120,
+                                           .delta_discrete = value120};
+
+    wl_signal_emit_mutable(&touchpad.events.axis, &event);
+    wl_signal_emit_mutable(&touchpad.events.frame, &touchpad);
 }
 
 static void begin(struct wl_signal *gesture, unsigned fingers)
@@ -234,6 +262,8 @@ static bool use_tablet(const char *command)
         bring_pen(state, x, y);
     else if (sscanf(command, "draw %lf %lf %lf", &x, &y, &z) == 3)
         draw(x, y, z);
+    else if (sscanf(command, "tilt %lf %lf", &x, &y) == 2)
+        tilt(x, y);
     else if (sscanf(command, "tip %u %lf %lf", &state, &x, &y) == 3)
         touch_down(state, x, y);
     else if (sscanf(command, "stylus %u %u", &number, &state) == 2)
@@ -248,10 +278,13 @@ static bool use_tablet(const char *command)
 static bool use_touchpad(const char *command)
 {
     unsigned number;
+    int value120;
     double x, y, z, w;
 
     if (strcmp(command, "touchpad") == 0)
         plug_touchpad();
+    else if (sscanf(command, "wheel %d", &value120) == 1)
+        turn_wheel(value120);
     else if (sscanf(command, "swipe %u", &number) == 1)
         begin(&touchpad.events.swipe_begin, number);
     else if (sscanf(command, "swipe-update %lf %lf", &x, &y) == 2)

@@ -224,9 +224,15 @@ class XTestClient:
         """Undo that."""
         self.window(window).xfixes_show_cursor()
 
+    def begin_xinput(self) -> None:
+        """Ask for XInput 2.2: with python-xlib's 2.0 fingers are a mouse, and whoever has a grab has all."""
+        display: Any = self.display.display
+        opcode = display.get_extension_major(xinput.extname)
+        cast(Any, xinput.XIQueryVersion)(display=display, opcode=opcode, major_version=2, minor_version=2)
+
     def select_raw_motion(self) -> None:
         """Hear of what mice do, wherever the pointer is."""
-        self.display.xinput_query_version()
+        self.begin_xinput()
         root = self.display.screen().root
         root.xinput_select_events([(xinput.AllMasterDevices, xinput.RawMotionMask)])
         self.display.sync()

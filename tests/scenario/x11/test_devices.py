@@ -20,6 +20,7 @@ from tests.fakes.weston import wait_until
 from tests.fakes.wlroots import VirtualSeat
 from tests.fakes.x11 import PATIENCE, X11Desktop, running_x11
 from tests.fakes.x11_client import XEvent, XTestClient
+from tests.fakes.xinput2 import TouchEvent, TouchKind, poll_touch, select_touches
 
 KEY_Y: Final = 21
 """linux/input-event-codes.h; where Z is on German keyboards."""
@@ -46,6 +47,7 @@ def shared_desk(debian: Image) -> Generator[Desk]:
         XTestClient(applications.display, applications.authority) as client,
     ):
         devices.use("tablet")
+        devices.use("touchpad")
         yield Desk(sway, devices, client)
     shutil.rmtree(folder)
 
@@ -166,6 +168,44 @@ def test_a_pen_is_on_the_window_that_is_seen(desk: Desk, windows: dict[str, int]
     for title, column in PLACES * 5:
         pressed = press(desk, partial(draw, f"{column / 1024} 0.5"))
         assert (pressed.window.id, pressed.event_x, pressed.event_y) == (windows[title], column % 512, 320)
+
+
+def test_how_hard_and_how_a_pen_is_held_is_told(desk: Desk) -> None:
+    """XInput 2: x, y, pressure of 65535, and degrees of tilt."""
+    window = desk.client.create_window(mask=EVENTS, title="paper")
+    wait_for_width(desk, window, desk.sway.size[0])
+    desk.client.select_raw_motion()
+    desk.devices.use("pen 1 0.25 0.5")
+    desk.devices.use("tip 1 0.25 0.5")
+
+    def draw() -> list[tuple[float, ...]]:
+        # What happens while sway arranges its windows is nobody's.
+        desk.client.forget_events()
+        for command in ("pen 1 0.25 0.5", "tip 1 0.25 0.5", "draw 0.5 0.25 0.75", "tilt 30 -20"):
+            desk.devices.use(command)
+        desk.devices.use("draw 0.25 0.25 0.2")
+        found: list[tuple[float, ...]] = []
+        while (values := desk.client.poll_raw_motion(seconds=0.5)) is not None:
+            found.append(values[:5])
+        desk.devices.use("tip 0 0.25 0.25")
+        desk.devices.use("pen 0 0.25 0.25")
+        return found
+
+    held = {(512, 160, 49151, 0, 0), (512, 160, 49151, 30, -20), (256, 160, 13107, 30, -20)}
+    wait_until(lambda: held <= {*draw()}, seconds=PATIENCE, what="how it is held")
+
+
+def test_a_wheel_of_high_resolution_makes_a_click_of_its_parts(desk: Desk, windows: dict[str, int]) -> None:
+    assert press(desk, partial(desk.sway.seat.click, 100, 320)).window.id == windows["left"]
+    desk.client.forget_events()
+    for _ in range(3):
+        for part in (30, 30, 60):
+            desk.devices.use(f"wheel {part}")
+    for _ in range(3):
+        turned = desk.client.wait(X.ButtonPress, "a click of the wheel")
+        assert (turned.window.id, turned.detail) == (windows["left"], 5)
+    desk.sway.seat.click(100, 320)
+    assert desk.client.wait(X.ButtonPress, "the next click").detail == 1
 
 
 def test_a_pointer_that_is_confined_stays_in_its_window(desk: Desk, windows: dict[str, int]) -> None:
@@ -313,3 +353,35 @@ def test_a_finger_is_on_the_window_that_is_seen(desktop: X11Desktop) -> None:
                 return abs(int(press.event_x) - 30) <= 1 and abs(int(press.event_y) - 40) <= 1
 
             desktop.wait(is_touched, f"a finger on {title}")
+
+
+def test_two_fingers_are_told_apart(desktop: X11Desktop) -> None:
+    seat = desktop.seat
+    with desktop.client() as client:
+        window = client.create_window(mask=EVENTS, title="hands")
+        place = desktop.place(desktop.window("hands"), 100, 100)
+        select_touches(client, window)
+
+        def hears_touches() -> bool:
+            seat.touch(0, Touch.DOWN, place.x + 10, place.y + 10)
+            seat.touch(0, Touch.UP)
+            # The first one only plugs the screen in.
+            return poll_touch(client, seconds=1.0) is not None
+
+        desktop.wait(hears_touches, "a touch screen")
+        desktop.wait(lambda: poll_touch(client, seconds=0.2) is None, "all of that touch")
+        seat.touch(1, Touch.DOWN, place.x + 30, place.y + 40)
+        seat.touch(2, Touch.DOWN, place.x + 120, place.y + 60)
+        seat.touch(2, Touch.MOTION, place.x + 150, place.y + 80)
+        seat.touch(1, Touch.UP)
+        seat.touch(2, Touch.UP)
+        found: list[TouchEvent] = []
+        while (heard := poll_touch(client, seconds=1.0)) is not None:
+            found.append(heard)
+    one, other = dict.fromkeys(event.finger for event in found)
+    assert {event.window for event in found} == {window}
+    for finger, places in ((one, [(30, 40)]), (other, [(120, 60), (150, 80)])):
+        events = [event for event in found if event.finger == finger]
+        assert [events[0].kind, events[-1].kind] == [TouchKind.BEGIN, TouchKind.END]
+        told = [(round(event.x), round(event.y)) for event in events]
+        assert list(dict.fromkeys(told)) == places
