@@ -4,8 +4,10 @@ import os
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -65,6 +67,22 @@ def test_client_sees_the_globals_and_round_trips(compositor: FakeCompositor) -> 
         assert client.offers("xdg_wm_base") == 5
 
 
+def test_a_client_waits_as_long_as_it_says(compositor: FakeCompositor) -> None:
+    with (
+        Served(compositor),
+        FakeClient(str(compositor.path)) as client,
+        pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"),
+    ):
+        client.wait(lambda: False, what="answer", seconds=0.05)
+
+
+def test_a_clock_that_leaps_ends_no_wait(compositor: FakeCompositor, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Served(compositor), FakeClient(str(compositor.path)) as client:
+        leaping = SimpleNamespace(monotonic=count(step=1000).__next__)
+        monkeypatch.setattr("tests.fakes.client.time", leaping)
+        client.round_trip()
+
+
 def test_requests_are_recorded_with_their_objects_and_fds(compositor: FakeCompositor) -> None:
     with Served(compositor), FakeClient(str(compositor.path)) as client:
         shm = client.bind("wl_shm")
@@ -109,8 +127,8 @@ def test_ids_are_reused_after_delete_id(compositor: FakeCompositor) -> None:
         first = client.bind("wl_compositor").create("create_region")
         first.send("destroy")
         client.round_trip()
-        client.round_trip()
-        used = {client.display.create("sync").object_id for _ in range(2)}
+        # There are no more free ids: the callback's, which may not be free yet, and an earlier one's.
+        used = {client.display.create("sync").object_id for _ in range(3)}
         assert first.object_id in used
 
 
