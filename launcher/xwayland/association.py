@@ -21,6 +21,9 @@ class Association:
         self._numbered: dict[int, Surface] = {}
         self._by_id: dict[int, Window] = {}
         self._by_serial: dict[int, Window] = {}
+        # The other way round, so that thousands that come and go at once are not searched through each time.
+        self._numbers: dict[Surface, int] = {}
+        self._names: dict[Window, tuple[dict[int, Window], int]] = {}
         self._windows: dict[Surface, Window] = {}
 
     def window_of(self, surface: Surface) -> Window | None:
@@ -33,7 +36,7 @@ class Association:
         """WL_SURFACE_ID."""
         surface = self._surfaces.get(client_id)
         if surface is None:
-            self._by_id[client_id] = window
+            self._wait(self._by_id, client_id, window)
         else:
             self._pair(window, surface)
 
@@ -41,15 +44,15 @@ class Association:
         """WL_SURFACE_SERIAL."""
         surface = self._numbered.pop(serial, None)
         if surface is None:
-            self._by_serial[serial] = window
+            self._wait(self._by_serial, serial, window)
         else:
             self._pair(window, surface)
 
     def forget(self, window: Window) -> None:
         """The window is unmapped: what it was named with last is void."""
-        for waiting in (self._by_id, self._by_serial):
-            for key in [key for key, other in waiting.items() if other is window]:
-                del waiting[key]
+        waiting, key = self._names.pop(window, (self._by_id, 0))
+        if waiting.get(key) is window:
+            del waiting[key]
 
     # `wayland.surfaces.Listener`.
 
@@ -66,17 +69,25 @@ class Association:
         window = self._by_serial.pop(serial, None)
         if window is None:
             self._numbered[serial] = surface
+            self._numbers[surface] = serial
         else:
             self._pair(window, surface)
 
     def surface_destroyed(self, surface: Surface) -> None:
         """See `wayland.surfaces.Listener`."""
         self._surfaces.pop(surface.entry.client_id, None)
-        for serial in [serial for serial, other in self._numbered.items() if other is surface]:
+        serial = self._numbers.pop(surface, None)
+        if serial is not None and self._numbered.get(serial) is surface:
             del self._numbered[serial]
         window = self._windows.pop(surface, None)
         if window is not None and window.surface is surface:
             self._paired(window, None)
+
+    def _wait(self, waiting: dict[int, Window], key: int, window: Window) -> None:
+        """The surface that a window was named with is still to come."""
+        self.forget(window)
+        waiting[key] = window
+        self._names[window] = (waiting, key)
 
     def _pair(self, window: Window, surface: Surface) -> None:
         before = self._windows.get(surface)

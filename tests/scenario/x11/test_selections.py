@@ -1,8 +1,10 @@
 """Copy and paste between X11 and Wayland applications."""
 
+import contextlib
 import hashlib
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -11,6 +13,7 @@ from Xlib import X
 
 from crossdomain.vm.seat import View
 from tests.fakes.client import FakeClient
+from tests.fakes.clipboard import Paster
 from tests.fakes.painting import solid_buffer
 from tests.fakes.windows import Window
 from tests.fakes.x11 import PATIENCE, X11Desktop
@@ -134,6 +137,31 @@ def test_files_keep_their_kind(desktop: X11Desktop, window: View) -> None:
     files = b"file:///tmp/a%20b\r\n"
     copy_from_wayland_and_return(desktop, window, files, "-t", "text/uri-list")
     desktop.wait(lambda: paste_in_x(desktop, "text/uri-list") == files, "the files")
+
+
+@pytest.mark.usefixtures("window")
+def test_files_from_x_keep_their_kind(desktop: X11Desktop) -> None:
+    files = b"file:///tmp/a%20b\r\nfile:///tmp/c\r\n"
+    copy_from_x(desktop, files, "text/uri-list")
+    desktop.wait(lambda: paste_in_wayland(desktop, "-t", "text/uri-list") == files, "the files")
+
+
+@pytest.mark.usefixtures("window")
+def test_fifty_pastes_from_x_at_once(desktop: X11Desktop) -> None:
+    text = os.urandom(150_000).hex().encode()
+    copy_from_x(desktop, text)
+    with contextlib.closing(Paster(desktop.launcher.socket)) as paster:
+        paster.wait_offer()
+        ends = [paster.paste() for _ in range(50)]
+        with ThreadPoolExecutor(len(ends)) as readers:
+            pasted = list(readers.map(read_whole, ends))
+    assert {digest(each) for each in pasted} == {digest(text)}
+
+
+def read_whole(fd: int) -> bytes:
+    """What comes out of a pipe, which is closed then."""
+    with open(fd, "rb") as reader:
+        return reader.read()
 
 
 def test_many_pastes_at_once(desktop: X11Desktop, window: View) -> None:

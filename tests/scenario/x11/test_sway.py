@@ -20,6 +20,8 @@ from tests.fakes.x11_client import XTestClient
 from tests.scenario.test_input_protocols import activation_token
 
 ADD = 1
+MENU = (0x99, 0x33, 0x66)
+"""The colour of `XTestClient.create_menu`'s windows."""
 
 
 class SwayDesktop:
@@ -142,3 +144,32 @@ def test_a_window_is_as_opaque_as_its_client_says(desktop: SwayDesktop) -> None:
     wait_until(lambda: looks_like(0x33, 0x66, 0x99), seconds=PATIENCE, what="an opaque window")
     desktop.client.set_words(window, "_NET_WM_WINDOW_OPACITY", "CARDINAL", [0x7FFFFFFF])
     wait_until(lambda: looks_like(0x19, 0x33, 0x4C), seconds=PATIENCE, what="half of it")
+
+
+@pytest.mark.parametrize("size", [(180, 120), (60, 300)])
+def test_a_menu_beyond_the_screens_edge_is_wholly_visible_and_x_is_told(
+    desktop: SwayDesktop, size: tuple[int, int]
+) -> None:
+    client, (width, height) = desktop.client, desktop.sway.size
+    window = desktop.open("edge")
+    wait_until(
+        lambda: int(client.window(window).get_geometry().width) == width, seconds=PATIENCE, what="its place"
+    )
+    menu = client.create_menu(window, (width - 20, height - 10, *size))
+    kept = (width - size[0], height - size[1])
+
+    def place() -> tuple[int, int]:
+        found = client.window(window).translate_coords(menu, 0, 0)
+        return int(found.x), int(found.y)
+
+    def seen() -> list[tuple[int, ...]]:
+        shown = np.argwhere((desktop.sway.screenshot()[:, :, :3] == MENU).all(axis=2))
+        return (
+            [tuple(int(edge) for edge in edges) for edges in (shown.min(0), shown.max(0))]
+            if len(shown)
+            else []
+        )
+
+    wait_until(lambda: place() == kept, seconds=PATIENCE, what="X's place of it")
+    whole = [kept[::-1], (height - 1, width - 1)]
+    wait_until(lambda: seen() == whole, seconds=PATIENCE, what="the menu as a whole")
