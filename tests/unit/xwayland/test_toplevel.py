@@ -477,3 +477,10 @@ def test_a_window_that_is_gone_is_not_mapped_anew(desk: Desk) -> None:
     desk.x.asked.clear()
     desk.manager.show_unseen()
     assert desk.x.asked == []
+
+
+def test_no_client_says_who_has_the_keyboard(desk: Desk) -> None:
+    window = desk.add()
+    desk.requests.change_states(window, Change.ADD, frozenset({State.FOCUSED, State.SKIP_PAGER}))
+    desk.map(window)
+    assert desk.x.net_states[1] == {State.SKIP_PAGER}
