@@ -95,9 +95,13 @@ class Dispatch:
         record = self._manager.windows.get(window)
         return (
             record is None
-            or not record.is_ready
+            or not self._is_followed(record)
             or not self._loader.matters(int.from_bytes(data[8:12], "little"))
         )
+
+    def _is_followed(self, window: Window) -> bool:
+        """Whether the changes of a window's properties count: it is shown, or about to be."""
+        return window.is_ready or self._loader.is_loading(window)
 
     # Windows.
 
@@ -117,7 +121,7 @@ class Dispatch:
         record = self._manager.windows.get(window)
         if record is not None:
             self._association.forget(record)
-            self._loader.forget(window)
+            self._loader.forget(record)
             self._shapes.forget(window)
             self.window_gone(window)
             self._manager.destroy(window)
@@ -195,7 +199,7 @@ class Dispatch:
     def _handle_property(self, event: events.PropertyNotify) -> None:
         self._client.saw_time(event.time)
         window = self._manager.windows.get(event.window)
-        if window is not None and window.is_ready:
+        if window is not None and self._is_followed(window):
             self._loader.reload(window, event.atom, self._manager.refresh)
         if self.watches(event.window):
             self.selection_event(event)

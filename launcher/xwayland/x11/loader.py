@@ -24,12 +24,23 @@ class Loader:
         self._client = client
         self._find = find
         self._under_way: dict[tuple[int, str], bool] = {}
+        self._loading: set[Window] = set()
 
     def load(self, window: Window, loaded: Changed, names: Sequence[str] = reading.names()) -> None:
         """Reads everything, or these properties; `loaded` is called unless the window is gone by then."""
+        self._loading.add(window)
         for name in names[:-1]:
             self.read(window, name, lambda _window: None)
-        self.read(window, names[-1], loaded)
+
+        def done(window: Window) -> None:
+            self._loading.discard(window)
+            loaded(window)
+
+        self.read(window, names[-1], done)
+
+    def is_loading(self, window: Window) -> bool:
+        """Whether properties are being loaded: what changes meanwhile may have been read before."""
+        return window in self._loading
 
     def reload(self, window: Window, atom: int, changed: Changed) -> None:
         """Reads one property that has changed."""
@@ -63,9 +74,10 @@ class Loader:
         name = self._client.atoms.name(atom)
         return name is not None and bool(reading.words_of(name))
 
-    def forget(self, window: int) -> None:
+    def forget(self, window: Window) -> None:
         """A window is gone."""
-        for key in [key for key in self._under_way if key[0] == window]:
+        self._loading.discard(window)
+        for key in [key for key in self._under_way if key[0] == window.window]:
             del self._under_way[key]
 
     def _reloaded(self, window: Window, atom: int, key: tuple[int, str], changed: Changed) -> None:

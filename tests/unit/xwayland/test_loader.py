@@ -1,0 +1,129 @@
+"""Properties that are read while they change: what the window's record says in the end is what X does."""
+
+from collections import deque
+from struct import pack, unpack_from
+
+import pytest
+
+from launcher.xwayland.association import Association
+from launcher.xwayland.model.frame import FrameMetrics
+from launcher.xwayland.model.manager import Manager
+from launcher.xwayland.model.window import Window
+from launcher.xwayland.x11.atoms import NEEDED
+from launcher.xwayland.x11.client import Extensions, XClient
+from launcher.xwayland.x11.connection import Connection
+from launcher.xwayland.x11.dispatch import Dispatch
+from launcher.xwayland.x11.events import PROPERTY_NOTIFY, Extension, ExtensionEvents
+from launcher.xwayland.x11.server_time import ServerTime
+from launcher.xwayland.x11.setup import Setup
+from tests.fakes.x11_ports import FakeShell, FakeX
+
+ROOT, OURS, WINDOW = 0x100, 0x200000, 0x400001
+GET_PROPERTY = 20
+
+
+class Server:
+    """An X server with one window, which carries requests out when it is told to."""
+
+    def __init__(self) -> None:
+        self.connection = Connection(self._handle_event)
+        client = XClient(self.connection, Setup(OURS, 0x1FFFFF, ROOT, 0x21, 24, 1024, 768))
+        client.extensions = Extensions(*[Extension(0, 0)] * len(Extensions._fields))
+        client.events = ExtensionEvents()
+        for number, name in enumerate(NEEDED, 1000):
+            client.atoms.add(name, number)
+        self.atoms = client.atoms
+        self.manager = Manager(FakeX(), FakeShell(), FrameMetrics(title_height=28, border=1))
+        association = Association(self.manager.set_surface)
+        self._dispatch = Dispatch(client, self.manager, association, ServerTime(client, OURS))
+        self._titles: dict[int, bytes] = {}
+        self._requests: deque[bytes] = deque()
+        self._sequence = 0
+        self.reads = 0
+
+    def _handle_event(self, data: bytes) -> None:
+        self._dispatch.handle(data)
+
+    def map(self) -> Window:
+        """A client makes a menu and has it shown."""
+        self.connection.receive(pack("<BxHIIhhHHHB9x", 16, 0, ROOT, WINDOW, 0, 0, 100, 100, 0, 1))
+        self.connection.receive(pack("<BxHIIB19x", 19, 0, ROOT, WINDOW, 1))
+        return self.manager.windows[WINDOW]
+
+    def set_title(self, text: bytes) -> None:
+        """The client names it."""
+        atom = self.atoms["_NET_WM_NAME"]
+        self._titles[atom] = text
+        self.connection.receive(
+            pack("<BxHIIIB15x", PROPERTY_NOTIFY, self._sequence & 0xFFFF, WINDOW, atom, 1, 0)
+        )
+
+    def carry_out(self, most: int = 1000) -> None:
+        """Answers requests in their order, that many at most."""
+        for _ in range(most):
+            self._take_requests()
+            if not self._requests:
+                return
+            self._sequence += 1
+            request = self._requests.popleft()
+            if request[0] == GET_PROPERTY:
+                self._answer(*unpack_from("<II", request, 4))
+
+    def _take_requests(self) -> None:
+        outgoing = self.connection.outgoing
+        while outgoing:
+            size = 4 * int.from_bytes(outgoing[2:4], "little")
+            self._requests.append(bytes(outgoing[:size]))
+            del outgoing[:size]
+
+    def _answer(self, _window: int, atom: int) -> None:
+        self.reads += 1
+        text = self._titles.get(atom, b"")
+        padded = text + bytes(-len(text) % 4)
+        type_, format_ = (self.atoms["UTF8_STRING"], 8) if text else (0, 0)
+        header = pack(
+            "<BBHIIII12x", 1, format_, self._sequence & 0xFFFF, len(padded) // 4, type_, 0, len(text)
+        )
+        self.connection.receive(header + padded)
+
+
+@pytest.fixture
+def server() -> Server:
+    """With nothing on its screen."""
+    return Server()
+
+
+def test_a_window_that_is_shown_has_been_read(server: Server) -> None:
+    window = server.map()
+    server.set_title(b"first")
+    server.carry_out()
+    assert (window.is_ready, window.title) == (True, "first")
+
+
+@pytest.mark.parametrize("answered", range(40))
+def test_a_title_that_changes_while_a_window_is_read_is_not_missed(server: Server, answered: int) -> None:
+    window = server.map()
+    server.set_title(b"first")
+    server.carry_out(answered)
+    server.set_title(b"second")
+    server.carry_out()
+    assert (window.is_ready, window.title) == (True, "second")
+
+
+def test_nobody_reads_what_changes_before_a_window_is_shown(server: Server) -> None:
+    server.connection.receive(pack("<BxHIIhhHHHB9x", 16, 0, ROOT, WINDOW, 0, 0, 100, 100, 0, 1))
+    server.set_title(b"first")
+    server.carry_out()
+    assert server.reads == 0
+
+
+def test_a_window_that_ends_while_it_is_read_is_read_no_more(server: Server) -> None:
+    server.map()
+    server.carry_out(3)
+    server.connection.receive(pack("<BxHII20x", 17, 0, ROOT, WINDOW))
+    server.set_title(b"late")
+    server.carry_out()
+    asked = server.reads
+    server.set_title(b"later")
+    server.carry_out()
+    assert server.reads == asked
