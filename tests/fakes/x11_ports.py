@@ -3,7 +3,7 @@
 The compositor's half knows the rules of xdg-shell, and fails a test that lets the model break one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from launcher.xwayland.model.geometry import Extents, Rectangle, Size
@@ -141,6 +141,7 @@ class FakeToplevel(_FakeRole):
         self.kind: FrameKind = FrameKind.NONE
         self.asked: list[tuple[str, object]] = []
         self.shown: tuple[Size, Extents, frozenset[ShellState]] | None = None
+        self.hears: list[Callable[[], None]] = []
 
     def next_configure(self, size: Size, states: frozenset[ShellState]) -> Configure:
         """What a compositor sends next."""
@@ -164,9 +165,16 @@ class FakeToplevel(_FakeRole):
         assert self.alive
         self.asked.append(("fullscreen", fullscreen))
 
-    def set_minimized(self) -> None:
+    def set_minimized(self, heard: Callable[[], None]) -> None:
         assert self.alive
         self.asked.append(("minimized", True))
+        self.hears.append(heard)
+
+    def hear(self) -> None:
+        """All that it was asked is carried out."""
+        hears, self.hears = self.hears, []
+        for heard in hears:
+            heard()
 
     def move(self) -> None:
         assert self.alive

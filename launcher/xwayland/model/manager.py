@@ -205,7 +205,7 @@ class Manager:
     def minimize(self, window: Window) -> None:
         """The user, or the client, wants a window out of the way."""
         if isinstance(window.role, Toplevel):
-            window.role.port.set_minimized()
+            window.role.minimize()
             window.states.add(State.HIDDEN)
             self._set_state(window, WmState.ICONIC)
             self.x.set_net_states(window.window, window.states)

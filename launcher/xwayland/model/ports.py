@@ -4,7 +4,7 @@ Everything is asked for, nothing is waited for; an X window may be gone at any i
 request does nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -176,8 +176,8 @@ class ToplevelPort(RolePort, Protocol):
         """Asks for it, or for its end."""
         ...
 
-    def set_minimized(self) -> None:
-        """Asks for it."""
+    def set_minimized(self, heard: Callable[[], None]) -> None:
+        """Asks for it; `heard` is called once the compositor has told what it did until then."""
         ...
 
     def move(self) -> None:

@@ -50,6 +50,7 @@ class Toplevel:
         "_is_urgent",
         "_last",
         "_metrics",
+        "_minimizing",
         "_normal",
         "_pending",
         "_shown",
@@ -71,9 +72,11 @@ class Toplevel:
         """Whether contents may be committed, and children put on top."""
         self._last = Configure(0, Size(0, 0), frozenset())
         self._pending: _Pending | None = None
-        self._delayed: Configure | None = None
+        self._delayed: tuple[Configure, frozenset[ShellState]] | None = None
         self._is_drawing = False
         self._is_urgent = False
+        self._minimizing = 0
+        """How often it was minimised without the compositor having heard of that."""
         self._normal: Size | None = None
         self._extents = NO_EXTENTS
         self._shown: tuple[Size, Extents, frozenset[ShellState]] | None = None
@@ -95,9 +98,16 @@ class Toplevel:
 
     def configure(self, configure: Configure) -> None:
         """Takes what the compositor wants; one after the other, while the client tells how far it is."""
+        told = configure.states
+        if self._minimizing:
+            # It was activated before, as compositors do with new windows: nobody has taken it up again.
+            told -= {ShellState.ACTIVATED}
         if self._is_drawing:
-            self._delayed = configure
-            return
+            self._delayed = (configure, told)
+        else:
+            self._take(configure, told)
+
+    def _take(self, configure: Configure, told: frozenset[ShellState]) -> None:
         if configure.states & _EXACT and not self.is_exact:
             self._normal = self.window.rectangle.size
         leaving = self.is_exact and not configure.states & _EXACT
@@ -105,7 +115,7 @@ class Toplevel:
         extents = self._wanted_extents()
         wanted = self._wanted_size(configure, extents, leaving=leaving)
         self._pending = _Pending(configure.serial, wanted, extents)
-        self._host.toplevel_configured(self.window, configure.states)
+        self._host.toplevel_configured(self.window, told)
         self._resize(wanted)
         self._x.set_frame_extents(self.window.window, _visible(extents))
 
@@ -114,7 +124,15 @@ class Toplevel:
         self._is_drawing = False
         delayed, self._delayed = self._delayed, None
         if delayed is not None:
-            self.configure(delayed)
+            self._take(*delayed)
+
+    def minimize(self) -> None:
+        """Gets the window out of the way."""
+        self._minimizing += 1
+        self.port.set_minimized(self._heard_of_minimizing)
+
+    def _heard_of_minimizing(self) -> None:
+        self._minimizing -= 1
 
     def demand_attention(self, *, urgent: bool) -> None:
         """The client wants its window to be looked at, or no more."""

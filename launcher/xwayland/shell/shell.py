@@ -28,6 +28,7 @@ class Shell:
     def __init__(
         self, mediator: Mediator, objects: Objects, seats: Seats, images: Images, scale: float = 1.0
     ) -> None:
+        self.settle = mediator.settle
         self.objects = objects
         self.images = images
         self.seats = seats

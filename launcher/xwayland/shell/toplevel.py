@@ -1,6 +1,7 @@
 """A window's xdg_toplevel (xdg-shell): `model.ports.ToplevelPort` in Wayland's words."""
 
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from crossdomain.wire.codec import Value, integer
@@ -75,9 +76,11 @@ class ToplevelRole:
         else:
             self.toplevel.send("unset_fullscreen")
 
-    def set_minimized(self) -> None:
+    def set_minimized(self, heard: Callable[[], None]) -> None:
         """See `model.ports.ToplevelPort`."""
         self.toplevel.send("set_minimized")
+        # Weston configures what it did for a batch of requests after it has answered them all.
+        self._shell.settle(lambda: self._shell.settle(heard))
 
     def move(self) -> None:
         """See `model.ports.ToplevelPort`."""

@@ -130,8 +130,7 @@ class Device:
 
     def settle(self, settled: Callable[[], None]) -> None:
         """Calls `settled` when the compositor has handled all that it was sent, and its answers have come."""
-        callback = self._mediator.display.create("sync")
-        callback.handlers["done"] = lambda _values, _fds: settled()
+        self._mediator.settle(settled)
 
     def close(self) -> None:
         """Gives it up."""

@@ -60,8 +60,7 @@ class Globals:
         registry.handlers["global"] = self._handle_global
         registry.handlers["global_remove"] = self._handle_global_remove
         self._registry = registry
-        callback = self._mediator.display.create("sync")
-        callback.handlers["done"] = lambda _values, _fds: ready()
+        self._mediator.settle(ready)
 
     def emulate(self, interface: str, version: int, handler: Handler) -> None:
         """Offers Xwayland a global that `handler` serves; before its first request."""

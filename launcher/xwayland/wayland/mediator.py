@@ -55,6 +55,11 @@ class Mediator:
         """wl_display, for requests of our own."""
         return self._display
 
+    def settle(self, settled: Callable[[], None]) -> None:
+        """Calls `settled` when the compositor has handled all that it was sent, and its answers have come."""
+        callback = self._display.create("sync")
+        callback.handlers["done"] = lambda _values, _fds: settled()
+
     @property
     def scaling(self) -> Scaling:
         """What lies between px of the X screen and the compositor's."""

@@ -64,7 +64,7 @@ def measure(mediator: Mediator, found: Globals, done: Callable[[float], None]) -
         if proxy is not None:
             outputs.append(_Output(proxy, manager))
 
-    def answered(_values: tuple[Value, ...], _fds: list[int]) -> None:
+    def answered() -> None:
         factor = max((output.factor for output in outputs), default=1.0)
         for output in outputs:
             output.release()
@@ -72,4 +72,4 @@ def measure(mediator: Mediator, found: Globals, done: Callable[[float], None]) -
             manager.send("destroy")
         done(min(max(1.0, factor), MAX_FACTOR))
 
-    mediator.display.create("sync").handlers["done"] = answered
+    mediator.settle(answered)

@@ -123,6 +123,20 @@ def test_a_window_is_iconified(desktop: X11Desktop, client: XTestClient) -> None
     desktop.gone("small")
 
 
+def test_a_window_begins_iconic(desktop: X11Desktop, client: XTestClient) -> None:
+    window = client.create_window(title="later")
+    client.set_words(window, "WM_HINTS", "WM_HINTS", [Xutil.StateHint, 0, ICONIC, 0, 0, 0, 0, 0, 0])
+    client.window(window).map()
+    client.display.sync()
+    desktop.wait(lambda: state_of(client, window) == ICONIC, "iconic")
+    desktop.gone("later")
+    # Windows before it are not told of it, and what the compositor has said by now has been heard.
+    other, _ = open_window(desktop, client, "other")
+    desktop.wait(lambda: has_states(client, other, "FOCUSED"), "the keyboard is another one's")
+    assert state_of(client, window) == ICONIC
+    assert has_states(client, window, "HIDDEN")
+
+
 def test_a_window_is_withdrawn_and_comes_again(desktop: X11Desktop, client: XTestClient) -> None:
     window, _ = open_window(desktop, client, "away")
     assert state_of(client, window) == NORMAL

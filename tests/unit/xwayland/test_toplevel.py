@@ -251,9 +251,11 @@ def test_a_window_that_begins_as_an_icon(desk: Desk) -> None:
     port = desk.map(window)
     desk.configure(window)
     assert ("minimized", True) in port.asked
-    iconic = dict(desk.x.wm_states)
     desk.configure(window, ANYTHING, ShellState.ACTIVATED)
-    assert [iconic[1], desk.x.wm_states[1]] == [WmState.ICONIC, WmState.NORMAL]
+    assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.ICONIC, {State.HIDDEN})
+    port.hear()
+    desk.configure(window, ANYTHING, ShellState.ACTIVATED)
+    assert desk.x.wm_states[1] == WmState.NORMAL
     assert State.HIDDEN not in desk.x.net_states[1]
 
 
