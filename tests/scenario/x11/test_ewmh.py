@@ -33,10 +33,15 @@ def open_window(
     """A window that is on the screen; its client gets the events of `mask`, and has these WM_PROTOCOLS."""
     window = client.create_window(mask=mask)
     client.window(window).set_wm_protocols([client.atom(name) for name in protocols])
+    return window, show(desktop, client, window, title)
+
+
+def show(desktop: X11Desktop, client: XTestClient, window: int, title: str) -> View:
+    """Have a window, which is as it is to be otherwise, on the screen."""
     client.window(window).set_wm_name(title)
     client.window(window).map()
     client.display.sync()
-    return window, desktop.window(title)
+    return desktop.window(title)
 
 
 def state_of(client: XTestClient, window: int) -> int:
@@ -124,7 +129,8 @@ def test_a_window_is_iconified(desktop: X11Desktop, client: XTestClient) -> None
 
 
 def test_a_window_begins_iconic(desktop: X11Desktop, client: XTestClient) -> None:
-    window = client.create_window(title="later")
+    window = client.create_window()
+    client.window(window).set_wm_name("later")
     client.set_words(window, "WM_HINTS", "WM_HINTS", [Xutil.StateHint, 0, ICONIC, 0, 0, 0, 0, 0, 0])
     client.window(window).map()
     client.display.sync()
@@ -176,13 +182,31 @@ def test_windows_are_listed_in_the_order_in_which_they_came(desktop: X11Desktop,
     assert not has_states(client, second, "FOCUSED")
 
 
-def test_a_window_is_resized_for_whoever_asks(desktop: X11Desktop, client: XTestClient) -> None:
-    window, _ = open_window(desktop, client, "moved", mask=X.StructureNotifyMask)
-    flags = X.NorthWestGravity | 0b1111 << 8
-    client.ask_manager(window, "_NET_MOVERESIZE_WINDOW", flags, 30, 40, 320, 240)
+@pytest.mark.parametrize(
+    ("gravity", "place"),
+    [
+        (X.NorthWestGravity, (30 + FRAME[0], 40 + FRAME[2])),
+        (X.SouthEastGravity, (30 - FRAME[1], 40 - FRAME[3])),
+        (X.StaticGravity, (30, 40)),
+    ],
+)
+@pytest.mark.parametrize("who", ["the client", "others"])
+def test_a_window_is_resized_for_whoever_asks(
+    desktop: X11Desktop, client: XTestClient, who: str, gravity: int, place: tuple[int, int]
+) -> None:
+    window = client.create_window()
+    if who == "the client":
+        client.window(window).set_wm_normal_hints(flags=Xutil.PWinGravity, win_gravity=gravity)
+    show(desktop, client, window, "moved")
+    if who == "the client":
+        client.window(window).configure(x=30, y=40, width=320, height=240)
+        client.display.flush()
+    else:
+        flags = gravity | 0b1111 << 8
+        client.ask_manager(window, "_NET_MOVERESIZE_WINDOW", flags, 30, 40, 320, 240)
     desktop.wait(lambda: desktop.window("moved")[3:5] == (320, 240), "its new size")
     geometry = client.window(window).get_geometry()
-    assert (geometry.x, geometry.y) == (30 + FRAME[0], 40 + FRAME[2])
+    assert (geometry.x, geometry.y) == place
 
 
 def test_the_frame_is_known_before_the_window_is_mapped(desktop: X11Desktop, client: XTestClient) -> None:

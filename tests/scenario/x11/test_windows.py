@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from Xlib import X
+from Xlib import X, Xutil
 
 from crossdomain.vm.seat import Touch, View
 from tests.fakes.x11 import X11Desktop
@@ -110,6 +110,20 @@ def test_an_edge_resizes_the_window(desktop: X11Desktop) -> None:
     resized = drag(desktop, begin, (begin[0] + 100, begin[1] + 60), "the window is larger", window)
     assert (resized.width, resized.height) == (window.width + 100, window.height + 60)
     assert desktop.title_bar(resized).width == resized.width + 2
+
+
+def test_a_window_keeps_its_proportions(desktop: X11Desktop) -> None:
+    with desktop.client() as client:
+        made = client.window(client.create_window())
+        ratio = {"num": 2, "denum": 1}
+        made.set_wm_normal_hints(flags=Xutil.PAspect, min_aspect=ratio, max_aspect=ratio)
+        made.set_wm_name("wide")
+        made.map()
+        client.display.sync()
+        window = desktop.place(desktop.window("wide"), 100, 100)
+        begin = (window.x + window.width + 4, window.y + window.height + 4)
+        resized = drag(desktop, begin, (begin[0] + 100, begin[1] + 80), "the window is larger", window)
+        assert (resized.width, resized.height) == (300, 150)
 
 
 def tap(desktop: X11Desktop, x: int, y: int) -> None:
