@@ -39,8 +39,10 @@ class StandIn:
         pointer.stand_in = self
 
     def take(self) -> None:
-        """The compositor has the pointer now."""
-        self._is_taken = True
+        """The compositor has the pointer now, and Xwayland's is where it was left."""
+        if not self._is_taken:
+            self._is_taken = True
+            self.x, self.y = self._pointer.x, self._pointer.y
 
     def move(self, x: int, y: int) -> None:
         """Moves it, to a place relative to the surface that the drag began on; 24.8 fixed."""
@@ -79,7 +81,7 @@ class StandIn:
         name = call.message.name
         if not self._is_taken:
             if name == "leave":
-                self._is_taken = True
+                self.take()
                 return Verdict.DROP
             if name == "button":
                 self._lost()

@@ -94,6 +94,12 @@ def names(pointed: list[tuple[str, tuple[object, ...]]]) -> list[str]:
     return [name for name, _ in pointed]
 
 
+def test_it_begins_where_the_compositor_left_the_pointer(rig: PointerRig) -> None:
+    rig.point("motion", 1001, 0x9000, 0xA00)
+    rig.point("leave", 13, rig.surface.entry.host_id)
+    assert (rig.stand_in.x, rig.stand_in.y) == (0x9000, 0xA00)
+
+
 def test_the_pointer_does_not_leave_while_something_is_dragged(rig: PointerRig) -> None:
     rig.point("leave", 13, rig.surface.entry.host_id)
     rig.point("frame")
