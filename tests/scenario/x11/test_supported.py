@@ -173,7 +173,7 @@ def test_nobody_has_the_keyboard_because_of_saying_so(desktop: X11Desktop, clien
     client.window(window).set_wm_name("claims")
     client.window(window).map()
     client.display.sync()
-    desktop.window("claims")
+    desktop.place(desktop.window("claims"), 100, 100)
     desktop.place(desktop.window("other"), 600, 400)
     desktop.seat.click(610, 410)
     desktop.wait(lambda: client.words(client.root, "_NET_ACTIVE_WINDOW") == [other], "it has the keyboard")
