@@ -4,6 +4,7 @@ A storm of changes costs one GetProperty at a time for each property: what chang
 way is read once more when it has come.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from launcher.xwayland import reading
@@ -24,16 +25,17 @@ class Loader:
         self._client = client
         self._find = find
         self._under_way: dict[tuple[int, str], bool] = {}
-        self._loading: set[Window] = set()
+        self._loading: Counter[Window] = Counter()
+        """How often each window's properties are being loaded: more than once, where others ask meanwhile."""
 
     def load(self, window: Window, loaded: Changed, names: Sequence[str] = reading.names()) -> None:
         """Reads everything, or these properties; `loaded` is called unless the window is gone by then."""
-        self._loading.add(window)
+        self._loading[window] += 1
         for name in names[:-1]:
             self.read(window, name, lambda _window: None)
 
         def done(window: Window) -> None:
-            self._loading.discard(window)
+            self._loading -= Counter((window,))
             loaded(window)
 
         self.read(window, names[-1], done)
@@ -76,7 +78,7 @@ class Loader:
 
     def forget(self, window: Window) -> None:
         """A window is gone."""
-        self._loading.discard(window)
+        del self._loading[window]
         for key in [key for key in self._under_way if key[0] == window.window]:
             del self._under_way[key]
 

@@ -82,25 +82,6 @@ async def descriptors(client: GuestContext, _compositor: CompositorEnd) -> tuple
     return lambda: client.send(b"", (memory,)), lambda: client.send(b"", (memory,))
 
 
-@both_ways
-@pytest.mark.parametrize(
-    ("quota", "most", "prepare"),
-    [("pool_bytes", PAGE, pools), ("pipes", 1, pipes), ("fds", 1, descriptors)],
-    ids=["pool_bytes", "pipes", "fds"],
-)
-def test_one_more_than_its_quota_ends_a_client_alone(
-    caplog: pytest.LogCaptureFixture,
-    quota: str,
-    most: int,
-    prepare: Prepare,
-    *,
-    ports: bool,
-) -> None:
-    alone = partial(_ends_alone, quota, prepare)
-    run(alone, ports=ports, quotas=Quotas(client=replace(ClientQuotas(), **{quota: most})))
-    assert _line_about(caplog, quota).startswith("vm test, ctx 1, 'client': ")
-
-
 async def objects_of_all(client: GuestContext, _compositor: CompositorEnd) -> tuple[Step, Step]:
     """As many as make 40 with what both clients have, and one more."""
     enough = b"".join(sync(_FIRST + number) for number in range(_LEFT))
@@ -116,10 +97,16 @@ async def surfaces_of_all(client: GuestContext, _compositor: CompositorEnd) -> t
 @both_ways
 @pytest.mark.parametrize(
     ("quota", "most", "prepare"),
-    [("objects", 40, objects_of_all), ("surfaces", 3, surfaces_of_all)],
-    ids=["objects", "surfaces"],
+    [
+        ("pool_bytes", PAGE, pools),
+        ("pipes", 1, pipes),
+        ("fds", 1, descriptors),
+        ("vm.objects", 40, objects_of_all),
+        ("vm.surfaces", 3, surfaces_of_all),
+    ],
+    ids=["pool_bytes", "pipes", "fds", "vm.objects", "vm.surfaces"],
 )
-def test_who_takes_the_last_of_what_a_vm_may_have_ends_alone(
+def test_who_takes_one_more_than_there_may_be_ends_alone(
     caplog: pytest.LogCaptureFixture,
     quota: str,
     most: int,
@@ -127,9 +114,13 @@ def test_who_takes_the_last_of_what_a_vm_may_have_ends_alone(
     *,
     ports: bool,
 ) -> None:
-    alone = partial(_ends_alone, f"vm.{quota}", prepare)
-    run(alone, ports=ports, quotas=Quotas(vm=replace(VmQuotas(), **{quota: most})))
-    assert _line_about(caplog, f"vm.{quota}").startswith("vm test, ctx 1, 'client': ")
+    name = quota.removeprefix("vm.")
+    if name == quota:
+        quotas = Quotas(client=replace(ClientQuotas(), **{name: most}))
+    else:
+        quotas = Quotas(vm=replace(VmQuotas(), **{name: most}))
+    run(partial(_ends_alone, quota, prepare), ports=ports, quotas=quotas)
+    assert _line_about(caplog, quota).startswith("vm test, ctx 1, 'client': ")
 
 
 async def another_context(client: GuestContext) -> Response:

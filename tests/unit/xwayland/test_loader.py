@@ -44,11 +44,24 @@ class Server:
     def _handle_event(self, data: bytes) -> None:
         self._dispatch.handle(data)
 
-    def map(self) -> Window:
-        """A client makes a menu and has it shown."""
+    def create(self) -> None:
+        """A client makes a menu."""
         self.connection.receive(pack("<BxHIIhhHHHB9x", 16, 0, ROOT, WINDOW, 0, 0, 100, 100, 0, 1))
+
+    def ask_frame(self) -> None:
+        """It wants to know of its frame beforehand."""
+        atom = self.atoms["_NET_REQUEST_FRAME_EXTENTS"]
+        self.connection.receive(pack("<BBHII20x", 33, 32, self._sequence & 0xFFFF, WINDOW, atom))
+
+    def show(self) -> Window:
+        """It has it shown."""
         self.connection.receive(pack("<BxHIIB19x", 19, 0, ROOT, WINDOW, 1))
         return self.manager.windows[WINDOW]
+
+    def map(self) -> Window:
+        """It does both."""
+        self.create()
+        return self.show()
 
     def set_title(self, text: bytes) -> None:
         """The client names it."""
@@ -102,8 +115,21 @@ def test_a_window_that_is_shown_has_been_read(server: Server) -> None:
 
 @pytest.mark.parametrize("answered", range(40))
 def test_a_title_that_changes_while_a_window_is_read_is_not_missed(server: Server, answered: int) -> None:
-    window = server.map()
+    server.create()
     server.set_title(b"first")
+    window = server.show()
+    server.carry_out(answered)
+    server.set_title(b"second")
+    server.carry_out()
+    assert (window.is_ready, window.title) == (True, "second")
+
+
+@pytest.mark.parametrize("answered", range(40))
+def test_nor_where_its_frame_is_asked_for_meanwhile(server: Server, answered: int) -> None:
+    server.create()
+    server.set_title(b"first")
+    server.ask_frame()
+    window = server.show()
     server.carry_out(answered)
     server.set_title(b"second")
     server.carry_out()
@@ -111,7 +137,7 @@ def test_a_title_that_changes_while_a_window_is_read_is_not_missed(server: Serve
 
 
 def test_nobody_reads_what_changes_before_a_window_is_shown(server: Server) -> None:
-    server.connection.receive(pack("<BxHIIhhHHHB9x", 16, 0, ROOT, WINDOW, 0, 0, 100, 100, 0, 1))
+    server.create()
     server.set_title(b"first")
     server.carry_out()
     assert server.reads == 0

@@ -27,19 +27,24 @@ DEVICE: Final = Device("/dev/dri/renderD128", os.makedev(226, 128), is_linear=Tr
 SHM_FORMATS: Final = (0, 1, NV12)
 
 
+def open_surface(client: RelayedClient) -> tuple[int, int]:
+    """The ids of a surface, and of a registry that names the compositor's wl_shm."""
+    compositor, surface = client.bind("wl_compositor", 6), client.new_id()
+    client.say(request("wl_compositor", "create_surface", compositor, surface))
+    registry = client.new_id()
+    client.say(request("wl_display", "get_registry", 1, registry))
+    client.channel.deliver(event("wl_registry", "global", registry, 9, "wl_shm", 2))
+    client.hear()
+    client.channel.sends.clear()
+    return surface, registry
+
+
 class Allocating:
     """A client with buffers of dmabufs and a surface, on a compositor with three formats."""
 
     def __init__(self, client: RelayedClient, version: int = 5) -> None:
         self.client = client
-        self.compositor = client.bind("wl_compositor", 6)
-        self.surface = client.new_id()
-        client.say(request("wl_compositor", "create_surface", self.compositor, self.surface))
-        self.registry = client.new_id()
-        client.say(request("wl_display", "get_registry", 1, self.registry))
-        client.channel.deliver(event("wl_registry", "global", self.registry, 9, "wl_shm", 2))
-        client.hear()
-        client.channel.sends.clear()
+        self.surface, self.registry = open_surface(client)
         self.dmabuf = client.new_id()
         client.say(self.bind(version))
         self.files: list[int] = []

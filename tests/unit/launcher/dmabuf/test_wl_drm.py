@@ -8,7 +8,17 @@ import pytest
 
 from crossdomain.bridge.formats import fourcc
 from launcher.channel.seam import Device
-from tests.unit.launcher.dmabuf.allocating import DEVICE, DMABUF, HEIGHT, NV12, SIZE, STRIDE, WIDTH, XR24
+from tests.unit.launcher.dmabuf.allocating import (
+    DEVICE,
+    DMABUF,
+    HEIGHT,
+    NV12,
+    SIZE,
+    STRIDE,
+    WIDTH,
+    XR24,
+    open_surface,
+)
 from tests.unit.launcher.fake_channel import FakeChannel, RelayedClient, event, request
 from tests.unit.launcher.test_relay_shm import error_code
 
@@ -21,14 +31,7 @@ class OldMesa:
 
     def __init__(self, client: RelayedClient, version: int = 2) -> None:
         self.client = client
-        self.compositor = client.bind("wl_compositor", 6)
-        self.surface = client.new_id()
-        client.say(request("wl_compositor", "create_surface", self.compositor, self.surface))
-        self.registry = client.new_id()
-        client.say(request("wl_display", "get_registry", 1, self.registry))
-        client.channel.deliver(event("wl_registry", "global", self.registry, 9, "wl_shm", 2))
-        client.hear()
-        client.channel.sends.clear()
+        self.surface, self.registry = open_surface(client)
         self.drm = client.new_id()
         client.say(request("wl_registry", "bind", self.registry, DRM, "wl_drm", version, self.drm))
 
