@@ -1,4 +1,4 @@
-"""Programs newer than the last release's: sway 1.12, Weston 16 and IGT.  `python -m tests.fakes.forky`.
+"""Programs newer than the last release's: sway, labwc, Weston 16 and IGT.  `python -m tests.fakes.forky`.
 
 They come out of a small Debian root of their own, of the release that is being made; no virtual machine
 boots that.  The root is made once for each choice of packages and kept beside the product's own image.
@@ -14,7 +14,7 @@ from typing import Final
 from crossdomain.vm import bootstrap, image, root
 
 SUITE: Final = "forky"
-PACKAGES: Final = "igt-gpu-tools-tests,weston,sway,xkb-data"
+PACKAGES: Final = "igt-gpu-tools-tests,weston,sway,labwc,xkb-data"
 _KEY: Final = hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]
 
 

@@ -43,7 +43,7 @@ SHOWN_BY: Final = {
         ),
     ),
     "test_the_class_and_the_title_are_the_windows": ("_NET_WM_NAME",),
-    "test_a_window_gets_the_icon_that_fits_what_the_compositor_likes": ("_NET_WM_ICON",),
+    "test_a_windows_icon_is_in_its_title_bar": ("_NET_WM_ICON",),
     "test_the_process_of_a_client_that_hangs_is_ended": ("_NET_WM_PID", "_NET_WM_PING"),
     "test_fullscreen_is_toggled": ("_NET_WM_STATE", "_NET_WM_STATE_FULLSCREEN"),
     "test_one_axis_is_maximised": ("_NET_WM_STATE_MAXIMIZED_VERT", "_NET_WM_STATE_MAXIMIZED_HORZ"),
@@ -52,7 +52,7 @@ SHOWN_BY: Final = {
         "_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_SKIP_PAGER",
     ),
     "test_a_window_that_demands_attention_is_urgent": ("_NET_WM_STATE_DEMANDS_ATTENTION",),
-    "test_a_modal_dialog_is_one_for_the_compositor_too": ("_NET_WM_STATE_MODAL",),
+    "test_the_keyboard_stays_with_a_modal_dialog": ("_NET_WM_STATE_MODAL",),
     "test_a_window_allows_what_its_hints_allow": (
         "_NET_WM_ALLOWED_ACTIONS",
         *(
