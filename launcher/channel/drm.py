@@ -1,4 +1,4 @@
-"""The virtio-gpu driver's ioctls as functions: numbers and bytes in, numbers out.
+"""The virtio-gpu driver's ioctls as functions, numbers and bytes in, numbers out, and who needs a handle.
 
 Each raises OSError with the kernel's errno.  The layouts are `crossdomain.abi.virtgpu_drm`'s;
 memory that an ioctl points to is kept alive here for the length of the call.
@@ -35,6 +35,28 @@ class Blob:
     def __init__(self, handle: int, resource_id: int) -> None:
         self.handle = handle
         self.resource_id = resource_id
+
+
+class SharedHandles:
+    """GEM handles that several need: the kernel knows an object by one, however often it is imported."""
+
+    __slots__ = ("_fd", "_users")
+
+    def __init__(self, fd: int) -> None:
+        """`fd` is the node's, and stays the caller's."""
+        self._fd = fd
+        self._users: dict[int, int] = {}
+
+    def take(self, handle: int) -> None:
+        """One more needs it."""
+        self._users[handle] = self._users.get(handle, 0) + 1
+
+    def give_back(self, handle: int) -> None:
+        """One needs it no longer; the last closes it."""
+        self._users[handle] -= 1
+        if not self._users[handle]:
+            del self._users[handle]
+            close_handle(self._fd, handle)
 
 
 def render_nodes() -> list[str]:

@@ -8,7 +8,6 @@ that can't be sealed: then the damage is copied in the guest.
 import errno
 import fcntl
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final, Self
 
@@ -70,14 +69,12 @@ class ImportedDmabuf:
 
     is_copied = True
 
-    __slots__ = ("_drm_fd", "_handle", "_handles", "begin", "end", "key", "resource_id", "start")
+    __slots__ = ("_handle", "_handles", "begin", "end", "key", "resource_id", "start")
 
-    def __init__(self, drm_fd: int, blob: drm.Blob, size: int, handles: Counter[int]) -> None:
-        """`handles` counts who needs which handle."""
-        self._drm_fd = drm_fd
+    def __init__(self, handles: drm.SharedHandles, blob: drm.Blob, size: int) -> None:
         self._handle = blob.handle
         self._handles = handles
-        handles[blob.handle] += 1
+        handles.take(blob.handle)
         self.resource_id = blob.resource_id
         """Its number on the memory device."""
         self.begin = self.start = 0
@@ -93,10 +90,7 @@ class ImportedDmabuf:
         """Shows it no longer; may be called again."""
         handle, self._handle = self._handle, 0
         if handle:
-            self._handles[handle] -= 1
-            if not self._handles[handle]:
-                del self._handles[handle]
-                drm.close_handle(self._drm_fd, handle)
+            self._handles.give_back(handle)
 
 
 class GuestPages:
@@ -109,7 +103,7 @@ class GuestPages:
         self._key = KEY_PREFIX + os.urandom(KEY_SIZE - len(KEY_PREFIX))
         self._can_import = True
         """Whether this kernel imports dmabufs of others, as far as we know: before 6.14 none does."""
-        self._dmabufs: Counter[int] = Counter()
+        self._dmabufs = drm.SharedHandles(drm_fd)
         """How often each handle of a dmabuf is needed: the kernel knows it by one."""
         self._key_fd = os.memfd_create("crossdomain key", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.write(self._key_fd, self._key.ljust(PAGE_SIZE, b"\0"))
@@ -178,7 +172,7 @@ class GuestPages:
             # There is no such resource, and nothing is expected any more.
             ask(encode_claim_pages(0))
             return None
-        imported = ImportedDmabuf(self._drm_fd, blob, size, self._dmabufs)
+        imported = ImportedDmabuf(self._dmabufs, blob, size)
         if not parse_claimed(ask(encode_claim_pages(blob.resource_id))):
             imported.close()
             return None

@@ -29,7 +29,7 @@ from crossdomain.abi.points import POINTS
 from crossdomain.errors import EnvironmentFault, HostFault, LocalError
 from launcher import log
 from launcher.channel import drm
-from launcher.channel.memory import linear_image, quantise, round_to_pages
+from launcher.channel.memory import Requirements, round_to_pages
 from launcher.channel.seam import Device, Event, Way
 
 _ANSWER_TIMEOUT_MS: Final = 10_000
@@ -143,7 +143,7 @@ class LocalChannel:
             EnvironmentFault: nobody listens there, or it is no crossdomain host.
         """
         self._client = client
-        self._images: dict[int, tuple[int, int]] = {}
+        self._requirements = Requirements()
         self._events: list[Event] = []
         self._destroyed: list[int] = []
         self._ended = False
@@ -222,11 +222,7 @@ class LocalChannel:
         return None
 
     def create_memory(self, size: int) -> LocalMemory:
-        wanted = quantise(size)
-        image = self._images.get(wanted)
-        if image is None:
-            image = self._images[wanted] = self._require_image(wanted)
-        resource_id, buffer = self._create_host_blob(*image)
+        resource_id, buffer = self._create_host_blob(*self._requirements.of(size, self.ask))
         return LocalMemory(self, resource_id, buffer)
 
     def read_blob(self, identifier: Identifier) -> bytes:
@@ -286,14 +282,6 @@ class LocalChannel:
             init += cross_domain.encode_write(POINTS, b"")
         self._send_waiting(local.encode_packet(local.ToDaemon.SUBMIT, init))
         return capset
-
-    def _require_image(self, size: int) -> tuple[int, int]:
-        """Returns a reusable blob id for `size` bytes, and the bytes that such a blob has."""
-        command = cross_domain.encode_get_image_requirements(*linear_image(size))
-        requirements = cross_domain.parse_image_requirements(self.ask(command))
-        if requirements.size < size:
-            raise HostFault(f"memory of {requirements.size} bytes offered where {size} were asked for")
-        return requirements.blob_id, requirements.size
 
     def ask(self, command: bytes) -> memoryview:
         """Returns the answer to a command that has one."""

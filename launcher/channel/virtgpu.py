@@ -11,7 +11,6 @@ import mmap
 import os
 import select
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +32,7 @@ from crossdomain.native import ffi
 from crossdomain.native.system import address_of
 from launcher.channel import drm
 from launcher.channel.guest_pages import GuestPages, ImportedDmabuf
-from launcher.channel.memory import PAGE_SIZE, linear_image, quantise, round_to_pages
+from launcher.channel.memory import PAGE_SIZE, Requirements, round_to_pages
 from launcher.channel.seam import Device, Event, Way
 
 if TYPE_CHECKING:
@@ -107,24 +106,19 @@ class UnmappedMemory:
 class SharedBlob:
     """A client's blob in host memory.  The kernel knows it by one handle, however often it is shared."""
 
-    __slots__ = ("_drm_fd", "_handle", "_handles", "identifier")
+    __slots__ = ("_handle", "_handles", "identifier")
 
-    def __init__(self, drm_fd: int, blob: drm.Blob, size: int, handles: Counter[int]) -> None:
-        """`handles` counts who needs which handle."""
-        self._drm_fd = drm_fd
+    def __init__(self, handles: drm.SharedHandles, blob: drm.Blob, size: int) -> None:
         self._handle = blob.handle
         self._handles = handles
-        handles[blob.handle] += 1
+        handles.take(blob.handle)
         self.identifier = Identifier(blob.resource_id, IdentifierType.VIRTGPU_BLOB, size)
 
     def close(self) -> None:
         """Gives it up; the compositor keeps what it was given.  May be called again."""
         handle, self._handle = self._handle, 0
         if handle:
-            self._handles[handle] -= 1
-            if not self._handles[handle]:
-                del self._handles[handle]
-                drm.close_handle(self._drm_fd, handle)
+            self._handles.give_back(handle)
 
 
 class VirtgpuMemory:
@@ -203,10 +197,10 @@ class VirtgpuChannel:
         self._copies = bytearray()
         """COPY_PAGES commands that go before the next SEND."""
         self.host_copies = None if pages is None else VirtgpuCopies(self, pages, self._copies)
-        self._images: dict[int, tuple[int, int]] = {}
-        self._shared_handles: Counter[int] = Counter()
+        self._requirements = Requirements()
         self._blobs: list[_Blob] = []
         self._fd = drm.open_node(node)
+        self._shared_handles = drm.SharedHandles(self._fd)
         try:
             self.device = Device(node, os.fstat(self._fd).st_rdev, is_linear=True)
             polled = 1 << cross_domain.CHANNEL_RING
@@ -315,11 +309,11 @@ class VirtgpuChannel:
         if drm.memory_of(self._fd, blob.handle) != virtgpu_drm.VIRTGPU_BLOB_MEM_HOST3D:
             drm.close_handle(self._fd, blob.handle)
             return None
-        return SharedBlob(self._fd, blob, size, self._shared_handles)
+        return SharedBlob(self._shared_handles, blob, size)
 
     def create_unmapped(self, size: int) -> UnmappedMemory:
         """Memory of the host for `size` bytes, which the VM does not map."""
-        blob_id, image_size = self._image_of(size)
+        blob_id, image_size = self._requirements.of(size, self.ask)
         flags = virtgpu_drm.VIRTGPU_BLOB_FLAG_USE_SHAREABLE
         memory = virtgpu_drm.VIRTGPU_BLOB_MEM_HOST3D
         return UnmappedMemory(
@@ -327,8 +321,8 @@ class VirtgpuChannel:
         )
 
     def create_memory(self, size: int) -> VirtgpuMemory:
-        is_known = quantise(size) in self._images
-        image = self._image_of(size)
+        is_known = self._requirements.knows(size)
+        image = self._requirements.of(size, self.ask)
         if is_known:
             self._await_host()
         return VirtgpuMemory(self._create_host_blob(*image))
@@ -347,14 +341,6 @@ class VirtgpuChannel:
                 raise HostFault("the host does not answer")
         finally:
             os.close(proof)
-
-    def _image_of(self, size: int) -> tuple[int, int]:
-        """Returns a reusable blob id for about `size` bytes, and the bytes that such a blob has."""
-        wanted = quantise(size)
-        image = self._images.get(wanted)
-        if image is None:
-            image = self._images[wanted] = self._require_image(wanted)
-        return image
 
     def read_blob(self, identifier: Identifier) -> bytes:
         blob = self._create_host_blob(identifier.identifier, round_to_pages(identifier.size))
@@ -414,14 +400,6 @@ class VirtgpuChannel:
             raise HostFault(f"the host refused {size} bytes of memory: {error.strerror}") from None
         self._answered = time.monotonic()
         return blob
-
-    def _require_image(self, size: int) -> tuple[int, int]:
-        """Returns a reusable blob id for `size` bytes, and the bytes that such a blob has."""
-        command = cross_domain.encode_get_image_requirements(*linear_image(size))
-        requirements = cross_domain.parse_image_requirements(self.ask(command))
-        if requirements.size < size:
-            raise HostFault(f"memory of {requirements.size} bytes offered where {size} were asked for")
-        return requirements.blob_id, requirements.size
 
     def ask(self, command: bytes) -> bytes:
         """Returns what the host wrote into the query ring, zeroes where it refused the command."""
