@@ -3,7 +3,7 @@
 import pytest
 
 from crossdomain.errors import HostFault
-from crossdomain.host.security_context import MANAGER, Conversation, Identity
+from crossdomain.host.security_context import MANAGER, Identity, Request
 from tests.unit.context.world import event, request
 
 LISTED = event("wl_callback", "done", 3, 0)
@@ -15,23 +15,23 @@ def offer(interface: str, name: int, version: int = 1) -> bytes:
 
 
 def test_it_lists_the_globals_first() -> None:
-    assert Conversation().first() == request("wl_display", "get_registry", 1, 2) + request(
+    assert Request().first() == request("wl_display", "get_registry", 1, 2) + request(
         "wl_display", "sync", 1, 3
     )
 
 
 def test_a_compositor_without_the_global_offers_none() -> None:
-    conversation = Conversation()
-    conversation.receive(offer("wl_compositor", 1, 6) + LISTED)
-    assert (conversation.listed, conversation.offers) == (True, False)
+    asked = Request()
+    asked.receive(offer("wl_compositor", 1, 6) + LISTED)
+    assert (asked.listed, asked.offers) == (True, False)
 
 
 def test_the_context_carries_the_vms_names() -> None:
-    conversation = Conversation()
-    conversation.receive(offer("wl_compositor", 1, 6) + offer(MANAGER, 7) + LISTED)
-    assert conversation.offers
+    asked = Request()
+    asked.receive(offer("wl_compositor", 1, 6) + offer(MANAGER, 7) + LISTED)
+    assert asked.offers
     context = "wp_security_context_v1"
-    assert conversation.create(IDENTITY) == b"".join(
+    assert asked.create(IDENTITY) == b"".join(
         (
             request("wl_registry", "bind", 2, 7, MANAGER, 1, 4),
             request(MANAGER, "create_listener", 4, 5, None, None),
@@ -42,21 +42,21 @@ def test_the_context_carries_the_vms_names() -> None:
             request("wl_display", "sync", 1, 6),
         )
     )
-    conversation.receive(event("wl_display", "delete_id", 1, 3) + event("wl_callback", "done", 6, 0))
-    assert conversation.made
+    asked.receive(event("wl_display", "delete_id", 1, 3) + event("wl_callback", "done", 6, 0))
+    assert asked.made
 
 
 def test_answers_may_come_byte_by_byte() -> None:
-    conversation = Conversation()
+    asked = Request()
     for byte in offer(MANAGER, 7) + LISTED:
-        conversation.receive(bytes([byte]))
-    assert (conversation.listed, conversation.offers) == (True, True)
+        asked.receive(bytes([byte]))
+    assert (asked.listed, asked.offers) == (True, True)
 
 
 def test_a_refusal_is_the_hosts_fault() -> None:
-    conversation = Conversation()
+    asked = Request()
     with pytest.raises(HostFault, match="no security context: 'nested'"):
-        conversation.receive(event("wl_display", "error", 1, 5, 2, "nested"))
+        asked.receive(event("wl_display", "error", 1, 5, 2, "nested"))
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_a_refusal_is_the_hosts_fault() -> None:
 )
 def test_what_is_no_wayland_is_the_hosts_fault(data: bytes) -> None:
     with pytest.raises(HostFault):
-        Conversation().receive(data)
+        Request().receive(data)
