@@ -122,7 +122,7 @@ class RunningDaemon:
 def running_daemon(
     folder: Path, compositor: Path, *options: str, settings: str = ""
 ) -> Generator[RunningDaemon]:
-    """Run the daemon until the block ends.
+    """Run the daemon until the block ends; it must not have met an error that it does not know.
 
     Args:
         folder: existing and empty, with a short path; gets its sockets and its log.
@@ -158,3 +158,4 @@ def running_daemon(
         stop(process)
         assert process.stdout is not None
         process.stdout.close()
+    assert "Traceback" not in daemon.log, daemon.log

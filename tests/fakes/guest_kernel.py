@@ -28,7 +28,7 @@ from launcher.loop import Loop
 from tests.fakes.early_painter import NOTES
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_ram import PAGE, GuestRam
-from tests.fakes.vhost_socket import PATIENCE
+from tests.fakes.vhost_socket import PATIENCE, connected
 
 T = TypeVar("T")
 
@@ -220,9 +220,7 @@ class GuestKernel:
         return found
 
     async def _boot(self, path: Path) -> FakeFrontend:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(str(path))
-        return await FakeFrontend(connection, ram=self._ram).__aenter__()
+        return await FakeFrontend(connected(path), ram=self._ram).__aenter__()
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """What a coroutine gives that runs in the devices' own thread."""

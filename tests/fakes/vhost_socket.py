@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 _HEADER = struct.Struct("<III")
@@ -26,6 +27,13 @@ class Received(NamedTuple):
     flags: int
     payload: bytes
     fds: list[int]
+
+
+def connected(path: Path) -> socket.socket:
+    """A VMM's connection to a back-end's socket; the caller's."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(str(path))
+    return connection
 
 
 class VhostSocket:

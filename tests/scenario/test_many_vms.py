@@ -1,20 +1,17 @@
 """Many VMs on one daemon: all are served, a client costs what it costs alone, and nothing is left behind."""
 
 import asyncio
-import socket
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
-
-import pytest
 
 from tests.bench import processes
-from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.daemon import RunningDaemon
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
+from tests.fakes.vhost_socket import connected
 from tests.fakes.wayland_guest import WaylandGuest
-from tests.fakes.weston import Weston, wait_until
+from tests.fakes.weston import wait_until
 
 VMS, CLIENTS = 32, 8
 FEW = 4
@@ -25,26 +22,13 @@ MOST_MEMORY = 16 << 20
 """Bytes of a VM's worker that it shares with no other, clients included."""
 
 
-@pytest.fixture
-def daemon(runtime_dir: Path, weston: Weston) -> Generator[RunningDaemon]:
-    """A daemon on the real Weston."""
-    folder = runtime_dir / "daemon"
-    folder.mkdir(mode=0o700)
-    with running_daemon(folder, weston.socket_path) as running:
-        yield running
-        running.assert_alive()
-        assert "Traceback" not in running.log
-
-
 @asynccontextmanager
 async def clients(daemon: RunningDaemon, vms: int, each: int) -> AsyncGenerator[list[WaylandGuest]]:
     """So many VMs with so many clients each, all of which know the globals."""
     async with AsyncExitStack() as stack:
         guests: list[WaylandGuest] = []
         for _ in range(vms):
-            connection = socket.socket(socket.AF_UNIX)
-            connection.connect(str(daemon.gpu_socket))
-            vm = await stack.enter_async_context(FakeFrontend(connection, queue_size=256))
+            vm = await stack.enter_async_context(FakeFrontend(connected(daemon.gpu_socket), queue_size=256))
             guests += [WaylandGuest(await GuestContext.open(vm, number)) for number in range(1, each + 1)]
         await asyncio.gather(*(guest.list_globals() for guest in guests))
         yield guests
@@ -118,9 +102,7 @@ async def test_a_message_costs_as_much_among_32_vms_as_among_4(daemon: RunningDa
 
 
 async def test_200_clients_of_one_vm_are_served(daemon: RunningDaemon) -> None:
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(daemon.gpu_socket))
-    async with FakeFrontend(connection, ram_size=16 << 20, queue_size=1024) as vm:
+    async with FakeFrontend(connected(daemon.gpu_socket), ram_size=16 << 20, queue_size=1024) as vm:
         guests = [WaylandGuest(await GuestContext.open(vm, number)) for number in range(1, 201)]
         await asyncio.gather(*(guest.list_globals() for guest in guests))
         assert all("wl_shm" in guest.globals for guest in guests)

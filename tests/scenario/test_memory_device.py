@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-import socket
 import struct
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +13,11 @@ from crossdomain.abi import virtio_gpu as abi
 from crossdomain.abi.cross_domain import encode_send
 from crossdomain.abi.pages import KEY_PREFIX, KEY_SIZE, PAGE_SIZE, CopyPages, encode_copy_pages
 from crossdomain.device.qemu import memory_socket
-from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.daemon import RunningDaemon
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext, MappedBlob
 from tests.fakes.guest_ram import GuestRam
-from tests.fakes.weston import Weston
+from tests.fakes.vhost_socket import connected
 from tests.unit.context.world import sync
 
 OK = abi.VIRTIO_GPU_RESP_OK_NODATA
@@ -33,24 +31,7 @@ SOURCE = 7
 """The number of the imported file on the memory device."""
 
 
-@pytest.fixture
-def daemon(runtime_dir: Path, weston: Weston) -> Generator[RunningDaemon]:
-    folder = runtime_dir / "daemon"
-    folder.mkdir(mode=0o700)
-    with running_daemon(folder, weston.socket_path) as running:
-        yield running
-        running.assert_alive()
-        assert "Traceback" not in running.log
-
-
 Change = Callable[[CopyPages], CopyPages]
-
-
-def connected(path: Path) -> socket.socket:
-    """A VMM's connection."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(path))
-    return connection
 
 
 class Guest:

@@ -14,6 +14,7 @@ from tests.fakes.guest_context import GuestContext
 from tests.fakes.launcher import PATIENCE, running_launcher
 from tests.fakes.local_client import LocalClient
 from tests.fakes.sway import Sway
+from tests.fakes.vhost_socket import connected
 from tests.fakes.wayland_guest import WaylandGuest
 from tests.fakes.weston import Weston, wait_until
 from tests.scenario.test_sway import filling_window
@@ -30,13 +31,9 @@ def settings(folder: Path, security_context: str) -> str:
     )
 
 
-@asynccontextmanager
-async def booted(folder: Path) -> AsyncGenerator[FakeFrontend]:
+def booted(folder: Path) -> FakeFrontend:
     """The VM `work`."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(folder / "work.sock"))
-    async with FakeFrontend(connection, ram_size=16 << 20) as vm:
-        yield vm
+    return FakeFrontend(connected(folder / "work.sock"), ram_size=16 << 20)
 
 
 async def new_client(vm: FakeFrontend, ctx_id: int = 1) -> WaylandGuest:
@@ -59,7 +56,6 @@ def daemon_on(folder: Path, compositor: Path, security_context: str) -> Generato
     with running_daemon(folder, compositor, settings=settings(folder, security_context)) as daemon:
         yield daemon
         daemon.assert_alive()
-        assert "Traceback" not in daemon.log
 
 
 @pytest.mark.parametrize("mode", ["auto", "require"])

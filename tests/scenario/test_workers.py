@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,29 +13,16 @@ from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
 from tests.fakes.local_client import LocalClient
+from tests.fakes.vhost_socket import connected
 from tests.fakes.weston import Weston, wait_until
 from tests.unit.context.world import sync
 
 DEADLINE = 60.0
 
 
-@pytest.fixture
-def daemon(runtime_dir: Path, weston: Weston) -> Generator[RunningDaemon]:
-    folder = runtime_dir / "daemon"
-    folder.mkdir(mode=0o700)
-    with running_daemon(folder, weston.socket_path) as running:
-        yield running
-        running.assert_alive()
-        assert "Traceback" not in running.log
-
-
-@asynccontextmanager
-async def vm_on(daemon: RunningDaemon) -> AsyncGenerator[FakeFrontend]:
+def vm_on(daemon: RunningDaemon) -> FakeFrontend:
     """A VM, and its worker serves it."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(daemon.gpu_socket))
-    async with FakeFrontend(connection) as vm:
-        yield vm
+    return FakeFrontend(connected(daemon.gpu_socket))
 
 
 def field_of(pid: int, name: str) -> str:
