@@ -181,11 +181,11 @@ class ToplevelPort(RolePort, Protocol):
         ...
 
     def move(self) -> None:
-        """Lets the user move the window with the pointer, where a button is down."""
+        """Lets the user move the window with the button, the finger or the pen that is down; else nothing."""
         ...
 
     def resize(self, edge: Edge) -> None:
-        """Lets the user resize the window with the pointer, where a button is down."""
+        """Lets the user resize the window in the same way."""
         ...
 
     def activate(self, token: str = "") -> None:

@@ -60,19 +60,21 @@ class Direction(IntEnum):
     SIZE_KEYBOARD = 9
     MOVE_KEYBOARD = 10
     CANCEL = 11
+    """Nothing is to be done: the compositor ends a drag by itself with the button."""
 
 
-_EDGES: Final = (
-    Edge.TOP_LEFT,
-    Edge.TOP,
-    Edge.TOP_RIGHT,
-    Edge.RIGHT,
-    Edge.BOTTOM_RIGHT,
-    Edge.BOTTOM,
-    Edge.BOTTOM_LEFT,
-    Edge.LEFT,
-)
-"""By the directions 0 to 7 of a _NET_WM_MOVERESIZE message."""
+_EDGES: Final = {
+    0: Edge.TOP_LEFT,
+    1: Edge.TOP,
+    2: Edge.TOP_RIGHT,
+    3: Edge.RIGHT,
+    4: Edge.BOTTOM_RIGHT,
+    5: Edge.BOTTOM,
+    6: Edge.BOTTOM_LEFT,
+    7: Edge.LEFT,
+    Direction.SIZE_KEYBOARD: Edge.BOTTOM_RIGHT,
+}
+"""By the direction of a _NET_WM_MOVERESIZE message."""
 
 _KEPT: Final = frozenset(
     {
@@ -142,13 +144,17 @@ class Requests:
             self._manager.close(window)
 
     def drag(self, window: Window, direction: int) -> None:
-        """_NET_WM_MOVERESIZE: the client's own title bar or grip was taken with the pointer."""
+        """_NET_WM_MOVERESIZE: the client's own title bar or grip was taken with the pointer.
+
+        Where it was to be done by keyboard, a pointer with a button down does it as well, as it can with
+        other window managers; without one it is not done, for xdg-shell knows no other way.
+        """
         if not isinstance(window.role, Toplevel):
             return
-        if direction == Direction.MOVE:
+        if direction in (Direction.MOVE, Direction.MOVE_KEYBOARD):
             if window.motif.allows(MotifFunction.MOVE):
                 window.role.port.move()
-        elif 0 <= direction < len(_EDGES) and window.can_resize:
+        elif direction in _EDGES and window.can_resize:
             window.role.port.resize(_EDGES[direction])
 
     def tell_frame_extents(self, window: Window) -> None:

@@ -84,15 +84,15 @@ class ToplevelRole:
 
     def move(self) -> None:
         """See `model.ports.ToplevelPort`."""
-        last = self._shell.seats.last_input
-        if last is not None:
-            self.toplevel.send("move", last[0], last[1])
+        held = self._shell.seats.held
+        if held is not None:
+            self.toplevel.send("move", *held)
 
     def resize(self, edge: Edge) -> None:
         """See `model.ports.ToplevelPort`."""
-        last = self._shell.seats.last_input
-        if last is not None:
-            self.toplevel.send("resize", last[0], last[1], int(edge))
+        held = self._shell.seats.held
+        if held is not None:
+            self.toplevel.send("resize", *held, int(edge))
 
     def activate(self, token: str = "") -> None:
         """See `model.ports.ToplevelPort`."""

@@ -97,7 +97,7 @@ class Contacts:
             return Verdict.HOLD
         self._contacts.pop((call.entry, finger), None)
         if isinstance(call.entry.state, Entry):
-            self._seats.note_input(call.entry.state, serial)
+            self._seats.note_press((call.entry, finger), call.entry.state, serial)
         if surface is not None:
             return Verdict.PASS
         target = self._seats.find_target(host_id)
@@ -111,6 +111,7 @@ class Contacts:
         return Verdict.PASS if contact is None else _move(contact, call.number(2), call.number(3))
 
     def _handle_finger_up(self, call: Call) -> Verdict:
+        self._seats.note_release((call.entry, call.number(2)))
         contact = self._contacts.pop((call.entry, call.number(2)), None)
         return Verdict.PASS if contact is None else _lift(contact)
 
@@ -118,6 +119,7 @@ class Contacts:
         return Verdict.DROP if (call.entry, call.number(0)) in self._contacts else Verdict.PASS
 
     def _handle_cancel(self, call: Call) -> Verdict:
+        self._seats.note_cancel(call.entry)
         for key in [key for key in self._contacts if key[0] is call.entry]:
             self._contacts.pop(key).target.contact_cancelled()
         return Verdict.PASS
@@ -135,6 +137,7 @@ class Contacts:
         return Verdict.DROP
 
     def _handle_proximity_out(self, call: Call) -> Verdict:
+        self._seats.note_release((call.entry, _PEN))
         contact = self._contacts.pop((call.entry, _PEN), None)
         if contact is None:
             return Verdict.PASS
@@ -148,7 +151,7 @@ class Contacts:
     def _handle_pen_down(self, call: Call) -> Verdict:
         seat = self._tool_seats.get(call.entry.host_id)
         if seat is not None:
-            self._seats.note_input(seat, call.number(0))
+            self._seats.note_press((call.entry, _PEN), seat, call.number(0))
         contact = self._contacts.get((call.entry, _PEN))
         if contact is None:
             return Verdict.PASS
@@ -156,6 +159,7 @@ class Contacts:
         return Verdict.DROP
 
     def _handle_pen_up(self, call: Call) -> Verdict:
+        self._seats.note_release((call.entry, _PEN))
         contact = self._contacts.get((call.entry, _PEN))
         return Verdict.PASS if contact is None else _lift(contact)
 

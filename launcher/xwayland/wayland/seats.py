@@ -6,7 +6,7 @@ Xwayland's, and is taken out here.
 """
 
 import time
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from launcher.xwayland.wayland.entries import Call, Entry, Handler, Verdict
 from launcher.xwayland.wayland.mediator import Mediator
@@ -17,6 +17,13 @@ PRESSED: Final = 1
 """wl_pointer.button_state."""
 FRAME_SINCE: Final = 5
 """The version of wl_pointer from which on events end with wl_pointer.frame."""
+_OTHERS: Final = (
+    "axis", "axis_source", "axis_stop", "axis_discrete", "axis_value120", "axis_relative_direction", "frame",
+)  # fmt: skip
+
+
+Contact: TypeAlias = tuple[Entry, int]
+"""Something that can be pressed: the device, and which of its fingers."""
 
 
 class Listener(Protocol):
@@ -50,7 +57,8 @@ class Pointer:
     """One wl_pointer of Xwayland's.  Positions are surface-local, 24.8 fixed."""
 
     __slots__ = (
-        "button_serial", "buttons", "enter_serial", "entry", "seat", "stand_in", "surface", "target", "x", "y"
+        "button_serial", "buttons", "enter_serial", "entry", "seat", "stand_in", "surface", "target",
+        "target_buttons", "x", "y",
     )  # fmt: skip
 
     def __init__(self, entry: Entry, seat: Entry) -> None:
@@ -64,6 +72,8 @@ class Pointer:
         """Who has Xwayland's pointer in hand, while the compositor drags something with its own."""
         self.buttons: list[int] = []
         """Those that are pressed on Xwayland's surface, the first first."""
+        self.target_buttons: list[int] = []
+        """Those that are pressed on a surface of our own."""
         self.enter_serial = 0
         self.button_serial = 0
         self.x = 0
@@ -129,6 +139,8 @@ class Seats:
         self.last_serial = 0
         """The serial of the last event that gives a right to the clipboard, 0 where there was none."""
         self._keyboards: dict[Entry, Surface] = {}
+        self._held: dict[Contact, tuple[Entry, int]] = {}
+        """What is pressed now, what came last at the end: the seat, and the serial of when that began."""
         mediator.request_routes["wl_seat", "get_pointer"] = self._handle_get_pointer
         mediator.request_routes["wl_pointer", "release"] = self._handle_release_pointer
         mediator.request_routes["wl_keyboard", "release"] = self._handle_release_keyboard
@@ -143,13 +155,22 @@ class Seats:
                 ("wl_keyboard", "key"): self._handle_key,
             }
         )
-        for name in ("axis", "axis_source", "axis_stop", "axis_discrete", "axis_value120", "frame"):
+        for name in _OTHERS:
             mediator.event_routes["wl_pointer", name] = self._shown(self._handle_other)
 
     @property
     def last_input(self) -> tuple[Entry, int] | None:
         """The seat and the serial of what the user did last, None where there was nothing."""
         return None if self._seat is None or self._seat.zombie else (self._seat, self._serial)
+
+    @property
+    def held(self) -> tuple[Entry, int] | None:
+        """The seat and the serial of what the user holds down: a button, a finger or a pen; None for nothing.
+
+        With that a compositor lets its user drag a window (xdg_toplevel.move); without, it would ignore
+        that, or drag the window with a pointer that nobody holds.
+        """
+        return next((self._held[contact] for contact in reversed(self._held) if not contact[0].zombie), None)
 
     @property
     def keyboard_surface(self) -> Surface | None:
@@ -164,10 +185,20 @@ class Seats:
         """Returns who gets what happens on the surface that the compositor calls `host_id`."""
         return self._targets.get(host_id)
 
-    def note_input(self, seat: Entry, serial: int) -> None:
+    def note_press(self, contact: Contact, seat: Entry, serial: int) -> None:
         """The user has pressed something: a button, a finger or a pen."""
+        self._held = {known: began for known, began in self._held.items() if not known[0].zombie}
+        self._held.setdefault(contact, (seat, serial))
         self._seat, self._serial = seat, serial
         self._take_serial(serial)
+
+    def note_release(self, contact: Contact) -> None:
+        """It is not pressed any more."""
+        self._held.pop(contact, None)
+
+    def note_cancel(self, device: Entry) -> None:
+        """The compositor has taken over what is pressed on a device."""
+        self._held = {known: began for known, began in self._held.items() if known[0] is not device}
 
     def remove_target(self, surface: Proxy) -> None:
         """The surface goes away."""
@@ -247,6 +278,7 @@ class Seats:
         pointer.enter_serial, pointer.x, pointer.y = call.number(0), call.number(2), call.number(3)
         pointer.surface = self._surfaces.find_host(call.number(1))
         pointer.buttons.clear()
+        self._forget_buttons(pointer)
         pointer.target = None if pointer.surface is not None else self._targets.get(call.number(1))
         if pointer.target is not None:
             pointer.target.pointer_moved(pointer)
@@ -268,6 +300,7 @@ class Seats:
         if not isinstance(pointer, Pointer):
             return Verdict.PASS
         pointer.surface = None
+        self._forget_buttons(pointer)
         if pointer.target is None:
             return Verdict.PASS
         pointer.target.pointer_left(pointer)
@@ -293,12 +326,20 @@ class Seats:
             return Verdict.HOLD
         if pressed:
             pointer.button_serial = call.number(0)
-            self.note_input(pointer.seat, call.number(0))
+            self.note_press((pointer.entry, 0), pointer.seat, call.number(0))
+        counted = pointer.buttons if pointer.target is None else pointer.target_buttons
+        _count_button(counted, call.number(2), pressed=pressed)
+        if not counted:
+            self.note_release((pointer.entry, 0))
         if pointer.target is None:
-            _count_button(pointer, call.number(2), pressed=pressed)
             return Verdict.PASS
         pointer.target.pointer_button(pointer, call.number(2), pressed=pressed, time=call.number(1))
         return Verdict.DROP
+
+    def _forget_buttons(self, pointer: Pointer) -> None:
+        """The pointer is elsewhere: the compositor has taken over what was pressed."""
+        pointer.target_buttons.clear()
+        self.note_cancel(pointer.entry)
 
     def _use(self, pointer: Pointer) -> Verdict:
         surface = pointer.surface
@@ -351,8 +392,8 @@ class Seats:
         self._listener.serial_came()
 
 
-def _count_button(pointer: Pointer, button: int, *, pressed: bool) -> None:
+def _count_button(buttons: list[int], button: int, *, pressed: bool) -> None:
     if pressed:
-        pointer.buttons.append(button)
-    elif button in pointer.buttons:
-        pointer.buttons.remove(button)
+        buttons.append(button)
+    elif button in buttons:
+        buttons.remove(button)

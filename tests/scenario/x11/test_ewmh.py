@@ -19,6 +19,10 @@ NORMAL, ICONIC = 1, 3
 FRAME: Final = [1, 1, 28, 1]
 """_NET_FRAME_EXTENTS: left, right, top, bottom."""
 
+MOVED: Final = (140, 130, 200, 100)
+RESIZED: Final = (100, 100, 240, 130)
+"""x, y, width and height of a window of 200 x 100 px at 100, 100 that is dragged by 40 and 30 px."""
+
 
 @pytest.fixture
 def client(desktop: X11Desktop) -> Generator[XTestClient]:
@@ -216,7 +220,13 @@ def test_the_frame_is_known_before_the_window_is_mapped(desktop: X11Desktop, cli
 
 
 @pytest.mark.parametrize(
-    ("direction", "expected"), [(8, (140, 130, 200, 100)), (4, (100, 100, 240, 130))], ids=["move", "resize"]
+    ("direction", "expected"),
+    [
+        pytest.param(8, MOVED, id="move"),
+        pytest.param(4, RESIZED, id="resize"),
+        pytest.param(10, MOVED, id="move by keyboard"),
+        pytest.param(9, RESIZED, id="resize by keyboard"),
+    ],
 )
 def test_a_client_lets_its_window_be_dragged(
     desktop: X11Desktop, client: XTestClient, direction: int, expected: tuple[int, int, int, int]
