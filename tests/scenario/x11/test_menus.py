@@ -32,6 +32,23 @@ TK: Final = textwrap.dedent(
 )
 
 
+CORNER: Final = textwrap.dedent(
+    """
+    import tkinter as tk
+    root = tk.Tk()
+    root.title("corner")
+    root.attributes("-fullscreen", True)
+    button = tk.Menubutton(root, text="more", relief="raised")
+    menu = tk.Menu(button, tearoff=0)
+    for number in range(12):
+        menu.add_command(label=f"a rather long entry, number {number}")
+    button.config(menu=menu)
+    button.place(relx=1.0, rely=1.0, anchor="se")
+    root.mainloop()
+    """
+)
+
+
 def popup(desktop: X11Desktop, window: View, number: int = 1) -> View:
     """The `number`th popup above a window, as soon as there are so many."""
 
@@ -93,6 +110,20 @@ def test_a_combo_box_opens_below_its_field(desktop: X11Desktop) -> None:
     desktop.seat.click(choices.x + 20, choices.y + 28)
     assert process.stdout is not None
     assert process.stdout.readline() == "green\n"
+
+
+def test_a_menu_in_the_screens_corner_is_wholly_on_the_screen(desktop: X11Desktop) -> None:
+    """Toolkits see to that themselves where X knows where their window is, as it does with this one."""
+    desktop.start("/usr/bin/python3", "-c", CORNER)
+    desktop.wait(lambda: desktop.window("corner").width == 1024, "full screen")
+    window = desktop.window("corner")
+    desktop.seat.click(1014, 758)
+    menu = popup(desktop, window)
+    assert 0 <= menu.x < menu.x + menu.width <= 1024
+    assert 0 <= menu.y < menu.y + menu.height <= 768
+    await_same(desktop, window, "tk-corner", hold=True)
+    desktop.seat.tap(1)  # Escape
+    no_popup(desktop, window)
 
 
 def test_a_menu_stays_open_and_leaves_the_keyboard_alone(desktop: X11Desktop) -> None:

@@ -50,6 +50,11 @@ def rig() -> Generator[ContactRig]:
     made.close()
 
 
+def held(rig: ContactRig) -> tuple[Entry, int] | None:
+    """What the user holds now."""
+    return rig.seats.held
+
+
 @pytest.mark.parametrize(
     ("direction", "asked"),
     [
@@ -73,50 +78,50 @@ def test_what_is_held_drags_the_window(
 
 def test_the_first_button_is_what_the_compositor_knows_the_drag_by(rig: ContactRig) -> None:
     seat = rig.mediator.find_client(9)
-    assert rig.seats.held == (seat, SERIAL)
+    assert held(rig) == (seat, SERIAL)
     rig.point("button", 13, 1001, OTHER_BUTTON, PRESSED)
-    assert rig.seats.held == (seat, SERIAL)
+    assert held(rig) == (seat, SERIAL)
     rig.point("button", 14, 1002, OTHER_BUTTON, RELEASED)
-    assert rig.seats.held == (seat, SERIAL)
+    assert held(rig) == (seat, SERIAL)
     rig.point("button", 15, 1003, BUTTON_LEFT, RELEASED)
-    assert rig.seats.held is None
+    assert held(rig) is None
 
 
 def test_what_the_compositor_has_taken_over_is_held_no_more(rig: ContactRig) -> None:
     rig.point("leave", 13, rig.surface.entry.host_id)
-    assert rig.seats.held is None
+    assert held(rig) is None
     rig.finger("down", 14, 1000, rig.own, 3, 0x100, 0x200)
     rig.finger("down", 15, 1000, rig.own, 4, 0x100, 0x200)
     rig.finger("cancel")
-    assert rig.seats.held is None
+    assert held(rig) is None
     rig.pen("proximity_in", 16, 0xFF000000, rig.own)
     rig.pen("down", 17)
     rig.pen("proximity_out")
-    assert rig.seats.held is None
+    assert held(rig) is None
 
 
 def test_a_button_on_a_frame_is_held_until_it_is_up(rig: ContactRig) -> None:
     rig.point("enter", 13, rig.own, 0x100, 0x100)
     rig.point("button", 14, 1001, BUTTON_LEFT, PRESSED)
-    assert rig.seats.held == (rig.mediator.find_client(9), 14)
+    assert held(rig) == (rig.mediator.find_client(9), 14)
     rig.point("button", 15, 1002, BUTTON_LEFT, RELEASED)
-    assert rig.seats.held is None
+    assert held(rig) is None
 
 
 def test_a_finger_or_a_pen_is_held_until_it_is_up(rig: ContactRig) -> None:
     rig.point("button", 13, 1001, BUTTON_LEFT, RELEASED)
     seat = rig.mediator.find_client(9)
     rig.finger("down", 21, 1000, rig.surface.entry.host_id, 3, 0x100, 0x200)
-    assert rig.seats.held == (seat, 21)
+    assert held(rig) == (seat, 21)
     rig.finger("up", 22, 1001, 3)
-    assert rig.seats.held is None
+    assert held(rig) is None
     rig.pen("proximity_in", 23, 0xFF000000, rig.surface.entry.host_id)
     rig.pen("down", 24)
-    assert rig.seats.held == (seat, 24)
+    assert held(rig) == (seat, 24)
     rig.pen("up")
-    assert rig.seats.held is None
+    assert held(rig) is None
 
 
 def test_a_device_that_is_unplugged_holds_nothing(rig: ContactRig) -> None:
     rig.request("wl_pointer", 10, "release")
-    assert rig.seats.held is None
+    assert held(rig) is None
