@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.chaos.aftermath import Aftermath, adopt_orphans
 from tests.chaos.kills import KILLS, Kill
 from tests.chaos.stage import Stage
+from tests.chaos.tally import tally
 
 _DELAY_SECONDS = 0.3
 """The most that passes between a beginning and the end."""
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     print(f"seed {chosen.seed}", flush=True)
     killed = chaos(chosen.seconds, chosen.kills, chosen.seed)
-    print(", ".join(f"{number} {name}" for name, number in killed.items()))
+    print(tally(killed, (kill.name for kill in KILLS)))
     print(f"{killed.total()} kills, and nobody else noticed")
     return 0
 

@@ -12,3 +12,4 @@ def test_whoever_is_killed_nobody_else_notices() -> None:
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
     assert f"{len(KILLS)} kills, and nobody else noticed" in done.stdout
+    assert [f"     1 x {kill.name}" in done.stdout for kill in KILLS] == [True] * len(KILLS)
