@@ -81,6 +81,9 @@ queue of all clients of their VM.  Beyond this the client ends, which tells more
 MAX_ORPHANED_PIPES: Final = 64
 """Pipes per VM whose client went away before the reader took everything."""
 
+MAX_ORPHANED_BYTES: Final = 4 * MAX_PIPE_BYTES
+"""Bytes that wait in them: of four clients that left at their quota.  Beyond, the oldest pipe is given up."""
+
 MAX_LOCAL_RESOURCES: Final = 4096
 """Resources of one local connection: each is a descriptor, and a client has a few hundred buffers at most."""
 
@@ -214,8 +217,8 @@ MAX_POOL_BYTES: Final = 1 << 30
 """Bytes of one wl_shm_pool: foot asks for half of it."""
 
 CLIENT_MESSAGES_PER_SECOND: Final = 200_000
-"""Requests of one client in the long run: a busy browser sends some thousand, and a compositor that reads
-more does little else."""
+"""Requests and other commands of one client in the long run: a busy browser sends some thousand, and a
+compositor that reads more does little else."""
 
 VM_MESSAGES_PER_SECOND: Final = 400_000
 """Requests of all clients of one VM in the long run: two of them may flood at once."""

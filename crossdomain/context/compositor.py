@@ -95,6 +95,8 @@ class CompositorSocket:
         """Bytes that the compositor has not taken."""
         self.most_pending = MAX_OUTGOING
         """Bytes that may wait."""
+        self.waiting_fds = 0
+        """Fds that wait with them."""
         self._try_connect()
 
     @property
@@ -249,14 +251,18 @@ class CompositorSocket:
             self._waiting.append(_Waiting(bytearray(), fds))
         self._waiting[-1].data += data
         self.pending += len(data)
+        self.waiting_fds += len(fds)
 
     def _flush(self) -> None:
         while self._waiting:
             buffers = self._next_buffers()
             wanted = sum(map(len, buffers))
-            sent = self._try_send(buffers, self._waiting[0].fds)
+            fds = self._waiting[0].fds
+            with_them = len(fds)
+            sent = self._try_send(buffers, fds)
             if not self._writable:
                 return
+            self.waiting_fds -= with_them - len(fds)
             self._took(sent)
             if sent < wanted:
                 return
@@ -309,7 +315,7 @@ class CompositorSocket:
         for waiting in self._waiting:
             close_all(waiting.fds)
         self._waiting.clear()
-        self.pending = 0
+        self.pending = self.waiting_fds = 0
 
 
 def close_all(fds: list[int]) -> None:

@@ -198,15 +198,19 @@ class Context:
         """
         self._syncs.begin_submit()
         rest = memoryview(commands)
+        others = 0
         try:
             while rest:
                 cmd, size = parse_header(rest)
                 handler = self._handlers.get(cmd)
                 if handler is None:
                     raise GuestFault(f"command {cmd} is not offered")
+                others += cmd != Command.SEND
                 handler(rest[:size])
                 rest = rest[size:]
         finally:
+            if others:
+                self._traffic.spend(others)
             self._traffic.settle()
 
     def create_fence(self, ring_idx: int | None, complete: Callable[[], None]) -> None:

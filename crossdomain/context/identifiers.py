@@ -40,7 +40,8 @@ class Identifiers:
     @property
     def descriptors(self) -> int:
         """Fds that are held for the guest until it takes them, or ends their pipe."""
-        return len(self._pipes) + self._blobs.untaken + self._syncs.untaken + self._timelines.descriptors
+        untaken = self._blobs.untaken + self._syncs.untaken + self._shown.untaken
+        return len(self._pipes) + untaken + self._timelines.descriptors
 
     def resolve(self, identifiers: Iterable[Identifier]) -> list[int]:
         """The fds that a SEND names, in order; all are the caller's.

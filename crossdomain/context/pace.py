@@ -97,8 +97,8 @@ class Pace:
         """How long nothing should be read from this VM, s, and the quota that says so; asked after a turn."""
         rest, self._rest = self._rest, 0.0
         if (cpu := self.cpu_rest()) > rest:
-            return cpu, "cpu_percent"
-        return rest, "messages_per_second"
+            return cpu, "vm.cpu_percent"
+        return rest, "vm.messages_per_second"
 
     @property
     def has_share(self) -> bool:
@@ -119,10 +119,14 @@ class Pace:
 class Allowance:
     """What a VM may have now, shared by all that serves it."""
 
-    __slots__ = ("pace", "quotas", "totals")
+    __slots__ = ("blob_bytes", "pace", "quotas", "resources", "totals")
 
     def __init__(self, quotas: Quotas) -> None:
         self.quotas = quotas
+        self.resources = 0
+        """Those of all clients of a local socket; a VM's device counts its own."""
+        self.blob_bytes = 0
+        """Bytes of host memory behind them."""
         self.pace = Pace(quotas.vm)
         self.totals = Totals()
         self.totals.limit(quotas.vm.objects, quotas.vm.surfaces)

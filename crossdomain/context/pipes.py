@@ -26,7 +26,7 @@ from crossdomain.context.blobs import IdentifierCounter
 from crossdomain.context.outbox import Source
 from crossdomain.context.quotas import exceeded
 from crossdomain.errors import GuestFault
-from crossdomain.limits import MAX_ORPHANED_PIPES, MAX_PIPE_BYTES, MAX_PIPES
+from crossdomain.limits import MAX_ORPHANED_BYTES, MAX_ORPHANED_PIPES, MAX_PIPE_BYTES, MAX_PIPES
 
 
 class ReadPipe:
@@ -221,11 +221,16 @@ class Orphans:
     def __len__(self) -> int:
         return len(self._pipes)
 
+    @property
+    def pending(self) -> int:
+        """Bytes that wait for their readers."""
+        return sum(pipe.pending for pipe in self._pipes)
+
     def adopt(self, pipe: WritePipe) -> None:
-        """Keeps `pipe` until it has drained; beyond the cap the oldest is given up."""
+        """Keeps `pipe` until it has drained; beyond the caps the oldest are given up."""
         if pipe.orphan(self._forget):
             self._pipes[pipe] = None
-        if len(self._pipes) > MAX_ORPHANED_PIPES:
+        while len(self._pipes) > MAX_ORPHANED_PIPES or self.pending > MAX_ORPHANED_BYTES:
             oldest = next(iter(self._pipes))
             oldest.close()
             self._forget(oldest)

@@ -49,7 +49,10 @@ class Quotas:
 
 
 def exceeded(quota: str, what: str) -> LimitExceeded:
-    """The fault of a client that wants more than a quota grants: `what` says what it has."""
+    """The fault of a client that wants more than a quota grants: `what` says what it has.
+
+    A client's quota has the name that the settings give it, one of its VM has "vm." before that.
+    """
     return LimitExceeded(f"{what} (quota {quota})")
 
 
@@ -62,4 +65,4 @@ def check_descriptor(fd: int, most: int) -> None:
         LimitExceeded: it has more than `most`.
     """
     if fd >= most:
-        raise exceeded("fds", f"more than {most} descriptors of one VM")
+        raise exceeded("vm.fds", f"more than {most} descriptors of one VM")

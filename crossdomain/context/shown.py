@@ -97,6 +97,11 @@ class ShownPages:
         self._showing = showing
         self._own = own
 
+    @property
+    def untaken(self) -> int:
+        """Fds of pages that no request has named yet, and of planes that the compositor has not got."""
+        return sum(len(waiting.fds) for waiting in self._waiting.values()) + len(self._further)
+
     def ask(self, show: ShowPages, pages: Mapping[int, Pages]) -> Shown:
         """Carries out SHOW_PAGES; `pages` are those of all its sources, which the guest may name.
 

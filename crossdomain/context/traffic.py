@@ -92,6 +92,8 @@ class Traffic:
     def descriptors(self) -> int:
         """Fds that the client holds of this process."""
         waiting = len(self._from_guest) + len(self._from_compositor)
+        if self._compositor is not None:
+            waiting += self._compositor.waiting_fds
         return waiting + self._identifiers.descriptors
 
     @property
@@ -181,7 +183,7 @@ class Traffic:
         self._counters.bytes_to_host += len(send.data)
         self._counters.requests += self._policy.requests
         self._forward(batch)
-        self._spend(max(1, self._policy.requests))  # an empty one takes time, too
+        self.spend(max(1, self._policy.requests))  # an empty one takes time, too
 
     def pump(self) -> None:
         """The guest has taken events: reads the compositor again where few are left."""
@@ -239,13 +241,13 @@ class Traffic:
         if held > quotas.client.fds:
             raise exceeded("fds", f"{held} descriptors wait for one client, at most {quotas.client.fds}")
 
-    def _spend(self, requests: int) -> None:
-        """So many have come here, and as many as it tells through the passage."""
+    def spend(self, messages: int) -> None:
+        """So many requests or other commands have come here, and as many as it tells through the passage."""
         passage = self._passage
         if passage is not None:
-            requests += passage.spent
-        self._allowance.pace.spend(requests)
-        wait = self._rate.spend(requests)
+            messages += passage.spent
+        self._allowance.pace.spend(messages)
+        wait = self._rate.spend(messages)
         if passage is not None:
             self._renew(passage)
         if wait:
@@ -262,7 +264,7 @@ class Traffic:
         if compositor is not None and not compositor.is_held:
             self._counters.held += 1
             _log.warning(
-                "%s: slowed down for %.1f s: more than %d requests a second (quota messages_per_second)",
+                "%s: slowed down for %.1f s: more than %d messages a second (quota messages_per_second)",
                 self._name,
                 seconds,
                 self._allowance.quotas.client.messages_per_second,
@@ -324,7 +326,7 @@ class Traffic:
         if compositor is None or not (seconds := self._allowance.pace.cpu_rest()):
             return
         self._counters.held += 1
-        _log.warning("%s: slowed down for %.1f s: events (quota cpu_percent)", self._name, seconds)
+        _log.warning("%s: slowed down for %.1f s: events (quota vm.cpu_percent)", self._name, seconds)
         compositor.rest(seconds, self.pump)
 
     def _deliver(self, direction: Direction, data: bytes, fds: list[int]) -> None:

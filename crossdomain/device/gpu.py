@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.abi.cross_domain import CAPSET_ID
 from crossdomain.context.memory import PAGE_SIZE, HostMemory
+from crossdomain.context.quotas import check_descriptor
 from crossdomain.device.faults import (
     FaultLog,
     bad_context,
@@ -27,7 +28,7 @@ from crossdomain.device.passages import chain_of
 from crossdomain.device.resources import AttachedResources, GuestStorage, Resource, ResourceTable
 from crossdomain.device.virtqueue import Chain
 from crossdomain.device.window import HostVisibleWindow
-from crossdomain.errors import CrossDomainError, GuestFault
+from crossdomain.errors import CrossDomainError, GuestFault, LimitExceeded
 from crossdomain.limits import MAX_BACKING_ENTRIES
 
 if TYPE_CHECKING:
@@ -172,7 +173,11 @@ class Gpu:
         try:
             self._dispatch(command)
         except GuestFault as fault:
-            self._refuse(command, fault, response_of(fault))
+            response = response_of(fault)
+            attached = self._contexts.get(command.ctx_id)
+            if response == abi.VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY and attached is not None:
+                attached.resources.refusal = str(fault)
+            self._refuse(command, fault, response)
         except (CrossDomainError, OSError) as error:
             # Not the guest's mistake, but nobody else's business either: a compositor that went away.
             self._refuse(command, error, abi.VIRTIO_GPU_RESP_ERR_UNSPEC)
@@ -245,7 +250,7 @@ class Gpu:
             raise bad_context(ctx_id, "is in use" if ctx_id else "is no number")
         most = self._conditions.allowance.quotas.vm.contexts
         if len(self._contexts) >= most:
-            raise too_much(f"more than {most} contexts of one VM (quota contexts)")
+            raise too_much(f"more than {most} contexts of one VM (quota vm.contexts)")
         if context_init != CAPSET_ID:
             raise bad_parameter(f"context_init {context_init:#x} does not name capset {CAPSET_ID}")
         if length > len(name):
@@ -312,6 +317,11 @@ class Gpu:
             # The window would show the guest more, or less, than it has room for.
             memory.close()
             raise bad_parameter(f"blob {blob_id} has {memory.size} bytes, not {size}")
+        try:
+            check_descriptor(memory.fd, self._conditions.allowance.quotas.vm.fds)
+        except LimitExceeded:
+            memory.close()
+            raise
         return memory
 
     def _handle_resource_unref(self, command: Command) -> None:

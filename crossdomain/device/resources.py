@@ -263,10 +263,10 @@ class ResourceTable:
             raise bad_resource(resource_id, "is in use" if resource_id else "is no number")
         quotas = self._allowance.quotas.vm
         if len(self._resources) >= quotas.resources:
-            raise too_much(f"more than {quotas.resources} resources of one VM (quota resources)")
+            raise too_much(f"more than {quotas.resources} resources of one VM (quota vm.resources)")
         most = min(self._host_memory, quotas.blob_bytes)
         if self._host_used + host_size > most:
-            raise too_much(f"more than {most} bytes of blobs of one VM in host memory (quota blob_bytes)")
+            raise too_much(f"more than {most} bytes of blobs of one VM in host memory (quota vm.blob_bytes)")
 
     def add(self, resource: Resource) -> None:
         """Adds a resource that `check_new` let pass."""
@@ -308,7 +308,7 @@ class ResourceTable:
 class AttachedResources:
     """The resources that one context may name; what `context.ports.Resources` asks for."""
 
-    __slots__ = ("_allowance", "_storages", "host_bytes", "lost")
+    __slots__ = ("_allowance", "_storages", "host_bytes", "lost", "refusal")
 
     def __init__(self, allowance: Allowance) -> None:
         self._allowance = allowance
@@ -317,6 +317,8 @@ class AttachedResources:
         """Bytes of host memory among them."""
         self.lost: Callable[[], None] = _nobody
         """Called whenever one of them, or its pages, goes."""
+        self.refusal = ""
+        """Why one could not be made or attached last, because of a quota: Linux does not tell its program."""
 
     def __len__(self) -> int:
         return len(self._storages)
@@ -341,7 +343,8 @@ class AttachedResources:
         """
         storage = self._storages.get(resource_id)
         if storage is None:
-            raise bad_resource(resource_id, "is not attached to this context")
+            why = f": {self.refusal}" if self.refusal else ""
+            raise bad_resource(resource_id, f"is not attached to this context{why}")
         return storage
 
     def attach(self, resource: Resource) -> None:

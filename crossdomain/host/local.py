@@ -26,7 +26,7 @@ from crossdomain.context.context import Context
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.pace import Allowance
 from crossdomain.context.ports import Pages, Storage
-from crossdomain.context.quotas import exceeded
+from crossdomain.context.quotas import check_descriptor, exceeded
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
 from crossdomain.limits import MAX_EVENT_SIZE
 
@@ -116,7 +116,7 @@ class ClientMemory:
 
     def write(self, offset: int, data: Buffer, /) -> None:
         """Copies `data` to `offset`."""
-        self._check(offset, len(data))
+        self._check_access(offset, len(data))
         try:
             os.pwrite(self._fd, data, offset)
         except OSError as error:
@@ -124,7 +124,7 @@ class ClientMemory:
 
     def read(self, offset: int, length: int, /) -> bytes:
         """A copy of what is at `offset`."""
-        self._check(offset, length)
+        self._check_access(offset, length)
         data = os.pread(self._fd, length, offset)
         if len(data) != length:
             raise GuestFault("the file was truncated")
@@ -137,6 +137,11 @@ class ClientMemory:
     def _check(self, offset: int, length: int) -> None:
         if offset < 0 or length < 0 or offset + length > self._size:
             raise GuestFault(f"{length} bytes at {offset} of {self._size}")
+
+    def _check_access(self, offset: int, length: int) -> None:
+        self._check(offset, length)
+        if not is_memory_file(self._fd):  # a file system of the launcher's own would let us wait
+            raise GuestFault("only memory files are read and written")
 
 
 class LocalResources:
@@ -187,17 +192,30 @@ class LocalResources:
         """
         if resource_id == 0 or resource_id in self._resources:
             raise GuestFault(f"resource id {resource_id} is in use")
-        quotas = self._allowance.quotas.client
-        if len(self._resources) >= quotas.resources:
-            raise exceeded("resources", f"more than {quotas.resources} resources")
-        if self.host_bytes + host_bytes > quotas.blob_bytes:
-            raise exceeded("blob_bytes", f"more than {quotas.blob_bytes} bytes of host memory")
+        allowance, quotas = self._allowance, self._allowance.quotas
+        for whose, may, resources, bytes_ in (
+            ("", quotas.client, len(self._resources), self.host_bytes),
+            ("vm.", quotas.vm, allowance.resources, allowance.blob_bytes),
+        ):
+            if resources >= may.resources:
+                raise exceeded(f"{whose}resources", f"more than {may.resources} resources")
+            if bytes_ + host_bytes > may.blob_bytes:
+                raise exceeded(f"{whose}blob_bytes", f"more than {may.blob_bytes} bytes of host memory")
+
+    def check_descriptor(self, fd: int) -> None:
+        """Whether this process may have `fd`, its newest descriptor, for a client.
+
+        Raises:
+            LimitExceeded: all clients of the socket together have too many.
+        """
+        check_descriptor(fd, self._allowance.quotas.vm.fds)
 
     def add(self, resource_id: int, storage: HostMemory | ClientMemory) -> None:
         """Adds what `check` allowed; takes ownership."""
         self._resources[resource_id] = storage
+        self._allowance.resources += 1
         if isinstance(storage, HostMemory):
-            self.host_bytes += storage.size
+            self._hold(storage.size)
         else:
             storage.owner = self._expecting
 
@@ -210,14 +228,19 @@ class LocalResources:
         storage = self._resources.pop(resource_id, None)
         if storage is None:
             raise GuestFault(f"there is no resource {resource_id}")
+        self._allowance.resources -= 1
         if isinstance(storage, HostMemory):
-            self.host_bytes -= storage.size
+            self._hold(-storage.size)
         storage.close()
 
     def close(self) -> None:
         """Gives all up."""
         for resource_id in list(self._resources):
             self.destroy(resource_id)
+
+    def _hold(self, host_bytes: int) -> None:
+        self.host_bytes += host_bytes
+        self._allowance.blob_bytes += host_bytes
 
 
 class LocalConnection:
@@ -398,6 +421,7 @@ class LocalConnection:
         self.resources.check(packet.resource_id)
         if not fds:
             raise GuestFault("a guest blob without its memfd")
+        self.resources.check_descriptor(fds[0])
         self.resources.add(packet.resource_id, ClientMemory(fds.pop(), packet.size))
 
     def _handle_create_host_blob(self, packet: abi.Packet, _fds: list[int]) -> None:
@@ -406,6 +430,11 @@ class LocalConnection:
             raise GuestFault("CREATE_HOST_BLOB needs a blob_id")
         (blob_id,) = abi.BLOB_ID.unpack(packet.payload)
         memory = self.context.take_blob(blob_id, packet.size)
+        try:
+            self.resources.check_descriptor(memory.fd)
+        except LimitExceeded:
+            memory.close()
+            raise
         self.resources.add(packet.resource_id, memory)
         created = abi.encode_packet(ToLauncher.CREATED, resource_id=packet.resource_id, size=packet.size)
         self._reply(created, memory.export())
@@ -416,6 +445,7 @@ class LocalConnection:
     def _handle_create_sync(self, packet: abi.Packet, fds: list[int]) -> None:
         if self.context is None or not fds:
             raise GuestFault("a fence without its fd")
+        self.resources.check_descriptor(fds[0])
         self.context.give_sync(packet.resource_id, fds.pop())
 
     def _handle_take_sync(self, packet: abi.Packet, _fds: list[int]) -> None:

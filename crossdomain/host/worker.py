@@ -173,7 +173,7 @@ class _Worker:
     def _accept_local(self, connection: socket.socket, tenant: Tenant) -> None:
         if len(self._local) >= tenant.allowance.quotas.vm.contexts:
             _log.warning(
-                "%s: refused a client, %d are connected (quota contexts)", tenant.name, len(self._local)
+                "%s: refused a client, %d are connected (quota vm.contexts)", tenant.name, len(self._local)
             )
             connection.close()
             return

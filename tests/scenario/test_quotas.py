@@ -79,7 +79,8 @@ async def test_a_vm_has_so_many_clients_and_more_after_a_reload(daemon: RunningD
         daemon.reload(SETTINGS.format(folder=folder).replace("contexts = 2", "contexts = 3"))
         await client_of(vm, 3)
         await first.round_trip(4)
-    assert "vm small: context 3, command 0x200: more than 2 contexts of one VM (quota contexts)" in daemon.log
+    told = "vm small: context 3, command 0x200: more than 2 contexts of one VM (quota vm.contexts)"
+    assert told in daemon.log
 
 
 async def test_a_vm_that_floods_is_slowed_down_and_its_neighbour_is_not(daemon: RunningDaemon) -> None:
@@ -97,7 +98,7 @@ async def test_a_vm_that_floods_is_slowed_down_and_its_neighbour_is_not(daemon: 
         assert time.monotonic() - start > 0.5
     line = next(line for line in daemon.log.splitlines() if "slowed down" in line)
     assert "vm small: slowed down" in line
-    assert "(quota messages_per_second)" in line
+    assert "(quota vm.messages_per_second)" in line
 
 
 async def test_a_vm_has_its_share_of_the_processor(daemon: RunningDaemon) -> None:
@@ -115,4 +116,4 @@ async def test_a_vm_has_its_share_of_the_processor(daemon: RunningDaemon) -> Non
         share = (processes.cpu_ns([pid]) - before) / 1e9 / (time.monotonic() - start)
     print(f"{share:.0%} of a processor")
     assert share < 0.2
-    assert "(quota cpu_percent)" in daemon.log
+    assert "(quota vm.cpu_percent)" in daemon.log

@@ -52,11 +52,11 @@ def test_another_rate_holds_at_once(clocks: Clocks) -> None:
 def test_a_vm_rests_once_for_what_its_clients_sent_together(clocks: Clocks) -> None:
     pace = Pace(replace(VmQuotas(), messages_per_second=100), lambda: clocks.now, lambda: clocks.used)
     pace.spend(int(100 * BURST_SECONDS))
-    assert pace.rest() == (0.0, "messages_per_second")
+    assert pace.rest() == (0.0, "vm.messages_per_second")
     pace.spend(100)
     seconds, quota = pace.rest()
-    assert (round(seconds, 6), quota) == (1.0, "messages_per_second")
-    assert pace.rest() == (0.0, "messages_per_second")
+    assert (round(seconds, 6), quota) == (1.0, "vm.messages_per_second")
+    assert pace.rest() == (0.0, "vm.messages_per_second")
 
 
 def test_a_vm_rests_where_it_has_had_its_share_of_the_processor(clocks: Clocks) -> None:
@@ -66,7 +66,7 @@ def test_a_vm_rests_where_it_has_had_its_share_of_the_processor(clocks: Clocks) 
     clocks.pass_time(1.0, busy=1.0)
     # It had half a second to spare and earned a quarter; it has to earn another.
     seconds, quota = pace.rest()
-    assert (round(seconds, 6), quota) == (1.0, "cpu_percent")
+    assert (round(seconds, 6), quota) == (1.0, "vm.cpu_percent")
     clocks.pass_time(1.0)
     assert pace.rest()[0] == 0
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -16,8 +17,9 @@ from crossdomain.abi.cross_domain import (
     ReadWrite,
     encode_write,
 )
+from crossdomain.context.quotas import ClientQuotas
 from crossdomain.errors import GuestFault, LimitExceeded
-from crossdomain.limits import MAX_ORPHANED_PIPES, MAX_PIPE_BYTES, MAX_PIPES
+from crossdomain.limits import MAX_ORPHANED_BYTES, MAX_ORPHANED_PIPES, MAX_PIPE_BYTES, MAX_PIPES
 from tests.unit.context.world import (
     World,
     delete_id,
@@ -357,6 +359,20 @@ class TestFromGuestToHost:
         assert len(offered.orphans) == MAX_ORPHANED_PIPES
         lengths = [len(await wait_for_end_of(fd)) for fd in fds]
         assert lengths == [PIPE_WINDOW] + [2 * PIPE_WINDOW] * MAX_ORPHANED_PIPES
+        for fd in fds:
+            os.close(fd)
+
+    async def test_bytes_that_outlive_their_client_are_bounded(self, offered: World) -> None:
+        offered.context.apply(replace(ClientQuotas(), piped_bytes=2 * MAX_ORPHANED_BYTES))
+        fds: list[int] = []
+        for _ in range(3):
+            identifier, fd = await copy(offered)
+            write(offered, identifier, bytes(MAX_ORPHANED_BYTES // 2), hang_up=True)
+            fds.append(fd)
+        offered.context.close()
+        assert len(offered.orphans) == 2
+        assert MAX_ORPHANED_BYTES - 4 * PIPE_WINDOW < offered.orphans.pending <= MAX_ORPHANED_BYTES
+        assert len(await wait_for_end_of(fds[0])) == PIPE_WINDOW
         for fd in fds:
             os.close(fd)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from crossdomain.context.compositor import close_all
 from crossdomain.context.quotas import ClientQuotas, Quotas, VmQuotas
 from crossdomain.errors import GuestFault
 from crossdomain.wire import load
@@ -149,6 +150,32 @@ async def test_descriptors_that_wait_are_counted(client: World) -> None:
     await ends(client, "fds", lambda: client.send(b"", identifier))
 
 
+async def test_descriptors_that_wait_for_their_turn_are_counted(client: World) -> None:
+    await bind_shm(client)
+    _memory, identifier = client.share(100)
+    grant(client, fds=3, messages_per_second=10)
+    client.send(b"".join(sync(4 + number) for number in range(60)))
+    assert client.context.is_held
+    for new_id in (64, 65, 66):
+        client.send(create_pool(new_id, 4096), identifier)
+    assert client.context.usage.fds == 3
+    await ends(client, "fds", lambda: client.send(create_pool(67, 4096), identifier))
+
+
+async def test_descriptors_that_waited_are_counted_no_more(client: World) -> None:
+    await bind_shm(client)
+    _memory, identifier = client.share(100)
+    grant(client, fds=3, messages_per_second=10)
+    burst = b"".join(sync(4 + number) for number in range(60))
+    client.send(burst)
+    assert client.context.is_held
+    for new_id in (64, 65, 66):
+        client.send(create_pool(new_id, 4096), identifier)
+    await client.host.receive(len(burst) + 3 * len(create_pool(64, 4096)))
+    assert client.context.usage.fds == 0
+    close_all(client.host.take_fds())
+
+
 async def test_a_vm_that_has_too_many_descriptors_gets_no_more(client: World) -> None:
     await bind_shm(client)
     newest = os.dup(0)
@@ -156,7 +183,7 @@ async def test_a_vm_that_has_too_many_descriptors_gets_no_more(client: World) ->
     client.allowance.set(Quotas(vm=replace(VmQuotas(), fds=newest + 2)))
     _memory, identifier = client.share(100)  # takes the first
     client.send(b"", identifier)  # takes the second
-    await ends(client, "fds", lambda: client.send(b"", identifier))
+    await ends(client, "vm.fds", lambda: client.send(b"", identifier))
 
 
 async def test_who_is_too_fast_waits_and_loses_nothing(

@@ -515,7 +515,7 @@ def test_a_vm_has_its_share_of_the_processor_though_no_python_runs(caplog: pytes
         await settle()
         used[0] = 0.6
         sent = 0
-        while sent < 8192 and "(quota cpu_percent)" not in caplog.text:
+        while sent < 8192 and "(quota vm.cpu_percent)" not in caplog.text:
             assert (await context.send(b"")).ok
             sent += 1
         # It has had a tenth of a second too much, half of the time is its own.
@@ -540,41 +540,6 @@ async def hear_out(context: GuestContext) -> bytes:
 
 
 @both_ways
-@pytest.mark.parametrize(
-    ("quota", "most", "make", "at_once"),
-    [
-        ("objects", 40, sync, 1),
-        ("surfaces", 4, create_surface, 1),
-        ("queued_bytes", 4096, sync, 1000),  # its compositor reads nothing
-    ],
-    ids=lambda value: str(value) if isinstance(value, str) else "",
-)
-def test_who_wants_more_than_a_client_may_have_ends_alone(
-    caplog: pytest.LogCaptureFixture,
-    quota: str,
-    most: int,
-    make: Callable[[int], bytes],
-    at_once: int,
-    *,
-    ports: bool,
-) -> None:
-    async def story(machine: Machine) -> None:
-        (greedy, its_compositor), (other, compositor) = await machine.open(), await machine.open(2)
-        ids = count(6)
-        while (await greedy.send(b"".join(make(next(ids)) for _ in range(at_once)))).ok:
-            pass
-        assert f"(quota {quota})".encode() in await hear_out(greedy)
-        await its_compositor.wait_until_gone()
-        assert (await other.send(STEADY)).ok
-        assert await compositor.receive(len(STEADY)) == STEADY
-
-    quotas = Quotas(client=replace(ClientQuotas(), **{quota: most}))
-    run(story, ports=ports, quotas=quotas)
-    line = next(record.message for record in caplog.records if f"(quota {quota})" in record.message)
-    assert line.startswith("vm test, ctx 1, 'client': ")
-
-
-@both_ways
 def test_events_are_part_of_a_vms_share_of_the_processor(
     caplog: pytest.LogCaptureFixture, *, ports: bool
 ) -> None:
@@ -586,7 +551,7 @@ def test_events_are_part_of_a_vms_share_of_the_processor(
         context, compositor = await machine.open()
         used[0] = 0.6
         heard = 0
-        while "(quota cpu_percent)" not in caplog.text:
+        while "(quota vm.cpu_percent)" not in caplog.text:
             compositor.send(said)
             assert bytes((await context.next_event()).data) == said
             heard += 1
@@ -598,7 +563,7 @@ def test_events_are_part_of_a_vms_share_of_the_processor(
         return heard
 
     assert run(story, quotas=quotas, ports=ports) <= 65
-    line = next(record.message for record in caplog.records if "(quota cpu_percent)" in record.message)
+    line = next(record.message for record in caplog.records if "(quota vm.cpu_percent)" in record.message)
     assert line.startswith("vm test, ctx 1, 'client': slowed down for 0.2 s: events")
 
 

@@ -39,7 +39,7 @@ async def test_resources_and_blobs_of_a_vm_are_counted(caplog: pytest.LogCapture
         assert (await vm.driver.resource_unref(1)).type == OK
         assert await create(vm, 3, 1, 2 * PAGE) == OK
     told = [record.message for record in caplog.records if "quota" in record.message]
-    assert ["(quota blob_bytes)" in told[0], "(quota resources)" in told[1]] == [True, True]
+    assert ["(quota vm.blob_bytes)" in told[0], "(quota vm.resources)" in told[1]] == [True, True]
     assert all(line.startswith("vm: ") for line in told)
 
 
@@ -68,4 +68,4 @@ async def test_a_vm_that_rests_is_not_read_and_goes_on_where_it_was(caplog: pyte
         assert asyncio.get_running_loop().time() - start > 0.3
     (record,) = [record for record in caplog.records if "slowed down" in record.message]
     assert record.message.startswith("vm: ")
-    assert "(quota messages_per_second)" in record.message
+    assert "(quota vm.messages_per_second)" in record.message

@@ -1,21 +1,32 @@
 """A local connection whose launcher does not read: what waits for it is its socket's buffer and no more."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from crossdomain.abi import local
-from crossdomain.abi.cross_domain import RING_NONE, encode_init, encode_receive
+from crossdomain.abi.cross_domain import (
+    RING_NONE,
+    encode_get_image_requirements,
+    encode_init,
+    encode_receive,
+    parse_image_requirements,
+)
 from crossdomain.abi.local import ToDaemon
 from crossdomain.context.capset import capset
 from crossdomain.context.context import Context
+from crossdomain.context.memory import PAGE_SIZE, HostMemory
 from crossdomain.context.pace import Allowance
 from crossdomain.context.peer import Peer
-from crossdomain.context.quotas import Quotas
+from crossdomain.context.quotas import ClientQuotas, Quotas, VmQuotas
+from crossdomain.errors import GuestFault, LimitExceeded
 from crossdomain.host.broker import Dials
-from crossdomain.host.local import LocalConnection, LocalResources
+from crossdomain.host.local import ClientMemory, LocalConnection, LocalResources
 from crossdomain.host.settings import HostFile
 from crossdomain.host.tenant import Names, Tenant
 from crossdomain.wire import policy
@@ -35,8 +46,9 @@ class Launcher:
             Names("local", "local", Peer.of_vm("local")), self.dials, policy.load(), HostFile().local
         )
         self.ended: list[LocalConnection] = []
+        self.allowance = Allowance(Quotas())
         self.connection = LocalConnection(
-            theirs, self._new_context, self.ended.append, capset(), Allowance(Quotas())
+            theirs, self._new_context, self.ended.append, capset(), self.allowance
         )
 
     async def fill(self) -> int:
@@ -56,6 +68,17 @@ class Launcher:
                 packets.append(self.socket.recv(local.MAX_PACKET))
         except BlockingIOError:
             return packets
+
+    async def receive(self, count: int) -> list[bytes]:
+        """So many packets."""
+        packets: list[bytes] = []
+
+        def complete() -> bool:
+            packets.extend(self.drain())
+            return len(packets) >= count
+
+        await until(complete)
+        return packets
 
     def close(self) -> None:
         """Both ends."""
@@ -141,3 +164,75 @@ async def test_closing_ends_the_context_and_tells_once(launcher: Launcher) -> No
     launcher.connection.close()
     assert launcher.ended == [launcher.connection]
     assert not launcher.tenant.contexts
+
+
+def holding(allowance: Allowance, *sizes: int) -> LocalResources:
+    """A connection with host memory of those sizes, whose numbers begin with 1."""
+    resources = LocalResources(allowance)
+    for resource_id, size in enumerate(sizes, 1):
+        resources.check(resource_id, size)
+        resources.add(resource_id, HostMemory.create(size))
+    return resources
+
+
+@pytest.mark.parametrize("quota", ["resources", "blob_bytes"])
+def test_what_one_client_of_a_socket_has_is_not_its_neighbours(quota: str) -> None:
+    most = {"resources": 1, "blob_bytes": 2 * PAGE_SIZE}[quota]
+    allowance = Allowance(Quotas(client=replace(ClientQuotas(), **{quota: most})))
+    greedy, other = holding(allowance, 2 * PAGE_SIZE), holding(allowance)
+    with pytest.raises(LimitExceeded, match=rf"\(quota {quota}\)"):
+        greedy.check(2, PAGE_SIZE)
+    other.check(2, 2 * PAGE_SIZE)
+    greedy.destroy(1)
+    greedy.check(2, 2 * PAGE_SIZE)
+
+
+@pytest.mark.parametrize("quota", ["resources", "blob_bytes"])
+def test_all_clients_of_a_socket_have_a_quota_together(quota: str) -> None:
+    most = {"resources": 2, "blob_bytes": 4 * PAGE_SIZE}[quota]
+    allowance = Allowance(Quotas(vm=replace(VmQuotas(), **{quota: most})))
+    first, second = (holding(allowance, 2 * PAGE_SIZE) for _ in range(2))
+    third = LocalResources(allowance)
+    with pytest.raises(LimitExceeded, match=rf"\(quota vm.{quota}\)"):
+        third.check(1, PAGE_SIZE)
+    first.close()
+    third.check(1, 2 * PAGE_SIZE)
+    second.close()
+    assert (allowance.resources, allowance.blob_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "kind", [ToDaemon.CREATE_GUEST_BLOB, ToDaemon.CREATE_HOST_BLOB, ToDaemon.CREATE_SYNC], ids=str
+)
+async def test_all_clients_of_a_socket_have_so_many_descriptors_together(
+    launcher: Launcher, kind: ToDaemon
+) -> None:
+    launcher.socket.send(local.encode_packet(ToDaemon.HELLO, local.HELLO.pack(1)))
+    await until(lambda: launcher.connection.context is not None)
+    assert launcher.connection.context is not None
+    image = encode_get_image_requirements(PAGE_SIZE, 1, int.from_bytes(b"R8  ", "little"))
+    launcher.socket.send(local.encode_packet(ToDaemon.SUBMIT, encode_init(RING_NONE, RING_NONE) + image))
+    packets = await launcher.receive(2)
+    blob_id = parse_image_requirements(packets[1][local.HEADER.size :]).blob_id
+
+    newest = os.dup(0)
+    os.close(newest)
+    launcher.allowance.set(Quotas(vm=replace(VmQuotas(), fds=newest)))
+    memory = HostMemory.create(PAGE_SIZE)
+    packet = local.encode_packet(
+        kind, local.BLOB_ID.pack(blob_id), resource_id=local.FIRST_GIVEN_SYNC, size=PAGE_SIZE
+    )
+    socket.send_fds(launcher.socket, [packet], [memory.fd] if kind is not ToDaemon.CREATE_HOST_BLOB else [])
+    memory.close()
+    (told,) = await launcher.receive(1)
+    assert b"(quota vm.fds)" in told
+    assert len(launcher.connection.resources) == 0
+
+
+def test_a_file_that_somebody_may_have_to_deliver_first_is_not_read() -> None:
+    # Its owner may be a file system of the launcher's, which answers when it likes.
+    size = Path(__file__).stat().st_size
+    memory = ClientMemory(os.open(__file__, os.O_RDONLY | os.O_CLOEXEC), size)
+    with pytest.raises(GuestFault, match="only memory files"):
+        memory.read(0, size)
+    memory.close()
