@@ -4,8 +4,9 @@ A context never sees guest memory, descriptor chains or sockets of a launcher; i
 resources by number and writes whole events.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from crossdomain.abi.cross_domain import Buffer
 from crossdomain.abi.pages import CopyPages, Verdict
@@ -61,11 +62,16 @@ class Storage(Protocol):
         ...
 
 
-@runtime_checkable
-class Scattered(Protocol):
-    """A resource in pages of the guest's own RAM."""
+class Scattered(ABC):
+    """A resource in pages of the guest's own RAM.
+
+    No Protocol: it is asked for each event whether a resource is one, and to look for attributes takes long.
+    """
+
+    __slots__ = ()
 
     @property
+    @abstractmethod
     def runs(self) -> Sequence[tuple[int, int]]:
         """Guest address and bytes of each run, in order; none where the pages are gone."""
         ...

@@ -15,7 +15,7 @@ from crossdomain.bridge.copy import Pixels
 from crossdomain.bridge.udmabuf import Span, join_spans
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.pace import Allowance
-from crossdomain.context.ports import Storage
+from crossdomain.context.ports import Scattered, Storage
 from crossdomain.device.faults import bad_parameter, bad_resource, too_much
 from crossdomain.device.memory import GuestMemory
 from crossdomain.device.window import Mapping
@@ -32,7 +32,7 @@ Entries: TypeAlias = list[tuple[int, int]]
 """Runs of guest memory: guest address, bytes (struct virtio_gpu_mem_entry)."""
 
 
-class GuestStorage:
+class GuestStorage(Scattered):
     """Pages of the guest's own RAM, in any number of runs.  A `Storage` that cannot be exported."""
 
     __slots__ = ("_ends", "_entries", "_mapped_runs", "_memory", "_size", "owner", "place")
