@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.fuzz import compiled, targets
+from tests.fuzz import compiled, targets, tracer
 
 SESSIONS: Final = "sessions"
 NAMES: Final = (*compiled.NAMES, *targets.NAMES, SESSIONS)
@@ -87,7 +87,15 @@ def _command(name: str, bounds: Bounds, corpus: Path, folder: Path) -> Sequence[
         *([f"-runs={bounds.runs}"] if bounds.runs else []),
     ]
     if name in targets.NAMES:
-        return [sys.executable, "-m", "tests.fuzz.guided", name, str(corpus), *flags]
+        return [
+            sys.executable,
+            "-m",
+            "tests.fuzz.guided",
+            name,
+            str(tracer.build(folder)),
+            str(corpus),
+            *flags,
+        ]
     for number, seed in enumerate(compiled.seeds(name)):
         (corpus / f"seed-{number}").write_bytes(seed)
     return [str(compiled.build(name, folder)), str(corpus), *flags]

@@ -14,6 +14,20 @@ from crossdomain.abi.cross_domain import (
     encode_send,
     encode_write,
 )
+from crossdomain.abi.pages import (
+    KEY_PREFIX,
+    KEY_SIZE,
+    PAGE_SIZE,
+    CopyPages,
+    ShowPages,
+    ShowPlane,
+    encode_claim_pages,
+    encode_copy_pages,
+    encode_expect_pages,
+    encode_show_pages,
+)
+from crossdomain.abi.sync import encode_await_sync
+from crossdomain.bridge.formats import formats
 from crossdomain.context.images import FORMATS
 from crossdomain.limits import MAX_IDENTIFIERS
 from tests.fuzz.source import Source
@@ -21,9 +35,12 @@ from tests.unit.context.world import request
 
 _HEADER = struct.Struct("<BBHI")
 _FORMATS = sorted(FORMATS)
-_EXTENSIONS = (Command.GET_CLOCK, Command.COPY_PAGES)
+_SHM_FORMATS = sorted(formats())
+_SHOWN_BUFFER: Final = 10
 _POOL: Final = 3
 """The resource that a client's pool is made of."""
+KEY: Final = KEY_PREFIX + bytes(KEY_SIZE - len(KEY_PREFIX))
+"""What pages begin with that may be named by whoever shows it."""
 
 
 def any_command(source: Source, rings: tuple[int, int]) -> bytes:
@@ -43,7 +60,7 @@ def any_command(source: Source, rings: tuple[int, int]) -> bytes:
             form = source.choice(_FORMATS) if source.flag() else source.word()
             return _shaped(Command.GET_IMAGE_REQUIREMENTS, size + struct.pack("<II", form, 0))
         case 8:
-            return _shaped(source.choice(_EXTENSIONS), source.any_block(128))
+            return _extension(source)
         case 9:
             return source.choice(_SENDS)
         case _:
@@ -52,6 +69,54 @@ def any_command(source: Source, rings: tuple[int, int]) -> bytes:
 
 def _shaped(cmd: int, body: bytes) -> bytes:
     return _HEADER.pack(cmd, 0, _HEADER.size + len(body), 0) + body
+
+
+def _extension(source: Source) -> bytes:
+    match source.byte() % 8:
+        case 0:
+            return _shaped(Command.GET_CLOCK, source.any_block(64))
+        case 1:
+            return encode_expect_pages()
+        case 2:
+            return encode_claim_pages(source.number(8))
+        case 3:
+            return encode_await_sync(source.number(8), source.byte())
+        case 4 | 5:
+            return _show(source)
+        case _:
+            return _copy(source)
+
+
+def _copy(source: Source) -> bytes:
+    named = source.number(8), source.number(8), _key(source)
+    places = _place(source), _place(source), source.number(16), source.number(16)
+    rectangles = (
+        struct.pack("<IIII", *(source.number(16) for _ in range(4))) for _ in range(source.byte() % 4)
+    )
+    return encode_copy_pages(CopyPages(*named, *places, source.number(9), b"".join(rectangles)))
+
+
+def _show(source: Source) -> bytes:
+    number, buffer_id, place, key = source.number(8), source.number(16), _place(source), _key(source)
+    form = source.choice(_SHM_FORMATS) if source.byte() < 250 else source.word()
+    size, stride = (source.number(64), source.number(64)), _stride(source)
+    planes = tuple(
+        ShowPlane(source.number(8), _stride(source), _place(source), _key(source))
+        for _ in range(source.byte() % 3 if source.flag() else 0)
+    )
+    return encode_show_pages(ShowPages(number, buffer_id, place, key, form, *size, stride, planes))
+
+
+def _key(source: Source) -> bytes:
+    return KEY if source.byte() < 240 else source.block(KEY_SIZE).ljust(KEY_SIZE, b"\0")
+
+
+def _place(source: Source) -> int:
+    return 1024 * source.below(8) if source.byte() < 220 else source.number(PAGE_SIZE, 64)
+
+
+def _stride(source: Source) -> int:
+    return 256 * (source.byte() % 4) if source.byte() < 220 else source.number(255)
 
 
 def _send(source: Source) -> bytes:
@@ -95,6 +160,12 @@ _SENDS: Final = (
     *(encode_send(said) for said in opening()),
     encode_send(opening()[_POOLS], (Identifier(_POOL, IdentifierType.VIRTGPU_BLOB, 4096),)),
     encode_send(b"", (Identifier(FIRST_READ_PIPE, IdentifierType.READ_PIPE, 0),)),
+    encode_send(opening()[_POOLS], (Identifier(1, IdentifierType.PAGES, 1),)),
+    encode_send(
+        request("wl_shm_pool", "create_buffer", 9, _SHOWN_BUFFER, 0, 1, 1, 256, 0)
+        + request("wl_shm_pool", "destroy", 9)
+        + request("wl_buffer", "destroy", _SHOWN_BUFFER)
+    ),
 )
 
 
@@ -104,5 +175,29 @@ def asking(width: int, height: int, fourcc: bytes) -> bytes:
 
 
 def saying(part: int) -> bytes:
-    """What makes `any_command` a SEND of this part of `opening`; 4 is one with a pool's memory, 5 a pipe."""
+    """What makes `any_command` a SEND of this part of `opening`.
+
+    4 is one with a pool's memory, 5 a pipe, 6 one whose pool is the first shown pages, 7 what is
+    done with that pool.
+    """
     return bytes([9, part])
+
+
+def expecting() -> bytes:
+    """What makes `any_command` an EXPECT_PAGES."""
+    return bytes([8, 1])
+
+
+def claiming(number: int) -> bytes:
+    """What makes `any_command` a CLAIM_PAGES."""
+    return bytes([8, 2, number])
+
+
+def copying(destination: int, number: int) -> bytes:
+    """What makes `any_command` a COPY_PAGES of one pixel."""
+    return bytes([8, 6, destination, number, 0, 0, 0, 0, 0, 8, 8, 1, 4, 0, 0, 1, 1])
+
+
+def showing(number: int) -> bytes:
+    """What makes `any_command` a SHOW_PAGES of one pixel, for the buffer of `saying(7)`."""
+    return bytes([8, 4, number, _SHOWN_BUFFER, 0, 0, 0, 0, 0, 1, 1, 0, 1, 0])

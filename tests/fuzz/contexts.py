@@ -1,9 +1,13 @@
 """Real contexts whose compositor is in the fuzzer's hands."""
 
+import errno
+import os
 import socket
 from collections.abc import Sequence
 from typing import Final
 
+from crossdomain.abi.pages import Verdict
+from crossdomain.bridge.udmabuf import Span
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
 from crossdomain.context.pace import Allowance
@@ -11,14 +15,16 @@ from crossdomain.context.passage import Passage
 from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans
 from crossdomain.context.policy import ClientPolicy
-from crossdomain.context.ports import Resources
+from crossdomain.context.ports import Image, MemoryDevice, Resources
 from crossdomain.context.quotas import Quotas
-from crossdomain.context.rules import Guest, Rules
+from crossdomain.context.rules import Flow, Guest, Rules
 from crossdomain.context.selector import PortSelector
+from crossdomain.context.shown import DMABUF, QUIET_VERSION
 from crossdomain.device.vhost_user import close_all
+from crossdomain.host.local import LocalResources
 from crossdomain.wire import load, policy
 from tests.fakes.host_timelines import HostDevice
-from tests.fuzz.descriptors import KINDS
+from tests.fuzz.descriptors import KINDS, memory
 from tests.fuzz.source import Source
 from tests.unit.context.world import event
 
@@ -32,6 +38,35 @@ GLOBALS: Final = b"".join(
     )
 )
 """What a compositor answers to a get_registry of id 2."""
+_ANNOUNCED: Final = GLOBALS + event("wl_registry", "global", 2, 7, DMABUF, QUIET_VERSION)
+"""The same of one that reads the guest's pages."""
+_RULES: Final = Rules(
+    "{vm}: {title}", "vm.{app_id}", Flow.ASK, Flow.TO_HOST, frozenset({int.from_bytes(b"NV12", "little")})
+)
+"""As much as rules can ask for."""
+
+
+class _Showing:
+    """A compositor of which it depends on the image whether it takes one, and a kernel likewise."""
+
+    cuts = True
+
+    def judge(self, image: Image, _memories: Sequence[Sequence[Span]], /) -> Verdict:
+        """See `Showing`."""
+        return (Verdict.YES, Verdict.ASKING, Verdict.NO)[image.height // 32 % 3]
+
+    def modifier(self, _image: Image, /) -> int:
+        """See `Showing`."""
+        return 0
+
+    def distrust(self) -> None:
+        """See `Showing`."""
+
+    def create_dmabuf(self, spans: Sequence[Span], /) -> int:
+        """See `Showing`."""
+        if not all(span.size and os.fstat(span.fd).st_size >= span.offset + span.size for span in spans):
+            raise OSError(errno.EINVAL, "no such pages")
+        return memory()
 
 
 class Compositors:
@@ -40,7 +75,10 @@ class Compositors:
     def __init__(self, ports: PortSelector | None = None) -> None:
         """`ports` is what the running loop waits with, where C is to carry what needs no Python."""
         self._ports = ports
-        self._guest = Guest("fuzz", Rules())
+        self.memory: MemoryDevice | None = None
+        """Where a VM's clients show pages."""
+        self._guest = Guest("fuzz", _RULES if ports is None else Rules())
+        self._showing = _Showing()
         self._orphans = Orphans()
         self.allowance = Allowance(Quotas())
         self._open: list[socket.socket] = []
@@ -49,13 +87,14 @@ class Compositors:
         """As a device asks for it."""
         return self.make(f"ctx {ctx_id}", resources)
 
-    def new_local_context(self, name: str, resources: Resources, sink: EventSink, /) -> Context:
+    def new_local_context(self, name: str, resources: LocalResources, sink: EventSink, /) -> Context:
         """As a local connection asks for it."""
+        self.memory = resources
         return self.make(name, resources, sink)
 
     def make(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
         """A context of the VM."""
-        client_policy = ClientPolicy(load(), policy.load(), self._guest)
+        client_policy = ClientPolicy(load(), policy.load(), self._guest, self._showing)
         surroundings = Surroundings(
             connect=self._connect,
             policy=client_policy,
@@ -63,6 +102,7 @@ class Compositors:
             orphans=self._orphans,
             allowance=self.allowance,
             passage=None if self._ports is None else Passage(self._ports, client_policy.walker),
+            memory=self.memory,
             knows_points=True,
             timelines=HostDevice(),
         )
@@ -80,7 +120,7 @@ class Compositors:
             case 1 | 2:
                 _drain(connection)
             case 3:
-                _say(connection, GLOBALS, [])
+                _say(connection, _ANNOUNCED, [])
             case _:
                 _say(
                     connection, source.any_block(), [source.choice(KINDS)() for _ in range(source.byte() % 3)]

@@ -1,27 +1,37 @@
-"""One target in Python, guided by coverage: `python -m tests.fuzz.guided TARGET CORPUS [libFuzzer's flags]`.
+"""One target in Python, guided by coverage: `python -m tests.fuzz.guided TARGET TRACER CORPUS [FLAG...]`.
 
-libFuzzer ends the process when it is done, and with a status other than 0 where it has found something.
+TRACER is what `tests.fuzz.tracer.build` made, flags are libFuzzer's, which ends the process when it is
+done, and with a status other than 0 where it has found something.
 """
 
 import gc
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
+from types import ModuleType
 from typing import Final, Protocol, cast
 
-from tests.fuzz import targets
+import crossdomain
+from tests.fuzz import targets, tracer
 
-_GUIDES: Final = {"wire": ["crossdomain.wire.walker", "crossdomain.wire.codec"]}
-"""Modules whose branches guide a target, where not all do: counting takes longer than what is counted."""
+_GARBAGE: Final = 20_000
+"""Objects more than before, until the next search for cycles: most of what an execution makes is in none."""
+_GUIDES: Final = {"wire": ("walker", "codec", "engine", "totals", "native", "faults")}
+"""Modules of the target's own package whose branches guide it, where not all of the product's do."""
+_UNGUIDED: Final = ("crossdomain.context.selector",)
+"""Modules that do the same for every input, again and again."""
 
 
 class Atheris(Protocol):
     """What we use of atheris, which has no types."""
 
-    def instrument_imports(self, include: list[str]) -> AbstractContextManager[None]:
+    def instrument_imports(
+        self, include: Sequence[str], exclude: Sequence[str]
+    ) -> AbstractContextManager[None]:
         """Counts branches of the modules that are imported meanwhile."""
         ...
 
@@ -36,16 +46,39 @@ class Atheris(Protocol):
 
 def main() -> None:
     """Fuzzes."""
-    name, corpus, *flags = sys.argv[1:]
+    name, built, corpus, *flags = sys.argv[1:]
     logging.disable()
-    atheris = cast("Atheris", import_module("atheris"))
-    with atheris.instrument_imports(include=_GUIDES.get(name, ["crossdomain"])):
+    module = import_module("atheris")
+    atheris = cast("Atheris", module)
+    with atheris.instrument_imports(include=["crossdomain"], exclude=_unguided(name)):
         target = targets.load(name)
     for number, seed in enumerate(target.seeds):
         (Path(corpus) / f"seed-{number}").write_bytes(seed)
     gc.freeze()  # what is loaded stays, and needs not be looked through for garbage again and again
-    atheris.Setup([sys.argv[0], corpus, *flags], target.run)
+    gc.set_threshold(_GARBAGE)
+    atheris.Setup([sys.argv[0], corpus, *flags], _traced(target.run, Path(built), module))
     atheris.Fuzz()
+
+
+def _unguided(name: str) -> Sequence[str]:
+    """Modules whose branches are not counted: counting them would take longer than what is counted."""
+    if name not in _GUIDES:
+        return _UNGUIDED
+    guides = {f"crossdomain.{name}.{module}" for module in _GUIDES[name]}
+    every = (module.name for module in walk_packages(crossdomain.__path__, "crossdomain."))
+    return [module for module in every if module not in guides]
+
+
+def _traced(run: Callable[[bytes], None], built: Path, atheris: ModuleType) -> Callable[[bytes], None]:
+    """`run`, of which our tracer counts the branches from its first execution on."""
+    waiting = [tracer.attach(built, atheris)]
+
+    def traced(data: bytes) -> None:
+        if waiting:
+            waiting.pop()()
+        run(data)
+
+    return traced
 
 
 if __name__ == "__main__":

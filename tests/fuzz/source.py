@@ -17,16 +17,20 @@ class Source:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
+        self._end = len(data)
 
     @property
     def left(self) -> int:
         """Bytes that have not been read."""
-        return len(self._data) - self._at
+        return self._end - self._at
 
     def byte(self) -> int:
         """0 to 255."""
-        block = self.block(1)
-        return block[0] if block else 0
+        at = self._at
+        if at >= self._end:
+            return 0
+        self._at = at + 1
+        return self._data[at]
 
     def word(self) -> int:
         """Any number of 32 bits."""
@@ -34,7 +38,9 @@ class Source:
 
     def below(self, end: int) -> int:
         """A number from 0, without `end`, which is at most 65536."""
-        return int.from_bytes(self.block(1 if end <= 256 else 2), "little") % end
+        if end <= 256:
+            return self.byte() % end
+        return int.from_bytes(self.block(2), "little") % end
 
     def number(self, small: int, bits: int = 32) -> int:
         """Below `small` most of the time, so that ids meet; else where arithmetic goes wrong."""

@@ -4,39 +4,72 @@ import asyncio
 import atexit
 import gc
 import os
-from collections.abc import Awaitable, Callable
-from typing import Final
+import selectors
+import time
+from asyncio import events
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final
 
 from crossdomain.context.selector import PortSelector
 
 TURNS: Final = 4
 """Of the loop, that an event gets to arrive."""
+_PATIENCE_SECONDS: Final = 5.0
+_NAP_SECONDS: Final = 0.01
+
+
+class _Ports(PortSelector):
+    """What a worker's loop waits with; but here nobody waits, unless it is for an end."""
+
+    patience = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Returns what is ready."""
+        return super().select(self.patience if timeout is None else min(timeout, self.patience))
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop that is turned by hand: starting and stopping one for every step was most of the time."""
+
+    _run_once: Callable[[], None]  # asyncio's, for as long as there has been one
+
+    def turn(self) -> None:
+        """One round: what is ready, once."""
+        self._run_once()
 
 
 class Watch:
     """One loop for all executions of a target: a loop for each would be most of the time."""
 
     def __init__(self) -> None:
-        self.ports = PortSelector()
-        """What the loop waits with, as a worker's does: for whoever has C carry what needs no Python."""
-        self.loop = asyncio.SelectorEventLoop(self.ports)
+        self.ports = _Ports()
+        """For whoever has C carry what needs no Python."""
+        self.loop = _Loop(self.ports)
         atexit.register(self.loop.close)  # while what it waits with is still there
         self._failures: list[BaseException] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self._lowest = _lowest_free_fd()
         self.loop.set_exception_handler(self._note)
+        self.loop.set_task_factory(self._start)
 
-    def run(self, execution: Callable[[], Awaitable[None]]) -> None:
-        """One execution.
+    def run(self, execution: Callable[[], None]) -> None:
+        """One execution, for which this loop is the running one.
 
         Raises:
             AssertionError: it left something behind.
             BaseException: what it, or a callback of the loop, raised.
         """
-        self.loop.run_until_complete(_finish(execution))
+        events._set_running_loop(self.loop)
+        try:
+            execution()
+            self.loop.turn()
+        finally:
+            events._set_running_loop(None)
         if self._failures:
             failures, self._failures = self._failures, []
             raise failures[0]
-        left = asyncio.all_tasks(self.loop)
+        tasks, self._tasks = self._tasks, []
+        left = [task for task in tasks if not task.done()]
         assert not left, f"tasks go on: {left}"
         if _lowest_free_fd() != self._lowest:
             gc.collect()  # what only a cycle holds is not lost
@@ -45,20 +78,43 @@ class Watch:
             f"descriptor {self._lowest} is open, and {lowest} the lowest that is not"
         )
 
+    def turn(self, count: int) -> None:
+        """Lets the loop handle what has arrived."""
+        for _ in range(count):
+            self.loop.turn()
+
+    def finish(self, task: asyncio.Task[None]) -> None:
+        """Turns the loop until the task is done, and raises what it raises.
+
+        Raises:
+            AssertionError: it takes too long.
+        """
+        self.turn(TURNS)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        self.ports.patience = _NAP_SECONDS
+        while not task.done():
+            assert time.monotonic() < deadline, f"{task} does not end"
+            self.loop.turn()
+        self.ports.patience = 0.0
+        task.result()
+
+    def _start(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any]
+    ) -> asyncio.Task[Any]:
+        assert isinstance(coroutine, Coroutine)
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop)
+        self._tasks.append(task)
+        return task
+
     def _note(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
         self._failures.append(error if isinstance(error, BaseException) else AssertionError(str(context)))
 
 
 async def turn(count: int = TURNS) -> None:
-    """Lets the loop handle what has arrived."""
+    """Lets the running loop handle what has arrived."""
     for _ in range(count):
         await asyncio.sleep(0)
-
-
-async def _finish(execution: Callable[[], Awaitable[None]]) -> None:
-    await execution()
-    await turn(1)
 
 
 def _lowest_free_fd() -> int:

@@ -16,7 +16,7 @@ from crossdomain.errors import CrossDomainError, GuestFault
 from tests.fuzz.commands import any_command, asking, saying
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.source import Source
-from tests.fuzz.watch import Watch, turn
+from tests.fuzz.watch import Watch
 from tests.unit.context.world import CHANNEL_RING_ID, QUERY_RING_ID, FakeResources, GuestPages
 
 _RINGS: Final = (QUERY_RING_ID, CHANNEL_RING_ID)
@@ -61,13 +61,13 @@ class _Life:
             self._share,
         )
 
-    async def live(self) -> None:
+    def live(self) -> None:
         try:
             if self._source.flag():
                 self._try(encode_init(*_RINGS))
             while self._source.left:
                 self._source.choice(self._steps)()
-                await turn(self._source.byte() % 4)
+                _watch.turn(self._source.byte() % 4)
         finally:
             self._context.close()
             self._compositors.close()

@@ -10,6 +10,7 @@ from typing import Final
 from crossdomain.abi import vhost_user
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.abi.cross_domain import encode_init
+from crossdomain.context.ports import Pages
 from crossdomain.device.backend_channel import BackendChannel
 from crossdomain.device.expectations import Expectations
 from crossdomain.device.faults import FaultLog
@@ -19,10 +20,11 @@ from crossdomain.device.offer import Conditions, Offer
 from crossdomain.device.vhost_user import Region, close_all, encode_reply_u64
 from crossdomain.device.virtqueue import Chain
 from crossdomain.device.window import HostVisibleWindow
-from tests.fuzz.commands import any_command, asking, saying
+from crossdomain.errors import GuestFault
+from tests.fuzz.commands import KEY, any_command, asking, claiming, copying, expecting, saying, showing
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.source import Source
-from tests.fuzz.watch import Watch, turn
+from tests.fuzz.watch import Watch
 
 PAGE: Final = 4096
 RAM: Final = 16 * PAGE
@@ -51,7 +53,10 @@ os.ftruncate(_fd, RAM)
 _memory: Final = GuestMemory()
 _memory.add(Region(0, RAM, 0, 0), _fd)
 _ram, _ = _memory.locate(0, RAM)
-"""The guest's memory, for all executions: each begins with zeroes."""
+"""The guest's memory, for all executions."""
+_KEYED: Final = 3
+"""The first of two pages that begin with a key."""
+_fresh: Final = (bytes(_KEYED * PAGE) + 2 * KEY.ljust(PAGE, b"\0")).ljust(RAM, b"\0")
 _watch: Final = Watch()
 
 
@@ -60,35 +65,51 @@ def run(data: bytes) -> None:
     _watch.run(lambda: _Device(Source(data)).live())
 
 
+class _Pages:
+    """The same device once more, as the one that imports a guest's pages."""
+
+    def __init__(self, gpu: Gpu, expectations: Expectations) -> None:
+        self._gpu = gpu
+        self.expect, self.forget = expectations.add, expectations.discard
+
+    def find(self, resource_id: int, /) -> Pages:
+        found = self._gpu.guest_pages(resource_id)
+        if found is None:
+            raise GuestFault("no such pages")
+        return found
+
+
 class _Device:
     """A device, its guest's memory, and the VMM that maps its blobs."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._compositors = Compositors(_watch.ports if source.flag() else None)
-        _ram[:] = bytes(RAM)
+        _ram[:] = _fresh
         self._window = HostVisibleWindow(1 << 20, _watch.loop)
         ours, self._vmm = socket.socketpair()
         self._vmm.setblocking(False)
         self._window.connect(BackendChannel(ours, _watch.loop, lambda _fault: None))
+        expectations = Expectations()
         self._gpu = Gpu(
             _memory,
             self._window,
             Offer(self._compositors.new_context, bytes(16), self._window.size, "fuzz"),
-            Conditions(self._compositors.allowance, None, Expectations()),
+            Conditions(self._compositors.allowance, None, expectations),
             self._complete,
             FaultLog("fuzz"),
         )
+        self._compositors.memory = _Pages(self._gpu, expectations)
         self._under_way: set[int] = set()
         self._heads = 0
 
-    async def live(self) -> None:
+    def live(self) -> None:
         try:
             if self._source.flag():
                 self._boot()
             while self._source.left:
                 self._step()
-                await turn(self._source.byte() % 4)
+                _watch.turn(self._source.byte() % 4)
         finally:
             self._gpu.close()
             self._window.close()
@@ -205,8 +226,23 @@ def seeds() -> list[bytes]:
         _step(abi.VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, 2, 0),
         _step(abi.VIRTIO_GPU_CMD_CTX_DESTROY, 0, 0),
     ]
+    shown = [
+        _step(abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, *_guest_pages(4)),
+        _submit(showing(4)),
+        _submit(saying(6)),
+        _submit(saying(7)),
+        _submit(copying(3, 4)),
+    ]
+    claimed = [
+        _submit(expecting()),
+        _step(abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, *_guest_pages(5)),
+        _submit(claiming(5)),
+        _submit(copying(3, 5)),
+    ]
     stories = (
         talk,
+        [*talk, *mapped, *shown],
+        [*mapped, *claimed],
         [*talk, *mapped, pool, sends[3]],
         [*mapped, *gone],
         [*talk, *gone],
@@ -214,6 +250,12 @@ def seeds() -> list[bytes]:
         capsets,
     )
     return [bytes([ports, 1]) + b"".join(story) for story in stories for ports in (0, 1)]
+
+
+def _guest_pages(number: int) -> bytes:
+    """What makes `_Device._blob` one page of the guest's, that of the resource's own number."""
+    entry = bytes([0, number, 0, 1])
+    return bytes([1]) + entry + bytes([0, 0, 0, number, 0]) + bytes([0, 1])
 
 
 _GLOBALS: Final = bytes([0, 0, 3, 3])

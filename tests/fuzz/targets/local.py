@@ -1,5 +1,6 @@
 """A launcher without a VM that sends packets of any bytes with descriptors of every kind."""
 
+import os
 import socket
 from array import array
 from typing import Final
@@ -13,11 +14,11 @@ from crossdomain.abi.local import ToDaemon
 from crossdomain.context.capset import capset
 from crossdomain.device.vhost_user import close_all
 from crossdomain.host.local import LocalConnection
-from tests.fuzz.commands import any_command, asking, saying
+from tests.fuzz.commands import KEY, any_command, asking, claiming, copying, expecting, saying, showing
 from tests.fuzz.contexts import Compositors
-from tests.fuzz.descriptors import KINDS
+from tests.fuzz.descriptors import KINDS, memory
 from tests.fuzz.source import Source
-from tests.fuzz.watch import Watch, turn
+from tests.fuzz.watch import Watch
 
 _TYPES: Final = (
     *[ToDaemon.SUBMIT] * 5,
@@ -30,6 +31,16 @@ _TYPES: Final = (
 )
 _BEGUN: Final = 250
 """Of 256 launchers so many greet the daemon, and every other one has its INIT behind it, too."""
+
+
+def _keyed() -> int:
+    fd = memory()
+    os.pwrite(fd, KEY, 0)
+    return fd
+
+
+_KINDS: Final = (*KINDS, _keyed)
+"""The last begins with a key, so that COPY_PAGES and SHOW_PAGES may name it."""
 _watch: Final = Watch()
 
 
@@ -55,7 +66,7 @@ class _Launcher:
             self._compositors.allowance,
         )
 
-    async def live(self) -> None:
+    def live(self) -> None:
         try:
             begun = self._source.byte()
             if begun < _BEGUN:
@@ -64,11 +75,11 @@ class _Launcher:
                 self._send(abi.encode_packet(ToDaemon.SUBMIT, encode_init(RING_NONE, RING_NONE)))
             while self._source.left and not self._ended:
                 self._step()
-                await turn(self._source.byte() % 4)
+                _watch.turn(self._source.byte() % 4)
         finally:
             self._drain()
             self._socket.close()
-            await turn(2)
+            _watch.turn(2)
             self._connection.close()
             self._compositors.close()
         assert self._ended, "nobody was told of the end"
@@ -89,7 +100,7 @@ class _Launcher:
         source = self._source
         if source.byte() > 250:
             packet = source.any_block()
-            self._send(packet, [source.choice(KINDS)() for _ in range(source.byte() % 2)])
+            self._send(packet, [source.choice(_KINDS)() for _ in range(source.byte() % 2)])
             return
         kind = source.choice(_TYPES) if source.byte() < 250 else source.word()
         match kind:
@@ -103,7 +114,7 @@ class _Launcher:
         count = usual if source.byte() < 245 else source.byte() % 4
         size = source.choice((4096, 8192, 1, 0, 1 << 20, 1 << 63))
         packet = abi.encode_packet(kind, payload, resource_id=source.number(6), size=size)
-        self._send(packet, [source.choice(KINDS)() for _ in range(count)])
+        self._send(packet, [source.choice(_KINDS)() for _ in range(count)])
 
     def _send(self, packet: bytes, fds: list[int] | None = None) -> None:
         fds = fds or []
@@ -137,11 +148,21 @@ def seeds() -> list[bytes]:
     )
     files = [
         _packet(abi.encode_packet(ToDaemon.CREATE_GUEST_BLOB, resource_id=3, size=4096), kind)
-        for kind in range(len(KINDS))
+        for kind in range(len(_KINDS))
     ]
+    shown, copied = _any(showing(3)), image + blob + _any(copying(3, 4))
+    keyed = _packet(abi.encode_packet(ToDaemon.CREATE_GUEST_BLOB, resource_id=4, size=8192), len(KINDS))
+    claimed = _any(expecting()) + files[0] + _any(claiming(3)) + shown + _any(saying(6)) + rest
     gone = _packet(abi.encode_packet(ToDaemon.DESTROY, resource_id=3))
     hello = _packet(abi.encode_packet(ToDaemon.HELLO, abi.HELLO.pack(2)))
-    stories = (talk, image + blob + talk + objects + rest + gone, hello)
+    stories = (
+        talk,
+        image + blob + talk + objects + rest + gone,
+        hello,
+        talk + claimed,
+        talk + files[-1] + shown + _any(saying(6)) + _any(saying(7)) + rest,
+        keyed + copied,
+    )
     lives = (*stories, *(talk + file + objects + gone for file in files))
     return [bytes([number & 1, 1]) + life for number, life in enumerate((*lives, talk, talk + rest))]
 

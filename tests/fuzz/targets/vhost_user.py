@@ -1,6 +1,5 @@
 """A VMM that says anything on its sockets, with descriptors of every kind, and whose guest does too."""
 
-import asyncio
 import contextlib
 import os
 import socket
@@ -16,7 +15,7 @@ from crossdomain.errors import CrossDomainError
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.descriptors import KINDS, MEMORY, memory
 from tests.fuzz.source import Source
-from tests.fuzz.watch import Watch, turn
+from tests.fuzz.watch import Watch
 
 _HEADER: Final = struct.Struct("<III")
 _REQUESTS: Final = tuple(sorted(REQUESTS))
@@ -48,28 +47,25 @@ class _Vmm:
         self._serving = _watch.loop.create_task(session.serve())
         self._backend: socket.socket | None = None
 
-    async def live(self) -> None:
+    def live(self) -> None:
         try:
-            await turn(1)
+            _watch.turn(1)
             if self._source.flag():
                 self._boot()
             while self._source.left and not self._serving.done():
                 self._step()
-                await turn(self._source.byte() % 4)
+                _watch.turn(self._source.byte() % 4)
         finally:
             self._socket.close()
             if self._backend is not None:
                 self._backend.close()
             close_all((self._ram, self._kick))
             self._compositors.close()
-            await self._end()
+            self._end()
 
-    async def _end(self) -> None:
-        async with asyncio.timeout(5):
-            try:
-                await self._serving
-            except CrossDomainError:
-                return
+    def _end(self) -> None:
+        with contextlib.suppress(CrossDomainError):
+            _watch.finish(self._serving)
 
     def _boot(self) -> None:
         """What a VMM sends until the control queue runs, in guest memory that is all zeroes."""
