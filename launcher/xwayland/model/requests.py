@@ -162,10 +162,12 @@ class Requests:
         self._manager.x.set_frame_extents(window.window, self._manager.expected_extents(window))
 
     def _configure_hidden(self, window: Window, wish: Wish) -> None:
-        """A window that is not shown gets what it wants."""
+        """A window that is not shown gets what it wants; its frame counts as soon as it is to be shown."""
         if wish.mask & ConfigureMask.BORDER_WIDTH:
             window.border_width = min(wish.border_width, 0xFFFF)
-        window.rectangle = self._wanted(window, wish, Gravity.STATIC)
+        is_framed = window.is_ready and not window.override_redirect
+        gravity = window.hints.gravity if is_framed else Gravity.STATIC
+        window.rectangle = self._wanted(window, wish, gravity)
         self._manager.x.configure_window(window.window, window.rectangle)
 
     def _configure_toplevel(self, window: Window, role: Toplevel, wish: Wish, gravity: Gravity) -> None:
@@ -202,6 +204,8 @@ class Requests:
     def _extents(self, window: Window) -> Extents:
         if isinstance(window.role, Toplevel):
             return Extents(*(max(0, side) for side in window.role.extents))
+        if window.role is None:
+            return self._manager.expected_extents(window)
         return NO_EXTENTS
 
     def _ask(self, window: Window, states: frozenset[State], *, on: bool) -> None:

@@ -14,6 +14,7 @@ from launcher.xwayland.reading import FRAME_PROPERTIES
 from launcher.xwayland.x11 import events, requests
 from launcher.xwayland.x11.client import XClient
 from launcher.xwayland.x11.loader import Loader
+from launcher.xwayland.x11.postponed import Postponed
 from launcher.xwayland.x11.requests import EventMask
 from launcher.xwayland.x11.server_time import ServerTime
 from launcher.xwayland.x11.shapes import Shapes
@@ -33,6 +34,7 @@ class Dispatch:
         self._association = association
         self._requests = Requests(manager)
         self._loader = Loader(client, manager.windows.get)
+        self._postponed = Postponed(self._loader, manager.windows.get, client.atoms, self._carry_out)
         self._shapes = Shapes(client, manager.windows.get, manager.refresh)
         self.screen_changed: Callable[[Size], None] = lambda _size: None
         self.alarm_event: Callable[[events.AlarmNotify], None] = lambda _event: None
@@ -45,11 +47,15 @@ class Dispatch:
         self.other_message: Callable[[events.ClientMessage, str], None] = lambda _event, _type: None
         """Gets the client messages that are not the window manager's."""
 
-    def handle(self, data: bytes) -> None:  # noqa: PLR0912 (a table of kinds)
+    def handle(self, data: bytes) -> None:
         """Takes an event, whole."""
         if events.event_code(data) == events.PROPERTY_NOTIFY and self._is_noise(data):
             return
         event = events.parse_event(data, self._client.events)
+        if not self._postponed.take(event):
+            self._carry_out(event)
+
+    def _carry_out(self, event: events.Event | None) -> None:  # noqa: PLR0912 (a table of kinds)
         match event:
             case events.CreateNotify():
                 self._handle_create(event)
@@ -122,6 +128,7 @@ class Dispatch:
         if record is not None:
             self._association.forget(record)
             self._loader.forget(record)
+            self._postponed.forget(window)
             self._shapes.forget(window)
             self.window_gone(window)
             self._manager.destroy(window)

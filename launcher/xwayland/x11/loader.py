@@ -44,6 +44,10 @@ class Loader:
         """Whether properties are being loaded: what changes meanwhile may have been read before."""
         return window in self._loading
 
+    def is_reading(self, window: Window, name: str) -> bool:
+        """Whether a property has changed and was not read since."""
+        return (window.window, name) in self._under_way
+
     def reload(self, window: Window, atom: int, changed: Changed) -> None:
         """Reads one property that has changed."""
         name = self._client.atoms.name(atom)

@@ -198,11 +198,10 @@ def test_windows_are_listed_in_the_order_in_which_they_came(desktop: X11Desktop,
 def test_a_window_is_resized_for_whoever_asks(
     desktop: X11Desktop, client: XTestClient, who: str, gravity: int, place: tuple[int, int]
 ) -> None:
-    window = client.create_window()
+    window, _ = open_window(desktop, client, "moved")
     if who == "the client":
+        # Both are on their way at once.
         client.window(window).set_wm_normal_hints(flags=Xutil.PWinGravity, win_gravity=gravity)
-    show(desktop, client, window, "moved")
-    if who == "the client":
         client.window(window).configure(x=30, y=40, width=320, height=240)
         client.display.flush()
     else:

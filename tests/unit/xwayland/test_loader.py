@@ -36,7 +36,8 @@ class Server:
         self.manager = Manager(FakeX(), FakeShell(), FrameMetrics(title_height=28, border=1))
         association = Association(self.manager.set_surface)
         self._dispatch = Dispatch(client, self.manager, association, ServerTime(client, OURS))
-        self._titles: dict[int, bytes] = {}
+        self._values: dict[int, tuple[str, int, bytes]] = {}
+        """Of properties, by their atoms: type, format and data."""
         self._requests: deque[bytes] = deque()
         self._sequence = 0
         self.reads = 0
@@ -65,11 +66,22 @@ class Server:
 
     def set_title(self, text: bytes) -> None:
         """The client names it."""
-        atom = self.atoms["_NET_WM_NAME"]
-        self._titles[atom] = text
-        self.connection.receive(
-            pack("<BxHIIIB15x", PROPERTY_NOTIFY, self._sequence & 0xFFFF, WINDOW, atom, 1, 0)
-        )
+        self.set_property("_NET_WM_NAME", "UTF8_STRING", 8, text)
+
+    def set_property(self, name: str, type_: str, format_: int, value: bytes) -> None:
+        """The client writes a property."""
+        atom = self.atoms[name]
+        self._values[atom] = (type_, format_, value)
+        self.send(pack("<BxHIIIB15x", PROPERTY_NOTIFY, self.sequence, WINDOW, atom, 1, 0))
+
+    def send(self, event: bytes) -> None:
+        """The server sends an event."""
+        self.connection.receive(event)
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last request that was carried out, as events tell it."""
+        return self._sequence & 0xFFFF
 
     def carry_out(self, most: int = 1000) -> None:
         """Answers requests in their order, that many at most."""
@@ -91,11 +103,18 @@ class Server:
 
     def _answer(self, _window: int, atom: int) -> None:
         self.reads += 1
-        text = self._titles.get(atom, b"")
-        padded = text + bytes(-len(text) % 4)
-        type_, format_ = (self.atoms["UTF8_STRING"], 8) if text else (0, 0)
+        type_, format_, value = self._values.get(atom, ("", 0, b""))
+        padded = value + bytes(-len(value) % 4)
+        units = len(value) // (format_ // 8) if format_ else 0
         header = pack(
-            "<BBHIIII12x", 1, format_, self._sequence & 0xFFFF, len(padded) // 4, type_, 0, len(text)
+            "<BBHIIII12x",
+            1,
+            format_,
+            self.sequence,
+            len(padded) // 4,
+            self.atoms[type_] if type_ else 0,
+            0,
+            units,
         )
         self.connection.receive(header + padded)
 
