@@ -6,6 +6,7 @@ pointer has come would go to whichever X window was on top before, and a key tha
 keyboard has come to whichever had it.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from launcher.loop import Timer
@@ -19,6 +20,10 @@ _PATIENCE: Final = 0.5
 (GrabServer), and wait for its user's click."""
 
 
+def _nothing_is_due() -> bool:
+    return False
+
+
 class Order:
     """Of one session."""
 
@@ -27,19 +32,27 @@ class Order:
         self._mediator = mediator
         self._loop = loop
         self._is_asking = False
+        self._is_due: Callable[[], bool] = _nothing_is_due
         self._timer: Timer | None = None
 
-    def hold(self) -> bool:
+    def hold(self, is_due: Callable[[], bool] = _nothing_is_due) -> bool:
         """To be asked by who handles an event: whether that has to wait (`Verdict.HOLD`).
 
-        It does until the X server has done all that it was asked, but for a server that does not answer.
+        It does until the X server has done all that it was asked, and an X client what `is_due` (`look`),
+        but for a server or a client that takes too long.
         """
         if self._is_asking:
             return False
         self._is_asking = True
+        self._is_due = is_due
         self._client.ask(requests.get_input_focus(), self._answered)
         self._timer = self._loop.call_later(_PATIENCE, self._go_on)
         return True
+
+    def look(self) -> None:
+        """Something that was due may be done."""
+        if self._timer is not None and not self._is_asking and not self._is_due():
+            self._go_on()
 
     def close(self) -> None:
         """Waits for nothing any more."""
@@ -49,7 +62,7 @@ class Order:
 
     def _answered(self, _reply: bytes) -> None:
         self._is_asking = False
-        self._go_on()
+        self.look()
 
     def _go_on(self) -> None:
         self.close()

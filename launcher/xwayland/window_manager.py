@@ -106,6 +106,7 @@ class WindowManager:
 
         port.raised = raised
         self._order = Order(client, self._mediator, self._loop)
+        manager.focus.taken = self._order.look
         return dispatch.handle
 
     def close(self) -> None:
@@ -144,7 +145,10 @@ class WindowManager:
         """See `wayland.seats.Listener`."""
         self._give_keyboard()
         was_given, self._was_given = self._was_given, False
-        return was_given and self._order is not None and self._order.hold()
+        if not was_given or self._order is None or self._manager is None:
+            return False
+        focus = self._manager.focus
+        return self._order.hold(lambda: focus.is_due)
 
     def serial_came(self) -> None:
         """See `wayland.seats.Listener`."""

@@ -130,8 +130,13 @@ class Manager:
             window.role.refresh()
             self._look_for_urgency(window, window.role)
             self.x.set_allowed_actions(window.window, window.actions)
+            self.focus.refresh(window)
         elif isinstance(window.role, Popup):
             window.role.port.update(window)
+
+    def change_focus(self, window: Window, *, gained: bool) -> None:
+        """X's focus has come to a window, or has left it."""
+        self.focus.change_holder(window, gained=gained)
 
     def drawn(self, window: Window) -> None:
         """A client has drawn the size that its window got last, or does not tell (XPort.begin_resize)."""

@@ -144,7 +144,7 @@ class Writer:
         self._is_incremental = True
         self._waits_for_deletion = True
         # What other clients' events we get, and what the window manager wants of its windows, stays as it is.
-        self._client.request(requests.select_input(self.requestor, EventMask.PROPERTY_CHANGE))
+        self._client.request(requests.select_input(self.requestor, EventMask.OF_CLIENTS))
         self._set("INCR", 32, requests.encode_words((len(self._data),)))
         self._answer(is_there=True)
 

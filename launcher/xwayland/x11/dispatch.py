@@ -76,6 +76,8 @@ class Dispatch:
                 self._handle_configure_request(event)
             case events.PropertyNotify():
                 self._handle_property(event)
+            case events.FocusChange():
+                self._handle_focus(event)
             case events.ShapeNotify():
                 self._shapes.handle(event)
             case events.AlarmNotify():
@@ -120,7 +122,7 @@ class Dispatch:
     def _create(
         self, window: int, rectangle: Rectangle, border_width: int, *, override_redirect: bool
     ) -> None:
-        self._client.request(requests.select_input(window, EventMask.PROPERTY_CHANGE))
+        self._client.request(requests.select_input(window, EventMask.OF_CLIENTS))
         self._manager.create(window, rectangle, border_width, override_redirect=override_redirect)
 
     def _destroy(self, window: int) -> None:
@@ -212,6 +214,11 @@ class Dispatch:
             self.selection_event(event)
         if self._server_time.watches(event.window):
             self._server_time.handle(event)
+
+    def _handle_focus(self, event: events.FocusChange) -> None:
+        window = self._manager.windows.get(event.window)
+        if window is not None and event.is_change:
+            self._manager.change_focus(window, gained=event.gained)
 
     # Client messages.
 

@@ -11,6 +11,13 @@ from launcher.xwayland.model.geometry import Rectangle, Size
 
 _SEND_EVENT: Final = 0x80
 
+_NOTIFY_GRAB: Final = 1
+_NOTIFY_UNGRAB: Final = 2
+"""FocusIn.mode."""
+_NOTIFY_INFERIOR: Final = 2
+_NOTIFY_POINTER: Final = 5
+"""FocusIn.detail; those above are the root's only."""
+
 
 class CreateNotify(NamedTuple):
     """A window was made; geometry in px, without the border."""
@@ -144,6 +151,16 @@ class FocusChange(NamedTuple):
     gained: bool
     mode: int
     detail: int
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the focus has come to the window or its inferiors, or has left all of these.
+
+        Neither is true where the keyboard is grabbed, where the pointer decides, or an inferior gets it.
+        """
+        if self.mode in (_NOTIFY_GRAB, _NOTIFY_UNGRAB) or self.detail >= _NOTIFY_POINTER:
+            return False
+        return self.gained or self.detail != _NOTIFY_INFERIOR
 
 
 class SelectionOwnerNotify(NamedTuple):

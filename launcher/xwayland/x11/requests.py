@@ -35,6 +35,8 @@ class EventMask:
     SUBSTRUCTURE_REDIRECT: Final = 1 << 20
     FOCUS_CHANGE: Final = 1 << 21
     PROPERTY_CHANGE: Final = 1 << 22
+    OF_CLIENTS: Final = FOCUS_CHANGE | PROPERTY_CHANGE
+    """What we hear of clients' windows."""
 
 
 class StackMode:

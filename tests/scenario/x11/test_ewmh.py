@@ -19,6 +19,9 @@ NORMAL, ICONIC = 1, 3
 FRAME: Final = [1, 1, 28, 1]
 """_NET_FRAME_EXTENTS: left, right, top, bottom."""
 
+KEY_A: Final = 30
+TWO_PLACES: Final = {"other": 100, "taker": 600}
+"""x of two windows, px."""
 MOVED: Final = (140, 130, 200, 100)
 RESIZED: Final = (100, 100, 240, 130)
 """x, y, width and height of a window of 200 x 100 px at 100, 100 that is dragged by 40 and 30 px."""
@@ -322,9 +325,47 @@ def test_a_window_that_takes_the_keyboard_itself_has_it_again_after_its_dialog(
     take_focus(client, first)
 
 
-def open_globally_active(desktop: X11Desktop, client: XTestClient, title: str) -> tuple[int, View]:
+def test_a_key_waits_for_a_window_that_takes_the_keyboard_itself(
+    desktop: X11Desktop, client: XTestClient
+) -> None:
+    """ICCCM 4.1.7, globally active: X has the keyboard elsewhere until then, where nobody means to type."""
+    other, _ = open_window(desktop, client, "other", mask=X.KeyPressMask)
+    window, _ = open_globally_active(desktop, client, "taker", mask=X.KeyPressMask)
+    places = {title: desktop.place(desktop.window(title), x, 400) for title, x in TWO_PLACES.items()}
+
+    def is_typed_into_it() -> bool:
+        desktop.seat.click(places["other"].x + 5, places["other"].y + 5)
+        desktop.wait(lambda: client.focused() == other, "the other one's")
+        client.forget_events()
+        desktop.seat.click(places["taker"].x + 5, places["taker"].y + 5)
+        message = client.wait(X.ClientMessage, "WM_TAKE_FOCUS")
+        desktop.seat.tap(KEY_A)
+        if client.poll(X.KeyPress, seconds=0.1) is not None:
+            return False
+        client.window(window).set_input_focus(X.RevertToNone, message.data[1][1])
+        key = client.poll(X.KeyPress, seconds=5.0)
+        return key is not None and int(key.window.id) == window
+
+    desktop.wait(is_typed_into_it, "a key in the window that has taken the keyboard")
+
+
+def test_a_key_does_not_wait_for_ever(desktop: X11Desktop, client: XTestClient) -> None:
+    other, _ = open_window(desktop, client, "other", mask=X.KeyPressMask)
+    open_globally_active(desktop, client, "taker", mask=X.KeyPressMask)
+    places = {title: desktop.place(desktop.window(title), x, 400) for title, x in TWO_PLACES.items()}
+    desktop.seat.click(places["other"].x + 5, places["other"].y + 5)
+    desktop.wait(lambda: client.focused() == other, "the other one's")
+    desktop.seat.click(places["taker"].x + 5, places["taker"].y + 5)
+    client.wait(X.ClientMessage, "WM_TAKE_FOCUS")
+    desktop.seat.tap(KEY_A)
+    assert int(client.wait(X.KeyPress, "a key").window.id) == other
+
+
+def open_globally_active(
+    desktop: X11Desktop, client: XTestClient, title: str, mask: int = 0
+) -> tuple[int, View]:
     """A window that is on the screen, and gets the keyboard only when it takes it."""
-    window = client.create_window()
+    window = client.create_window(mask=mask)
     client.window(window).set_wm_hints(flags=Xutil.InputHint, input=0)
     client.window(window).set_wm_protocols([client.atom("WM_TAKE_FOCUS")])
     client.window(window).set_wm_name(title)

@@ -88,6 +88,22 @@ def test_an_event_is_what_python_xlib_reads(made: rq.Event, event: events.Event)
     assert parse_event(wire(made), EXTENSIONS) == event
 
 
+@pytest.mark.parametrize(
+    ("gained", "mode", "detail", "is_change"),
+    [
+        pytest.param(True, X.NotifyNormal, X.NotifyNonlinear, True, id="to it"),
+        pytest.param(True, X.NotifyWhileGrabbed, X.NotifyNonlinearVirtual, True, id="to a part of it"),
+        pytest.param(False, X.NotifyNormal, X.NotifyNonlinear, True, id="elsewhere"),
+        pytest.param(False, X.NotifyNormal, X.NotifyInferior, False, id="from it to a part of it"),
+        pytest.param(True, X.NotifyGrab, X.NotifyNonlinear, False, id="grabbed"),
+        pytest.param(False, X.NotifyUngrab, X.NotifyNonlinear, False, id="ungrabbed"),
+        pytest.param(True, X.NotifyNormal, X.NotifyPointer, False, id="where the pointer is"),
+    ],
+)
+def test_whether_the_focus_has_changed(*, gained: bool, mode: int, detail: int, is_change: bool) -> None:
+    assert events.FocusChange(W, gained, mode, detail).is_change is is_change
+
+
 def test_an_unmapping_that_a_client_made_up_is_told_apart() -> None:
     made = wire(xevent.UnmapNotify(event=P, window=W, from_configure=0), synthetic=True)
     assert parse_event(made, EXTENSIONS) == events.UnmapNotify(P, W, synthetic=True)

@@ -157,6 +157,12 @@ class ModelMachine(RuleBasedStateMachine):
         if window is not None:
             self.manager.drawn(window)
 
+    @rule(data=st.data(), gained=st.booleans())
+    def change_focus(self, data: st.DataObject, gained: bool) -> None:
+        window = self.pick(data)
+        if window is not None:
+            self.manager.change_focus(window, gained=gained)
+
     # Xwayland.
 
     @rule(data=st.data())
@@ -256,6 +262,7 @@ class ModelMachine(RuleBasedStateMachine):
         focused = self.manager.focus.window
         assert self.x.active == (0 if focused is None else focused.window)
         assert focused is None or focused.role is not None
+        assert focused is not None or not self.manager.focus.is_due
 
     @invariant()
     def every_mapped_window_is_in_the_stack_once(self) -> None:

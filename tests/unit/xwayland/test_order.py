@@ -92,6 +92,30 @@ def test_an_event_waits_for_the_x_server_alone(rig: OrderRig) -> None:
     assert not rig.mediator.is_holding
 
 
+def test_an_event_waits_for_what_an_x_client_is_to_do(rig: OrderRig) -> None:
+    due = [True]
+    assert rig.order.hold(lambda: bool(due))
+    rig.mediator.is_holding = True
+    due.clear()
+    rig.order.look()
+    assert rig.mediator.is_holding, "the X server has not answered"
+    due.append(True)
+    rig.client.connection.receive(reply(1))
+    assert rig.mediator.is_holding
+    due.clear()
+    rig.order.look()
+    assert not rig.mediator.is_holding
+
+
+def test_an_x_client_that_does_not_do_it_is_not_waited_for_long(rig: OrderRig) -> None:
+    assert rig.order.hold(lambda: True)
+    rig.mediator.is_holding = True
+    rig.client.connection.receive(reply(1))
+    rig.mediator.went_on = rig.loop.stop
+    rig.loop.run()
+    assert not rig.mediator.is_holding
+
+
 def test_an_x_server_that_somebody_has_for_himself_keeps_nobody_waiting_twice(rig: OrderRig) -> None:
     rig.user.is_late = True
     rig.read(*rig.click(FIRST))

@@ -17,6 +17,8 @@ FRAME = Extents(1, 1, 28, 1)
 NOTHING: frozenset[ShellState] = frozenset()
 ANYTHING = Size(0, 0)
 SMALL = Rectangle(0, 0, 200, 100)
+OTHER_CLIENT = 0x400000
+"""The number that windows of another X client have."""
 
 
 class Desk:
@@ -323,9 +325,51 @@ def test_the_four_ways_to_take_the_keyboard(
     assert (("offer focus", 1) in desk.x.asked) is told
     assert desk.x.active == 1
     assert State.FOCUSED in desk.x.net_states[1]
+    assert desk.manager.focus.is_due is (asks and not accepts)
     desk.manager.enter_keyboard(None)
     assert (desk.x.focus, desk.x.active) == (0, 0)
     assert State.FOCUSED not in desk.x.net_states[1]
+    assert not desk.manager.focus.is_due
+
+
+def test_a_window_that_takes_the_keyboard_itself_is_waited_for_until_it_has(desk: Desk) -> None:
+    other, window = desk.open(1), desk.open(OTHER_CLIENT | 2)
+    window.wm_hints = WmHints(accepts_input=False)
+    window.protocols = frozenset({Protocol.TAKE_FOCUS})
+    desk.manager.enter_keyboard(other)
+    desk.manager.change_focus(other, gained=True)
+    taken: list[bool] = []
+    desk.manager.focus.taken = lambda: taken.append(desk.manager.focus.is_due)
+    desk.manager.enter_keyboard(window)
+    desk.manager.change_focus(other, gained=False)
+    desk.manager.change_focus(other, gained=True)
+    assert (desk.manager.focus.is_due, taken) == (True, [])
+    desk.manager.change_focus(window, gained=True)
+    assert (desk.manager.focus.is_due, taken) == (False, [False])
+    desk.manager.enter_keyboard(other)
+    desk.manager.enter_keyboard(window)
+    assert not desk.manager.focus.is_due, "it has never lost it"
+    desk.manager.change_focus(window, gained=False)
+    desk.manager.enter_keyboard(other)
+    desk.manager.enter_keyboard(window)
+    assert desk.manager.focus.is_due
+    desk.manager.destroy(OTHER_CLIENT | 2)
+    assert taken == [False, False]
+
+
+def test_who_changes_how_it_takes_the_keyboard_that_it_has_gets_it_so(desk: Desk) -> None:
+    window = desk.open()
+    window.wm_hints = WmHints(accepts_input=False)
+    desk.manager.enter_keyboard(window)
+    assert desk.x.focus == 0
+    window.wm_hints = WmHints(accepts_input=True)
+    desk.manager.refresh(window)
+    assert desk.x.focus == 1
+    offers = desk.x.asked.count(("offer focus", 1))
+    window.protocols = frozenset({Protocol.TAKE_FOCUS})
+    desk.manager.refresh(window)
+    desk.manager.refresh(window)
+    assert desk.x.asked.count(("offer focus", 1)) == offers + 1
 
 
 def test_the_window_under_the_pointer_is_on_top_of_the_x_screen(desk: Desk) -> None:
