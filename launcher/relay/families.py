@@ -5,7 +5,6 @@ surface's next commit, and the commit of a synchronized subsurface with that of 
 (wl_subsurface.set_sync).  So where a commit has to wait (`holds`), all of these have to wait with it.
 """
 
-from struct import Struct
 from typing import Final, NamedTuple
 
 from crossdomain.wire import Record, Walker
@@ -13,8 +12,8 @@ from crossdomain.wire.codec import decode_arguments, integer
 from crossdomain.wire.tables import ArgumentKind, Message, Tables
 from launcher.relay.messages import Route
 
-_UINT: Final = Struct("<I")
-_HEADER: Final = 8
+_FEW: Final = 256
+"""Objects of surfaces that are remembered without a look at which of them are still there."""
 
 EXTENDING: Final = (
     ("ext_background_effect_manager_v1", "get_background_effect"),
@@ -97,6 +96,8 @@ class Families:
         self._subsurface = tables.index("wl_subsurface")
         self._members: dict[int, _Member] = {}
         self._edges: dict[int, _Edge] = {}
+        self._enough = _FEW
+        """So many members are no reason to look for those that are gone: nobody tells when one is."""
 
     def note(self, record: Record, data: memoryview) -> None:
         """The client sends one of ROUTES."""
@@ -118,6 +119,7 @@ class Families:
         surfaces = self.surfaces_of(record.object_id)
         for object_id in named if not surfaces else ():
             surfaces += self.surfaces_of(object_id)
+        self._forget_the_gone()
         self._members[created] = _Member(self._tables.index(interface), surfaces)
         if request.name == "get_subsurface" and len(surfaces) == len(named):
             child, parent = surfaces
@@ -142,6 +144,15 @@ class Families:
             if edge.synchronized:
                 root = at
         return root
+
+    def _forget_the_gone(self) -> None:
+        if len(self._members) >= self._enough:
+            self._members = {one: member for one, member in self._members.items() if self._stays(one, member)}
+            self._enough = max(_FEW, 2 * len(self._members))
+
+    def _stays(self, object_id: int, member: _Member) -> bool:
+        # The end of a wl_subsurface is told of, in turn; the walker may be beyond it already.
+        return member.interface in (self._subsurface, self._walker.interface_of(object_id))
 
     def _change_edge(self, subsurface_id: int, request: Message) -> None:
         member = self._members.get(subsurface_id)

@@ -6,14 +6,18 @@ import select
 import struct
 import subprocess
 import sys
+import tempfile
 import textwrap
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
+import pytest
 from Xlib import X
 from Xlib.error import ConnectionClosedError
 
 from launcher.xwayland.limits import MAX_WINDOWS
+from tests.fakes import census
 from tests.fakes.programs import REPOSITORY
 from tests.fakes.x11 import X11Desktop, running_x11_desktop
 from tests.fakes.x11_client import XTestClient
@@ -75,6 +79,18 @@ ORDINARY: Final = textwrap.dedent(
 """An Xwayland whose connection holds as little as an ordinary user's, where nobody has changed wmem_max."""
 
 
+RAGING: Final = 500
+"""How many windows and how many titles are a storm."""
+ICON_BYTES: Final = 3 << 20
+WINDOW_RECORD: Final = "launcher.xwayland.model.window.Window"
+ALLOWED: Final[tuple[dict[str, int], ...]] = (
+    # What the relay remembers of objects that are gone is looked for when it is much.
+    {"launcher.relay.families._Member": 4 * RAGING, "blocks": 20 * RAGING, "private": ICON_BYTES},
+    {"blocks": RAGING, "private": 2 * ICON_BYTES - (1 << 20)},
+)
+"""By how much the launcher, and its process of the X11 side, may grow in two storms."""
+
+
 def start_many(desktop: X11Desktop, count: int, *, bare: bool) -> subprocess.Popen[bytes]:
     """A client that has mapped so many windows at once; bare: override-redirect ones."""
     many = begin_many(desktop, count, bare=bare)
@@ -100,6 +116,89 @@ def has_spoken(process: subprocess.Popen[bytes], *, seconds: float) -> bool:
     """Whether it has printed something, or does so soon."""
     assert process.stdout is not None
     return bool(select.select([process.stdout], [], [], seconds)[0])
+
+
+class CountedDesktop:
+    """A desktop whose processes are counted (`census`), and whose Xwayland is ORDINARY."""
+
+    def __init__(self, desktop: X11Desktop, folder: Path) -> None:
+        self.desktop = desktop
+        self._folder = folder
+
+    def count(self) -> tuple[census.Holdings, census.Holdings]:
+        """What the launcher holds, and its process of the X11 side."""
+        launcher = self.desktop.launcher.process.pid
+        return census.count(self._folder, launcher), census.count(self._folder, self._manager())
+
+    def count_windows(self) -> int:
+        """How many windows the window manager remembers."""
+        return census.count(self._folder, self._manager()).objects[WINDOW_RECORD]
+
+    def grown(self, before: tuple[census.Holdings, census.Holdings]) -> dict[str, int]:
+        """What there is more of than before, and more than may be."""
+        more: dict[str, int] = {}
+        for was, now, allowed in zip(before, self.count(), ALLOWED, strict=True):
+            grown = {
+                **(now.objects - was.objects),
+                "blocks": now.blocks - was.blocks,
+                "private": now.private - was.private,
+            }
+            more |= {name: by for name, by in grown.items() if by > allowed.get(name, 0)}
+        return more
+
+    def keep_a_window(self) -> None:
+        """Have the window manager never forget the window that it has had last."""
+        census.keep(self._folder, self._manager(), WINDOW_RECORD)
+
+    def _manager(self) -> int:
+        launcher = self.desktop.launcher.process.pid
+        children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+        (found,) = (
+            int(pid) for pid in children if b"launcher.xwayland" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+        return found
+
+
+@pytest.fixture(scope="module")
+def shared_counted_desktop() -> Generator[CountedDesktop]:
+    """The desktop; tests use `counted_desktop`."""
+    with tempfile.TemporaryDirectory(prefix="xd-") as folder:
+        program = Path(folder) / "Xwayland"
+        program.write_text(ORDINARY)
+        program.chmod(0o755)
+        variables = {"PATH": f"{folder}:{os.environ['PATH']}", **census.customize(Path(folder))}
+        wrapper = ("env", *(f"{name}={value}" for name, value in variables.items()))
+        with running_x11_desktop(wrapper=wrapper) as running:
+            yield CountedDesktop(running, Path(folder))
+
+
+@pytest.fixture
+def counted_desktop(shared_counted_desktop: CountedDesktop) -> Generator[CountedDesktop]:
+    """One without windows."""
+    yield shared_counted_desktop
+    shared_counted_desktop.desktop.end_applications()
+
+
+def rage(desktop: X11Desktop, client: XTestClient) -> None:
+    """A storm of windows, one of titles, and a large icon; all of it is gone in the end."""
+    many = start_many(desktop, RAGING, bare=True)
+    window = client.create_window(title="raging")
+    record = client.window(window)
+    for number in range(RAGING):
+        record.set_wm_name(f"raging {number}")
+    icon, cardinal = client.atom("_NET_WM_ICON"), client.atom("CARDINAL")
+    for _ in range(ICON_BYTES >> 20):
+        record.change_property(icon, cardinal, 32, [512, 512], X.PropModeAppend)
+        for _ in range(8):
+            part = struct.pack("I", 0xFF336699) * 32768
+            record.change_property(icon, cardinal, 32, part, X.PropModeAppend)
+    client.display.sync()
+    desktop.window(f"raging {RAGING - 1}")
+    many.kill()
+    many.wait()
+    record.destroy()
+    client.display.sync()
+    desktop.gone(f"raging {RAGING - 1}")
 
 
 class Witness:
@@ -258,23 +357,53 @@ def test_many_clients_with_too_many_windows_leave_room_for_another(desktop: X11D
     assert_works(desktop)
 
 
-def test_many_menus_at_once_find_room_where_sockets_are_narrow(runtime_dir: Path) -> None:
-    program = runtime_dir / "Xwayland"
-    program.write_text(ORDINARY)
-    program.chmod(0o755)
-    path = f"PATH={runtime_dir}:{os.environ['PATH']}"
-    with running_x11_desktop(wrapper=("env", path)) as desktop:
-        desktop.start("xclock", "-title", "base")
-        desktop.window("base")
-        many = start_many(desktop, 1200, bare=True)
-        assert_works(desktop)
-        many.kill()
-        many.wait()
-        with desktop.client() as client:
-            desktop.wait(lambda: len(client.window(client.root).query_tree().children) < 20, "they are gone")
-        assert_works(desktop)
-        desktop.window("base")
-        assert desktop.launcher.log.count("starting Xwayland") == 1
+def test_many_menus_at_once_find_room_where_sockets_are_narrow(counted_desktop: CountedDesktop) -> None:
+    desktop = counted_desktop.desktop
+    served = desktop.launcher.log.count("starting Xwayland")
+    desktop.start("xclock", "-title", "base")
+    desktop.window("base")
+    many = start_many(desktop, 1200, bare=True)
+    assert_works(desktop)
+    many.kill()
+    many.wait()
+    with desktop.client() as client:
+        desktop.wait(lambda: len(client.window(client.root).query_tree().children) < 20, "they are gone")
+    assert_works(desktop)
+    desktop.window("base")
+    assert desktop.launcher.log.count("starting Xwayland") <= max(served, 1)
+
+
+def test_nothing_stays_of_storms_that_are_over(counted_desktop: CountedDesktop) -> None:
+    """The product's objects are counted one by one; what else there is has bounds that leaks exceed."""
+    desktop = counted_desktop.desktop
+    with desktop.client() as client:
+        client.create_window(title="stays")
+        rage(desktop, client)
+        desktop.wait(lambda: counted_desktop.count_windows() == 1, "one window is left")
+        before = counted_desktop.count()
+        for _ in range(2):
+            rage(desktop, client)
+            desktop.wait(lambda: counted_desktop.grown(before) == {}, "nothing is left that was not there")
+
+
+def test_one_record_of_a_window_that_stayed_would_be_found(counted_desktop: CountedDesktop) -> None:
+    desktop = counted_desktop.desktop
+    with desktop.client() as client:
+        client.create_window(title="stays")
+        desktop.window("stays")
+        desktop.wait(lambda: counted_desktop.count_windows() == 1, "one window")
+        before = counted_desktop.count()
+        kept = client.create_window(title="kept")
+        desktop.window("kept")
+        counted_desktop.keep_a_window()
+        client.window(kept).destroy()
+        client.display.sync()
+        desktop.gone("kept")
+        desktop.wait(
+            lambda: "launcher.xwayland.shell.toplevel.ToplevelRole" not in counted_desktop.grown(before),
+            "its role is gone",
+        )
+        assert counted_desktop.grown(before)[WINDOW_RECORD] == 1
 
 
 def test_a_client_that_was_ended_by_the_manager_leaves_the_others(desktop: X11Desktop) -> None:

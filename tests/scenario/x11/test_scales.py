@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -27,6 +28,9 @@ PLACE: Final = (600, 300)
 MARGIN: Final = 4
 """px around a pointer that are to be plain."""
 
+
+TURNS: Final = (("90", 1, SIZE[::-1]), ("180", 2, SIZE), ("270", 3, SIZE[::-1]), ("normal", 0, SIZE))
+"""How the output is turned, how often its picture has to be turned back, and what size windows have then."""
 
 XCursor: TypeAlias = Any
 """A cursor of python-xlib's."""
@@ -61,10 +65,18 @@ class Scaled:
         self.client.display.sync()
         return window
 
-    def are_sharp(self) -> bool:
-        """Whether the screen shows nothing but stripes of one px below where the pointer is at first."""
-        part = self.sway.screenshot()[400:]
+    def are_sharp(self, quarters: int = 0) -> bool:
+        """Whether the screen shows nothing but stripes of one px below where the pointer is at first.
+
+        Args:
+            quarters: how often its picture has to be turned counterclockwise, by 90 degrees, to be upright.
+        """
+        part = np.rot90(self.sway.screenshot(), quarters)[400:]
         return bool((part == stripes_of(part.shape[1])).all())
+
+    def shows(self, window: int, size: tuple[int, int], quarters: int) -> bool:
+        """Whether a window has that size, and its stripes are sharp on an output that is turned."""
+        return self.size(window) == size and self.are_sharp(quarters)
 
     def show_pointer(self, window: int, *, stripes: int = 0) -> None:
         """Have the pointer at PLACE, above a plain colour: the usual one, or stripes of the client's."""
@@ -166,10 +178,10 @@ def test_outputs_may_come_go_turn_and_be_of_another_scale(debian: Image) -> None
     with scaled(debian, "2") as desktop:
         window = desktop.show_stripes()
         wait_until(lambda: desktop.size(window) == SIZE, seconds=PATIENCE, what="the whole output")
-        desktop.sway.swaymsg(f"output {OUTPUT} transform 90")
-        wait_until(lambda: desktop.size(window) == SIZE[::-1], seconds=PATIENCE, what="it is turned")
-        desktop.sway.swaymsg(f"output {OUTPUT} transform normal")
-        wait_until(lambda: desktop.size(window) == SIZE, seconds=PATIENCE, what="it is turned back")
+        for transform, quarters, size in TURNS:
+            desktop.sway.swaymsg(f"output {OUTPUT} transform {transform}")
+            is_turned = partial(desktop.shows, window, size, quarters)
+            wait_until(is_turned, seconds=PATIENCE, what=f"it is turned, and sharp: {transform}")
         desktop.sway.swaymsg(f"output {OUTPUT} scale 1")
         twice = (2 * SIZE[0], 2 * SIZE[1])
         wait_until(lambda: desktop.size(window) == twice, seconds=PATIENCE, what="px for twice the density")

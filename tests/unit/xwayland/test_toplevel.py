@@ -325,11 +325,16 @@ def test_the_four_ways_to_take_the_keyboard(
     assert (("offer focus", 1) in desk.x.asked) is told
     assert desk.x.active == 1
     assert State.FOCUSED in desk.x.net_states[1]
-    assert desk.manager.focus.is_due is (asks and not accepts)
+    assert is_due(desk) is (asks and not accepts)
     desk.manager.enter_keyboard(None)
     assert (desk.x.focus, desk.x.active) == (0, 0)
     assert State.FOCUSED not in desk.x.net_states[1]
-    assert not desk.manager.focus.is_due
+    assert not is_due(desk)
+
+
+def is_due(desk: Desk) -> bool:
+    """Whether a window is waited for that takes the keyboard itself."""
+    return desk.manager.focus.is_due
 
 
 def test_a_window_that_takes_the_keyboard_itself_is_waited_for_until_it_has(desk: Desk) -> None:
@@ -339,20 +344,20 @@ def test_a_window_that_takes_the_keyboard_itself_is_waited_for_until_it_has(desk
     desk.manager.enter_keyboard(other)
     desk.manager.change_focus(other, gained=True)
     taken: list[bool] = []
-    desk.manager.focus.taken = lambda: taken.append(desk.manager.focus.is_due)
+    desk.manager.focus.taken = lambda: taken.append(is_due(desk))
     desk.manager.enter_keyboard(window)
     desk.manager.change_focus(other, gained=False)
     desk.manager.change_focus(other, gained=True)
-    assert (desk.manager.focus.is_due, taken) == (True, [])
+    assert (is_due(desk), taken) == (True, [])
     desk.manager.change_focus(window, gained=True)
-    assert (desk.manager.focus.is_due, taken) == (False, [False])
+    assert (is_due(desk), taken) == (False, [False])
     desk.manager.enter_keyboard(other)
     desk.manager.enter_keyboard(window)
-    assert not desk.manager.focus.is_due, "it has never lost it"
+    assert not is_due(desk), "it has never lost it"
     desk.manager.change_focus(window, gained=False)
     desk.manager.enter_keyboard(other)
     desk.manager.enter_keyboard(window)
-    assert desk.manager.focus.is_due
+    assert is_due(desk)
     desk.manager.destroy(OTHER_CLIENT | 2)
     assert taken == [False, False]
 

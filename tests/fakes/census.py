@@ -1,0 +1,93 @@
+"""What a Python process of the product's holds, counted in it: whether something stays that nobody needs.
+
+`customize` makes a folder for PYTHONPATH: every interpreter that starts with it counts when it is asked to.
+"""
+
+import gc
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+from typing import Final, NamedTuple
+
+from tests.bench.processes import parse_private_bytes
+from tests.fakes.programs import REPOSITORY
+from tests.fakes.weston import wait_until
+
+_VARIABLE: Final = "CROSSDOMAIN_TEST_CENSUS"
+_COUNT: Final = signal.SIGRTMIN
+_KEEP: Final = signal.SIGRTMIN + 1
+_PATIENCE: Final = 30.0
+_OURS: Final = ("crossdomain.", "launcher.")
+
+_KEPT: Final = "kept"
+"""The file that says of which class an object is to be kept."""
+_kept: list[object] = []
+
+
+class Holdings(NamedTuple):
+    """Of one process."""
+
+    objects: Counter[str]
+    """How many objects there are of each of the product's classes."""
+    blocks: int
+    """Small pieces of memory that the interpreter has in use, whatever they are for."""
+    private: int
+    """Bytes of memory that are this process's alone."""
+
+
+def customize(folder: Path) -> dict[str, str]:
+    """Have processes with these variables in their environment counted; their counts go to `folder`."""
+    (folder / "sitecustomize.py").write_text("from tests.fakes.census import install\ninstall()\n")
+    return {"PYTHONPATH": f"{folder}:{REPOSITORY}", _VARIABLE: str(folder)}
+
+
+def count(folder: Path, pid: int) -> Holdings:
+    """Have a process counted."""
+    file = folder / str(pid)
+    file.unlink(missing_ok=True)
+    os.kill(pid, _COUNT)
+    wait_until(file.exists, seconds=_PATIENCE, what="a count")
+    found = json.loads(file.read_text())
+    private = parse_private_bytes(Path(f"/proc/{pid}/smaps_rollup").read_text())
+    return Holdings(Counter(found["objects"]), found["blocks"], private)
+
+
+def keep(folder: Path, pid: int, name: str) -> None:
+    """Have a process keep the latest of its objects of a class, for good."""
+    (folder / _KEPT).write_text(name)
+    os.kill(pid, _KEEP)
+    wait_until(lambda: not (folder / _KEPT).exists(), seconds=_PATIENCE, what="it keeps one")
+
+
+def install() -> None:
+    """Let this process be counted."""
+    signal.signal(_COUNT, _count)
+    signal.signal(_KEEP, _keep)
+
+
+def _count(_number: int, _frame: FrameType | None) -> None:
+    gc.collect()
+    objects = Counter(filter(_is_ours, map(_class_of, gc.get_objects())))
+    file = Path(os.environ[_VARIABLE]) / str(os.getpid())
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps({"objects": objects, "blocks": sys.getallocatedblocks()}))
+    partial.rename(file)
+
+
+def _keep(_number: int, _frame: FrameType | None) -> None:
+    file = Path(os.environ[_VARIABLE]) / _KEPT
+    name = file.read_text()
+    _kept.append([found for found in gc.get_objects() if _class_of(found) == name][-1])
+    file.unlink()
+
+
+def _class_of(found: object) -> str:
+    return f"{type(found).__module__}.{type(found).__qualname__}"
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(_OURS)
