@@ -159,24 +159,3 @@ def test_a_window_allows_what_its_hints_allow(desktop: X11Desktop, client: XTest
         flags=sizes, min_width=200, min_height=100, max_width=200, max_height=100
     )
     desktop.wait(lambda: actions(window) == {"MOVE", "MINIMIZE", "CLOSE"}, "what one size allows")
-
-
-def test_nobody_has_the_keyboard_because_of_saying_so(desktop: X11Desktop, client: XTestClient) -> None:
-    other = client.create_window(title="other")
-    desktop.window("other")
-    desktop.wait(lambda: client.words(client.root, "_NET_ACTIVE_WINDOW") == [other], "it has the keyboard")
-    window = client.create_window()
-    names = ("_NET_WM_STATE_FOCUSED", "_NET_WM_STATE_SHADED", "_NET_WM_STATE_SKIP_PAGER")
-    client.set_words(window, "_NET_WM_STATE", "ATOM", [client.atom(name) for name in names])
-    hints = [1, 0, 0, 0, 0, 0, 0, 0, 0]  # It wants no input.
-    client.set_words(window, "WM_HINTS", "WM_HINTS", hints)
-    client.window(window).set_wm_name("claims")
-    client.window(window).map()
-    client.display.sync()
-    desktop.place(desktop.window("claims"), 100, 100)
-    desktop.place(desktop.window("other"), 600, 400)
-    desktop.seat.click(610, 410)
-    desktop.wait(lambda: client.words(client.root, "_NET_ACTIVE_WINDOW") == [other], "it has the keyboard")
-    desktop.wait(
-        lambda: client.names(window, "_NET_WM_STATE") == {"_NET_WM_STATE_SKIP_PAGER"}, "what it may say"
-    )

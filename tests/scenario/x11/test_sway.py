@@ -81,6 +81,22 @@ def test_a_startup_id_gives_a_new_window_the_keyboard(desktop: SwayDesktop) -> N
         buffer.pool.close()
 
 
+def test_nobody_has_the_keyboard_because_of_saying_so(desktop: SwayDesktop) -> None:
+    """What a window claims of itself before it is mapped counts where that is the client's to say."""
+    client = desktop.client
+    desktop.open("other")
+    desktop.sway.swaymsg('no_focus [title="claims"]')
+    window = client.create_window()
+    names = ("_NET_WM_STATE_FOCUSED", "_NET_WM_STATE_SKIP_PAGER")
+    client.set_words(window, "_NET_WM_STATE", "ATOM", [client.atom(name) for name in names])
+    client.window(window).set_wm_name("claims")
+    client.window(window).map()
+    client.display.sync()
+    desktop.wait("claims", "visible")
+    assert desktop.node("other")["focused"]
+    assert client.names(window, "_NET_WM_STATE") == {"_NET_WM_STATE_SKIP_PAGER"}
+
+
 def test_a_window_that_the_user_turns_to_comes_to_the_front(desktop: SwayDesktop) -> None:
     """_NET_ACTIVE_WINDOW: the click that the client had counts."""
     windows = {title: desktop.open(title) for title in ("first", "second")}
