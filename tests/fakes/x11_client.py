@@ -16,6 +16,8 @@ from Xlib.protocol import event as xevent
 
 _PATIENCE: Final = 30.0
 _GENERIC_EVENT: Final = 35
+_MAP_WINDOW: Final = 8
+"""The opcode."""
 _RAW_HEADER: Final = struct.Struct("<HIIHHI4x")
 """XIRawEvent (XI2proto) from its deviceid on: device, time, detail, source, words of the mask, flags."""
 
@@ -103,6 +105,25 @@ class XTestClient:
         self.display.sync()
         self._windows.append(int(made.id))
         return self._windows[-1]
+
+    def create_bare(self, count: int) -> list[int]:
+        """So many windows of 10 x 10 px that nobody manages."""
+        screen = self.display.screen()
+        made = [
+            screen.root.create_window(
+                0, 0, 10, 10, 0, screen.root_depth, background_pixel=0, override_redirect=True
+            )
+            for _ in range(count)
+        ]
+        return [int(window.id) for window in made]
+
+    def map_at_once(self, windows: list[int]) -> None:
+        """Map windows, anybody's; python-xlib would take as long for each as others take to answer."""
+        self.display.flush()
+        core: Any = self.display.display
+        core.socket.sendall(b"".join(struct.pack("=BxHI", _MAP_WINDOW, 2, window) for window in windows))
+        core.request_serial = (core.request_serial + len(windows)) % 65536
+        self.display.sync()
 
     def window(self, window: int) -> XWindow:
         """A window, with python-xlib's methods."""

@@ -16,9 +16,10 @@ import pytest
 from Xlib import X
 from Xlib.error import ConnectionClosedError
 
-from launcher.xwayland.limits import MAX_WINDOWS
+from launcher.xwayland.limits import MAX_SURFACES, MAX_WINDOWS
 from tests.fakes import census
 from tests.fakes.programs import REPOSITORY
+from tests.fakes.weston import Pixels
 from tests.fakes.x11 import X11Desktop, running_x11_desktop
 from tests.fakes.x11_client import XTestClient
 
@@ -239,6 +240,11 @@ class Witness:
         return tuple(int(part) for part in self._desktop.picture_of(self._view)[80, 150][:3])
 
 
+def is_all(pixels: Pixels, colour: tuple[int, int, int]) -> bool:
+    """Whether they all have that colour."""
+    return bool((pixels == colour).all())
+
+
 def assert_works(desktop: X11Desktop) -> None:
     """A new client shows a window, and closes it."""
     process = desktop.start("xclock", "-title", "still works")
@@ -344,6 +350,28 @@ def test_ten_thousand_menus_at_once_leave_the_others_as_they_are(desktop: X11Des
         witness.assert_lives()
         assert_works(desktop)
     assert desktop.launcher.log.count("starting Xwayland") <= max(served, 1)
+
+
+def test_a_window_among_too_many_surfaces_is_shown_when_there_is_room(desktop: X11Desktop) -> None:
+    """Nobody can take windows away while one client has the X server for itself.
+
+    There are so many at a time then that the host does not hear of them all.
+    """
+    with desktop.client() as owner, desktop.client() as greedy:
+        wanted = owner.create_window(width=120, height=90)
+        owner.window(wanted).change_attributes(override_redirect=True, background_pixel=0x22CC44)
+        owner.window(wanted).configure(x=500, y=400)
+        owner.window(wanted).set_wm_name("wanted")
+        owner.display.sync()
+        served = desktop.launcher.log.count("starting Xwayland")
+        greedy.display.grab_server()
+        windows = greedy.create_bare(MAX_SURFACES + 100)
+        greedy.map_at_once([*windows, wanted])
+        greedy.display.ungrab_server()
+        greedy.display.flush()
+        view = desktop.window("wanted")
+        desktop.wait(lambda: is_all(desktop.picture_of(view), (0x22, 0xCC, 0x44)), "all of it")
+        assert desktop.launcher.log.count("starting Xwayland") == served
 
 
 def test_many_clients_with_too_many_windows_leave_room_for_another(desktop: X11Desktop) -> None:

@@ -29,7 +29,9 @@ MARGIN: Final = 4
 """px around a pointer that are to be plain."""
 
 
-TURNS: Final = (("90", 1, SIZE[::-1]), ("180", 2, SIZE), ("270", 3, SIZE[::-1]), ("normal", 0, SIZE))
+TURNS: Final[tuple[tuple[str, int, tuple[int, int]], ...]] = (
+    ("90", 1, (600, 1200)), ("180", 2, SIZE), ("270", 3, (600, 1200)), ("normal", 0, SIZE),
+)  # fmt: skip
 """How the output is turned, how often its picture has to be turned back, and what size windows have then."""
 
 XCursor: TypeAlias = Any
