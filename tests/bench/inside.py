@@ -38,7 +38,7 @@ def _find(name: str) -> Iterator[int]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command; returns its exit status, and not 0 where it ended before it had measured."""
     servers, _, *command = arguments
     watched = servers.split(",")
     used: list[int] = []
@@ -47,6 +47,8 @@ def main(arguments: Sequence[str]) -> int:
         assert client.stdout is not None
         for _phase in ("begin", "end"):
             line = client.stdout.readline()
+            if not line:
+                return client.wait() or 1
             used.append(used_ns(watched))
             print(line, end="", flush=True)
             client.stdin.write(sys.stdin.readline())

@@ -20,6 +20,8 @@ from tests.fakes.both_sides import THROUGH_GUEST, THROUGH_LOCAL, BothSides, runn
 _SHORT, _LONG = 8, 24
 """Frames of the two runs: enough to settle, few for an emulated machine."""
 _TRIES: Final = 2
+_MEMORY_MIB: Final = 3072
+"""A picture of 3840 x 2160 is 32 MiB, of which waypipe's halves keep copies, and the compositor, too."""
 _DAMAGED: Final = (_LONG - _SHORT) * 1920 * 1080 * 4
 
 DMABUF_CLIENT: Final = ("python3", "-m", "tests.fakes.dmabuf_frames")
@@ -63,11 +65,12 @@ async def measure_both_sides(both: BothSides) -> list[Row]:
 
 @asynccontextmanager
 async def both_sides(client: Path) -> AsyncGenerator[BothSides]:
-    """Boots a VM with both sides in it."""
+    """Boots a VM with both sides in it, whose screen is no smaller than a window: none may be larger."""
     made, use_kvm = await choose_image()
-    async with Machine(MachineConfig(made, kvm=use_kvm, shares=(TESTS_SHARE,))) as machine:
+    config = MachineConfig(made, memory=_MEMORY_MIB, kvm=use_kvm, shares=(TESTS_SHARE,))
+    async with Machine(config) as machine:
         await machine.push(CLIENT, client.read_bytes(), mode=0o755)
-        async with running_both_sides(machine, width=1920, height=1080) as both:
+        async with running_both_sides(machine, width=3840, height=2160) as both:
             yield both
 
 

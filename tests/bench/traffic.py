@@ -5,7 +5,8 @@ machine does meanwhile meets all of them; a row is the median of the rounds.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tests.bench import client_run
@@ -99,14 +100,28 @@ async def measure_burst(ways: Sequence[Way], effort: Effort) -> list[Row]:
 
 
 async def sample_frames(
-    ways: Sequence[Way], scene: Scene, effort: Effort, *, watch_parent: bool = False
+    ways: Sequence[Way],
+    scene: Scene,
+    effort: Effort,
+    *,
+    watch_parent: bool = False,
+    at_most: Mapping[str, int] = MappingProxyType({}),
 ) -> Samples:
-    """Shows frames through every way: metric fps, and per role the ms of CPU per frame."""
+    """Shows frames through every way: metric fps, and per role the ms of CPU per frame.
+
+    Args:
+        ways: in turn.
+        scene: what is shown.
+        effort: rounds, and frames of each.
+        watch_parent: whether the client's parent is measured, too.
+        at_most: fewer frames for slow ways, by name.
+    """
     samples = Samples()
     options = ["--watch-parent"] if watch_parent else []
     for _ in range(effort.rounds):
         for way in ways:
-            result = await client_run.run(way, *options, *scene.arguments(effort.frames))
+            frames = min(effort.frames, at_most.get(way.name, effort.frames))
+            result = await client_run.run(way, *options, *scene.arguments(frames))
             _add_frames(samples, way.name, result)
     return samples
 

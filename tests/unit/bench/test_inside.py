@@ -60,3 +60,17 @@ def test_a_result_says_what_the_watched_used(watched: str, least: float, most: f
     assert result["frames"] == 3
     assert least * WORK_NS <= result["watched_cpu_ns"] <= most * WORK_NS
     assert inside.returncode == 0
+
+
+@pytest.mark.parametrize(("script", "said"), [("", ""), ("print('begin', flush=True); input()", "begin\n")])
+def test_a_client_that_ends_before_it_has_measured_fails(script: str, said: str) -> None:
+    """Who waits for its word does not wait for ever."""
+    command = [*PYTHON, "tests.bench.inside", "nobody", "--", sys.executable, "-c", script]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=pipe, stdout=pipe, text=True) as inside:
+        assert inside.stdin is not None
+        assert inside.stdout is not None
+        inside.stdin.write("go\n")
+        inside.stdin.flush()
+        assert inside.stdout.read() == said
+    assert inside.returncode == 1
