@@ -19,7 +19,7 @@ from tests.bench.traffic import Effort, Scene, sample_frames
 from tests.fakes.both_sides import ENVIRONMENT, THROUGH_GUEST, THROUGH_LOCAL, BothSides
 
 _SOCKET: Final = "/tmp/bench-waypipe"
-_WAYPIPE_FRAMES: Final = 10
+_WAYPIPE_FRAMES: Final = 3
 """One of 3840 x 2160 takes it seconds on an emulated processor, and each as long as the one before."""
 _SERVES: Final = ("sh", "-c", f"until test -S {_SOCKET}; do sleep 0.1; done")
 
