@@ -12,7 +12,8 @@ what a guest or a client has to finish may never be.
 
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from enum import Enum, auto
 from typing import Final, Self
 
@@ -111,6 +112,14 @@ class Fence:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def gather(fences: Iterable[Fence]) -> list[Fence]:
+    """Returns all that are made, which are the caller's; where one can't be made, none stays."""
+    with ExitStack() as made:
+        gathered = [made.enter_context(closing(fence)) for fence in fences]
+        made.pop_all()
+    return gathered
 
 
 def is_fence(fd: int) -> bool:

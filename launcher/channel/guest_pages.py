@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Final, Self
 
 from crossdomain.abi import udmabuf, virtgpu_drm
@@ -173,9 +174,11 @@ class GuestPages:
             ask(encode_claim_pages(0))
             return None
         imported = ImportedDmabuf(self._dmabufs, blob, size)
-        if not parse_claimed(ask(encode_claim_pages(blob.resource_id))):
-            imported.close()
-            return None
+        with ExitStack() as unclaimed:
+            unclaimed.callback(imported.close)
+            if not parse_claimed(ask(encode_claim_pages(blob.resource_id))):
+                return None
+            unclaimed.pop_all()
         return imported
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from crossdomain.bridge.copy import Pixels, Place, TruncatedFault, copy_plane
 from crossdomain.bridge.damage import Rectangle, Region
-from crossdomain.bridge.fences import Fence
+from crossdomain.bridge.fences import Fence, gather
 from crossdomain.bridge.formats import BufferRequest, Layout, Plane, ShmError, plane_row
 from crossdomain.errors import LocalError
 from crossdomain.native.system import FileMapping
@@ -180,7 +180,7 @@ class Buffer:
             OSError: the kernel does not tell.
         """
         dmabufs = {plane.memory.dmabuf for plane in self.planes} - {None}
-        return [Fence.of_writers(dmabuf) for dmabuf in dmabufs if dmabuf is not None]
+        return gather(Fence.of_writers(dmabuf) for dmabuf in dmabufs if dmabuf is not None)
 
     def release_later(self, releases: Iterable[Release]) -> None:
         """A commit of it is done, whose end of use concerns somebody.

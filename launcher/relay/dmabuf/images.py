@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 from crossdomain.bridge.dmabuf import Image, MirrorLayout, PlaneMemory, mirror_layout, shm_code
 from crossdomain.bridge.formats import BufferRequest
+from crossdomain.errors import CrossDomainError
 from launcher.channel.seam import Channel
 from launcher.relay.buffers import Buffer, are_shown
 from launcher.relay.client_buffers import ClientBuffers
@@ -37,13 +38,17 @@ class Images:
     ) -> Made | None:
         """Returns a checked image as a buffer, `host_id` on the host; None where it can't be shown.
 
-        The planes' fds are this one's.
+        The planes' fds are this one's, also where this raises.
         """
         found = mirror_layout(image, [memory for _plane, memory in taken])
         if found is None:
             close_planes(taken)
             return None
-        shared = share(self._channel, shm, image, found.layout, taken)
+        try:
+            shared = share(self._channel, shm, image, found.layout, taken)
+        except (CrossDomainError, OSError):
+            close_planes(taken)
+            raise
         if shared is not None:
             self._host.when_sent(shared.file.close)
             self._stats.count_buffer("dmabuf-blob")
@@ -65,7 +70,12 @@ class Images:
         stride, layout = found
         mapped = not are_shown(source.planes, layout)
         request = BufferRequest(0, 0, 0, image.width, image.height, stride, shm_code(image.fourcc))
-        mirror = self._buffers.mirrors.take(layout, mapped=mapped)
-        buffer = Buffer(host_id, source, request, source.planes, mirror)
+        # Nobody else has it where there is no memory for the mirror.
+        source.use()
+        try:
+            mirror = self._buffers.mirrors.take(layout, mapped=mapped)
+            buffer = Buffer(host_id, source, request, source.planes, mirror)
+        finally:
+            source.leave()
         buffer.path = "dmabuf-copy" if mapped else "dmabuf-pages"
         return buffer

@@ -47,6 +47,7 @@ def share(
 ) -> Shared | None:
     """Returns the image as one of the host's, and closes the planes' fds; None where it is none of them.
 
+    Otherwise, and where this raises, they stay the caller's.
     `layout` is that of a wl_shm buffer for it.
     """
     memories = [memory for _plane, memory in taken]
@@ -58,6 +59,10 @@ def share(
     file = channel.share_dmabuf(fds[0], memories[0].size)
     if file is None:
         return None
-    buffer = SharedBuffer(os.dup(fds[0]))
+    try:
+        buffer = SharedBuffer(os.dup(fds[0]))
+    except OSError:
+        file.close()
+        raise
     close_planes(taken)
     return Shared(file, shm.object_id, image, memories[0], buffer)

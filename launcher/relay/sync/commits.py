@@ -1,6 +1,6 @@
 """What the commit of a surface has to wait for, and whom the end of its buffer's use concerns."""
 
-from crossdomain.bridge.fences import Fence
+from crossdomain.bridge.fences import Fence, gather
 from launcher.relay.buffers import Release
 from launcher.relay.messages import ToHost
 from launcher.relay.sync.surface import Attached, SurfaceSync
@@ -43,7 +43,7 @@ class Commits:
             WireFault: see `SurfaceSync.begin`.
         """
         syncs = self._syncs.get(surface_id, ())
-        fences = [fence for sync in syncs for fence in sync.begin(attached)]
+        fences = gather(fence for sync in syncs for fence in sync.begin(attached))
         # What says when a buffer is ready says so where it is attached.
         is_told = fences or any(sync.is_left_to_host or not attached.attaches for sync in syncs)
         if is_told or attached.buffer is None or not attached.buffer.is_dmabuf:

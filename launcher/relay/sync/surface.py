@@ -6,10 +6,11 @@ knows that protocol, both are for the compositor: the commit does not wait.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from crossdomain.bridge.fences import Fence
+from crossdomain.bridge.fences import Fence, gather
 from crossdomain.errors import LocalError
 from crossdomain.wire import WireFault
 from launcher.relay.buffers import Drawn, Release
@@ -144,7 +145,11 @@ class Synchronization(ABC, Generic[A, R]):
         if self._begun is not None and attached.is_in_place and self.can_leave(acquire, self._begun):
             self._left = acquire
             return []
-        return [acquire.take(), *self.awaited_at_host()]
+        return gather(self._awaited(acquire))
+
+    def _awaited(self, acquire: A) -> Iterator[Fence]:
+        yield acquire.take()
+        yield from self.awaited_at_host()
 
     @property
     def is_left_to_host(self) -> bool:
@@ -160,9 +165,9 @@ class Synchronization(ABC, Generic[A, R]):
         """Returns what leaves that to the compositor, where it can; both are given away."""
         raise LocalError(f"a compositor that can't wait for {acquire} and release {release}")
 
-    def awaited_at_host(self) -> list[Fence]:
+    def awaited_at_host(self) -> Iterator[Fence]:
         """What the compositor waits for that has to be over before `keep`; the fences are the caller's."""
-        return []
+        return iter(())
 
     def keep(self) -> ToHost | None:
         """Returns what lets the compositor show a buffer of which it is told nothing; None: nothing."""

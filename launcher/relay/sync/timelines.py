@@ -6,6 +6,7 @@ compositor, which takes no others then.
 """
 
 import os
+from collections.abc import Iterator
 from enum import IntEnum
 from struct import Struct
 from typing import Final, Protocol
@@ -199,9 +200,9 @@ class _SyncSurface(Synchronization[_Point, _Point]):
         self._at_host.append(_Point(acquire.timeline, acquire.point))
         return ToHost(made + host.tell(self._object_id, acquire, release))
 
-    def awaited_at_host(self) -> list[Fence]:
+    def awaited_at_host(self) -> Iterator[Fence]:
         """See `Synchronization`."""
-        return [point.fence() for point in self._at_host]
+        return (point.fence() for point in self._at_host)
 
     def forget(self) -> None:
         """See `SurfaceSync`."""

@@ -496,3 +496,13 @@ def test_managers_may_go_before_what_they_made(fenced: Fenced) -> None:
     os.close(fd)
     fenced.show()
     assert fenced.commits() == 1
+
+
+def test_a_mistake_in_one_protocol_leaves_no_fence_of_the_other(fenced: Fenced) -> None:
+    """A surface may be synchronized by both."""
+    painter = fenced.painter
+    manager = painter.bind(MANAGER, 1)
+    sync = painter.make("wp_linux_drm_syncobj_surface_v1", manager, "get_surface", fenced.surface)
+    os.close(fenced.set_fence())
+    fenced.show()
+    assert error_of(fenced.client) == (sync, SurfaceError.NO_ACQUIRE_POINT)

@@ -19,6 +19,7 @@ from crossdomain.abi.pages import (
     encode_expect_pages,
 )
 from crossdomain.bridge.udmabuf import Udmabuf
+from crossdomain.errors import HostFault
 from launcher.channel import drm
 from launcher.channel.guest_pages import GuestPages
 from tests.fakes.holes import punch_hole
@@ -258,6 +259,19 @@ def test_a_dmabuf_is_expected_imported_and_claimed(kernel: FakeKernel, pages: Gu
 
 def test_a_dmabuf_that_others_may_have_is_not_shown(kernel: FakeKernel, pages: GuestPages, pool: int) -> None:
     assert pages.import_dmabuf(pool, SIZE, Asked(EXPECTED, encode_claimed(is_own=False))) is None
+    assert kernel.closed == [5]
+
+
+def test_a_dmabuf_is_not_shown_where_the_host_fails_to_say_whose_it_is(
+    kernel: FakeKernel, pages: GuestPages, pool: int
+) -> None:
+    def ask(command: bytes) -> bytes:
+        if command == encode_expect_pages():
+            return EXPECTED
+        raise HostFault("the host does not answer")
+
+    with pytest.raises(HostFault):
+        pages.import_dmabuf(pool, SIZE, ask)
     assert kernel.closed == [5]
 
 

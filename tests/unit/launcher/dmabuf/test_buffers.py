@@ -1,5 +1,6 @@
 """Buffers of zwp_linux_dmabuf_v1: mirrors, memory that is handed on or read in place, and fences."""
 
+import errno
 import mmap
 import os
 from collections.abc import Generator
@@ -9,6 +10,7 @@ import pytest
 from crossdomain.abi.pages import PAGE_SIZE, Verdict
 from crossdomain.bridge.dmabuf import ParamsError
 from crossdomain.bridge.fences import Fence
+from crossdomain.errors import HostFault
 from crossdomain.wire import Record
 from crossdomain.wire.codec import SERVER_ID_START
 from launcher.relay.buffers import SharedBuffer
@@ -384,3 +386,38 @@ def test_a_release_of_memory_of_the_hosts_is_signalled_when_the_compositor_gives
     assert release.signals == 1
     buffers.close()
     assert release.signals == 1
+
+
+@pytest.mark.parametrize("method", ["share_dmabuf", "create_memory"])
+def test_a_host_that_fails_costs_the_client_and_no_fd(
+    client: RelayedClient, allocating: Allocating, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise HostFault("the host does not answer")
+
+    monkeypatch.setattr(client.channel, method, fail)
+    params = allocating.create_params()
+    allocating.add(params, allocating.file())
+    allocating.create_immed(params)
+    assert client.closed
+
+
+def test_planes_of_which_one_can_not_be_waited_for_leave_no_fence(
+    client: RelayedClient, allocating: Allocating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the launcher has no fds left."""
+    asked: list[int] = []
+
+    def of_writers(dmabuf: int) -> Fence:
+        asked.append(dmabuf)
+        if len(asked) == 2:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return Fence.of_eventfd(os.eventfd(0))
+
+    monkeypatch.setattr(Fence, "of_writers", of_writers)
+    params = allocating.create_params()
+    allocating.add(params, allocating.file())
+    allocating.add(params, allocating.file(), index=1)
+    allocating.show(allocating.create_immed(params, code=NV12))
+    assert len(asked) == 2
+    assert client.closed
