@@ -43,10 +43,10 @@ chaos:
 	$(PYTHON) -m tests.chaos --seconds $(CHAOS_SECONDS)
 	$(PYTHON) -m tests.chaos.machines --seconds $(CHAOS_SECONDS)
 
-# Fences of a compositor that has explicit synchronization, a sway 1.12 inside a VM.
+# Fences of a compositor that has explicit synchronization, a sway 1.12 inside a VM: a part of `make test`.
 fences:
 	@tools/prepare.sh test
-	$(PYTHON) -m pytest tests/system/sway_fences.py
+	$(PYTHON) -m pytest tests/system/test_sway_fences.py
 
 # Whatever a guest, a VMM or a launcher can say: ten million times for each target, going on where the last run ended
 # (build/fuzz), or FUZZ_SECONDS.  Exit status 1 where something was found.

@@ -41,7 +41,7 @@ _CONFIGURATION: Final = "[core]\nidle-time=0\nshell=kiosk-shell.so\n"
 _SWAY_CONFIGURATION: Final = """\
 xwayland disable
 default_border none
-output * resolution 1024x640
+output * resolution 320x160
 """
 _SWAY: Final = """
 mount --bind /dev/dri/card1 /dev/dri/renderD129

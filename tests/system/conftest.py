@@ -24,7 +24,7 @@ from crossdomain.vm.seat import Seat, View
 from tests.applications.browsers import make_site
 from tests.fakes.capture import capture
 from tests.fakes.daemon import RunningDaemon, running_daemon
-from tests.fakes.forky import Forky
+from tests.fakes.forky import mount_forky, with_forky
 from tests.fakes.pictures import EVIDENCE
 from tests.fakes.programs import REPOSITORY
 from tests.fakes.sway import Sway, running_sway
@@ -183,16 +183,12 @@ def machine_config(vm_image: Image, daemon: RunningDaemon) -> MachineConfig:
     )
 
 
-FORKY: Final = "/mnt/forky"
-"""Where the root of `tests.fakes.forky` is in `machine`."""
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def machine(vm_image: Image, daemon: RunningDaemon) -> AsyncGenerator[Machine]:
     """The virtual machine."""
-    config = machine_config(vm_image, daemon)
-    shares = (*config.shares, Share(Forky().root, FORKY, read_only=True))
-    async with Machine(replace(config, shares=shares)) as running:
+    config = with_forky(machine_config(vm_image, daemon))
+    async with Machine(config) as running:
+        await mount_forky(running)
         yield running
 
 

@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from crossdomain.vm.machine import Machine
+from tests.fakes.forky import FORKY
 from tests.fakes.programs import REPOSITORY
-from tests.system.conftest import FORKY
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
