@@ -21,6 +21,7 @@ from tests.bench import processes
 from tests.bench.client_run import BenchError, ClientProcess
 from tests.bench.frames import path_in
 from tests.bench.host_ways import Daemon, running_daemon
+from tests.fakes.forky import with_forky
 from tests.fakes.programs import REPOSITORY
 
 TESTS: Final = "/mnt/share"
@@ -263,7 +264,7 @@ async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest
         config = MachineConfig(
             made, memory=_MEMORY_MIB, kvm=use_kvm, gpu_socket=daemon.gpu_socket, shares=(TESTS_SHARE,)
         )
-        async with Machine(config) as machine:
+        async with Machine(with_forky(config)) as machine:
             await machine.push(CLIENT, client.read_bytes(), mode=0o755)
             await machine.push(_SEAT, (await asyncio.to_thread(seat.compile_module, made)).read_bytes())
             seat_driver = await _start_guest_weston(machine)

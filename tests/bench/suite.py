@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from tests.bench import (
     copying,
     footprint,
+    forwarded_fences,
     frames,
     guest_fences,
     guest_frames,
@@ -243,6 +244,10 @@ VM: Final[tuple[VmMeasurement, ...]] = (
     VmMeasurement(
         ("fence_to_commit", "fence_round_trip"),
         lambda ways, effort: guest_fences.measure_fences(ways.vm, _emulated(effort)),
+    ),
+    VmMeasurement(
+        ("fence_trip_*", "fence_forwarded_*"),
+        lambda ways, _effort: forwarded_fences.measure_forwarded(ways.guest),
     ),
     VmMeasurement(
         ("input_*",),
