@@ -28,8 +28,12 @@ def capset(
     `shows_pages` for those whose memory this kernel makes dmabufs of, and `has_points` for those whose
     timelines the compositor may know.
 
-    `supports_dmabuf` would promise that image requirements give dmabufs, and sommelier then insists
-    on a compositor with zwp_linux_dmabuf_v1.
+    `supports_dmabuf` is 0, also where this kernel could make dmabufs of that memory (udmabuf).  It would
+    promise that image requirements give dmabufs, and have a guest send them with zwp_linux_dmabuf_v1, on
+    which sommelier insists then.  Guests do not see the compositor's: with it they would have the drivers
+    of its GPU import whatever layout they name, and an image that a compositor does not take ends the
+    client, which is why `ShownPages` says these requests itself, with what was tried before.  With 0 they
+    send the same memory as a wl_shm_pool, which every compositor reads in place.
     """
     features = _FEATURES
     if shares_files:

@@ -59,14 +59,17 @@ _log = logging.getLogger("crossdomain.context")
 
 
 class Usage(NamedTuple):
-    """What one client has now of what its quotas limit."""
+    """What one client has now of what its quotas limit; its messages are all that it has sent so far."""
 
+    resources: int
+    blob_bytes: int
     objects: int
     surfaces: int
     fds: int
     pipes: int
     queued_bytes: int
     piped_bytes: int
+    messages: int
 
 
 class Surroundings(NamedTuple):
@@ -163,13 +166,25 @@ class Context:
         objects, surfaces = self._policy.live()
         traffic = self._traffic
         return Usage(
+            len(self._resources),
+            self._resources.host_bytes,
             objects,
             surfaces,
             traffic.descriptors,
             len(self._pipes),
             traffic.queued_bytes,
             self._pipes.pending,
+            traffic.messages,
         )
+
+    @property
+    def unsettled(self) -> int:
+        """See `Traffic.unsettled`."""
+        return self._traffic.unsettled
+
+    def look_at_speed(self) -> int:
+        """See `Traffic.look_at_speed`."""
+        return self._traffic.look_at_speed()
 
     @property
     def is_held(self) -> bool:

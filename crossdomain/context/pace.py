@@ -15,6 +15,7 @@ BURST_SECONDS: Final = 5.0
 """What a client may do at once after a silence: a burst of pipelined requests is over before that."""
 
 _CPU_BURST_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 1.0
 _WHOLE: Final = 100
 """Percent: a worker has one thread, and can't take more than one processor."""
 
@@ -22,7 +23,7 @@ _WHOLE: Final = 100
 class Rate:
     """A bucket of tokens, that fills at a rate and holds BURST_SECONDS of it."""
 
-    __slots__ = ("_clock", "_filled", "_left", "_per_second")
+    __slots__ = ("_clock", "_filled", "_left", "_per_second", "spent")
 
     def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Full."""
@@ -30,6 +31,8 @@ class Rate:
         self._per_second = per_second
         self._left = per_second * BURST_SECONDS
         self._filled = clock()
+        self.spent = 0.0
+        """Tokens that were taken so far."""
 
     def set(self, per_second: int) -> None:
         """Another rate; what was spent stays spent."""
@@ -44,6 +47,7 @@ class Rate:
 
     def spend(self, count: float) -> float:
         """Takes `count` tokens, also where there are fewer; returns how long to wait for those, s."""
+        self.spent += count
         self._left -= count
         if self._left >= 0:
             return 0.0
@@ -55,6 +59,25 @@ class Rate:
         most = self._per_second * BURST_SECONDS
         self._left = min(most, self._left + (now - self._filled) * self._per_second)
         self._filled = now
+
+
+class Speed:
+    """How fast a number goes up: since it was looked at last, a second at least, or since it was 0."""
+
+    __slots__ = ("_before", "_clock", "_last")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """The number is 0."""
+        self._clock = clock
+        self._before = self._last = (clock(), 0.0)
+
+    def look(self, number: float) -> float:
+        """The number is this now; how much it goes up in a second."""
+        now = self._clock()
+        if now - self._last[0] >= _LOOK_SECONDS:
+            self._before, self._last = self._last, (now, number)
+        start, was = self._before
+        return (number - was) / max(now - start, _LOOK_SECONDS)
 
 
 class Pace:
@@ -88,6 +111,16 @@ class Pace:
     def left(self) -> int:
         """As `Rate.left`, of all clients' messages."""
         return self._messages.left
+
+    @property
+    def spent(self) -> int:
+        """All clients' messages so far, as far as `spend` was told."""
+        return int(self._messages.spent)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What this process has run so far."""
+        return self._cpu_clock()
 
     def spend(self, messages: int) -> None:
         """A client's messages have come."""

@@ -221,6 +221,15 @@ class MemoryDevice(Protocol):
 class Resources(Protocol):
     """The resources that are attached to one context."""
 
+    @property
+    def host_bytes(self) -> int:
+        """Bytes of host memory among them."""
+        ...
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
     def lookup(self, resource_id: int, /) -> Storage:
         """The resource of that number.
 

@@ -18,7 +18,7 @@ from crossdomain.context.compositor import CompositorSocket, close_all
 from crossdomain.context.counters import Counters
 from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.outbox import Outbox
-from crossdomain.context.pace import Allowance, Rate
+from crossdomain.context.pace import Allowance, Rate, Speed
 from crossdomain.context.passage import Passage
 from crossdomain.context.policy import Batch, ClientPolicy, Mark, split
 from crossdomain.context.quotas import ClientQuotas, check_descriptor, exceeded
@@ -81,6 +81,7 @@ class Traffic:
         """When events came whose way is timed, s; 0 where none are."""
         self._allowance = allowance
         self._rate = Rate(allowance.quotas.client.messages_per_second)
+        self._speed = Speed()
         self._passage = passage
         if passage is not None:
             passage.rest_to_host = self._send_rest
@@ -95,6 +96,20 @@ class Traffic:
         if self._compositor is not None:
             waiting += self._compositor.waiting_fds
         return waiting + self._identifiers.descriptors
+
+    @property
+    def unsettled(self) -> int:
+        """Messages that have passed in C and that no rate knows of yet."""
+        return 0 if self._passage is None else self._passage.spent
+
+    @property
+    def messages(self) -> int:
+        """What counts as the client's messages, so far."""
+        return int(self._rate.spent) + self.unsettled
+
+    def look_at_speed(self) -> int:
+        """Messages per second, see `Speed`."""
+        return round(self._speed.look(self.messages))
 
     @property
     def queued_bytes(self) -> int:

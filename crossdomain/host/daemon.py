@@ -151,21 +151,16 @@ class Daemon:
         serving = [status for status in found[len(vms) :] if status is not None]
         return Status(
             vms=[
-                VmStatus(
-                    vm.names.label,
-                    status.clients,
-                    status.contexts,
-                    status.resources,
-                    status.host_bytes,
-                    vm.fds,
-                    self._file.of_vm(vm.names.section).quotas,
-                )
+                VmStatus.of(vm.names.label, status, vm.fds, self._file.of_vm(vm.names.section).quotas)
                 for vm, status in zip(vms, found, strict=False)
                 if status is not None
             ],
             local=[client for status in serving for client in status.clients],
             local_resources=sum(status.resources for status in serving),
             local_bytes=sum(status.host_bytes for status in serving),
+            local_messages_per_second=sum(status.messages_per_second for status in serving),
+            local_cpu_ms=sum(status.cpu_ms for status in serving),
+            local_cpu_percent=sum(status.cpu_percent for status in serving),
             orphaned_pipes=sum(status.orphaned_pipes for status in found if status is not None),
             fds=len(os.listdir("/proc/self/fd")) - 1 + sum(worker.fds for worker in (*vms, *local)),
         )

@@ -12,11 +12,18 @@ Fields: TypeAlias = Mapping[str, object]
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _CLIENT_COLUMNS: Final = (
-    *("CLIENT", "SURFACES", "OBJECTS", "REQUESTS", "MAPPED", "IN PLACE", "COPIED"),
-    *("QUEUED", "FDS", "PIPES", "IN PIPES"),
+    *("CLIENT", "SURFACES", "OBJECTS", "REQUESTS", "A SECOND", "MAPPED", "IN PLACE", "COPIED"),
+    *("RESOURCES", "BLOBS", "QUEUED", "FDS", "PIPES", "IN PIPES"),
     *("TO HOST p50/p99", "TO GUEST p50/p99", ""),
 )
+_CLIENT_NUMBERS: Final = (
+    *("surfaces", "objects", "requests", "messages_per_second", "buffers_mapped", "buffers_shown"),
+)
+"""Those in the columns from SURFACES to IN PLACE."""
 _GAUGES: Final[Mapping[str, str]] = {
+    "resources": "resources that the client has",
+    "blob_bytes": "bytes that the client's blobs in host memory may grow to",
+    "messages_per_second": "requests and other commands, since the status was asked last",
     "objects": "Wayland objects that the client has",
     "surfaces": "surfaces that the client has",
     "fds": "descriptors that wait for the client, its pipes included",
@@ -26,6 +33,7 @@ _GAUGES: Final[Mapping[str, str]] = {
 }
 _COUNTERS: Final[Mapping[str, str]] = {
     "requests": "requests of the client",
+    "messages": "requests and other commands of the client",
     "sends": "batches of requests",
     "events": "batches of events",
     "bytes_to_host": "bytes of requests",
@@ -41,6 +49,10 @@ _VM_GAUGES: Final[Mapping[str, str]] = {
     "resources": "resources that the VM has",
     "host_bytes": "bytes that the VM's blobs in host memory may grow to",
     "fds": "descriptors of the VM's worker",
+    "objects": "Wayland objects of all clients",
+    "surfaces": "surfaces of all clients",
+    "messages_per_second": "requests and other commands of all clients, since the status was asked last",
+    "cpu_percent": "of one processor, since the status was asked last",
 }
 _QUANTILES: Final = {50: "0.5", 95: "0.95", 99: "0.99"}
 
@@ -54,7 +66,8 @@ def table(status: Fields) -> str:
         lines += _clients(_list(vm, "clients"), _most(_fields(_fields(vm, "quotas"), "client")))
     local = _list(status, "local")
     lines.append(
-        f"local sockets: resources {status['local_resources']}, blobs {_size(status['local_bytes'])}"
+        f"local sockets: resources {status['local_resources']}, blobs {_size(status['local_bytes'])}, "
+        f"messages {status['local_messages_per_second']} a second, processor {status['local_cpu_percent']} %"
     )
     lines += _clients(local)
     lines.append(f"all: fds {status['fds']}, pipes of clients that have left {status['orphaned_pipes']}")
@@ -75,6 +88,12 @@ def prometheus(status: Fields) -> str:
     for name, help_ in _VM_GAUGES.items():
         values = [({"vm": str(vm["name"])}, vm[name]) for vm in vms]
         lines += _metric(f"crossdomain_vm_{name}", "gauge", help_, values)
+    messages = [({"vm": str(vm["name"])}, vm["messages"]) for vm in vms]
+    help_ = "requests and other commands of all clients"
+    lines += _metric("crossdomain_vm_messages_total", "counter", help_, messages)
+    seconds = [({"vm": str(vm["name"])}, _number(vm["cpu_ms"]) / 1e3) for vm in vms]
+    seconds.append(({"vm": "local"}, _number(status["local_cpu_ms"]) / 1e3))
+    lines += _metric("crossdomain_vm_cpu_seconds_total", "counter", "the processor's time", seconds)
     lines += _metric("crossdomain_vm_quota", "gauge", "what the VM may have", _quotas(vms))
     for kind, names, suffix in (("gauge", _GAUGES, ""), ("counter", _COUNTERS, "_total")):
         for name, help_ in names.items():
@@ -91,12 +110,11 @@ def prometheus(status: Fields) -> str:
 
 
 def _used(vm: Fields, quotas: Fields) -> str:
-    names = (("contexts", "contexts"), ("resources", "resources"), ("fds", "fds"))
-    used = [f"{name} {vm[key]} of {quotas[name]}" for name, key in names]
-    there = [client for client in _list(vm, "clients") if client["alive"]]
-    for name in ("objects", "surfaces"):
-        used.append(f"{name} {sum(_number(client[name]) for client in there)} of {quotas[name]}")
-    return ", ".join([*used, f"blobs {_size(vm['host_bytes'])} of {_size(quotas['blob_bytes'])}"])
+    names = ("contexts", "resources", "fds", "objects", "surfaces")
+    used = [f"{name} {vm[name]} of {quotas[name]}" for name in names]
+    used.append(f"blobs {_size(vm['host_bytes'])} of {_size(quotas['blob_bytes'])}")
+    used.append(f"messages {vm['messages_per_second']} of {quotas['messages_per_second']} a second")
+    return ", ".join([*used, f"processor {vm['cpu_percent']} of {quotas['cpu_percent']} %"])
 
 
 def _clients(clients: Sequence[Fields], *most: Sequence[str]) -> list[str]:
@@ -113,11 +131,10 @@ def _row(client: Fields) -> tuple[str, ...]:
         remarks.append(f"slowed down {client['held']} times")
     return (
         _plain(str(client["name"])).partition(", ")[2],
-        *(
-            str(client[name])
-            for name in ("surfaces", "objects", "requests", "buffers_mapped", "buffers_shown")
-        ),
+        *(str(client[name]) for name in _CLIENT_NUMBERS),
         _size(client["bytes_copied"]),
+        str(client["resources"]),
+        _size(client["blob_bytes"]),
         _size(client["queued_bytes"]),
         str(client["fds"]),
         str(client["pipes"]),
@@ -132,7 +149,11 @@ def _most(quotas: Fields) -> tuple[str, ...]:
     return (
         "each may have",
         *(str(quotas[name]) for name in ("surfaces", "objects")),
-        *[""] * 4,
+        "",
+        str(quotas["messages_per_second"]),
+        *[""] * 3,
+        str(quotas["resources"]),
+        _size(quotas["blob_bytes"]),
         _size(quotas["queued_bytes"]),
         *(str(quotas[name]) for name in ("fds", "pipes")),
         _size(quotas["piped_bytes"]),

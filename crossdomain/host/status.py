@@ -35,12 +35,18 @@ class ClientStatus:
     buffers_shown: int
     held: int
     """How often it was slowed down."""
+    resources: int
+    blob_bytes: int
     objects: int
     surfaces: int
     fds: int
     pipes: int
     queued_bytes: int
     piped_bytes: int
+    messages: int
+    """Requests and other commands so far."""
+    messages_per_second: int
+    """Since the status was asked last, or since it connected."""
     to_host_p50: int
     to_host_p95: int
     to_host_p99: int
@@ -59,8 +65,15 @@ class ClientStatus:
         }
         counted = {name: getattr(counters, name) for name in _COUNTED}
         usage = context.usage._asdict()
-        number = context.name.context or 0
-        return cls(name=context.name, context=number, alive=context.alive, **counted, **usage, **times)
+        return cls(
+            name=context.name,
+            context=context.name.context or 0,
+            alive=context.alive,
+            messages_per_second=context.look_at_speed(),
+            **counted,
+            **usage,
+            **times,
+        )
 
 
 _COUNTED: Final = (
@@ -71,13 +84,23 @@ _COUNTED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """What one worker serves."""
+    """What one worker serves, and what its clients have and use together.
+
+    Messages and milliseconds of the processor are all so far; what they are a second, and a share of a
+    processor in percent, is since the status was asked last, or since the worker began.
+    """
 
     clients: list[ClientStatus]
     contexts: int
     resources: int
     host_bytes: int
     orphaned_pipes: int
+    objects: int
+    surfaces: int
+    messages: int
+    messages_per_second: int
+    cpu_ms: int
+    cpu_percent: int
 
 
 def parse_worker_status(fields: Mapping[str, object]) -> WorkerStatus:
@@ -93,11 +116,12 @@ def parse_worker_status(fields: Mapping[str, object]) -> WorkerStatus:
     clients = members.get("clients")
     if not isinstance(clients, list):
         raise HostFault("a worker without clients")
-    numbers = [members.get(name) for name in ("contexts", "resources", "host_bytes", "orphaned_pipes")]
-    if not all(isinstance(value, int) for value in numbers):
+    numbers = {field.name: members.get(field.name) for field in dataclasses.fields(WorkerStatus)}
+    del numbers["clients"]
+    if not all(isinstance(value, int) for value in numbers.values()):
         raise HostFault("a worker that counts nothing")
     return WorkerStatus(
-        [_parse_client(client) for client in cast("list[object]", clients)], *cast("list[int]", numbers)
+        [_parse_client(client) for client in cast("list[object]", clients)], **cast("dict[str, int]", numbers)
     )
 
 
@@ -117,7 +141,8 @@ def _parse_client(client: object) -> ClientStatus:
 @dataclass(frozen=True, slots=True)
 class VmStatus:
     """One VM: its clients, its contexts, its resources, what its blobs in host memory may grow to in bytes,
-    the descriptors of its worker, and its quotas.
+    objects and surfaces of all clients, messages and the processor's time as a `WorkerStatus` has them, the
+    descriptors of its worker, and its quotas.
     """
 
     name: str
@@ -125,18 +150,36 @@ class VmStatus:
     contexts: int
     resources: int
     host_bytes: int
+    objects: int
+    surfaces: int
+    messages: int
+    messages_per_second: int
+    cpu_ms: int
+    cpu_percent: int
     fds: int
     quotas: Quotas
+
+    @classmethod
+    def of(cls, name: str, worker: WorkerStatus, fds: int, quotas: Quotas) -> Self:
+        """What a worker says, with what the supervisor knows."""
+        told = {field.name: getattr(worker, field.name) for field in dataclasses.fields(worker)}
+        del told["orphaned_pipes"]
+        return cls(name=name, fds=fds, quotas=quotas, **told)
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole daemon: `fds` of all its processes, `local_bytes` what local clients' memory may grow to."""
+    """The whole daemon: `fds` of all its processes, `local_bytes` what local clients' memory may grow to, and
+    what the workers of local sockets use together.
+    """
 
     vms: list[VmStatus]
     local: list[ClientStatus]
     local_resources: int
     local_bytes: int
+    local_messages_per_second: int
+    local_cpu_ms: int
+    local_cpu_percent: int
     orphaned_pipes: int
     fds: int
 

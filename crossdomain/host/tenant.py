@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from crossdomain.context.context import Context, Surroundings
 from crossdomain.context.outbox import EventSink
-from crossdomain.context.pace import Allowance
+from crossdomain.context.pace import Allowance, Speed
 from crossdomain.context.passage import Passage
 from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans
@@ -56,6 +56,7 @@ class Tenant:
         self.name = names.label
         self.orphans = Orphans()
         self.allowance = Allowance(settings.quotas)
+        self._message_speed, self._cpu_speed = Speed(), Speed()
         self.contexts: dict[Context, None] = {}
         self.memory: MemoryDevice | None = None
         """Where the guest's own pages are, for a VM that may show us some."""
@@ -126,6 +127,20 @@ class Tenant:
     def clients(self) -> list[ClientStatus]:
         """A snapshot of its contexts."""
         return [ClientStatus.of(context) for context in self.contexts]
+
+    def used(self) -> dict[str, int]:
+        """What its clients have and use together, as a `WorkerStatus` has it."""
+        allowance = self.allowance
+        messages = allowance.pace.spent + sum(context.unsettled for context in self.contexts)
+        cpu_seconds = allowance.pace.cpu_seconds
+        return {
+            "objects": allowance.totals.objects,
+            "surfaces": allowance.totals.surfaces,
+            "messages": messages,
+            "messages_per_second": round(self._message_speed.look(messages)),
+            "cpu_ms": round(1000 * cpu_seconds),
+            "cpu_percent": round(100 * self._cpu_speed.look(cpu_seconds)),
+        }
 
     def close(self) -> None:
         """Gives up what is left of it."""

@@ -203,6 +203,7 @@ class _Worker:
             "resources": resources,
             "host_bytes": host_bytes,
             "orphaned_pipes": len(tenant.orphans),
+            **tenant.used(),
         }
         self._tell({"say": "status", "status": status})
 

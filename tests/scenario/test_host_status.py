@@ -92,6 +92,12 @@ async def test_the_status_says_who_has_what(daemon: RunningDaemon) -> None:
     assert (client["surfaces"], client["requests"], client["objects"]) == (1, 24, 4)
     assert 0 < client["to_host_p50"] <= client["to_host_p99"] < 10_000_000
     assert 0 < client["to_guest_p50"] <= client["to_guest_p99"] < 10_000_000
+    assert (client["resources"], client["blob_bytes"]) == (2, 0)
+    # Its other commands are messages as well.
+    assert 24 < client["messages"] == vm["messages"]
+    assert 0 < vm["messages_per_second"] <= vm["messages"]
+    assert 0 < vm["cpu_ms"] < 60_000
+    assert 0 <= vm["cpu_percent"] <= 100
     (local,) = status["local"]
     assert local["name"] == "local, 'container'"
 
@@ -105,6 +111,9 @@ async def test_the_status_says_who_has_what(daemon: RunningDaemon) -> None:
     assert series[f"crossdomain_client_requests_total{labels}"] == "24"
     assert series['crossdomain_vm_quota{vm="vm a.b",of="client",quota="surfaces"}'] == "4096"
     assert series["crossdomain_vms"] == "1"
+    assert float(series['crossdomain_vm_cpu_seconds_total{vm="vm a.b"}']) >= vm["cpu_ms"] / 1e3
+    assert float(series['crossdomain_vm_cpu_seconds_total{vm="local"}']) >= status["local_cpu_ms"] / 1e3
+    assert int(series['crossdomain_vm_messages_total{vm="vm a.b"}']) == vm["messages"]
 
 
 def test_the_control_socket_is_for_its_owner_alone(daemon: RunningDaemon) -> None:
@@ -132,6 +141,8 @@ async def test_a_daemon_that_does_not_run_is_one_line(runtime_dir: Path) -> None
 async def test_a_log_line_tells_vm_context_and_client_apart(daemon: RunningDaemon) -> None:
     async with guest_on(daemon) as guest:
         assert not (await guest.context.send(request("wl_display", "sync", 1, 500))).ok
+    # A worker's lines pass the supervisor.
+    wait_until(lambda: "invalid arguments" in daemon.log, seconds=PATIENCE, what="the line")
     lines = [json.loads(line) for line in daemon.log.splitlines()]
     (fault,) = [line for line in lines if "invalid arguments" in line["message"] and "context" in line]
     assert (fault["vm"], fault["context"], fault["client"]) == ("vm a.b", 3, 'say "hi"')

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from crossdomain.context.pace import BURST_SECONDS, Pace, Rate
+from crossdomain.context.pace import BURST_SECONDS, Pace, Rate, Speed
 from crossdomain.context.quotas import VmQuotas
 
 
@@ -75,3 +75,21 @@ def test_a_whole_processor_is_no_limit(clocks: Clocks) -> None:
     pace = Pace(VmQuotas(), lambda: clocks.now, lambda: clocks.used)
     clocks.pass_time(100.0, busy=100.0)
     assert pace.rest()[0] == 0
+
+
+def test_speed_is_since_the_last_look_that_was_a_second_ago(clocks: Clocks) -> None:
+    speed = Speed(lambda: clocks.now)
+    clocks.now += 10
+    assert speed.look(50) == 5.0
+    clocks.now += 0.5
+    assert speed.look(61) == 61 / 10.5
+    clocks.now += 1.5
+    assert speed.look(70) == 10.0
+    clocks.now += 5
+    assert speed.look(70) == 0.0
+
+
+def test_speed_of_what_has_just_begun_is_told_as_of_a_second(clocks: Clocks) -> None:
+    speed = Speed(lambda: clocks.now)
+    clocks.now += 0.01
+    assert speed.look(50) == 50.0

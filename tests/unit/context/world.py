@@ -101,6 +101,10 @@ class FakeResources:
 
     def __init__(self) -> None:
         self.attached: dict[int, Storage] = {}
+        self.host_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.attached)
 
     def lookup(self, resource_id: int, /) -> Storage:
         """See `Resources`."""
