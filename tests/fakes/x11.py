@@ -5,6 +5,7 @@ Everything is the real thing; the X11 applications are whatever the tests start.
 
 import contextlib
 import os
+import shlex
 import subprocess
 import tempfile
 import time
@@ -17,6 +18,7 @@ from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.seat import View
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.launcher import RunningLauncher, running_launcher
+from tests.fakes.sway import Root
 from tests.fakes.weston import Pixels, load_pixels
 from tests.fakes.x11_client import XTestClient
 
@@ -199,16 +201,28 @@ class X11Desktop(ApplicationEnvironment):
         return self.wait(look, f"{window} at {x}, {y}")
 
 
+def with_xwayland_of(debian: Root, folder: Path) -> tuple[str, ...]:
+    """The wrapper that has crossdomain-run find the Xwayland of another root; `folder` is for that alone."""
+    program = folder / "Xwayland"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(debian.command(["/usr/bin/Xwayland"]))} "$@"\n')
+    program.chmod(0o755)
+    return "env", f"PATH={folder}:{os.environ['PATH']}"
+
+
 @contextlib.contextmanager
-def running_x11(compositor: Path, *options: str) -> Generator[ApplicationEnvironment]:
-    """Run an X display on a compositor, by its socket, until the block ends."""
+def running_x11(
+    compositor: Path, *options: str, wrapper: Sequence[str] = ()
+) -> Generator[ApplicationEnvironment]:
+    """Run an X display on a compositor, by its socket, until the block ends; `wrapper` runs its launcher."""
     with tempfile.TemporaryDirectory(prefix="xd-") as folder:
         host, guest = Path(folder) / "host", Path(folder) / "guest"
         host.mkdir()
         guest.mkdir(mode=0o700)
         with (
             running_daemon(host, compositor) as daemon,
-            running_launcher(guest, daemon.local_socket, *options, command=("sh", "-c", TELL)) as launcher,
+            running_launcher(
+                guest, daemon.local_socket, *options, command=("sh", "-c", TELL), wrapper=wrapper
+            ) as launcher,
         ):
             running = ApplicationEnvironment(launcher)
             yield running

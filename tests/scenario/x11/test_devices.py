@@ -18,7 +18,7 @@ from tests.fakes.sway import OUTPUT, Sway
 from tests.fakes.sway_devices import Devices, running_sway_with_devices
 from tests.fakes.weston import wait_until
 from tests.fakes.wlroots import VirtualSeat
-from tests.fakes.x11 import PATIENCE, X11Desktop, running_x11
+from tests.fakes.x11 import PATIENCE, X11Desktop, running_x11, with_xwayland_of
 from tests.fakes.x11_client import XEvent, XTestClient
 from tests.fakes.xinput2 import TouchEvent, TouchKind, poll_touch, select_touches
 
@@ -206,6 +206,24 @@ def test_a_wheel_of_high_resolution_makes_a_click_of_its_parts(desk: Desk, windo
         assert (turned.window.id, turned.detail) == (windows["left"], 5)
     desk.sway.seat.click(100, 320)
     assert desk.client.wait(X.ButtonPress, "the next click").detail == 1
+
+
+def test_a_wheel_of_high_resolution_scrolls_by_parts_of_a_click_on_a_new_xwayland(
+    desk: Desk, debian: Image, runtime_dir: Path
+) -> None:
+    """wl_pointer.axis_value120, which Xwayland takes from 23.1 on."""
+    with (
+        running_x11(desk.sway.socket_path, wrapper=with_xwayland_of(debian, runtime_dir)) as applications,
+        XTestClient(applications.display, applications.authority) as client,
+    ):
+        client.create_window(mask=EVENTS, title="new")
+        wait_until(lambda: client.active_title() == "new", seconds=PATIENCE, what="the keyboard")
+        press(desk._replace(client=client), partial(desk.sway.seat.click, 300, 300))
+        client.select_raw_motion()
+        for _ in range(4):
+            desk.devices.use("wheel 30")
+            assert client.poll_raw_motion(seconds=PATIENCE) == (0.25,)
+        assert client.wait(X.ButtonPress, "a click of the wheel").detail == 5
 
 
 def test_a_pointer_that_is_confined_stays_in_its_window(desk: Desk, windows: dict[str, int]) -> None:
