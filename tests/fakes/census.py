@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections import Counter
+from itertools import count as count_up
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
@@ -23,6 +24,11 @@ _KEEP: Final = signal.SIGRTMIN + 1
 _PATIENCE: Final = 30.0
 _OURS: Final = ("crossdomain.", "launcher.")
 
+_NUMBER: Final = "number"
+"""The file with the number of the count that is asked for."""
+_numbers = count_up()
+_begun: set[Path] = set()
+"""Counts that are made, or being made: a signal may come again meanwhile."""
 _KEPT: Final = "kept"
 """The file that says of which class an object is to be kept."""
 _kept: list[object] = []
@@ -47,20 +53,32 @@ def customize(folder: Path) -> dict[str, str]:
 
 def count(folder: Path, pid: int) -> Holdings:
     """Have a process counted."""
-    file = folder / str(pid)
-    file.unlink(missing_ok=True)
-    os.kill(pid, _COUNT)
-    wait_until(file.exists, seconds=_PATIENCE, what="a count")
+    number = next(_numbers)
+    partial = folder / "partial"
+    partial.write_text(str(number))
+    partial.rename(folder / _NUMBER)
+    file = folder / f"{pid}.{number}"
+
+    def is_counted() -> bool:
+        # Who is on the way to wait, in C, does not see the first signal.
+        os.kill(pid, _COUNT)
+        return file.exists()
+
+    wait_until(is_counted, seconds=_PATIENCE, what="a count", every=0.1)
     found = json.loads(file.read_text())
     private = parse_private_bytes(Path(f"/proc/{pid}/smaps_rollup").read_text())
     return Holdings(Counter(found["objects"]), found["blocks"], private)
 
 
 def keep(folder: Path, pid: int, name: str) -> None:
-    """Have a process keep the latest of its objects of a class, for good."""
+    """Have a process keep the latest of its objects of a class, for good; once in its life."""
     (folder / _KEPT).write_text(name)
-    os.kill(pid, _KEEP)
-    wait_until(lambda: not (folder / _KEPT).exists(), seconds=_PATIENCE, what="it keeps one")
+
+    def is_kept() -> bool:
+        os.kill(pid, _KEEP)
+        return not (folder / _KEPT).exists()
+
+    wait_until(is_kept, seconds=_PATIENCE, what="it keeps one", every=0.1)
 
 
 def install() -> None:
@@ -70,9 +88,16 @@ def install() -> None:
 
 
 def _count(_number: int, _frame: FrameType | None) -> None:
+    folder = Path(os.environ[_VARIABLE])
+    file = folder / f"{os.getpid()}.{(folder / _NUMBER).read_text()}"
+    if file not in _begun:
+        _begun.add(file)
+        _write_count(file)
+
+
+def _write_count(file: Path) -> None:
     gc.collect()
     objects = Counter(filter(_is_ours, map(_class_of, gc.get_objects())))
-    file = Path(os.environ[_VARIABLE]) / str(os.getpid())
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps({"objects": objects, "blocks": sys.getallocatedblocks()}))
     partial.rename(file)
@@ -80,9 +105,11 @@ def _count(_number: int, _frame: FrameType | None) -> None:
 
 def _keep(_number: int, _frame: FrameType | None) -> None:
     file = Path(os.environ[_VARIABLE]) / _KEPT
-    name = file.read_text()
-    _kept.append([found for found in gc.get_objects() if _class_of(found) == name][-1])
-    file.unlink()
+    if file.exists() and not _kept:
+        name = file.read_text()
+        _kept.append(name)
+        _kept.append([found for found in gc.get_objects() if _class_of(found) == name][-1])
+        file.unlink()
 
 
 def _class_of(found: object) -> str:
