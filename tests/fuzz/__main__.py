@@ -6,10 +6,12 @@ As many processes run at a time as there are processors, several of one target w
 """
 
 import argparse
+import itertools
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -20,6 +22,8 @@ from tests.fuzz.progress import Progress
 _RUNS: Final = 10_000_000
 _SLICE_SECONDS: Final = 300
 """How long one process runs at a time: as much is lost where the machine is switched off."""
+_LONG: Final = 4
+"""One slice of so many has inputs of any length, the others short ones."""
 _FOLDER: Final = Path("build/fuzz")
 
 
@@ -31,6 +35,7 @@ class _Campaign:
         self._progress = Progress(folder)
         self._found: set[str] = set()
         self._output = threading.Lock()
+        self._slices: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
 
     @property
     def status(self) -> int:
@@ -49,7 +54,8 @@ class _Campaign:
             if name is None:
                 return
             left = runs - self._progress.total(name).executed
-            self._tell(run(name, Bounds(_SLICE_SECONDS, left), self._folder))
+            brief = next(self._slices[name]) % _LONG != 0
+            self._tell(run(name, Bounds(_SLICE_SECONDS, left, brief=brief), self._folder))
 
     def _tell(self, result: Result) -> None:
         total = self._progress.add(result.name, result.executed, result.seconds)
@@ -71,13 +77,14 @@ def main() -> int:
     parser.add_argument(
         "--folder", type=Path, default=_FOLDER, help="for corpus, findings and counts (default: %(default)s)"
     )
+    parser.add_argument("--processes", type=int, default=0, help="at a time (default: one per processor)")
     arguments = parser.parse_args()
     names = arguments.targets or NAMES
     unknown = set(names) - set(NAMES)
     if unknown:
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     campaign = _Campaign(arguments.folder)
-    processes = os.cpu_count() or 1
+    processes = arguments.processes or os.cpu_count() or 1
     with ThreadPoolExecutor(processes) as pool:
         if arguments.seconds:
             jobs = [pool.submit(campaign.run_for, name, arguments.seconds) for name in names]

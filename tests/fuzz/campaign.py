@@ -22,6 +22,8 @@ _LARGEST: Final = 2048
 """Bytes of an input for C."""
 LARGEST_GUIDED: Final = 192
 """And for Python: a dozen steps that do something, or two; beginning and end of a life cost as much."""
+_BRIEF: Final = 48
+"""The same where most lives are to be short: three steps or four, and four times as many lives."""
 _EXECUTED: Final = re.compile(r"stat::number_of_executed_units: *(\d+)")
 _GRACE_SECONDS: Final = 300
 _TAIL: Final = 60
@@ -34,6 +36,8 @@ class Bounds(NamedTuple):
     runs: int = 0
     seed: int = 0
     """The same number is the same run; 0 chooses one."""
+    brief: bool = False
+    """Whether all inputs of a target in Python are to be short."""
 
 
 class Result(NamedTuple):
@@ -78,7 +82,7 @@ def _command(name: str, bounds: Bounds, corpus: Path, folder: Path) -> Sequence[
         return [sys.executable, "-m", "tests.fuzz.sessions", *limits]
     flags = [
         f"-artifact_prefix={folder / name}-",
-        f"-max_len={LARGEST_GUIDED if name in targets.NAMES else _LARGEST}",
+        f"-max_len={_largest(name, brief=bounds.brief)}",
         f"-timeout={_HANG_SECONDS}",
         f"-rss_limit_mb={_MEMORY_MIB}",
         f"-seed={bounds.seed}",
@@ -99,3 +103,9 @@ def _command(name: str, bounds: Bounds, corpus: Path, folder: Path) -> Sequence[
     for number, seed in enumerate(compiled.seeds(name)):
         (corpus / f"seed-{number}").write_bytes(seed)
     return [str(compiled.build(name, folder)), str(corpus), *flags]
+
+
+def _largest(name: str, *, brief: bool) -> int:
+    if name not in targets.NAMES:
+        return _LARGEST
+    return _BRIEF if brief else LARGEST_GUIDED

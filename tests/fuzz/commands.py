@@ -166,6 +166,8 @@ _SENDS: Final = (
         + request("wl_shm_pool", "destroy", 9)
         + request("wl_buffer", "destroy", _SHOWN_BUFFER)
     ),
+    encode_send(request("wl_shm_pool", "create_buffer", 9, _SHOWN_BUFFER, 0, 2, 1, 256, 0)),
+    encode_send(request("wl_shm_pool", "resize", 9, 8192)),
 )
 
 
@@ -178,7 +180,7 @@ def saying(part: int) -> bytes:
     """What makes `any_command` a SEND of this part of `opening`.
 
     4 is one with a pool's memory, 5 a pipe, 6 one whose pool is the first shown pages, 7 what is
-    done with that pool.
+    done with that pool, 8 and 9 what may not be done with it.
     """
     return bytes([9, part])
 
@@ -193,11 +195,11 @@ def claiming(number: int) -> bytes:
     return bytes([8, 2, number])
 
 
-def copying(destination: int, number: int) -> bytes:
-    """What makes `any_command` a COPY_PAGES of one pixel."""
-    return bytes([8, 6, destination, number, 0, 0, 0, 0, 0, 8, 8, 1, 4, 0, 0, 1, 1])
+def copying(destination: int, number: int, kib: int = 0) -> bytes:
+    """What makes `any_command` a COPY_PAGES of one pixel, so far into the pages."""
+    return bytes([8, 6, destination, number, 0, 0, 0, 0, kib, 8, 8, 1, 4, 0, 0, 1, 1])
 
 
-def showing(number: int) -> bytes:
-    """What makes `any_command` a SHOW_PAGES of one pixel, for the buffer of `saying(7)`."""
-    return bytes([8, 4, number, _SHOWN_BUFFER, 0, 0, 0, 0, 0, 1, 1, 0, 1, 0])
+def showing(number: int, kib: int = 0) -> bytes:
+    """What makes `any_command` a SHOW_PAGES of one pixel there, for the buffer of `saying(7)`."""
+    return bytes([8, 4, number, _SHOWN_BUFFER, 0, kib, 0, 0, 0, 1, 1, 0, 1, 0])

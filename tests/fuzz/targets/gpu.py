@@ -230,18 +230,18 @@ def seeds() -> list[bytes]:
         _step(abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, *_guest_pages(4)),
         _submit(showing(4)),
         _submit(saying(6)),
-        _submit(saying(7)),
-        _submit(copying(3, 4)),
     ]
     claimed = [
         _submit(expecting()),
         _step(abi.VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, *_guest_pages(5)),
         _submit(claiming(5)),
         _submit(copying(3, 5)),
+        _submit(copying(3, 5, kib=4)),
     ]
     stories = (
         talk,
-        [*talk, *mapped, *shown],
+        *([*talk, *shown, _submit(saying(part))] for part in (7, 8, 9)),
+        [*mapped, shown[0], _submit(copying(3, 4))],
         [*mapped, *claimed],
         [*talk, *mapped, pool, sends[3]],
         [*mapped, *gone],

@@ -161,6 +161,7 @@ def seeds() -> list[bytes]:
         hello,
         talk + claimed,
         talk + files[-1] + shown + _any(saying(6)) + _any(saying(7)) + rest,
+        talk + files[-1] + _any(showing(3, kib=4)),
         keyed + copied,
     )
     lives = (*stories, *(talk + file + objects + gone for file in files))

@@ -16,7 +16,8 @@ from crossdomain.wire.totals import Totals
 from crossdomain.wire.walker import PythonWalker
 from tests.unit.wire.traffic import Traffic, bind, get_registry
 
-IDS = (*range(48), *range(SERVER_ID_START, SERVER_ID_START + 10))
+MOST_IDS, MOST_SERVER_IDS = 48, 10
+IDS = (*range(MOST_IDS), *range(SERVER_ID_START, SERVER_ID_START + MOST_SERVER_IDS))
 
 INTEREST = (
     ("wl_display", Direction.EVENT, "delete_id"),
@@ -104,8 +105,14 @@ def described(walk: Walk) -> object:
 
 
 def state(walker: Walker) -> object:
-    objects = [(walker.interface_of(i), walker.version_of(i), walker.own_pending(i)) for i in IDS]
-    return objects, walker.next_id(), walker.next_server_id(), walker.live()
+    """What it knows; of ids, only up to the next one, because there is nothing behind a hole."""
+    following, following_server = walker.next_id(), walker.next_server_id()
+    ids = (
+        *range(min(following, MOST_IDS) + 1),
+        *range(SERVER_ID_START, min(following_server, SERVER_ID_START + MOST_SERVER_IDS) + 1),
+    )
+    objects = [(walker.interface_of(i), walker.version_of(i), walker.own_pending(i)) for i in ids]
+    return objects, following, following_server, walker.live()
 
 
 def outcome_of_own(walker: Walker, object_id: int, deletes: int) -> str:
