@@ -20,10 +20,8 @@ _HANG_SECONDS: Final = 60
 _MEMORY_MIB: Final = 1024
 _LARGEST: Final = 2048
 """Bytes of an input for C."""
-LARGEST_GUIDED: Final = 192
-"""And for Python: a dozen steps that do something, or two; beginning and end of a life cost as much."""
 _BRIEF: Final = 48
-"""The same where most lives are to be short: three steps or four, and four times as many lives."""
+"""And for Python where lives are to be short: three steps or four, and half as long."""
 _EXECUTED: Final = re.compile(r"stat::number_of_executed_units: *(\d+)")
 _GRACE_SECONDS: Final = 300
 _TAIL: Final = 60
@@ -108,4 +106,4 @@ def _command(name: str, bounds: Bounds, corpus: Path, folder: Path) -> Sequence[
 def _largest(name: str, *, brief: bool) -> int:
     if name not in targets.NAMES:
         return _LARGEST
-    return _BRIEF if brief else LARGEST_GUIDED
+    return _BRIEF if brief else targets.LARGEST

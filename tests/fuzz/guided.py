@@ -48,16 +48,22 @@ def main() -> None:
     """Fuzzes."""
     name, built, corpus, *flags = sys.argv[1:]
     logging.disable()
-    module = import_module("atheris")
+    target, module = load(name)
     atheris = cast("Atheris", module)
-    with atheris.instrument_imports(include=["crossdomain"], exclude=_unguided(name)):
-        target = targets.load(name)
-    for number, seed in enumerate(target.seeds):
+    for number, seed in enumerate([*target.seeds, *target.reached]):
         (Path(corpus) / f"seed-{number}").write_bytes(seed)
     gc.freeze()  # what is loaded stays, and needs not be looked through for garbage again and again
     gc.set_threshold(_GARBAGE)
     atheris.Setup([sys.argv[0], corpus, *flags], _traced(target.run, Path(built), module))
     atheris.Fuzz()
+
+
+def load(name: str) -> tuple[targets.Target, ModuleType]:
+    """The target of that name, whose branches atheris counts; and atheris."""
+    module = import_module("atheris")
+    atheris = cast("Atheris", module)
+    with atheris.instrument_imports(include=["crossdomain"], exclude=_unguided(name)):
+        return targets.load(name), module
 
 
 def _unguided(name: str) -> Sequence[str]:
@@ -75,7 +81,7 @@ def _traced(run: Callable[[bytes], None], built: Path, atheris: ModuleType) -> C
 
     def traced(data: bytes) -> None:
         if waiting:
-            waiting.pop()()
+            waiting.pop().take_over()
         run(data)
 
     return traced

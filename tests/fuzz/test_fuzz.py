@@ -1,5 +1,6 @@
 """Every fuzz target for a moment, the same each time, and all inputs that once found something."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.fuzz import campaign
+from tests.fuzz import campaign, tracer
 from tests.fuzz.campaign import Bounds
 
 CORPUS: Final = Path(__file__).with_name("corpus")
@@ -43,6 +44,15 @@ def test_what_was_found_once_is_found_no_more(name: str) -> None:
     command = [sys.executable, "-m", "tests.fuzz.replay", name, *inputs]
     replayed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert replayed.returncode == 0, replayed.stderr
+
+
+def test_libfuzzer_sees_the_branches_of_python(folder: Path) -> None:
+    corpus = folder / "branches"
+    corpus.mkdir()
+    command = [sys.executable, "-m", "tests.fuzz.guided", "wire", str(tracer.build(folder)), str(corpus)]
+    run = subprocess.run([*command, "-runs=1"], capture_output=True, text=True, check=True, timeout=120)
+    (branches,) = re.findall(r"INITED cov: (\d+)", run.stderr)
+    assert int(branches) > 100
 
 
 def test_no_two_targets_have_one_name() -> None:

@@ -13,7 +13,7 @@ from importlib.machinery import ExtensionFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 _SOURCE: Final = Path(__file__).with_name("native") / "tracer.c"
 _FLAGS: Final = ("clang", "-std=c11", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror")
@@ -49,12 +49,17 @@ def build(folder: Path) -> Path:
     return built
 
 
-def attach(built: Path, atheris: ModuleType) -> Callable[[], None]:
-    """Gives libFuzzer counters for all that has been instrumented; call it before atheris begins.
+class Attached(NamedTuple):
+    """What counts the branches."""
 
-    Returns what takes over from atheris; call that once it has begun, because it sets its own then.
-    """
-    tracer = _load(built)
+    counters: "ctypes.Array[ctypes.c_uint8]"
+    take_over: Callable[[], None]
+    """Call it once atheris has begun, because it sets its own functions then."""
+
+
+def attach(built: Path, atheris: ModuleType) -> Attached:
+    """Gives libFuzzer counters for all that has been instrumented; call it before atheris begins."""
+    tracer = load(built)
     core = ctypes.CDLL(_origin("atheris.core_with_libfuzzer"))
     count = vars(atheris)["_reserve_counter"]() + _ROOM
     counters, places = (ctypes.c_uint8 * count)(), (ctypes.c_size_t * (2 * count))()
@@ -73,14 +78,15 @@ def attach(built: Path, atheris: ModuleType) -> Callable[[], None]:
     def take_over() -> None:
         vars(atheris).update(_trace_branch=tracer.branch, _trace_cmp=tracer.compare)
 
-    return take_over
+    return Attached(counters, take_over)
 
 
 _kept: Final[list[object]] = []
 """What libFuzzer reads until the process ends."""
 
 
-def _load(built: Path) -> Tracer:
+def load(built: Path) -> Tracer:
+    """The extension in that file."""
     loader = ExtensionFileLoader("tracer", str(built))
     spec = spec_from_loader("tracer", loader)
     assert spec is not None
