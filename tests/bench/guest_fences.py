@@ -3,9 +3,10 @@
 from typing import Final
 
 from tests.bench.client_run import BenchError
-from tests.bench.guest_ways import TESTS, ThroughVm
+from tests.bench.guest_ways import ThroughVm
 from tests.bench.rows import Row, against
 from tests.bench.traffic import Effort
+from tests.fakes.guest_tests import TESTS
 
 _DEVICE: Final = "modprobe vgem && chmod 666 /dev/dri/*"
 """Whose fences are the client's."""

@@ -16,17 +16,14 @@ from crossdomain.vm import image, kvm, seat
 from crossdomain.vm.guest import Completed, GuestProcess
 from crossdomain.vm.headless import HeadlessWeston
 from crossdomain.vm.image import Image
-from crossdomain.vm.machine import USER, Machine, MachineConfig, Share
+from crossdomain.vm.machine import USER, Machine, MachineConfig
 from tests.bench import processes
 from tests.bench.client_run import BenchError, ClientProcess
 from tests.bench.frames import path_in
 from tests.bench.host_ways import Daemon, running_daemon
 from tests.fakes.forky import with_forky
-from tests.fakes.programs import REPOSITORY
+from tests.fakes.guest_tests import TESTS, tests_share
 
-TESTS: Final = "/mnt/share"
-"""Where the guest's Python finds this package."""
-TESTS_SHARE: Final = Share(REPOSITORY / "tests", f"{TESTS}/tests", read_only=True)
 CLIENT: Final = "/tmp/bench-client"
 GUEST_DISPLAY: Final = "bench"
 """WAYLAND_DISPLAY of the Weston in the guest."""
@@ -262,7 +259,7 @@ async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest
         running_daemon({**os.environ, **weston.environment}, folder) as daemon,
     ):
         config = MachineConfig(
-            made, memory=_MEMORY_MIB, kvm=use_kvm, gpu_socket=daemon.gpu_socket, shares=(TESTS_SHARE,)
+            made, memory=_MEMORY_MIB, kvm=use_kvm, gpu_socket=daemon.gpu_socket, shares=(tests_share(made),)
         )
         async with Machine(with_forky(config)) as machine:
             await machine.push(CLIENT, client.read_bytes(), mode=0o755)

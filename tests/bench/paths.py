@@ -12,10 +12,11 @@ from typing import Final, NamedTuple, TypeAlias
 from crossdomain.vm.machine import Machine, MachineConfig
 from tests.bench.client_run import BenchError
 from tests.bench.frames import path_in
-from tests.bench.guest_ways import CLIENT, TESTS_SHARE, ThroughVm, choose_image
+from tests.bench.guest_ways import CLIENT, ThroughVm, choose_image
 from tests.bench.rows import Row
 from tests.bench.traffic import FULL
 from tests.fakes.both_sides import THROUGH_GUEST, THROUGH_LOCAL, BothSides, running_both_sides
+from tests.fakes.guest_tests import tests_share
 
 _SHORT, _LONG = 8, 24
 """Frames of the two runs: enough to settle, few for an emulated machine."""
@@ -67,7 +68,7 @@ async def measure_both_sides(both: BothSides) -> list[Row]:
 async def both_sides(client: Path) -> AsyncGenerator[BothSides]:
     """Boots a VM with both sides in it, whose screen is no smaller than a window: none may be larger."""
     made, use_kvm = await choose_image()
-    config = MachineConfig(made, memory=_MEMORY_MIB, kvm=use_kvm, shares=(TESTS_SHARE,))
+    config = MachineConfig(made, memory=_MEMORY_MIB, kvm=use_kvm, shares=(tests_share(made),))
     async with Machine(config) as machine:
         await machine.push(CLIENT, client.read_bytes(), mode=0o755)
         async with running_both_sides(machine, width=3840, height=2160) as both:

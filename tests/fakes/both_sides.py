@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from crossdomain.vm.guest import Completed, GuestProcess
 from crossdomain.vm.machine import Machine
 from tests.fakes.early_painter import NOTES
+from tests.fakes.guest_tests import TESTS
 
 FOLDER: Final = "/tmp/both-sides"
 GPU: Final = f"{FOLDER}/gpu.sock"
@@ -26,7 +27,7 @@ DISPLAY: Final = f"{FOLDER}/wayland"
 STATS: Final = f"{FOLDER}/stats.json"
 NOTED: Final = f"{FOLDER}/udmabufs"
 ENVIRONMENT: Final = {
-    "PYTHONPATH": "/opt/crossdomain:/mnt/share",
+    "PYTHONPATH": f"/opt/crossdomain:{TESTS}",
     "XDG_RUNTIME_DIR": FOLDER,
     "WAYLAND_DISPLAY": "wayland",
     NOTES: NOTED,

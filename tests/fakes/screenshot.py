@@ -6,6 +6,7 @@ bytes RGB each.
 
 import hashlib
 import sys
+from contextlib import closing
 from typing import Final, NamedTuple
 
 from tests.fakes.client import FakeClient, integer
@@ -41,27 +42,53 @@ class Screenshot(NamedTuple):
         return self.pixels.count(bytes.fromhex(colour)[::-1])
 
 
+class Camera:
+    """Looks at the only output of a Weston 14 or 16."""
+
+    def __init__(self, client: FakeClient, *, seconds: float = 20.0) -> None:
+        """`client` may be a client of its own, or that which is looked at."""
+        self._client = client
+        manager = client.bind("weston_capture_v1")
+        self._source = manager.create("create", client.bind("wl_output"), _FRAMEBUFFER)
+        client.round_trip(seconds=seconds)
+        self._width, self._height = (integer(value) for value in self._source.received("size")[-1])
+        code = _SHM_CODES[integer(self._source.received("format")[-1][0])]
+        layout = layout_for(self._width, self._height, code)
+        self._pool = Pool(client, client.bind("wl_shm"), layout.end)
+        self._buffer = Buffer(self._pool, layout, code)
+
+    def start(self) -> None:
+        """Asks for what is on it now, when whoever was asked before has answered."""
+        self._source.events.clear()
+        self._source.send("capture", self._buffer.proxy)
+        self._client.flush()
+
+    def finish(self, seconds: float = 20.0) -> Screenshot:
+        """What was asked for.
+
+        Raises:
+            AssertionError: it was changing its size just then.
+            TimeoutError: there is no answer yet.
+        """
+        source = self._source
+        self._client.wait(lambda: bool(source.events), what="screenshot", seconds=seconds)
+        assert source.received("complete"), source.events
+        return Screenshot(self._width, self._height, bytes(self._pool.memory))
+
+    def close(self) -> None:
+        """It looks no more."""
+        self._pool.close()
+
+
 def take(display: str | None = None, *, seconds: float = 20.0) -> Screenshot:
     """What the only output of a Weston 14 or 16 shows; `display` as for `FakeClient`.
 
     Raises:
         AssertionError: it was changing its size just then.
     """
-    with FakeClient(display) as client:
-        manager = client.bind("weston_capture_v1")
-        source = manager.create("create", client.bind("wl_output"), _FRAMEBUFFER)
-        client.round_trip(seconds=seconds)
-        width, height = (integer(value) for value in source.received("size")[-1])
-        code = _SHM_CODES[integer(source.received("format")[-1][0])]
-        layout = layout_for(width, height, code)
-        pool = Pool(client, client.bind("wl_shm"), layout.end)
-        source.events.clear()
-        source.send("capture", Buffer(pool, layout, code).proxy)
-        client.wait(lambda: bool(source.events), what="screenshot", seconds=seconds)
-        assert source.received("complete"), source.events
-        pixels = bytes(pool.memory)
-        pool.close()
-    return Screenshot(width, height, pixels)
+    with FakeClient(display) as client, closing(Camera(client, seconds=seconds)) as camera:
+        camera.start()
+        return camera.finish(seconds)
 
 
 def look(display: str | None = None, *, seconds: float = 20.0) -> Screenshot:

@@ -25,8 +25,8 @@ from tests.applications.browsers import make_site
 from tests.fakes.capture import capture
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.forky import mount_forky, with_forky
+from tests.fakes.guest_tests import TESTS, tests_share
 from tests.fakes.pictures import EVIDENCE
-from tests.fakes.programs import REPOSITORY
 from tests.fakes.sway import Sway, running_sway
 from tests.fakes.weston import Pixels, save_pixels
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 PATIENCE: Final = 90.0
 """Seconds until a guest under TCG must have done something ordinary, on a loaded machine."""
 
-GUEST_TESTS: Final = {"PYTHONPATH": "/opt/crossdomain:/mnt/share"}
+GUEST_TESTS: Final = {"PYTHONPATH": f"/opt/crossdomain:{TESTS}"}
 """The environment in which the guest's Python finds our packages and these tests."""
 
 
@@ -179,7 +179,7 @@ def machine_config(vm_image: Image, daemon: RunningDaemon) -> MachineConfig:
     return MachineConfig(
         vm_image,
         gpu_socket=daemon.gpu_socket,
-        shares=(Share(REPOSITORY / "tests", "/mnt/share/tests", read_only=True),),
+        shares=(tests_share(vm_image),),
     )
 
 

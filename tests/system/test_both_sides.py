@@ -134,3 +134,12 @@ async def test_buffers_in_place_and_what_was_copied_before_are_counted_per_clien
     assert (report["buffer_path"], report["buffers"]) == ("shm-dmabuf", {"shm-dmabuf": 1})
     assert report["bytes_copied"] == sum(report["bytes_copied_by_path"].values()) == client["bytes_copied"]
     assert (report["bytes_copied_guest"], report["bytes_damaged"]) == (0, CALM_FRAMES * SIZE)
+
+
+async def test_a_weston_stands_still_until_a_fence_is_over(both_sides: BothSides) -> None:
+    """Why the launcher waits for them, in the compositor's place: docs/explicit-sync.md."""
+    vgem = ["sh", "-e", "-c", "modprobe vgem; chmod a+rw /dev/dri/*"]
+    assert (await both_sides.machine.run(vgem, user="root")).status == 0
+    told = await both_sides.run_module("tests.fakes.standstill", DISPLAY)
+    assert told == f"stands still\n{SMALL}\n"
+    assert (await both_sides.machine.run(["modprobe", "-r", "vgem"], user="root")).status == 0

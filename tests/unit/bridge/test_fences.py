@@ -8,12 +8,12 @@ import errno
 import fcntl
 import os
 import select
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
 from crossdomain.bridge import sync_file
-from crossdomain.bridge.fences import Fence, FenceState, is_eventfd, is_fence
+from crossdomain.bridge.fences import Fence, FenceState, gather, is_eventfd, is_fence
 from crossdomain.bridge.syncobj import SyncDevice, has_timelines
 from launcher.loop import READABLE, Loop
 
@@ -161,3 +161,22 @@ def test_a_device_that_refuses_has_no_timelines(
 @pytest.mark.parametrize("path", ["/nowhere/renderD128", "/dev/null"])
 def test_what_is_no_device_opens_as_none(path: str) -> None:
     assert SyncDevice.open(path) is None
+
+
+def test_fences_are_gathered_all_or_none() -> None:
+    made: list[Fence] = []
+
+    def make(count: int, *, fails: bool) -> Iterator[Fence]:
+        for _ in range(count):
+            made.append(Fence.of_eventfd(os.eventfd(0)))
+            yield made[-1]
+        if fails:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with pytest.raises(OSError, match="Too many open files"):
+        gather(make(2, fails=True))
+    assert [fence.fileno() for fence in made] == [-1, -1]
+    gathered = gather(make(2, fails=False))
+    assert [fence.state for fence in gathered] == [FenceState.PENDING] * 2
+    for fence in gathered:
+        fence.close()
