@@ -111,6 +111,7 @@ class Reader:
         if self.window:
             if self._is_started:
                 self._client.request(requests.destroy_window(self.window))
+            self._client.free_id(self.window)
             self.window = 0
             if not self._is_discarding:
                 self._sink.finish()

@@ -39,7 +39,9 @@ class XClient:
         self.atoms = Atoms()
         self.time = requests.CURRENT_TIME
         """The server's time at the last event that told it, ms; CURRENT_TIME before that."""
-        self._next_id = 0
+        self._last_id = 0
+        self._ids: set[int] = set()
+        """Those in use."""
         self._missing = 0
 
     def start(self, ready: Callable[[], None]) -> None:
@@ -63,11 +65,22 @@ class XClient:
             self._ask_atom(atom, answered)
 
     def new_id(self) -> int:
-        """Returns the id of a resource to be made; ids are not used again."""
-        self._next_id += 1
-        if self._next_id > self.setup.resource_id_mask:
+        """Returns the id of a resource to be made; `free_id` takes it back.
+
+        Those that were used longest ago come first, for events may still name one that was freed lately.
+        """
+        mask = self.setup.resource_id_mask
+        if len(self._ids) >= mask:
             raise HostFault("the X server has no resource ids left")
-        return self.setup.resource_id_base | self._next_id
+        while True:
+            self._last_id = self._last_id % mask + 1
+            if self._last_id not in self._ids:
+                self._ids.add(self._last_id)
+                return self.setup.resource_id_base | self._last_id
+
+    def free_id(self, resource: int) -> None:
+        """A resource of ours is gone, or was never made."""
+        self._ids.discard(resource & self.setup.resource_id_mask)
 
     def owns(self, resource: int) -> bool:
         """Whether a resource is our own."""

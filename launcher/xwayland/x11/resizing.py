@@ -83,6 +83,7 @@ class Resizing:
             return
         del self._by_alarm[resize.alarm]
         self._client.request(requests.sync_destroy_alarm(self._major, resize.alarm))
+        self._client.free_id(resize.alarm)
         if resize.timer is not None:
             resize.timer.cancel()
 

@@ -50,11 +50,11 @@ CORNER: Final = textwrap.dedent(
 
 
 def popup(desktop: X11Desktop, window: View, number: int = 1) -> View:
-    """The `number`th popup above a window, as soon as there are so many."""
+    """The `number`th popup above a window, as soon as so many have contents."""
 
     def look() -> View | None:
         popups = [view for view in desktop.above(window) if view.label == ""]
-        return popups[0] if len(popups) == number else None
+        return popups[0] if len(popups) == number and all(view.width for view in popups) else None
 
     return desktop.wait(look, f"{number} popups")
 
