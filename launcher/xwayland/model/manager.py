@@ -117,8 +117,8 @@ class Manager:
     def move(self, window: Window, rectangle: Rectangle, border_width: int) -> None:
         """A window's place on the X screen is known."""
         window.border_width = border_width
-        # A size that is not the one we gave a managed window last is older than that.
-        if window.override_redirect or rectangle.size == window.rectangle.size:
+        # All others have the place that we gave them last; what is told may be older than that.
+        if window.override_redirect:
             window.rectangle = rectangle
         self._place_children(window)
 

@@ -332,6 +332,15 @@ def test_the_four_ways_to_take_the_keyboard(
     assert not is_due(desk)
 
 
+def test_what_x_tells_late_of_a_windows_place_is_old(desk: Desk) -> None:
+    window = desk.open()
+    for x in (100, 300):
+        desk.requests.configure(window, Wish(ConfigureMask.X, x=x))
+    desk.manager.move(window, desk.x.geometry[1]._replace(x=101), 0)
+    desk.requests.configure(window, Wish(ConfigureMask.Y, y=200))
+    assert desk.x.geometry[1][:2] == (301, 228)
+
+
 def is_due(desk: Desk) -> bool:
     """Whether a window is waited for that takes the keyboard itself."""
     return desk.manager.focus.is_due
