@@ -27,11 +27,16 @@ both connections, so these do too:
   of it, and goes on with the pipes until the guest destroys the context.
 - After the hang-up of the compositor (RECEIVE of 0 bytes), which comes once, the pipes go on too.
 
-The channel ring without interrupts (`Feature.SHARED_RING`).  The host writes the first word of an
-event last, and the guest sets it to 0 when it has taken the event: so it may look for one before
-the fence is signalled.  While the ring's second word is RING_LOOKED_AT, which the guest writes and
-the host leaves there, the host completes a POLL without an interrupt, most of the time; a guest that
-stops looking clears that word and then looks once more.  A POLL and a SEND may go in one submit.
+The channel ring in two slots (`Feature.SHARED_RING`).  A guest asks for it with SHARE_RING, after INIT and
+before its first POLL.  Events then go to either half of the ring in turn, and two POLLs may be outstanding,
+one for each: so a POLL need not be sent alone, but goes in one submit with the next SEND, which the host
+carries out at once.  It is answered with an event also where that SEND is refused, or, where a VM has many
+contexts, without one: the guest has one POLL less then, and polls again when it has none.
+
+The host writes the first word of an event last, and the guest sets it to 0 when it has taken the event: so
+it may look for one before the fence is signalled.  While the second word of the next slot is RING_LOOKED_AT,
+which the guest writes and the host leaves there, and another POLL is outstanding, the host completes one
+without an interrupt, most of the time; a guest that stops looking clears that word and then looks once more.
 
 The host's clocks (`Feature.CLOCK`): GET_CLOCK, whose layout is in `abi.clock`.  Pages of the guest
 (`Feature.PAGES`): COPY_PAGES, in `abi.pages`, and SHOW_PAGES (`Feature.SHOW_PAGES`) there too.  Fences
@@ -74,6 +79,8 @@ class Command(IntEnum):
     """EXTENSION (`Feature.CLOCK`): far from the numbers that others may give next."""
     COPY_PAGES = 0xF1
     """EXTENSION (`Feature.PAGES`)."""
+    SHARE_RING = 0xF8
+    """EXTENSION (`Feature.SHARED_RING`): the header only."""
     AWAIT_SYNC = 0xF2
     """EXTENSION (`Feature.SYNC`)."""
     SHOW_PAGES = 0xF4
@@ -143,6 +150,8 @@ READ_WRITE: Final = Struct("<8xIIII")
 READ_WRITE_SIZE: Final = READ_WRITE.size
 
 
+RING_SLOTS: Final = 2
+"""EXTENSION (`Feature.SHARED_RING`): events that the channel ring has room for, each in a part of its own."""
 RING_LOOKED_AT: Final = 0x6B6F6F6C
 """EXTENSION (`Feature.SHARED_RING`): the guest looks into its channel ring, and needs no interrupt."""
 
@@ -172,8 +181,8 @@ class Feature(IntFlag):
     """Pages without a key belong to the context that has claimed them."""
     POINTS = 16384
     """Points of timelines are told in both directions; see `abi.points`."""
-    SHARED_RING = 65536
-    """The guest may look into its channel ring without waiting for a fence; see the module's docstring."""
+    SHARED_RING = 262144
+    """The channel ring may have two slots, and be looked at; see the module's docstring."""
 
 
 EXTENSION_MAGIC: Final = 0x4D4F4458
@@ -254,6 +263,11 @@ def encode_init(query_ring_id: int, channel_ring_id: int, channel_type: int = Ch
 def encode_poll() -> bytes:
     """POLL; its fence on CHANNEL_RING completes with the next event."""
     return HEADER.pack(Command.POLL, CHANNEL_RING, HEADER.size, 0)
+
+
+def encode_share_ring() -> bytes:
+    """SHARE_RING."""
+    return HEADER.pack(Command.SHARE_RING, 0, HEADER.size, 0)
 
 
 def encode_get_image_requirements(width: int, height: int, drm_format: int, flags: int = 0) -> bytes:

@@ -24,6 +24,7 @@ from crossdomain.abi.cross_domain import (
     NO_IDENTIFIER,
     QUERY_RING,
     RING_NONE,
+    RING_SLOTS,
     Buffer,
     ChannelType,
     Command,
@@ -42,7 +43,7 @@ from crossdomain.context.memory import HostMemory
 from crossdomain.context.outbox import EventSink, Outbox, PollFences, RingSink, Source
 from crossdomain.context.pace import Allowance
 from crossdomain.context.page_access import PageAccess
-from crossdomain.context.passage import Passage
+from crossdomain.context.passage import Chain, Passage
 from crossdomain.context.peer import Peer
 from crossdomain.context.pipes import Orphans, Pipes
 from crossdomain.context.policy import ClientPolicy, refusal
@@ -142,6 +143,7 @@ class Context:
             **Questions(self._blobs, self._pages, policy.shown, self._answer).handlers,
             Command.INIT: self._handle_init,
             Command.POLL: self._handle_poll,
+            Command.SHARE_RING: self._handle_share_ring,
             Command.SEND: self._handle_send,
             Command.WRITE: self._handle_write,
             Command.COPY_PAGES: self._handle_copy_pages,
@@ -228,19 +230,22 @@ class Context:
                 self._traffic.spend(others)
             self._traffic.settle()
 
-    def create_fence(self, ring_idx: int | None, complete: Callable[[], None]) -> None:
+    def create_fence(
+        self, ring_idx: int | None, complete: Callable[[], None], chain: "Chain | None" = None
+    ) -> None:
         """A fence that came with a command of this context.
 
         One on the channel ring is a POLL: it is held until an event stands in that ring.  One on
         the query ring, or on none, completes at once, and one on a further ring when what was
-        awaited in its submit is over.  `complete` may be called before this returns.
+        awaited in its submit is over.  `complete` may be called before this returns, and answers `chain`,
+        which C may do instead.
         """
         if ring_idx is None or ring_idx == QUERY_RING or self._closed:
             complete()
             return
         try:
             if ring_idx == CHANNEL_RING:
-                self._fences.hold(complete)
+                self._fences.hold(complete, chain)
             else:
                 self._syncs.hold(ring_idx, complete)
         except LimitExceeded as fault:
@@ -321,6 +326,11 @@ class Context:
 
     def _handle_poll(self, command: memoryview) -> None:
         """What counts is the fence, which comes through `create_fence`."""
+
+    def _handle_share_ring(self, _command: memoryview) -> None:
+        if self._outbox is None or self._local_sink is not None:
+            raise GuestFault("SHARE_RING where there is no ring")
+        self._fences.split(RING_SLOTS)
 
     def _handle_await_sync(self, command: memoryview) -> None:
         self._syncs.expect(parse_await_sync(command))

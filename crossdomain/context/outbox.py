@@ -7,14 +7,17 @@ that the guest has no room for is not read: that is the back-pressure.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from crossdomain.abi.cross_domain import RING_SIZE, Buffer
 from crossdomain.context.counters import Counters
-from crossdomain.context.passage import Passage
+from crossdomain.context.passage import Chain, Passage
 from crossdomain.context.ports import Resources, Scattered, Storage
 from crossdomain.errors import GuestFault, LimitExceeded
 from crossdomain.limits import MAX_EVENT_SIZE, MAX_HELD_FENCES
+
+if TYPE_CHECKING:
+    from crossdomain.native._core import MailboxPointer
 
 _RING_WORDS: Final = 8
 """Bytes of the ring's first two words."""
@@ -114,18 +117,40 @@ class Outbox:
 class PollFences:
     """The guest's POLLs that have not been answered: each is good for one event, oldest first."""
 
-    __slots__ = ("_held", "_passage")
+    __slots__ = ("_held", "_passage", "_slot", "_slots")
 
     def __init__(self, passage: Passage | None = None) -> None:
         """`passage` may hold older ones."""
         self._held: deque[Callable[[], None]] = deque()
         self._passage = passage
+        self._slots = 1
+        self._slot = 0
 
     def __len__(self) -> int:
         return len(self._held) + (0 if self._passage is None else self._passage.polls)
 
-    def hold(self, complete: Callable[[], None]) -> None:
+    @property
+    def slots(self) -> int:
+        """Parts of the channel ring, which have an event each."""
+        return self._slots
+
+    @property
+    def slot(self) -> int:
+        """The part that the next event goes to."""
+        mailbox = self._mailbox
+        return self._slot if mailbox is None else mailbox.slot
+
+    def split(self, slots: int) -> None:
+        """The ring has so many parts from now on."""
+        self._slots = slots
+        mailbox = self._mailbox
+        if mailbox is not None:
+            mailbox.slots = slots
+
+    def hold(self, complete: Callable[[], None], chain: "Chain | None" = None) -> None:
         """Keeps one more; at the cap it is completed instead.
+
+        `chain` is what `complete` answers, where C may do that, too.
 
         Raises:
             LimitExceeded: there are MAX_HELD_FENCES already.
@@ -133,9 +158,20 @@ class PollFences:
         if len(self) >= MAX_HELD_FENCES:
             complete()
             raise LimitExceeded(f"more than {MAX_HELD_FENCES} POLLs at once")
+        if self._passage is not None and chain is not None and self._passage.hold_poll(chain):
+            return
         self._held.append(complete)
         if self._passage is not None:
             self._passage.note_polls(len(self._held))
+
+    def use_slot(self) -> None:
+        """An event was written into `slot`."""
+        slot = (self.slot + 1) % self._slots
+        mailbox = self._mailbox
+        if mailbox is None:
+            self._slot = slot
+        else:
+            mailbox.slot = slot
 
     def complete_one(self) -> None:
         """Signals the oldest one."""
@@ -152,9 +188,14 @@ class PollFences:
         while len(self):
             self.complete_one()
 
+    @property
+    def _mailbox(self) -> "MailboxPointer | None":
+        """Where C puts events, too."""
+        return None if self._passage is None else self._passage.mailbox
+
 
 class RingSink:
-    """Events at offset 0 of a resource, each completing one POLL fence.
+    """Events at offset 0 of a resource, or in its slots in turn, each completing one POLL fence.
 
     The ring is looked up anew for every event: the guest may destroy its resource at any
     time.  Its data is written before its fence is signalled, and never twice for one fence.
@@ -184,17 +225,20 @@ class RingSink:
         self._ring = self._find_ring()
 
     def room(self) -> int:
-        """The ring's bytes, if a POLL waits."""
+        """The slot's bytes, if a POLL waits."""
         if not self._fences:
             return 0
         self._ring = self._find_ring()
-        return min(self._ring.size, MAX_EVENT_SIZE)
+        return min(self._ring.size // self._fences.slots, MAX_EVENT_SIZE)
 
     def write(self, event: bytes, /) -> None:
-        """Writes the ring, its first words last (`Feature.SHARED_RING`), then completes the oldest POLL."""
-        self._ring.write(_RING_WORDS, event[_RING_WORDS:])
-        self._ring.write(0, event[:_RING_WORDS])
-        self._fences.complete_one()
+        """Writes the slot, its first words last (`Feature.SHARED_RING`), then completes the oldest POLL."""
+        fences = self._fences
+        begin = fences.slot * (self._ring.size // fences.slots)
+        self._ring.write(begin + _RING_WORDS, event[_RING_WORDS:])
+        self._ring.write(begin, event[:_RING_WORDS])
+        fences.use_slot()
+        fences.complete_one()
 
     def answer(self, data: Buffer, /) -> None:
         """Writes the query ring."""

@@ -75,9 +75,18 @@ class Passage:
             self._leave = None
 
     @property
+    def mailbox(self) -> "MailboxPointer | None":
+        """Where C puts the events of a VM's client."""
+        return self._mailbox
+
+    @property
     def polls(self) -> int:
         """POLLs that are held in C, before those that are held elsewhere."""
         return 0 if self._mailbox is None else self._mailbox.poll_count
+
+    def hold_poll(self, chain: Chain) -> bool:
+        """Holds one more in C; returns False where it has to be held elsewhere."""
+        return self._mailbox is not None and bool(lib.xd_mailbox_hold(self._mailbox, chain))
 
     def complete_poll(self) -> None:
         """Answers the oldest of them."""

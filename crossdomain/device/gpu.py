@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from crossdomain.abi import virtio_gpu as abi
-from crossdomain.abi.cross_domain import CAPSET_ID
+from crossdomain.abi.cross_domain import CAPSET_ID, CHANNEL_RING
+from crossdomain.abi.cross_domain import Command as SubmitCommand
 from crossdomain.context.memory import PAGE_SIZE, HostMemory
 from crossdomain.context.quotas import check_descriptor
 from crossdomain.device.faults import (
@@ -24,7 +25,7 @@ from crossdomain.device.faults import (
 )
 from crossdomain.device.memory import GuestMemory
 from crossdomain.device.offer import Conditions, Context, Offer
-from crossdomain.device.passages import chain_of
+from crossdomain.device.passages import chain_of, pointer_of
 from crossdomain.device.resources import AttachedResources, GuestStorage, Resource, ResourceTable
 from crossdomain.device.virtqueue import Chain
 from crossdomain.device.window import HostVisibleWindow
@@ -64,6 +65,10 @@ class Command:
             return abi.CTRL_HDR.pack(response, _UNFENCED, 0, 0, 0) + body
         header = abi.CTRL_HDR.pack(response, flags, self.fence_id, self.ctx_id, self.ring_idx)
         return header + body
+
+    def pointer(self) -> "ChainPointer | None":
+        """Its chain for C, where C can answer it."""
+        return pointer_of(self.chain, self.flags, self.fence_id, self.ctx_id, self.ring_idx)
 
 
 class _AttachedContext:
@@ -216,8 +221,11 @@ class Gpu:
             self._complete(command.chain, command.encode_answer(response, body))
 
     def _refuse(self, command: Command, fault: Exception, response: int) -> None:
-        self._log.add(f"context {command.ctx_id}, command {command.type:#x}", fault)
+        self._note(command, fault)
         self._answer(command, response)
+
+    def _note(self, command: Command, fault: Exception) -> None:
+        self._log.add(f"context {command.ctx_id}, command {command.type:#x}", fault)
 
     def _answer_ok(self, command: Command) -> None:
         self._answer(command, abi.VIRTIO_GPU_RESP_OK_NODATA)
@@ -236,12 +244,31 @@ class Gpu:
         (size,) = abi.SUBMIT_3D.unpack_from(request, _HEADER_SIZE)
         if size > len(request) - _SUBMIT_DATA:
             raise bad_parameter(f"SUBMIT_3D says {size} bytes, and {len(request) - _SUBMIT_DATA} came")
-        if size:
-            context.submit(memoryview(request)[_SUBMIT_DATA : _SUBMIT_DATA + size])
-        if command.flags & _ECHOED_FLAGS == _ECHOED_FLAGS:
+        commands = memoryview(request)[_SUBMIT_DATA : _SUBMIT_DATA + size]
+        is_fenced = command.flags & _ECHOED_FLAGS == _ECHOED_FLAGS
+        if is_fenced and command.ring_idx == CHANNEL_RING:
+            self._handle_poll(command, context, commands)
+            return
+        if commands:
+            context.submit(commands)
+        if is_fenced:
             context.create_fence(command.ring_idx, partial(self._answer_ok, command))
         else:
             self._answer_ok(command)
+
+    def _handle_poll(self, command: Command, context: Context, commands: memoryview) -> None:
+        """A POLL is answered with an event, whatever becomes of the SEND that goes with it.
+
+        Answered now, it would be taken by the guest's kernel for the end of an older one, too.
+        """
+        try:
+            if commands:
+                context.submit(commands)
+        except (CrossDomainError, OSError) as fault:
+            if commands[0] != SubmitCommand.POLL:
+                raise
+            self._note(command, fault)
+        context.create_fence(CHANNEL_RING, partial(self._answer_ok, command), command.pointer())
 
     def _handle_ctx_create(self, command: Command) -> None:
         length, context_init, name = abi.CTX_CREATE.unpack_from(command.request, _HEADER_SIZE)

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.pace import Allowance
+from crossdomain.context.passage import Chain as PollChain
 from crossdomain.context.passage import Passage
 from crossdomain.context.selector import PortSelector
 from crossdomain.device.expectations import Expectations
@@ -19,8 +20,10 @@ class Context(Protocol):
         """Carries out the commands of one SUBMIT_3D."""
         ...
 
-    def create_fence(self, ring_idx: int | None, complete: Callable[[], None], /) -> None:
-        """Calls `complete` once what was submitted on that ring is done."""
+    def create_fence(
+        self, ring_idx: int | None, complete: Callable[[], None], chain: "PollChain | None" = None, /
+    ) -> None:
+        """Calls `complete` once what was submitted on that ring is done, or has C answer `chain`."""
         ...
 
     @property

@@ -77,6 +77,18 @@ class Passages:
         lib.xd_device_set_context(self._device, ctx_id, ffi.NULL)
 
 
+def pointer_of(chain: Chain, flags: int, fence_id: int, ctx_id: int, ring_idx: int) -> "ChainPointer | None":
+    """A chain as C has them, with its command's fence; None where it has more buffers for its answer."""
+    pointer = ffi.new("xd_chain *")
+    if len(chain.writable) > len(pointer.writable):
+        return None
+    pointer.head, pointer.writable_count = chain.head, len(chain.writable)
+    for index, (guest_address, size) in enumerate(chain.writable):
+        pointer.writable[index].guest_address, pointer.writable[index].size = guest_address, size
+    pointer.flags, pointer.fence_id, pointer.ctx_id, pointer.ring_idx = flags, fence_id, ctx_id, ring_idx
+    return pointer
+
+
 def chain_of(chain: "ChainPointer", request: bytes = b"") -> Chain:
     """A chain as Python's side of the queue has them."""
     writable = [chain.writable[index] for index in range(chain.writable_count)]

@@ -42,6 +42,7 @@ class Span:
     size: int
 
 class Spans:
+    def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Span: ...
 
 class ChainPointer(_Pointer):
@@ -74,6 +75,8 @@ class MailboxPointer(_Pointer):
     runs: Spans
     run_count: int
     size: int
+    slots: int
+    slot: int
     others: int
     poll_count: int
 
@@ -240,6 +243,8 @@ class RingPointer(_Pointer):
     bytes: BytesPointer
     size: int
     is_shared: int
+    slot: int
+    polled: int
     early: int
 
 class LanePointer(_Pointer):
@@ -361,6 +366,7 @@ class _Lib:
     XD_SEND_RECEIVE_SIZE: int
     XD_CHANNEL_RING: int
     XD_RING_LOOKED_AT: int
+    XD_RING_SLOTS: int
     XD_COMMAND_COPY_PAGES: int
     XD_COPY_PAGES_SIZE: int
     XD_KEY_SIZE: int
@@ -435,6 +441,11 @@ class _Lib:
     ) -> int: ...
     def xd_mailbox_create(self, device: DevicePointer) -> MailboxPointer: ...
     def xd_mailbox_free(self, mailbox: MailboxPointer) -> None: ...
+    def xd_ring_has_room(self, ring: RingPointer) -> int: ...
+    def xd_ring_lose_poll(self, ring: RingPointer) -> int: ...
+    def xd_ring_has_event(self, ring: RingPointer) -> int: ...
+    def xd_ring_clear(self, ring: RingPointer) -> None: ...
+    def xd_mailbox_hold(self, mailbox: MailboxPointer, chain: ChainPointer) -> int: ...
     def xd_mailbox_take(self, mailbox: MailboxPointer, chain: ChainPointer) -> int: ...
     def xd_passage_forget(self, passage: PassagePointer) -> None: ...
     def xd_signalfd(self, mask: int) -> int: ...

@@ -16,6 +16,7 @@ enum {
     XD_SEND_RECEIVE_SIZE = 352, /* what precedes the data of a SEND or a RECEIVE */
     XD_CHANNEL_RING = 1,
     XD_RING_LOOKED_AT = 0x6b6f6f6c,
+    XD_RING_SLOTS = 2,
     /* pages.py */
     XD_COMMAND_COPY_PAGES = 0xf1,
     XD_COPY_PAGES_SIZE = 64, /* what precedes the rectangles */

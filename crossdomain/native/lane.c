@@ -95,6 +95,8 @@ static ssize_t send_now(int fd, const uint8_t *data, size_t size) {
 /* POLLs ------------------------------------------------------------------------------------ */
 
 static void owe_poll(xd_loop *loop, xd_lane *lane) {
+    if (lane->owes_poll)
+        return;
     lane->owes_poll = 1;
     lane->owes_since = loop->round;
     lane->next_owing = loop->owing;
@@ -109,13 +111,18 @@ static void settle(xd_loop *loop, xd_lane *lane) {
     lane->owes_poll = 0;
 }
 
+/* Sends the POLL that is owed, unless there is another.  Returns 0 or an errno. */
+static int poll_alone(const xd_lane *lane) {
+    return lane->ring->polled ? 0 : xd_ring_poll(lane->ring, lane->channel_fd);
+}
+
 /* Sends what was owed until that round; leaves those in `owing` that fail. */
 static void pay(xd_loop *loop, uint64_t round) {
     for (xd_lane *lane = loop->owing, *next; lane; lane = next) {
         next = lane->next_owing;
         if (lane->owes_since > round)
             continue;
-        if (!xd_ring_poll(lane->channel_fd))
+        if (!poll_alone(lane))
             settle(loop, lane);
     }
 }
@@ -125,7 +132,7 @@ static int hand_failed(xd_loop *loop) {
     xd_lane *lane = loop->owing;
     if (!lane)
         return 0;
-    int error = xd_ring_poll(lane->channel_fd);
+    int error = poll_alone(lane);
     settle(loop, lane);
     if (!error)
         return 0;
@@ -139,10 +146,11 @@ static int hand_failed(xd_loop *loop) {
 
 /* Requests --------------------------------------------------------------------------------- */
 
-/* Sends one SEND of that data, behind a POLL that is owed and the copies that wait for it; they all have room before
- * it.  Returns whether it was taken. */
+/* Sends one SEND of that data, behind a POLL where the ring has room for one more event, and the copies that wait for
+ * it; they all have room before it.  Returns whether it was taken. */
 static int submit(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
-    uint32_t copies = lane->copies ? lane->copies->size : 0, poll = lane->owes_poll ? XD_POLL_SIZE : 0;
+    uint32_t copies = lane->copies ? lane->copies->size : 0;
+    uint32_t poll = lane->ring && xd_ring_has_room(lane->ring) ? XD_POLL_SIZE : 0;
     uint32_t before = poll + copies, length = before + XD_SEND_RECEIVE_SIZE + size;
     uint8_t *send = data - XD_SEND_RECEIVE_SIZE, *commands = send - before;
     memset(send, 0, XD_SEND_RECEIVE_SIZE);
@@ -152,7 +160,7 @@ static int submit(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
     if (copies)
         memcpy(commands + poll, lane->copies->bytes, copies);
     if (lane->ring) {
-        if (xd_ring_submit(lane->channel_fd, commands, length, poll != 0))
+        if (xd_ring_submit(lane->ring, lane->channel_fd, commands, length, poll != 0))
             return 0;
     } else {
         uint8_t *packet = commands - XD_LOCAL_HEADER_SIZE;
@@ -162,7 +170,7 @@ static int submit(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
         if (send_now(lane->channel_fd, packet, length) != (ssize_t)length)
             return 0;
     }
-    if (poll)
+    if (lane->owes_poll)
         settle(loop, lane);
     if (copies)
         lane->copies->size = 0;
@@ -232,20 +240,17 @@ static int take_event(xd_loop *loop, xd_lane *lane, uint32_t size) {
     }
     /* The client comes first: it may run meanwhile. */
     int passed = pass_events(loop, lane, loop->buffer, size);
-    loop->error = xd_ring_poll(lane->channel_fd);
+    loop->error = xd_ring_poll(lane->ring, lane->channel_fd);
     return loop->error && passed ? hand_over(loop, XD_HANDED_EVENTS, loop->buffer, 0, 0) : passed;
 }
 
 static int serve_node(xd_loop *loop, xd_lane *lane) {
     xd_ring *ring = lane->ring;
     if (ring->is_shared) {
-        ring->early -= (int32_t)xd_ring_take_fences(lane->channel_fd);
+        xd_ring_take_fences(ring, lane->channel_fd);
         if (!xd_ring_has_event(ring)) {
-            /* A POLL went with a SEND that was refused: what becomes of it is to come. */
-            if (ring->early < 0) {
-                ring->early++;
+            if (xd_ring_lose_poll(ring))
                 owe_poll(loop, lane);
-            }
             return 1;
         }
     }
@@ -253,7 +258,7 @@ static int serve_node(xd_loop *loop, xd_lane *lane) {
     uint32_t size = xd_ring_plain_event(ring);
     if (!size)
         return 0;
-    return ring->is_shared || xd_ring_take_fences(lane->channel_fd) ? take_event(loop, lane, size) : 1;
+    return ring->is_shared || xd_ring_take_fences(ring, lane->channel_fd) ? take_event(loop, lane, size) : 1;
 }
 
 static int serve_channel(xd_loop *loop, xd_lane *lane) {

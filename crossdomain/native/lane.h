@@ -31,7 +31,7 @@ typedef struct xd_lane {
     uint32_t passes_events; /* whether events may pass */
     xd_copies *copies;      /* not ours: what goes before the next SEND, or NULL */
     /* The loop's. */
-    uint32_t owes_poll; /* an event was taken, and the host is not polled for the next yet: one of `owing` */
+    uint32_t owes_poll; /* an event was taken, and the host not polled for another since: one of `owing` */
     uint64_t owes_since; /* the loop's round */
     struct xd_lane *next_owing;
     struct xd_patience with_client; /* for the SEND that a POLL can go with */
@@ -66,7 +66,9 @@ typedef struct xd_loop {
     uint64_t served;    /* how often a lane needed no Python */
     int fds[XD_MAX_HANDED_FDS];
     /* Ours. */
-    xd_lane *owing; /* those whose POLL waits for a SEND to go with: a round at most, and never while Python runs */
+    /* Those whose POLL waits for a SEND to go with: a round at most, and never while Python runs; then it is sent alone
+     * where none is outstanding. */
+    xd_lane *owing;
     uint64_t round;
     struct xd_lane_slot *slots; /* by fd */
     uint32_t slot_count;

@@ -233,17 +233,17 @@ int xd_device_set_context(xd_device *device, uint32_t ctx_id, xd_passage *passag
     return 0;
 }
 
+static int can_hold(const xd_mailbox *mailbox) { return !mailbox->others && mailbox->poll_count < XD_MAX_POLLS; }
+
 /* The bytes of the POLL that the commands begin with, where it can be held until there is an event; else 0. */
 static uint32_t find_poll(const xd_passage *passage, const xd_chain *chain, const uint8_t *commands, uint32_t size) {
     const xd_mailbox *mailbox = passage->mailbox;
     if (size < XD_COMMAND_HEADER || commands[0] != XD_COMMAND_POLL || chain->ring_idx != XD_CHANNEL_RING || !mailbox ||
-        !mailbox->run_count || mailbox->others || mailbox->poll_count == XD_MAX_POLLS || !passage->to_guest)
+        !mailbox->run_count || !can_hold(mailbox) || !passage->to_guest)
         return 0;
     uint32_t length = xd_load(commands) >> 16;
     return length >= XD_COMMAND_HEADER && length <= size ? length : 0;
 }
-
-static void hold(xd_mailbox *mailbox, const xd_chain *chain) { mailbox->polls[mailbox->poll_count++] = *chain; }
 
 /* Carries the next command out; XD_DECLINED where it is still in the queue. */
 static enum xd_served execute(xd_device *device, xd_poller *poller) {
@@ -271,7 +271,7 @@ static enum xd_served execute(xd_device *device, xd_poller *poller) {
             return XD_DECLINED;
         if (poll == submitted) {
             take(&device->queue);
-            hold(passage->mailbox, chain);
+            xd_mailbox_hold(passage->mailbox, chain);
             return XD_SERVED;
         }
         commands += poll; /* a SEND that goes with it: the fence is the POLL's */
@@ -287,7 +287,7 @@ static enum xd_served execute(xd_device *device, xd_poller *poller) {
     xd_routes_copy(&passage->routes, commands, (uint32_t)copies);
     uint32_t sent = xd_passage_send(passage, &poller->ahead.walk, data, length);
     if (poll)
-        hold(passage->mailbox, chain);
+        xd_mailbox_hold(passage->mailbox, chain);
     else
         answer(device, chain);
     if (sent == length)
@@ -359,12 +359,27 @@ void xd_device_free(xd_device *device) {
 
 xd_mailbox *xd_mailbox_create(xd_device *device) {
     xd_mailbox *mailbox = calloc(1, sizeof *mailbox);
-    if (mailbox)
+    if (mailbox) {
         mailbox->device = device;
+        mailbox->slots = 1;
+    }
     return mailbox;
 }
 
 void xd_mailbox_free(xd_mailbox *mailbox) { free(mailbox); }
+
+/* So many POLLs that a queue has no room for anything else must never be held: half of it is for second ones. */
+static int are_chains_scarce(const xd_queue *queue) { return queue->is_open && queue->under_way > queue->most / 2; }
+
+int xd_mailbox_hold(xd_mailbox *mailbox, const xd_chain *chain) {
+    xd_chain oldest;
+    if (!can_hold(mailbox) || !chain->writable_count || chain->writable[0].size < CTRL_HDR)
+        return 0;
+    if (mailbox->slots > 1 && are_chains_scarce(&mailbox->device->queue) && xd_mailbox_take(mailbox, &oldest))
+        answer(mailbox->device, &oldest);
+    mailbox->polls[mailbox->poll_count++] = *chain;
+    return 1;
+}
 
 int xd_mailbox_take(xd_mailbox *mailbox, xd_chain *chain) {
     if (!mailbox->poll_count)
@@ -375,9 +390,14 @@ int xd_mailbox_take(xd_mailbox *mailbox, xd_chain *chain) {
     return 1;
 }
 
+static uint32_t slot_size(const xd_mailbox *mailbox) { return mailbox->size / mailbox->slots; }
+
+/* Bytes of the ring before the next event. */
+static uint64_t slot_begin(const xd_mailbox *mailbox) { return (uint64_t)mailbox->slot * slot_size(mailbox); }
+
 /* Writes what follows the first words of the event. */
 static void write_rest(const xd_mailbox *mailbox, const uint8_t *event, uint32_t size) {
-    uint64_t skipped = RING_WORDS;
+    uint64_t skipped = slot_begin(mailbox) + RING_WORDS;
     for (uint32_t index = 0, at = RING_WORDS; at < size; index++) {
         const xd_span *run = &mailbox->runs[index];
         if (run->size <= skipped) {
@@ -392,16 +412,21 @@ static void write_rest(const xd_mailbox *mailbox, const uint8_t *event, uint32_t
     }
 }
 
-/* Where the ring's first words are, which are looked at; NULL where they are none that can be. */
+/* Where the slot's first words are, which are looked at; NULL where they are none that can be. */
 static uint32_t *find_words(const xd_mailbox *mailbox) {
-    const xd_span *run = &mailbox->runs[0];
-    uint8_t *words = run->size < RING_WORDS ? NULL : locate(mailbox->device, run->guest_address, RING_WORDS);
+    const xd_span *run = mailbox->runs, *end = run + mailbox->run_count;
+    uint64_t skipped = slot_begin(mailbox);
+    for (; run < end && run->size <= skipped; run++)
+        skipped -= run->size;
+    if (run == end || run->size - skipped < RING_WORDS)
+        return NULL;
+    uint8_t *words = locate(mailbox->device, run->guest_address + skipped, RING_WORDS);
     return (uintptr_t)words % sizeof(uint32_t) ? NULL : (uint32_t *)(void *)words;
 }
 
 uint32_t xd_mailbox_room(const xd_mailbox *mailbox) {
-    uint64_t left = mailbox->size < XD_MAX_EVENT_SIZE ? mailbox->size : XD_MAX_EVENT_SIZE;
-    uint32_t room = (uint32_t)left;
+    uint32_t size = slot_size(mailbox), room = size < XD_MAX_EVENT_SIZE ? size : XD_MAX_EVENT_SIZE;
+    uint64_t left = slot_begin(mailbox) + room;
     if (!mailbox->poll_count || !mailbox->device->queue.is_open)
         return 0;
     for (uint32_t index = 0; index < mailbox->run_count && left; index++) {
@@ -423,16 +448,18 @@ void xd_mailbox_deliver(xd_mailbox *mailbox, const uint8_t *event, uint32_t size
     xd_device *device = mailbox->device;
     uint32_t *words = find_words(mailbox);
     xd_chain chain;
-    int is_quiet;
+    int is_seen;
     write_rest(mailbox, event, size);
     if (!is_looked_at(words))
         __atomic_store_n(&words[1], xd_load(event + 4), __ATOMIC_RELAXED);
     __atomic_store_n(&words[0], xd_load(event), __ATOMIC_RELEASE);
     /* The guest sees it before it stops looking, or we see that it has stopped. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    is_quiet = is_looked_at(words) && ++device->quiet < XD_MAX_QUIET;
+    is_seen = is_looked_at(words);
+    mailbox->slot = (mailbox->slot + 1) % mailbox->slots;
     if (xd_mailbox_take(mailbox, &chain))
         answer(device, &chain);
-    if (!is_quiet)
+    /* A guest that has no POLL left, and takes one that was given back for another, has to hear of all. */
+    if (!is_seen || !mailbox->poll_count || ++device->quiet == XD_MAX_QUIET)
         interrupt(device);
 }

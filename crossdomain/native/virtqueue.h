@@ -12,7 +12,7 @@
 
 enum {
     XD_MAX_WRITABLE = 4, /* buffers of an answer: Linux's driver has one */
-    XD_MAX_POLLS = 4,    /* held for one passage: a guest has one, or some where it polls ahead */
+    XD_MAX_POLLS = 4,    /* held for one passage: a guest has one, or one for each of its ring's slots */
     XD_MAX_RING_RUNS = 16,
     XD_MAX_QUIET = 16, /* a driver frees what belongs to an answer when it is interrupted */
 };
@@ -88,6 +88,8 @@ struct xd_mailbox {
     xd_span runs[XD_MAX_RING_RUNS];
     uint32_t run_count;  /* none: no event is carried */
     uint32_t size;       /* bytes of the ring */
+    uint32_t slots;      /* events that it has room for at once */
+    uint32_t slot;       /* where the next one goes */
     uint32_t others;     /* POLLs that Python holds, which came later than those here */
     uint32_t poll_count; /* held here, oldest first */
     xd_chain polls[XD_MAX_POLLS];
@@ -97,6 +99,9 @@ typedef struct xd_mailbox xd_mailbox;
 
 xd_mailbox *xd_mailbox_create(xd_device *device);
 void xd_mailbox_free(xd_mailbox *mailbox);
+/* Holds one more POLL: returns 1, or 0 where it has to be held elsewhere.  A guest that has more than it needs gets the
+ * oldest back where there are many chains under way. */
+int xd_mailbox_hold(xd_mailbox *mailbox, const xd_chain *chain);
 /* The oldest POLL that is held here: returns 1 and fills the chain, which is the caller's, or 0. */
 int xd_mailbox_take(xd_mailbox *mailbox, xd_chain *chain);
 /* Whether an event can be delivered now: the bytes that it may have, or 0. */

@@ -1,9 +1,9 @@
 """The channel over virtio-gpu: DRM ioctls on a render node, one open file per client.
 
 The sequence is sommelier's (cross-domain protocol, "What a guest does"): a context with two
-rings in guest memory, INIT of 20 bytes, then one POLL outstanding at a time, whose fence makes
-the file readable when an event stands in the channel ring.  `launcher.channel.drm` has the
-ioctls, `launcher.channel.render_node` finds the node.
+rings in guest memory, INIT of 20 bytes, then one POLL outstanding at a time, or two with our own host,
+whose fence makes the file readable when an event stands in the channel ring.  `launcher.channel.drm` has
+the ioctls, `launcher.channel.render_node` finds the node.
 """
 
 import errno
@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 from crossdomain.abi import clock, cross_domain, sync, virtgpu_drm
 from crossdomain.abi.clock import ClockId
-from crossdomain.abi.cross_domain import Buffer, Capset, Feature, Identifier, IdentifierType, SendReceive
+from crossdomain.abi.cross_domain import (
+    RING_SLOTS,
+    Buffer,
+    Capset,
+    Feature,
+    Identifier,
+    IdentifierType,
+    SendReceive,
+)
 from crossdomain.abi.pages import (
     CopyPages,
     Shown,
@@ -28,7 +36,7 @@ from crossdomain.abi.pages import (
 )
 from crossdomain.abi.points import POINTS
 from crossdomain.errors import HostFault, LocalError
-from crossdomain.native import ffi
+from crossdomain.native import ffi, lib
 from crossdomain.native.system import address_of
 from launcher.channel import drm
 from launcher.channel.guest_pages import GuestPages, ImportedDmabuf
@@ -43,8 +51,6 @@ _SYNC_RINGS: Final = 16
 """Further rings, for fences of the compositor's: one that is late delays those of its ring."""
 _CHANNEL_RING_SIZE: Final = 32768
 """Bytes.  Only our own host is known to handle a ring of more than one page, which may be scattered."""
-_RING_WORD: Final = 4
-"""Bytes of the ring's first word, which is 0 where no event stands (`Feature.SHARED_RING`)."""
 _ANSWER_SIZE: Final = cross_domain.IMAGE_REQUIREMENTS.size
 """Bytes of the longest answer in the query ring."""
 _ANSWER_TIMEOUT_MS: Final = 10_000
@@ -217,6 +223,8 @@ class VirtgpuChannel:
                 drm.execute(self._fd, cross_domain.encode_write(0, b""))
             if self.has_points:
                 drm.execute(self._fd, cross_domain.encode_write(POINTS, b""))
+            if self._ring.is_shared:
+                drm.execute(self._fd, cross_domain.encode_share_ring())
             self._poll()
         except BaseException:
             self.close()
@@ -242,7 +250,7 @@ class VirtgpuChannel:
         if self._copies:
             commands = bytes(self._copies) + commands
             self._copies.clear()
-        self._execute(commands)
+        self._execute(commands, polls=bool(lib.xd_ring_has_room(self._ring)))
         return True
 
     def write_pipe(self, identifier: int, data: Buffer, *, hang_up: bool = False, credit: int = 0) -> bool:
@@ -250,43 +258,52 @@ class VirtgpuChannel:
         return True
 
     def receive(self) -> Sequence[Event]:
-        if not self._is_event_due():
+        fences = self._read_fences()
+        if self._ring.is_shared:
+            return self._receive_shared(fences)
+        if not fences:
             return ()
-        ring = self._channel_ring.buffer
-        event = cross_domain.parse_event(memoryview(ring))
-        event = event._replace(data=memoryview(bytes(event.data)))
-        # The host writes into the ring again as soon as it is polled, so the data had to be copied before.
-        ring[:_RING_WORD] = bytes(_RING_WORD)
-        self._ring.early += 1
+        event = self._copy_event()
         hung_up = isinstance(event, SendReceive) and not event.data and not event.identifiers
         # Other hosts answer each POLL after a hang-up with the hang-up.
         if self.has_lasting_pipes or not hung_up:
             self._poll()
         return (event,)
 
-    def _is_event_due(self) -> bool:
-        """Whether an event stands in the ring that was not taken yet.
+    def _receive_shared(self, fences: int) -> list[Event]:
+        ring = self._ring
+        ring.early -= fences
+        events: list[Event] = []
+        # Nobody tells again of what a fence that was read has told of: all of it is taken.
+        while lib.xd_ring_has_event(ring):
+            events.append(self._copy_event())
+            lib.xd_ring_clear(ring)
+        while lib.xd_ring_lose_poll(ring):
+            pass
+        if not ring.polled:
+            self._poll()
+        return events
+
+    def _copy_event(self) -> Event:
+        """The event that comes next; the host writes there again as soon as it is polled for that."""
+        ring = self._ring
+        size = ring.size // RING_SLOTS if ring.is_shared else ring.size
+        slot = memoryview(self._channel_ring.buffer)[ring.slot * size : (ring.slot + 1) * size]
+        event = cross_domain.parse_event(slot)
+        return event._replace(data=memoryview(bytes(event.data)))
+
+    def _read_fences(self) -> int:
+        """Returns how many POLLs the node tells of.
 
         Raises:
             HostFault: the node can't be read.
         """
         try:
-            fences = _count_fences(os.read(self._fd, _EVENTS))
+            return _count_fences(os.read(self._fd, _EVENTS))
         except BlockingIOError:
-            fences = 0
+            return 0
         except OSError as error:
             raise HostFault(f"the GPU's events can't be read: {error.strerror}") from None
-        ring = self._ring
-        if not ring.is_shared:
-            return fences > 0
-        ring.early -= fences
-        if any(self._channel_ring.buffer[:_RING_WORD]):
-            return True
-        if ring.early < 0:
-            # A POLL went with a SEND that was refused: what becomes of it is still to come.
-            ring.early += 1
-            self._poll()
-        return False
 
     def share_file(self, _fd: int, _size: int, /) -> None:
         return None
@@ -414,10 +431,17 @@ class VirtgpuChannel:
 
     def _poll(self) -> None:
         drm.execute(self._fd, cross_domain.encode_poll(), ring_idx=cross_domain.CHANNEL_RING)
+        self._ring.polled += self._ring.is_shared
 
-    def _execute(self, commands: bytes) -> None:
+    def _execute(self, commands: bytes, *, polls: bool = False) -> None:
+        """Submits commands, behind a POLL where `polls`."""
         try:
-            drm.execute(self._fd, commands)
+            if polls:
+                polling = cross_domain.encode_poll() + commands
+                drm.execute(self._fd, polling, ring_idx=cross_domain.CHANNEL_RING)
+                self._ring.polled += 1
+            else:
+                drm.execute(self._fd, commands)
         except OSError as error:
             if error.errno in (errno.ENODEV, errno.EIO):
                 raise HostFault(f"the virtual GPU is gone: {error.strerror}") from None

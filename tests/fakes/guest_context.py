@@ -1,12 +1,14 @@
 """One program in the fake guest that uses capset 5: a context with its two rings, as every guest proxy has.
 
 What it sends goes through SUBMIT_3D, and what it receives stands in the channel ring, fenced by one POLL
-at a time.  `FakeFrontend` is the VM that it runs in.
+at a time, or in its slots (`Feature.SHARED_RING`), by one for each.  `FakeFrontend` is the VM that it
+runs in.
 """
 
 import asyncio
 import mmap
 import struct
+from collections import deque
 from typing import Self
 
 from crossdomain.abi import cross_domain as protocol
@@ -50,9 +52,11 @@ class GuestContext:
         self.channel_ring = vm.new_resource_id()
         self._ring_runs = {
             self.query_ring: vm.driver.pages(1),
-            self.channel_ring: vm.driver.pages(ring_pages),
+            self.channel_ring: vm.driver.pages(ring_pages, scattered=True),
         }
-        self._poll: asyncio.Future[bytes] | None = None
+        self._polls: deque[asyncio.Future[bytes]] = deque()
+        self._slots = 1
+        self._slot = 0
 
     @classmethod
     async def open(cls, vm: FakeFrontend, ctx_id: int, *, name: bytes = b"fake", ring_pages: int = 1) -> Self:
@@ -83,41 +87,49 @@ class GuestContext:
 
     def poll(self, *commands: bytes) -> None:
         """Asks for the next event; `commands` go in the same submit."""
-        assert self._poll is None, "one POLL at a time"
-        self._poll = self.vm.driver.post_submit_3d(
-            self.ctx_id, b"".join((protocol.encode_poll(), *commands)), ring_idx=protocol.CHANNEL_RING
+        assert len(self._polls) < self._slots, "one POLL at a time, or one for each slot"
+        self._polls.append(
+            self.vm.driver.post_submit_3d(
+                self.ctx_id, b"".join((protocol.encode_poll(), *commands)), ring_idx=protocol.CHANNEL_RING
+            )
         )
+
+    async def share_ring(self) -> None:
+        """SHARE_RING."""
+        assert (await self.submit(protocol.encode_share_ring())).ok
+        self._slots = protocol.RING_SLOTS
+
+    async def poll_given_back(self) -> None:
+        """Waits until the oldest POLL is answered without an event."""
+        before = self._event_word()
+        assert parse_response(await asyncio.wait_for(self._polls.popleft(), PATIENCE)).ok
+        assert self._event_word() == before
 
     def look(self, *, looks: bool) -> None:
         """Says whether the channel ring is looked at (`Feature.SHARED_RING`)."""
-        (address, _length), *_ = self._ring_runs[self.channel_ring]
-        self.vm.ram.write(address + 4, struct.pack("<I", protocol.RING_LOOKED_AT if looks else 0))
+        looked_at = struct.pack("<I", protocol.RING_LOOKED_AT if looks else 0)
+        self.vm.ram.write(self._slot_address() + 4, looked_at)
 
     async def see(self) -> tuple[protocol.SendReceive | protocol.ReadWrite, asyncio.Future[bytes]]:
         """Looks until an event stands in the ring, and takes it.
 
         Its POLL is returned, too: that it was answered is seen with the next interrupt.
         """
-        assert self._poll is not None
-        (address, _length), *_ = self._ring_runs[self.channel_ring]
+        assert self._polls
 
         async def wait() -> None:
-            while not any(self.vm.ram.read(address, 4)):
+            while not any(self._event_word()):
                 await asyncio.sleep(0)
 
         await asyncio.wait_for(wait(), PATIENCE)
-        event = protocol.parse_event(self.read_ring(self.channel_ring))
-        self.vm.ram.write(address, bytes(4))
-        answered, self._poll = self._poll, None
-        return event, answered
+        return self._take_event(), self._polls.popleft()
 
     async def next_event(self, *, polls: bool = True) -> protocol.SendReceive | protocol.ReadWrite:
         """Waits for one event, and POLLs for the next where that is not left to somebody else."""
-        assert self._poll is not None
-        response = parse_response(await asyncio.wait_for(self._poll, PATIENCE))
-        self._poll = None
+        response = parse_response(await asyncio.wait_for(self._polls[0], PATIENCE))
+        self._polls.popleft()
         assert response.ok, f"POLL: {response}"
-        event = protocol.parse_event(self.read_ring(self.channel_ring))
+        event = self._take_event()
         if polls:
             self.poll()
         return event
@@ -164,6 +176,23 @@ class GuestContext:
         """All of a ring's bytes."""
         runs = self._ring_runs[resource_id]
         return b"".join(self.vm.ram.read(address, length) for address, length in runs)
+
+    def _slot_address(self) -> int:
+        """Where the next event comes."""
+        pages = [address for address, _length in self._ring_runs[self.channel_ring]]
+        page, offset = divmod(self._slot * len(pages) * PAGE // self._slots, PAGE)
+        return pages[page] + offset
+
+    def _event_word(self) -> bytes:
+        return self.vm.ram.read(self._slot_address(), 4)
+
+    def _take_event(self) -> protocol.SendReceive | protocol.ReadWrite:
+        ring = self.read_ring(self.channel_ring)
+        size = len(ring) // self._slots
+        event = protocol.parse_event(ring[self._slot * size : (self._slot + 1) * size])
+        self.vm.ram.write(self._slot_address(), bytes(4))
+        self._slot = (self._slot + 1) % self._slots
+        return event
 
     async def close(self) -> None:
         """What Linux does when the program ends, a POLL outstanding or not."""

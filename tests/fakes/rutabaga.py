@@ -25,7 +25,7 @@ from contextlib import closing
 from typing import Final
 
 from crossdomain.context.memory import HostMemory
-from crossdomain.context.passage import Passage
+from crossdomain.context.passage import Chain, Passage
 from crossdomain.context.ports import Resources
 from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
@@ -77,7 +77,9 @@ class RutabagaContext:
             self._handle(command, rest[:size])
             rest = rest[size:]
 
-    def create_fence(self, ring_idx: int | None, complete: Callable[[], None], /) -> None:
+    def create_fence(
+        self, ring_idx: int | None, complete: Callable[[], None], _chain: "Chain | None" = None, /
+    ) -> None:
         """A fence of ring 1 is a POLL; one that comes before INIT is forgotten."""
         if ring_idx != _CHANNEL_RING:
             complete()

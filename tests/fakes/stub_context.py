@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from crossdomain.context.memory import HostMemory
+from crossdomain.context.passage import Chain
 from crossdomain.context.ports import Resources
 from crossdomain.errors import CrossDomainError, GuestFault
 
@@ -35,7 +36,9 @@ class StubContext:
             raise fault
         self.submitted.append(bytes(commands))
 
-    def create_fence(self, ring_idx: int | None, complete: Callable[[], None], /) -> None:
+    def create_fence(
+        self, ring_idx: int | None, complete: Callable[[], None], _chain: "Chain | None" = None, /
+    ) -> None:
         """Holds fences of ring 1 until the test completes them; there are two rings."""
         self.fenced.append(ring_idx)
         if ring_idx == 1:

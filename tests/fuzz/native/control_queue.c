@@ -95,7 +95,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .destination = DESTINATION, .source = SOURCE, .by_key = 1, .pixels = image, .size = IMAGE, .pages = &place};
     memset(passage->routes.routes[0].key, KEY, XD_KEY_SIZE);
     passage->compositor_fd = ends[0];
-    mailbox->run_count = 1 + (take_byte(&input) & 1);
+    const uint32_t kind = take_byte(&input);
+    mailbox->run_count = 1 + (kind & 1);
+    mailbox->slots = 1 + (kind >> 1 & 1);
     mailbox->runs[0] = (xd_span){take_byte(&input) & 1 ? HIGH_ADDRESS : LOW - 64u, HIGH};
     mailbox->runs[1] = (xd_span){take_word(&input), HIGH};
     mailbox->size = 4096;

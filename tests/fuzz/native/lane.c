@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RING_SIZE = 4096, BEFORE_DATA = 352, LOCAL_HEADER = 16, LOOKED_AT = 0x6b6f6f6c };
+enum { RING_SIZE = 4096, SLOTS = 2, SLOT_SIZE = RING_SIZE / SLOTS, BEFORE_DATA = 352, LOCAL_HEADER = 16, LOOKED_AT = 0x6b6f6f6c };
 
 static struct stream requests, events;
 static xd_loop *loop;
@@ -21,11 +21,12 @@ static xd_lane lane;
 static int client, channel; /* the other ends */
 static _Alignas(8) uint8_t ring[RING_SIZE];
 static xd_ring shared = {.bytes = ring, .size = RING_SIZE};
-static int is_polled; /* whether the host may write into the ring */
+static unsigned polls; /* that the host holds: so many events may it write into the ring */
+static unsigned slot;  /* where the next one goes */
 static unsigned untold; /* POLLs that are answered, and whose fences the guest's kernel does not know of yet */
 static int failing; /* what the next ioctl fails with, or 0 */
 static int is_broken; /* whether one has failed: a launcher ends then */
-static int refuses; /* whether the host refuses what comes with a POLL */
+static int gives_back; /* whether the host answers a POLL without an event when there is another with a SEND */
 static int64_t time_ns;
 static int is_running;
 static struct input *answers; /* what the host says as soon as it is sent something, where it does */
@@ -86,11 +87,13 @@ int sched_yield(void) {
     return 0;
 }
 
-static uint32_t ring_word(int index) {
+static uint32_t ring_word(unsigned of_slot, int index) {
     uint32_t word;
-    memcpy(&word, ring + 4 * index, sizeof word);
+    memcpy(&word, ring + of_slot * SLOT_SIZE + 4 * index, sizeof word);
     return word;
 }
+
+static int has_events(void) { return ring_word(0, 0) || ring_word(1, 0); }
 
 static int tell_fence(size_t size) {
     static const uint8_t fence[8] = {0, 0, 0, 0x90, 8};
@@ -123,8 +126,8 @@ int ioctl(int fd, unsigned long request, ...) {
     if (flags) {
         require(flags == 4 && size >= 8 && command[0] == 3 && command[1] == 1 && command[2] == 8, "no POLL");
         require(size == 8 || shared.is_shared, "a POLL with something else");
-        require(!is_polled, "two POLLs");
-        is_polled = 1;
+        require(polls < (shared.is_shared ? SLOTS : 1), "too many POLLs");
+        polls++;
         command += 8;
         size -= 8;
     }
@@ -132,8 +135,8 @@ int ioctl(int fd, unsigned long request, ...) {
         hear_send(command, size);
     if (!flags)
         tell_all();
-    if (flags && size && refuses) {
-        is_polled = 0;
+    if (flags && size && gives_back) {
+        polls--;
         untold++;
         tell_all();
     }
@@ -175,6 +178,8 @@ static void say_events(struct input *input) {
     int kind = take_byte(input);
     size_t size;
     uint8_t *data = take_block(input, take_short(input) & 0x7ff, &size);
+    if (shared.is_shared && lane.ring && size > SLOT_SIZE - BEFORE_DATA)
+        size = SLOT_SIZE - BEFORE_DATA;
     memset(packet, 0, sizeof packet);
     packet[0] = kind & 1 ? 0x84 : 0x82;
     event[0] = kind & 2 ? 6 : 5;
@@ -184,19 +189,21 @@ static void say_events(struct input *input) {
     memcpy(event + BEFORE_DATA, data, size);
     size_t whole = kind & 16 ? size : LOCAL_HEADER + BEFORE_DATA + size;
     int is_plain = size && !(kind & (lane.ring ? 14 : 31 + 32));
-    if (shared.is_shared && lane.ring && is_polled) {
-        require(!ring_word(0), "an event that nobody has taken");
-        memcpy(ring + 8, event + 8, sizeof ring - 8);
-        memcpy(ring, event, 4);
-        is_polled = 0;
+    if (shared.is_shared && lane.ring && polls) {
+        uint8_t *at = ring + slot * SLOT_SIZE;
+        require(!ring_word(slot, 0), "an event that nobody has taken");
+        memcpy(at + 8, event + 8, SLOT_SIZE - 8);
+        memcpy(at, event, 4);
+        polls--;
         untold++;
-        if (ring_word(1) != LOOKED_AT || kind & 64)
+        if (ring_word(slot, 1) != LOOKED_AT || !polls || kind & 64)
             tell_all();
+        slot = (slot + 1) % SLOTS;
         say(&events, data, is_plain ? size : 0);
-    } else if (lane.ring && is_polled) {
+    } else if (lane.ring && polls) {
         memcpy(ring, event, sizeof ring);
-        is_polled = !tell_fence(kind & 64 ? 4 : 8) || kind & 64;
-        say(&events, data, is_plain && !is_polled ? size : 0);
+        polls = !tell_fence(kind & 64 ? 4 : 8) || kind & 64;
+        say(&events, data, is_plain && !polls ? size : 0);
     } else if (lane.ring) {
         /* It has to wait. */
     } else if (kind & 32) {
@@ -213,15 +220,18 @@ static void read_shared_ring(void) {
     uint32_t told;
     while (recv(lane.channel_fd, fence, sizeof fence, MSG_DONTWAIT) == sizeof fence)
         shared.early--;
-    memcpy(&told, ring + 12, sizeof told);
-    if (ring_word(0)) {
-        shared.early++;
-        hear(&events, ring + BEFORE_DATA, ring[0] == 5 && !ring[8] && told <= RING_SIZE - BEFORE_DATA ? told : 0);
-        memset(ring, 0, 4);
-        is_polled = 1;
-    } else if (shared.early < 0) {
-        shared.early++;
-        is_polled = 1;
+    while (xd_ring_has_event(&shared)) {
+        const uint8_t *event = ring + shared.slot * SLOT_SIZE;
+        memcpy(&told, event + 12, sizeof told);
+        int is_plain = event[0] == 5 && !event[8] && told <= SLOT_SIZE - BEFORE_DATA;
+        hear(&events, event + BEFORE_DATA, is_plain ? told : 0);
+        xd_ring_clear(&shared);
+    }
+    while (xd_ring_lose_poll(&shared))
+        ;
+    if (!shared.polled) {
+        shared.polled = 1;
+        polls++;
     }
 }
 
@@ -244,7 +254,7 @@ static void read_without_lane(void) {
         hear(&requests, data, size > 0 ? (size_t)size : 0);
     } else if (lane.ring && size == 8) {
         hear(&events, ring + BEFORE_DATA, is_event ? told : 0);
-        is_polled = 1;
+        polls = 1;
     } else if (!lane.ring && size >= LOCAL_HEADER + BEFORE_DATA && !message.msg_flags && data[0] == 0x82) {
         hear(&events, event + BEFORE_DATA, is_event ? told : 0);
     }
@@ -277,14 +287,14 @@ static void serve(struct input *input) {
         found = xd_loop_next(loop);
     }
     hear_all();
-    require(!lane.ring || ring_word(1) != LOOKED_AT, "nobody looks any more");
-    require(!shared.is_shared || !ring_word(0) || !untold, "an event that nobody was told of");
+    require(!lane.ring || (ring_word(0, 1) != LOOKED_AT && ring_word(1, 1) != LOOKED_AT), "nobody looks any more");
+    require(!shared.is_shared || !has_events() || !untold, "an event that nobody was told of");
     uint8_t byte;
     int is_told = recv(lane.channel_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
     if (!lane.ring || !shared.is_shared || is_told || is_broken || found)
         return;
-    require(is_polled || ring_word(0), "a POLL is lost");
-    require(!ring_word(0), "an event is forgotten");
+    require(!has_events(), "an event is forgotten");
+    require(polls && polls == shared.polled, "a POLL is lost");
 }
 
 static void open_pair(int type, int *one, int *other, int epoll_fd) {
@@ -302,10 +312,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC), kind = take_byte(&input);
     requests.said = requests.heard = events.said = events.heard = 0;
     failing = 0;
-    is_polled = 1;
+    polls = shared.polled = 1;
+    slot = shared.slot = 0;
     is_running = 1;
     untold = 0;
-    is_broken = refuses = 0;
+    is_broken = gives_back = 0;
     time_ns = 0;
     answers = runs = meanwhile = NULL;
     shared.is_shared = kind & 4 ? 1 : 0;
@@ -332,7 +343,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 6:
             kind = take_byte(&input);
             answers = kind & 1 ? &input : NULL;
-            refuses = kind >> 1 & 1;
+            gives_back = kind >> 1 & 1;
             runs = kind & 4 ? &input : NULL;
             meanwhile = kind & 8 ? &input : NULL;
             break;

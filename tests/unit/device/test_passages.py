@@ -253,9 +253,17 @@ def test_a_poll_and_a_send_go_in_one_command(ports: bool) -> None:
     run(story, ports=ports)
 
 
+async def open_shared(machine: Machine, ctx_id: int = 1) -> tuple[GuestContext, CompositorEnd]:
+    """A client whose ring has two slots, and its compositor's end."""
+    context, compositor = await machine.open(ctx_id, ring_pages=2)
+    await context.share_ring()
+    return context, compositor
+
+
 def test_a_guest_that_looks_into_its_ring_is_not_interrupted() -> None:
     async def story(machine: Machine) -> None:
-        context, compositor = await machine.open()
+        context, compositor = await open_shared(machine)
+        context.poll()
         context.look(looks=True)
         compositor.send(ANSWER)
         event, answered = await context.see()
@@ -271,7 +279,8 @@ def test_a_guest_that_looks_into_its_ring_is_not_interrupted() -> None:
 
 def test_a_guest_that_looks_no_more_is_interrupted() -> None:
     async def story(machine: Machine) -> None:
-        context, compositor = await machine.open()
+        context, compositor = await open_shared(machine)
+        context.poll()
         context.look(looks=True)
         context.look(looks=False)
         compositor.send(ANSWER)
@@ -280,12 +289,23 @@ def test_a_guest_that_looks_no_more_is_interrupted() -> None:
     run(story)
 
 
+def test_a_guest_whose_last_poll_is_answered_is_interrupted_though_it_looks() -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await open_shared(machine)
+        context.look(looks=True)
+        compositor.send(ANSWER)
+        assert bytes((await context.next_event()).data) == ANSWER
+
+    run(story)
+
+
 def test_a_guest_that_always_looks_is_interrupted_now_and_then() -> None:
     async def story(machine: Machine) -> int:
-        context, compositor = await machine.open()
-        context.look(looks=True)
+        context, compositor = await open_shared(machine)
+        context.poll()
         quiet = 0
         for _ in range(4 * MAX_QUIET):
+            context.look(looks=True)
             compositor.send(ANSWER)
             _event, answered = await context.see()
             await settle()
@@ -297,20 +317,111 @@ def test_a_guest_that_always_looks_is_interrupted_now_and_then() -> None:
 
 
 @pytest.mark.parametrize("ports", [True, False])
-def test_a_send_that_is_refused_ends_the_poll_that_it_went_with(ports: bool) -> None:
+def test_the_poll_that_a_refused_send_went_with_is_answered_with_what_becomes_of_it(ports: bool) -> None:
     async def story(machine: Machine) -> None:
         context, compositor = await machine.open()
         compositor.send(ANSWER)
         await context.next_event(polls=False)
         context.poll(protocol.encode_send(struct.pack("<III", 99, 12 << 16, 0)))
-        with pytest.raises(AssertionError, match="POLL"):
-            await context.next_event()
-        context.poll()
-        assert bytes((await context.next_event(polls=False)).data)[:4] == struct.pack(
-            "<I", 1
-        )  # wl_display.error
+        wl_display = struct.pack("<I", 1)
+        assert bytes((await context.next_event()).data)[:4] == wl_display  # its error
+        assert bytes((await context.next_event(polls=False)).data) == b""
 
     run(story, ports=ports)
+
+
+@both_ways
+def test_events_take_turns_in_the_slots_of_a_ring_and_each_poll_goes_with_a_send(*, ports: bool) -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await open_shared(machine)
+        for number in range(5):
+            context.poll(protocol.encode_send(STEADY))
+            assert await compositor.receive(len(STEADY)) == STEADY
+            compositor.send(ANSWER + delete_id(number))
+            event = await context.next_event(polls=False)
+            assert bytes(event.data) == ANSWER + delete_id(number)
+        # Two in a row find room before any of them is taken, and no third.
+        context.poll()
+        for number in (1001, 1002, 1003):
+            compositor.send(delete_id(number))
+            await settle()
+        for number in (1001, 1002, 1003):
+            event = await context.next_event()
+            assert bytes(event.data) == delete_id(number)
+
+    run(story, ports=ports)
+
+
+@both_ways
+def test_events_of_a_ring_with_slots_have_a_slots_room(*, ports: bool) -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await open_shared(machine)
+        context.poll()
+        said = b"".join(delete_id(number) for number in range(1000, 3000))
+        compositor.send(said)
+        heard = b""
+        while len(heard) < len(said):
+            data = bytes((await context.next_event()).data)
+            assert len(data) <= PAGE - protocol.SEND_RECEIVE_SIZE
+            heard += data
+        assert heard == said
+
+    run(story, ports=ports)
+
+
+@both_ways
+def test_a_refused_send_leaves_both_polls_of_a_ring_with_slots(*, ports: bool) -> None:
+    async def story(machine: Machine) -> None:
+        context, _compositor = await open_shared(machine)
+        context.poll(protocol.encode_send(struct.pack("<III", 99, 12 << 16, 0)))
+        assert b"invalid object 99" in bytes((await context.next_event(polls=False)).data)
+        assert bytes((await context.next_event(polls=False)).data) == b""
+
+    run(story, ports=ports)
+
+
+def test_a_guest_looks_into_the_slot_that_is_next() -> None:
+    async def story(machine: Machine) -> None:
+        context, compositor = await open_shared(machine)
+        context.poll()
+        for number in range(4):
+            context.look(looks=True)
+            compositor.send(delete_id(number))
+            event, answered = await context.see()
+            assert bytes(event.data) == delete_id(number)
+            await settle()
+            assert not answered.done()
+            context.poll(protocol.encode_send(STEADY))
+            # Nobody looks into the other one.
+            compositor.send(ANSWER)
+            assert bytes((await context.next_event()).data) == ANSWER
+
+    run(story)
+
+
+def test_second_polls_leave_half_of_the_queue_to_others() -> None:
+    async def story(machine: Machine) -> None:
+        opened = [await open_shared(machine, ctx_id) for ctx_id in range(1, 24)]
+        queue = machine.frontend.driver.control
+        for context, compositor in opened:
+            context.poll(protocol.encode_send(STEADY))
+            await compositor.receive(len(STEADY))
+        assert queue.under_way <= queue.size // 2 + 1
+        context, compositor = opened[-1]
+        await context.poll_given_back()
+        compositor.send(ANSWER)
+        assert bytes((await context.next_event()).data) == ANSWER
+
+    run(story)
+
+
+def test_a_ring_is_shared_after_init_alone() -> None:
+    async def story(machine: Machine) -> None:
+        driver = machine.frontend.driver
+        assert (await driver.ctx_create(1)).ok
+        assert not (await driver.submit_3d(1, protocol.encode_share_ring())).ok
+
+    run(story)
 
 
 def test_more_events_than_a_ring_has_room_for_arrive_in_order() -> None:

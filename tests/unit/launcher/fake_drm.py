@@ -47,6 +47,8 @@ class FakeDriver:
         self.closed: list[int] = []
         self.contexts: list[tuple[int, int, int, str]] = []
         self.polls = 0
+        self._slots = 1
+        self._slot = 0
         self._next_handle = 1
         self._events: socket.socket | None = None
 
@@ -72,10 +74,16 @@ class FakeDriver:
             blob.close()
 
     def event(self, data: bytes) -> None:
-        """Write into the channel ring and complete the POLL that is outstanding."""
-        assert self.polls == 1, "no POLL is outstanding, or more than one"
-        self.polls = 0
-        self.ring(2)[: len(data)] = data
+        """Write into the channel ring and complete the oldest POLL."""
+        begin = self._slot * (len(self.ring(2)) // self._slots)
+        self.ring(2)[begin : begin + len(data)] = data
+        self._slot = (self._slot + 1) % self._slots
+        self.give_back_poll()
+
+    def give_back_poll(self) -> None:
+        """Complete the oldest POLL without an event."""
+        assert 0 < self.polls <= self._slots, "no POLL is outstanding, or too many"
+        self.polls -= 1
         assert self._events is not None
         self._events.send(virtgpu_drm.DRM_EVENT.pack(virtgpu_drm.VIRTGPU_EVENT_FENCE_SIGNALED, 8))
 
@@ -146,6 +154,8 @@ class FakeDriver:
         if commands[0] == Command.POLL:
             assert ring_idx == cross_domain.CHANNEL_RING
             self.polls += 1
+        if commands[0] == Command.SHARE_RING:
+            self._slots = cross_domain.RING_SLOTS
         if commands[0] == Command.GET_IMAGE_REQUIREMENTS:
             width, height, _format, _flags = cross_domain.GET_IMAGE_REQUIREMENTS.unpack(commands)
             none = (0, 0, 0, 0)

@@ -81,6 +81,66 @@ def test_an_event_is_copied_before_the_next_poll(driver: FakeDriver, channel: Vi
     assert [bytes(event.data) for event in (first, second, third)] == [b"first", b"other", b"third"]
 
 
+@pytest.fixture
+def shared(driver: FakeDriver) -> Generator[VirtgpuChannel]:
+    """One whose ring has slots."""
+    assert not driver.executions
+    made = VirtgpuChannel(NODE, OURS._replace(features=OURS.features | Feature.SHARED_RING), "foot[1]")
+    yield made
+    made.close()
+
+
+def test_a_ring_is_shared_before_the_first_poll(driver: FakeDriver, shared: VirtgpuChannel) -> None:
+    assert shared.way.ring is not None
+    last, poll = driver.executions[-2:]
+    assert last.commands == cross_domain.encode_share_ring()
+    assert (poll.commands, driver.polls) == (cross_domain.encode_poll(), 1)
+
+
+def test_a_poll_goes_with_the_next_send_as_long_as_there_is_another(
+    driver: FakeDriver, shared: VirtgpuChannel
+) -> None:
+    driver.executions.clear()
+    shared.send(b"one")
+    shared.send(b"two")
+    driver.event(cross_domain.encode_receive(b"first"))
+    (first,) = shared.receive()
+    shared.send(b"three")
+    sent = [cross_domain.encode_send(data) for data in (b"one", b"two", b"three")]
+    poll = cross_domain.encode_poll()
+    assert bytes(first.data) == b"first"
+    assert [tuple(execution[:2]) for execution in driver.executions] == [
+        (poll + sent[0], cross_domain.CHANNEL_RING),
+        (sent[1], None),
+        (poll + sent[2], cross_domain.CHANNEL_RING),
+    ]
+
+
+def test_two_events_are_received_at_once(driver: FakeDriver, shared: VirtgpuChannel) -> None:
+    for first in range(0, 10, 2):
+        shared.send(b"frame")
+        for number in (first, first + 1):
+            driver.event(cross_domain.encode_receive(bytes([number])))
+        assert [bytes(event.data) for event in shared.receive()] == [bytes([first]), bytes([first + 1])]
+        assert driver.polls == 1
+
+
+def test_who_has_no_poll_left_polls_at_once(driver: FakeDriver, shared: VirtgpuChannel) -> None:
+    driver.event(cross_domain.encode_receive(b"first"))
+    shared.receive()
+    assert driver.polls == 1
+    shared.send(b"frame")
+    driver.give_back_poll()
+    assert list(shared.receive()) == []
+    assert driver.polls == 1
+    driver.give_back_poll()
+    assert list(shared.receive()) == []
+    assert driver.polls == 1
+    driver.event(cross_domain.encode_receive(b"second"))
+    (second,) = shared.receive()
+    assert bytes(second.data) == b"second"
+
+
 def test_nothing_is_received_where_nothing_came(driver: FakeDriver, channel: VirtgpuChannel) -> None:
     assert channel.receive() == ()
     driver.other_event()
