@@ -219,13 +219,7 @@ class VirtgpuChannel:
             self._ring = self._share_ring(bool(capset.features & Feature.SHARED_RING))
             self.way = Way(self._ring, _refuse_packet, self._copies.extend)
             drm.execute(self._fd, cross_domain.encode_init(query, channel))
-            if self.has_pipe_credit:
-                drm.execute(self._fd, cross_domain.encode_write(0, b""))
-            if self.has_points:
-                drm.execute(self._fd, cross_domain.encode_write(POINTS, b""))
-            if self._ring.is_shared:
-                drm.execute(self._fd, cross_domain.encode_share_ring())
-            self._poll()
+            self._poll(self._encode_wishes())
         except BaseException:
             self.close()
             raise
@@ -429,8 +423,19 @@ class VirtgpuChannel:
             raise HostFault(f"the host did not answer: {error.strerror}") from None
         return bytes(answer[:_ANSWER_SIZE])
 
-    def _poll(self) -> None:
-        drm.execute(self._fd, cross_domain.encode_poll(), ring_idx=cross_domain.CHANNEL_RING)
+    def _encode_wishes(self) -> bytes:
+        """The commands that ask our own host for what it has offered."""
+        wishes = [
+            (self.has_pipe_credit, cross_domain.encode_write(0, b"")),
+            (self.has_points, cross_domain.encode_write(POINTS, b"")),
+            (bool(self._ring.is_shared), cross_domain.encode_share_ring()),
+        ]
+        return b"".join(command for is_offered, command in wishes if is_offered)
+
+    def _poll(self, before: bytes = b"") -> None:
+        """A POLL, behind other commands in the same submit."""
+        commands = before + cross_domain.encode_poll()
+        drm.execute(self._fd, commands, ring_idx=cross_domain.CHANNEL_RING)
         self._ring.polled += self._ring.is_shared
 
     def _execute(self, commands: bytes, *, polls: bool = False) -> None:

@@ -4,6 +4,7 @@ import errno
 import mmap
 import os
 import socket
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
@@ -151,10 +152,11 @@ class FakeDriver:
     def execute(self, _fd: int, commands: bytes, *, ring_idx: int | None = None, handle: int = 0) -> None:
         """See `drm`."""
         self.executions.append(Execution(commands, ring_idx, handle))
-        if commands[0] == Command.POLL:
+        asked = set(_names(memoryview(commands)))
+        if Command.POLL in asked:
             assert ring_idx == cross_domain.CHANNEL_RING
             self.polls += 1
-        if commands[0] == Command.SHARE_RING:
+        if Command.SHARE_RING in asked:
             self._slots = cross_domain.RING_SLOTS
         if commands[0] == Command.GET_IMAGE_REQUIREMENTS:
             width, height, _format, _flags = cross_domain.GET_IMAGE_REQUIREMENTS.unpack(commands)
@@ -175,3 +177,11 @@ class FakeDriver:
     def wait(self, _fd: int, handle: int) -> None:
         """See `drm`."""
         assert self.executions[-1].handle == handle
+
+
+def _names(commands: memoryview) -> Iterator[int]:
+    """The commands of one submit."""
+    while commands:
+        command, size = cross_domain.parse_header(commands)
+        yield command
+        commands = commands[size:]
