@@ -181,6 +181,16 @@ WORKER_LOG_PER_SECOND: Final = 1 << 16
 MAX_WORKER_BACKLOG: Final = 1 << 20
 """Bytes that a worker leaves unread before it is given up: it is stuck."""
 
+MAX_WORKER_WAITING: Final = 1024
+"""Messages that it leaves unread, many with a descriptor: every client of a VM at once, twice."""
+
+WORKER_MESSAGES_PER_SECOND: Final = 1000
+"""What a worker says in the long run, and five seconds' worth at once: all its clients connect, and a person
+is asked.  One that its guest has taken over must not keep the supervisor from the others."""
+
+MAX_WORKER_SOCKETS: Final = 128
+"""Sockets of a worker besides two for each client: those of its VM, and of clients that have just left."""
+
 MAX_DIALS: Final = 512
 """Connections to the compositor that one worker waits for: every client of a VM at once."""
 

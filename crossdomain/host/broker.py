@@ -83,7 +83,7 @@ class Broker:
             self._refuse(dial, channel, error)
         else:
             channel.send({"say": "dialled", "dial": dial}, connection.detach())
-        del self._dialling[dial]
+        self._dialling.pop(dial, None)  # none is left where the worker takes no more
 
     def _refuse(self, dial: int, channel: Channel, error: OSError) -> None:
         refused = {"say": "refused", "dial": dial, "errno": error.errno or 0, "why": error.strerror or ""}

@@ -7,6 +7,7 @@ anybody's input; its fds are not taken at all.
 import array
 import asyncio
 import json
+import logging
 import os
 import socket
 from collections import deque
@@ -14,8 +15,11 @@ from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Final, TypeAlias, cast
 
+from crossdomain.context.pace import Rate
 from crossdomain.errors import HostFault
-from crossdomain.limits import MAX_WORKER_BACKLOG, MAX_WORKER_MESSAGE
+from crossdomain.limits import MAX_WORKER_BACKLOG, MAX_WORKER_MESSAGE, MAX_WORKER_WAITING
+
+_log = logging.getLogger("crossdomain.host")
 
 Fields: TypeAlias = Mapping[str, object]
 """One message; the key "fd" is true where an fd comes with it."""
@@ -38,12 +42,19 @@ class Channel:
         closed: Callable[[], None],
         *,
         takes_fds: bool,
+        rate: Rate | None = None,
+        name: str = "supervisor",
     ) -> None:
-        """Takes ownership of `connection`, a stream socket; begins to read on the running loop."""
+        """Takes ownership of `connection`, a stream socket; begins to read on the running loop.
+
+        Who says more than `rate` allows breaks the rules; `name` is whose channel it is, for the log.
+        """
         self._connection = connection
         self._handle = handle
         self._closed = closed
         self._ancillary = socket.CMSG_SPACE(_MAX_FDS * _FD) if takes_fds else 0
+        self._rate = rate
+        self._name = name
         self._loop = asyncio.get_running_loop()
         self._received = bytearray()
         self._fds: deque[int] = deque()
@@ -55,11 +66,11 @@ class Channel:
 
     def send(self, fields: Fields, fd: int = -1) -> None:
         """Sends a message, later where the socket is full; owns `fd`.  To one that has gone it is dropped."""
-        data = json.dumps({**fields, "fd": True} if fd >= 0 else fields).encode()
-        packet = _SIZE.pack(len(data)) + data
+        packet = encode({**fields, "fd": True} if fd >= 0 else fields)
         self._waiting.append((packet, fd))
         self._waiting_bytes += len(packet)
-        if not self._open or self._waiting_bytes > MAX_WORKER_BACKLOG:
+        crowded = len(self._waiting) > MAX_WORKER_WAITING or self._waiting_bytes > MAX_WORKER_BACKLOG
+        if not self._open or crowded:
             self._end()
         elif len(self._waiting) == 1:
             self._writable()
@@ -98,7 +109,8 @@ class Channel:
         self._received += data
         try:
             self._take_messages()
-        except HostFault:
+        except HostFault as fault:
+            _log.error("%s: given up: %s", self._name, fault)
             data = b""
         if not data:
             self._end()
@@ -111,6 +123,8 @@ class Channel:
             end = _SIZE.size + size
             if len(self._received) < end:
                 return
+            if self._rate is not None and self._rate.spend(1):
+                raise HostFault("more messages than anybody needs")
             fields = _parse(bytes(self._received[_SIZE.size : end]))
             del self._received[:end]
             has_fd = fields.get("fd") is True and bool(self._fds)
@@ -135,6 +149,12 @@ class Channel:
             else:
                 self._waiting[0] = data[sent:], -1
         self._loop.remove_writer(self._connection)
+
+
+def encode(fields: Fields) -> bytes:
+    """One message."""
+    data = json.dumps(fields).encode()
+    return _SIZE.pack(len(data)) + data
 
 
 def _parse(data: bytes) -> Fields:

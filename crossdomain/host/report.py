@@ -175,8 +175,11 @@ def _metric(
 ) -> Iterator[str]:
     yield f"# HELP {name} {help_}"
     yield f"# TYPE {name} {kind}"
+    samples: dict[str, object] = {}
     for labels, value in values:
-        shown = ",".join(f'{label}="{_escape(text)}"' for label, text in labels.items())
+        # A worker may name two clients alike, and a page with one sample twice is refused as a whole.
+        samples.setdefault(",".join(f'{label}="{_escape(text)}"' for label, text in labels.items()), value)
+    for shown, value in samples.items():
         yield f"{name}{{{shown}}} {value}" if shown else f"{name} {value}"
 
 

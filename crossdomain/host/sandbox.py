@@ -37,7 +37,7 @@ SYSTEM_CALLS: Final = (
     *("read", "write", "readv", "writev", "pread64", "pwrite64", "recvmsg", "sendmsg", "recvfrom", "sendto"),
     *("close", "close_range", "dup", "dup2", "dup3", "lseek", "shutdown", "pipe2", "eventfd2"),
     *("fstat", "newfstatat", "statx", "fstatfs", "readlink", "readlinkat", "getdents64"),
-    *("getsockname", "getpeername", "getsockopt", "setsockopt"),
+    *("getsockname", "getpeername", "getsockopt"),
     # Waiting.
     *("epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "epoll_create1", "poll", "ppoll"),
     *("futex", "nanosleep", "clock_nanosleep", "restart_syscall", "sched_yield"),

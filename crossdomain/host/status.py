@@ -76,6 +76,7 @@ class ClientStatus:
         )
 
 
+_MOST: Final = (1 << 63) - 1
 _COUNTED: Final = (
     *("sends", "requests", "bytes_to_host", "fds_to_host", "events", "bytes_to_guest", "fds_to_guest"),
     *("bytes_copied", "copies", "buffers_mapped", "buffers_shown", "held"),
@@ -118,7 +119,7 @@ def parse_worker_status(fields: Mapping[str, object]) -> WorkerStatus:
         raise HostFault("a worker without clients")
     numbers = {field.name: members.get(field.name) for field in dataclasses.fields(WorkerStatus)}
     del numbers["clients"]
-    if not all(isinstance(value, int) for value in numbers.values()):
+    if not all(_is_number(value) for value in numbers.values()):
         raise HostFault("a worker that counts nothing")
     return WorkerStatus(
         [_parse_client(client) for client in cast("list[object]", clients)], **cast("dict[str, int]", numbers)
@@ -133,9 +134,16 @@ def _parse_client(client: object) -> ClientStatus:
     if set(members) != set(kinds):
         raise HostFault("a client with an unusual status")
     for name, value in members.items():
-        if type(value) is not kinds[name] or (isinstance(value, str) and len(value) > MAX_TEXT):
+        if type(value) is not kinds[name]:
             raise HostFault(f"a client's {name} is {value!r:.80}")
+        if len(value) > MAX_TEXT if isinstance(value, str) else not _is_number(value, bool):
+            raise HostFault(f"a client's {name} is not to be believed")
     return ClientStatus(**cast("dict[str, Any]", members))
+
+
+def _is_number(value: object, *others: type) -> bool:
+    """Whether it is one that something can be counted with; or of those types."""
+    return type(value) in others or (type(value) is int and 0 <= value <= _MOST)
 
 
 @dataclass(frozen=True, slots=True)

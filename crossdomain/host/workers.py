@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from crossdomain.context.pace import Rate
 from crossdomain.errors import HostFault
 from crossdomain.host import worker
 from crossdomain.host.broker import Broker
@@ -21,12 +22,14 @@ from crossdomain.host.channel import Channel, Fields
 from crossdomain.host.settings import Settings, encode_settings
 from crossdomain.host.status import WorkerStatus, parse_worker_status
 from crossdomain.host.worker_log import WorkerLog
+from crossdomain.limits import MAX_WORKER_SOCKETS, WORKER_MESSAGES_PER_SECOND
 
 _log = logging.getLogger("crossdomain.host")
 
 STOP_SECONDS: Final = 5.0
 """How long a worker may take to let go of everything, before it is killed."""
 _STATUS_SECONDS: Final = 5.0
+_ASKED_BETWEEN_LOOKS: Final = 64
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
@@ -51,11 +54,17 @@ class Worker:
         self._pong: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._kill: asyncio.TimerHandle | None = None
+        self._contexts = plan.settings.quotas.vm.contexts
+        self._asked = 0
+        """Connections to the compositor that it has asked for."""
         self.pid, ours, log = _fork(plan)
         self._log = WorkerLog(log, self.names.label)
         self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._pidfd, self._reap)
-        self._channel = Channel(ours, self._handle, self._hung_up, takes_fds=False)
+        rate = Rate(WORKER_MESSAGES_PER_SECOND)
+        self._channel = Channel(
+            ours, self._handle, self._hung_up, takes_fds=False, rate=rate, name=plan.names.label
+        )
 
     @property
     def fds(self) -> int:
@@ -76,6 +85,7 @@ class Worker:
 
     def apply(self, settings: Settings) -> None:
         """New settings."""
+        self._contexts = max(self._contexts, settings.quotas.vm.contexts)  # who is there already stays
         self._broker.apply(settings)
         self._channel.send({"say": "settings", **encode_settings(settings)})
 
@@ -106,6 +116,8 @@ class Worker:
         await self._gone
 
     def _handle(self, fields: Fields, _fd: int) -> None:
+        if fields.get("say") == "dial":
+            self._check_sockets()
         if self._broker.handle(fields, self._channel):
             return
         if fields.get("say") == "confined":
@@ -120,6 +132,15 @@ class Worker:
         status, self._status = self._status, None
         if not status.done():
             status.set_result(parse_worker_status(fields))
+
+    def _check_sockets(self) -> None:
+        """Whether it keeps no more than its clients take: a compositor often has 1024 for all of its own."""
+        self._asked += 1
+        if self._asked % _ASKED_BETWEEN_LOOKS:
+            return
+        most = 2 * self._contexts + MAX_WORKER_SOCKETS
+        if (sockets := _sockets_of(self.pid)) > most:
+            raise HostFault(f"a worker with {sockets} sockets, at most {most}")
 
     def _hung_up(self) -> None:
         self._hang_up()
@@ -150,6 +171,16 @@ class Worker:
         self.confined.set()
         self._gone.set_result(None)
         self._ended(self)
+
+
+def _sockets_of(pid: int) -> int:
+    folder = f"/proc/{pid}/fd"
+    found = 0
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                found += os.readlink(f"{folder}/{name}").startswith("socket:")
+    return found
 
 
 def peer_pid(connection: socket.socket) -> int:

@@ -5,9 +5,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+import pytest
+
 from crossdomain.context.quotas import ClientQuotas, Quotas
+from crossdomain.errors import HostFault
 from crossdomain.host.report import prometheus, table
-from crossdomain.host.status import ClientStatus, Status, VmStatus, WorkerStatus
+from crossdomain.host.status import ClientStatus, Status, VmStatus, WorkerStatus, parse_worker_status
 
 _USUAL: Final = ClientQuotas()
 _LIMITED: Final = (
@@ -89,6 +92,49 @@ def test_what_is_used_of_every_quota_is_told() -> None:
     assert {f"crossdomain_vm_{name}{labels}" for name in of_vm} <= set(series)
     labels = '{vm="vm work",context="0",client="vm work, ctx 3, \'foot\'"}'
     assert {f"crossdomain_client_{name}{labels}" for name in of_client} <= set(series)
+
+
+def test_two_clients_of_one_name_are_one_sample() -> None:
+    status = status_of("vm work, ctx 3, 'foot'", requests=5)
+    status["vms"][0]["clients"] *= 2
+    lines = prometheus(status).splitlines()
+    assert len([line for line in lines if line.startswith("crossdomain_client_requests_total{")]) == 1
+
+
+def said(**changes: object) -> dict[str, object]:
+    """What a worker with one client says of itself."""
+    client = {field.name: 0 for field in dataclasses.fields(ClientStatus)} | {"name": "x", "alive": True}
+    told = {field.name: 0 for field in dataclasses.fields(WorkerStatus)} | {"clients": [client]}
+    of_client = {name: value for name, value in changes.items() if name in client}
+    return {"status": told | {"clients": [client | of_client]} | (changes if not of_client else {})}
+
+
+def test_a_status_is_taken_apart() -> None:
+    assert parse_worker_status(said()).clients[0].name == "x"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"requests": 1 << 63},
+        {"requests": -1},
+        {"requests": True},
+        {"requests": 1.5},
+        {"alive": 1},
+        {"name": 7},
+        {"name": "x" * 5000},
+        {"cpu_ms": 1 << 63},
+        {"cpu_ms": -1},
+        {"cpu_ms": True},
+        {"host_bytes": None},
+        {"clients": {}},
+        {"clients": [7]},
+    ],
+    ids=str,
+)
+def test_what_a_worker_that_was_taken_over_may_say_stops_nobody_else(change: dict[str, object]) -> None:
+    with pytest.raises(HostFault):
+        parse_worker_status(said(**change))
 
 
 def test_rates_are_told_as_counters_too() -> None:

@@ -90,6 +90,7 @@ def test_this_machine_has_every_layer() -> None:
         lambda: call(310, os.getppid(), 0, 0, 0, 0, 0),  # process_vm_readv
         lambda: call(425, 8, 0),  # io_uring_setup
         lambda: call(321, 0, 0, 0),  # bpf
+        lambda: call(54, 0, socket.SOL_SOCKET, 26, 0, 0),  # setsockopt, SO_ATTACH_FILTER
         lambda: call(272, 0x10000000),  # unshare
         lambda: call(157, 4, 1, 0, 0, 0),  # prctl
         lambda: call(438, 0, 0, 0),  # pidfd_getfd
