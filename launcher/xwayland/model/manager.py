@@ -80,6 +80,7 @@ class Manager:
         if record is not None:
             self._hide(record)
             self._closing.discard(record)
+            self.focus.change_holder(record, gained=False)
 
     def request_map(self, window: Window) -> None:
         """A client wants its window mapped; its properties are known."""

@@ -30,7 +30,8 @@ class Shapes:
         self._find = find
         self._changed = changed
         self._major = client.extensions.shape.major_opcode
-        self._under_way: dict[int, bool] = {}
+        self._under_way: dict[int, bool | None] = {}
+        """Windows whose shape is being read: whether it has changed meanwhile, None where it has none now."""
 
     def watch(self, window: Window) -> None:
         """Reads a window's shape, and from then on what it becomes."""
@@ -53,7 +54,7 @@ class Shapes:
         if event.shaped:
             self._read(event.window, event.extents)
         else:
-            self._set(event.window, None)
+            self._drop(event.window)
 
     def forget(self, window: int) -> None:
         """A window is gone."""
@@ -61,7 +62,7 @@ class Shapes:
 
     def _read(self, window: int, extents: Size) -> None:
         if extents.width * extents.height > MAX_SHAPE_AREA:
-            self._set(window, None)
+            self._drop(window)
             return
         if window in self._under_way:
             self._under_way[window] = True
@@ -69,10 +70,10 @@ class Shapes:
         self._under_way[window] = False
 
         def take(reply: bytes) -> None:
-            again = self._under_way.pop(window, False)
+            again = self._under_way.pop(window, None)
             if again:
                 self._read(window, extents)
-            else:
+            elif again is not None:
                 found = parse_rectangles(reply, MAX_SHAPE_RECTANGLES)
                 self._set(window, None if found is None else Shape(found))
 
@@ -81,6 +82,12 @@ class Shapes:
 
         request = requests.shape_get_rectangles(self._major, window, _BOUNDING)
         self._client.ask(request, take, failed)
+
+    def _drop(self, window: int) -> None:
+        """A window has no shape now; what is on its way tells of one that it had, or of its rectangle."""
+        if window in self._under_way:
+            self._under_way[window] = None
+        self._set(window, None)
 
     def _set(self, window: int, shape: Shape | None) -> None:
         record = self._find(window)
