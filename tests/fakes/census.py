@@ -98,7 +98,8 @@ def _count(_number: int, _frame: FrameType | None) -> None:
 def _write_count(file: Path) -> None:
     gc.collect()
     objects = Counter(filter(_is_ours, map(_class_of, gc.get_objects())))
-    partial = file.with_suffix(".partial")
+    # A signal for the next count may come in the middle of this one.
+    partial = file.with_name(f"{file.name}.partial")
     partial.write_text(json.dumps({"objects": objects, "blocks": sys.getallocatedblocks()}))
     partial.rename(file)
 

@@ -80,7 +80,7 @@ ORDINARY: Final = textwrap.dedent(
 """An Xwayland whose connection holds as little as an ordinary user's, where nobody has changed wmem_max."""
 
 
-RAGING: Final = 500
+RAGING: Final = 300
 """How many windows and how many titles are a storm."""
 ICON_BYTES: Final = 3 << 20
 WINDOW_RECORD: Final = "launcher.xwayland.model.window.Window"
