@@ -12,6 +12,7 @@ from crossdomain.abi.cross_domain import (
     encode_init,
     encode_poll,
     encode_send,
+    encode_share_ring,
     encode_write,
 )
 from crossdomain.abi.pages import (
@@ -83,6 +84,8 @@ def _extension(source: Source) -> bytes:
             return encode_await_sync(source.number(8), source.byte())
         case 4 | 5:
             return _show(source)
+        case 6:
+            return encode_share_ring()
         case _:
             return _copy(source)
 
@@ -195,9 +198,14 @@ def claiming(number: int) -> bytes:
     return bytes([8, 2, number])
 
 
+def sharing() -> bytes:
+    """What makes `any_command` a SHARE_RING."""
+    return bytes([8, 6])
+
+
 def copying(destination: int, number: int, kib: int = 0) -> bytes:
     """What makes `any_command` a COPY_PAGES of one pixel, so far into the pages."""
-    return bytes([8, 6, destination, number, 0, 0, 0, 0, kib, 8, 8, 1, 4, 0, 0, 1, 1])
+    return bytes([8, 7, destination, number, 0, 0, 0, 0, kib, 8, 8, 1, 4, 0, 0, 1, 1])
 
 
 def showing(number: int, kib: int = 0) -> bytes:

@@ -13,7 +13,7 @@ from crossdomain.abi.cross_domain import (
 from crossdomain.context.context import Context
 from crossdomain.context.memory import HostMemory
 from crossdomain.errors import CrossDomainError, GuestFault
-from tests.fuzz.commands import any_command, asking, saying
+from tests.fuzz.commands import any_command, asking, saying, sharing
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.source import Source
 from tests.fuzz.watch import Watch
@@ -122,10 +122,17 @@ def seeds() -> list[bytes]:
     image = bytes([1, 0]) + asking(64, 64, b"XR24") + bytes([2])
     hang_up, leave = bytes([5, 0, 0, 2]), _step(encode_write(0, b"", hang_up=True))
     talk = poll + first + globals_ + poll + binds + poll
-    stories = (talk, talk + share + objects + rest + poll, talk + leave, talk + hang_up + poll * 2)
+    halves = bytes([1, 0]) + sharing() + bytes([2]) + poll
+    stories = (
+        talk,
+        halves + talk + rest,
+        talk + share + objects + rest + poll,
+        talk + leave,
+        talk + hang_up + poll * 2,
+    )
     pipes = credit + pipe + write + poll + pipe + hang_up
     lives = (*stories, pipes, talk + pipes, image + bytes([8, 2, 0, 2]) + talk)
-    return [bytes([ports, 1]) + life for life in lives for ports in (0, 1)]
+    return [bytes([ports, 0, 1]) + life for life in lives for ports in (0, 1)]
 
 
 def _step(commands: bytes) -> bytes:

@@ -21,7 +21,17 @@ from crossdomain.device.vhost_user import Region, close_all, encode_reply_u64
 from crossdomain.device.virtqueue import Chain
 from crossdomain.device.window import HostVisibleWindow
 from crossdomain.errors import GuestFault
-from tests.fuzz.commands import KEY, any_command, asking, claiming, copying, expecting, saying, showing
+from tests.fuzz.commands import (
+    KEY,
+    any_command,
+    asking,
+    claiming,
+    copying,
+    expecting,
+    saying,
+    sharing,
+    showing,
+)
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.source import Source
 from tests.fuzz.watch import Watch
@@ -243,6 +253,7 @@ def seeds() -> list[bytes]:
         *([*talk, *shown, _submit(saying(part))] for part in (7, 8, 9)),
         [*mapped, shown[0], _submit(copying(3, 4))],
         [*mapped, *claimed],
+        [_submit(sharing()), poll, *talk, sends[3]],
         [*talk, *mapped, pool, sends[3]],
         [*mapped, *gone],
         [*talk, *gone],
