@@ -173,7 +173,7 @@ def parse_result(line: str, servers_cpu_ns: dict[str, int]) -> Result:
 async def _expect(way: Way, process: ClientProcess, word: str) -> None:
     line = await process.read_line()
     if line != word:
-        raise BenchError(f"{way.name}: the client said {line[:80]!r} instead of {word!r}")
+        raise BenchError(f"{way.name}: the client said {line[-200:]!r} instead of {word!r}")
 
 
 async def _expect_success(way: Way, process: ClientProcess) -> None:
