@@ -143,6 +143,11 @@ class Dial:
             self.ready()
             self.close()
 
+    def refuse(self, failure: OSError) -> None:
+        """It is not even asked for: the next `connect` says why."""
+        self._failure = failure
+        self._asked = False
+
     def close(self) -> None:
         """Gives up a connection that nobody took.  May be called again."""
         if self._connection is not None:
@@ -158,13 +163,22 @@ class Dials:
         """Set before the first use."""
         self._dials: dict[int, Dial] = {}
         self._answers: dict[int, Callable[[bool], None]] = {}
+        self._under_way: set[int] = set()
+        """Connections that were asked for, and that nothing has come of yet: their client may have left."""
         self._last = 0
 
     def dial(self) -> Dial:
         """A new way to the compositor; `hang_up` ends it."""
         number_ = self._last = self._last + 1
-        self._dials[number_] = dial = Dial(lambda: self._send({"say": "dial", "dial": number_}))
+        self._dials[number_] = dial = Dial(lambda: self._ask_for(number_, dial))
         return dial
+
+    def _ask_for(self, number_: int, dial: Dial) -> None:
+        if len(self._under_way) >= MAX_DIALS:  # a broker would end us all for one more
+            dial.refuse(OSError(errno.EAGAIN, "too many connections are under way"))
+            return
+        self._under_way.add(number_)
+        self._send({"say": "dial", "dial": number_})
 
     def hang_up(self, dial: Dial) -> None:
         """Gives up what was asked for and not used."""
@@ -188,12 +202,14 @@ class Dials:
         """Takes what the supervisor says, and owns `fd` then; False where it is about something else."""
         match fields.get("say"):
             case "dialled":
+                self._under_way.discard(number(fields, "dial"))
                 dial = self._dials.get(number(fields, "dial"))
                 if dial is None:  # the client has left
                     os.close(fd)
                 else:
                     dial.take(socket.socket(fileno=fd), None)
             case "refused":
+                self._under_way.discard(number(fields, "dial"))
                 dial = self._dials.get(number(fields, "dial"))
                 if dial is not None:
                     dial.take(None, OSError(number(fields, "errno"), word(fields, "why")))

@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from crossdomain.host.broker import Dial
+from crossdomain.host.broker import Dial, Dials
+from crossdomain.limits import MAX_DIALS
 
 
 def test_what_comes_for_a_client_that_is_over_is_closed() -> None:
@@ -29,3 +30,22 @@ def test_it_is_asked_for_once_until_it_comes() -> None:
     dial.take(ours, None)
     with theirs, dial.connect() as connection:
         assert connection is ours
+
+
+def test_one_more_than_a_broker_takes_costs_its_client_alone() -> None:
+    dials = Dials()
+    for _ in range(MAX_DIALS):
+        dial = dials.dial()
+        with pytest.raises(BlockingIOError):
+            dial.connect()
+        dials.hang_up(dial)  # the client has left, and the supervisor does not know
+    late = dials.dial()
+    with pytest.raises(BlockingIOError):
+        late.connect()
+    with pytest.raises(OSError, match="too many connections"):
+        late.connect()
+    dials.handle({"say": "refused", "dial": 1, "errno": 2, "why": "gone"}, -1)
+    with pytest.raises(BlockingIOError):
+        late.connect()
+    with pytest.raises(BlockingIOError):
+        late.connect()  # it is asked for
