@@ -16,7 +16,7 @@ _HEADER = struct.Struct("<III")
 _VERSION = 1
 _REPLY = 4
 _NEED_REPLY = 8
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which an answer that does not come is a failed test."""
 
 
