@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from crossdomain.abi.cross_domain import Identifier, SendReceive
 from crossdomain.abi.sync import FIRST_SYNC_RING, encode_await_sync
@@ -28,6 +28,14 @@ from tests.unit.context.world import event
 
 _RAM: Final = 16 << 20
 _SETTINGS: Final = '[default]\nsecurity_context = "off"\n'
+
+
+class Drawing(NamedTuple):
+    """What a device draws."""
+
+    fence: int
+    """A sync file, whose taker closes it."""
+    finish: Callable[[], None]
 
 
 @contextmanager
@@ -48,8 +56,8 @@ def running_daemon(folder: Path, listener: socket.socket) -> Generator[Path]:
         process.terminate()
 
 
-async def carry(gpu_socket: Path, listener: socket.socket, fence: int, finish: Callable[[], None]) -> str:
-    """What the guest knows of a fence, whose fd stays the caller's, before and after `finish`."""
+async def carry(gpu_socket: Path, listener: socket.socket, begin: Callable[[], Drawing]) -> str:
+    """What the guest knows of a fence before and after its end."""
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(os.fsencode(gpu_socket))
     async with FakeFrontend(connection, ram=GuestRam(_RAM)) as gpu:
@@ -60,13 +68,16 @@ async def carry(gpu_socket: Path, listener: socket.socket, fence: int, finish: C
             await guest.next_event()
             assert (await guest.send(ask_for_releases(1))).ok
             given = event("zwp_linux_buffer_release_v1", "fenced_release", FIRST_RELEASE, None)
-            host.send_raw(given, [fence])
+            # Not before all are there: it ends by itself after 10 s.
+            drawing = begin()
+            host.send_raw(given, [drawing.fence])
+            os.close(drawing.fence)
             command = encode_await_sync((await _received(guest)).identifier, FIRST_SYNC_RING)
             waited = gpu.driver.post_submit_3d(1, command, ring_idx=FIRST_SYNC_RING)
             # Whatever is answered at once is answered before this.
             assert (await guest.submit(b"", ring_idx=0)).ok
             before = _state(waited)
-            finish()
+            drawing.finish()
             await asyncio.wait_for(waited, PATIENCE)
             return f"{before} {_state(waited)}"
 
@@ -87,11 +98,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="xd-") as name, Vgem() as vgem:
         folder = Path(name)
         buffer = vgem.create(64, 64)
-        drawing = buffer.begin_writing()
-        fence = sync_file.written(buffer.fd)
+
+        def begin() -> Drawing:
+            drawing = buffer.begin_writing()
+            return Drawing(sync_file.written(buffer.fd), lambda: vgem.signal(drawing))
+
         with socket.socket(socket.AF_UNIX) as listener, running_daemon(folder, listener) as gpu:
-            print(asyncio.run(carry(gpu, listener, fence, lambda: vgem.signal(drawing))))
-        os.close(fence)
+            print(asyncio.run(carry(gpu, listener, begin)))
         buffer.close()
 
 
