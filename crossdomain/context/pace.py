@@ -15,7 +15,8 @@ BURST_SECONDS: Final = 5.0
 """What a client may do at once after a silence: a burst of pipelined requests is over before that."""
 
 _CPU_BURST_SECONDS: Final = 0.5
-_LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 1.0
+"""Looks at a number that are less apart are one."""
 _WHOLE: Final = 100
 """Percent: a worker has one thread, and can't take more than one processor."""
 
@@ -74,10 +75,10 @@ class Speed:
     def look(self, number: float) -> float:
         """The number is this now; how much it goes up in a second."""
         now = self._clock()
-        if now - self._last[0] >= _LOOK_SECONDS:
+        if now - self._last[0] >= LOOK_SECONDS:
             self._before, self._last = self._last, (now, number)
         start, was = self._before
-        return (number - was) / max(now - start, _LOOK_SECONDS)
+        return (number - was) / max(now - start, LOOK_SECONDS)
 
 
 class Pace:
