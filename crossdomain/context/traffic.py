@@ -230,6 +230,10 @@ class Traffic:
 
     def close(self) -> None:
         """Ends the connection with what waits for it.  May be called again."""
+        if self._passage is not None:
+            # What it has said counts for its VM, also when it comes, speaks and leaves in a loop.
+            self._allowance.pace.spend(self._passage.spent)
+            self._passage.renew(0)
         if self._compositor is not None:
             self._compositor.close()
         self._end()

@@ -383,3 +383,18 @@ def test_who_is_too_fast_for_his_quota_waits_though_no_python_runs() -> None:
     held, at_once = run(story, quotas=quotas)
     assert held
     assert len(at_once) < 60 * 12
+
+
+def test_what_a_client_has_said_counts_for_its_vm_when_it_has_left() -> None:
+    async def story(house: House) -> None:
+        await open_surface(house)
+        for _ in range(5):
+            house.send(STEADY)
+            await house.settle()
+        unsettled = house.context.unsettled
+        assert unsettled
+        together = house.allowance.pace.spent + unsettled
+        house.connection.close()
+        assert house.allowance.pace.spent == together
+
+    run(story)
