@@ -22,7 +22,7 @@ from tests.bench.client_run import BenchError, ClientProcess
 from tests.bench.frames import path_in
 from tests.bench.host_ways import Daemon, running_daemon
 from tests.fakes.forky import with_forky
-from tests.fakes.guest_tests import TESTS, tests_share
+from tests.fakes.guest_tests import TESTS, share_of_tests
 
 CLIENT: Final = "/tmp/bench-client"
 GUEST_DISPLAY: Final = "bench"
@@ -259,7 +259,11 @@ async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest
         running_daemon({**os.environ, **weston.environment}, folder) as daemon,
     ):
         config = MachineConfig(
-            made, memory=_MEMORY_MIB, kvm=use_kvm, gpu_socket=daemon.gpu_socket, shares=(tests_share(made),)
+            made,
+            memory=_MEMORY_MIB,
+            kvm=use_kvm,
+            gpu_socket=daemon.gpu_socket,
+            shares=(share_of_tests(made),),
         )
         async with Machine(with_forky(config)) as machine:
             await machine.push(CLIENT, client.read_bytes(), mode=0o755)

@@ -16,7 +16,7 @@ from tests.bench.guest_ways import CLIENT, ThroughVm, choose_image
 from tests.bench.rows import Row
 from tests.bench.traffic import FULL
 from tests.fakes.both_sides import THROUGH_GUEST, THROUGH_LOCAL, BothSides, running_both_sides
-from tests.fakes.guest_tests import tests_share
+from tests.fakes.guest_tests import share_of_tests
 
 _SHORT, _LONG = 8, 24
 """Frames of the two runs: enough to settle, few for an emulated machine."""
@@ -68,7 +68,7 @@ async def measure_both_sides(both: BothSides) -> list[Row]:
 async def both_sides(client: Path) -> AsyncGenerator[BothSides]:
     """Boots a VM with both sides in it, whose screen is no smaller than a window: none may be larger."""
     made, use_kvm = await choose_image()
-    config = MachineConfig(made, memory=_MEMORY_MIB, kvm=use_kvm, shares=(tests_share(made),))
+    config = MachineConfig(made, memory=_MEMORY_MIB, kvm=use_kvm, shares=(share_of_tests(made),))
     async with Machine(config) as machine:
         await machine.push(CLIENT, client.read_bytes(), mode=0o755)
         async with running_both_sides(machine, width=3840, height=2160) as both:

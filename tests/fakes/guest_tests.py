@@ -20,9 +20,11 @@ TESTS: Final = "/mnt/share"
 _COPIES: Final = REPOSITORY / "build" / "guest-tests"
 _COMPILED: Final = ("fakes", "bench")
 """What guests run."""
+_KEPT: Final = 4
+"""Copies: of the last changes, which somebody else may be testing."""
 
 
-def tests_share(guest: Image) -> Share:
+def share_of_tests(guest: Image) -> Share:
     """What a machine of that image is given; made anew where a file has changed."""
     files = {path.relative_to(REPOSITORY): path.read_bytes() for path in _sources()}
     digest = hashlib.sha256(guest.directory.name.encode())
@@ -55,7 +57,3 @@ def _make(guest: Image, final: Path, files: dict[Path, bytes]) -> None:
     work.rename(final)
     for old in sorted(_COPIES.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
         image.remove_tree(old)
-
-
-_KEPT: Final = 4
-"""Copies: of the last changes, which somebody else may be testing."""

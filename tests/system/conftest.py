@@ -25,7 +25,7 @@ from tests.applications.browsers import make_site
 from tests.fakes.capture import capture
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.forky import mount_forky, with_forky
-from tests.fakes.guest_tests import TESTS, tests_share
+from tests.fakes.guest_tests import TESTS, share_of_tests
 from tests.fakes.pictures import EVIDENCE
 from tests.fakes.sway import Sway, running_sway
 from tests.fakes.weston import Pixels, save_pixels
@@ -179,7 +179,7 @@ def machine_config(vm_image: Image, daemon: RunningDaemon) -> MachineConfig:
     return MachineConfig(
         vm_image,
         gpu_socket=daemon.gpu_socket,
-        shares=(tests_share(vm_image),),
+        shares=(share_of_tests(vm_image),),
     )
 
 

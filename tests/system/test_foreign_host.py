@@ -19,7 +19,7 @@ import pytest_asyncio
 from crossdomain.vm.image import Image
 from crossdomain.vm.machine import Machine, MachineConfig
 from tests.fakes.clipboard import Copier, Paster
-from tests.fakes.guest_tests import tests_share
+from tests.fakes.guest_tests import share_of_tests
 from tests.fakes.programs import REPOSITORY
 from tests.fakes.weston import stop
 from tests.system.conftest import GUEST_TESTS, Desktop, until_true, within
@@ -77,7 +77,7 @@ async def guest(vm_image: Image, host: Host) -> AsyncGenerator[Machine]:
     device = "vhost-user-test-device-pci,chardev=gpu,virtio-id=16,num_vqs=2,vq_size=1024,config_size=16"
     config = MachineConfig(
         vm_image,
-        shares=(tests_share(vm_image),),
+        shares=(share_of_tests(vm_image),),
         qemu_extra=("-chardev", f"socket,id=gpu,path={host.path}", "-device", device),
     )
     async with Machine(config) as running:
