@@ -282,9 +282,9 @@ class VirtgpuChannel:
         """The event that comes next; the host writes there again as soon as it is polled for that."""
         ring = self._ring
         size = ring.size // RING_SLOTS if ring.is_shared else ring.size
-        slot = memoryview(self._channel_ring.buffer)[ring.slot * size : (ring.slot + 1) * size]
-        event = cross_domain.parse_event(slot)
-        return event._replace(data=memoryview(bytes(event.data)))
+        # All of it: a view that an error's traceback holds would keep the ring from being closed.
+        slot = self._channel_ring.buffer[ring.slot * size : (ring.slot + 1) * size]
+        return cross_domain.parse_event(memoryview(slot))
 
     def _read_fences(self) -> int:
         """Returns how many POLLs the node tells of.

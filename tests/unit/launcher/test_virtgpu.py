@@ -142,6 +142,16 @@ def test_who_has_no_poll_left_polls_at_once(driver: FakeDriver, shared: VirtgpuC
     assert bytes(second.data) == b"second"
 
 
+def test_what_is_no_event_is_the_hosts_fault_and_the_channel_closes(driver: FakeDriver) -> None:
+    channel = VirtgpuChannel(NODE, OURS, "foot[1]")
+    driver.event(b"\0" + bytes(range(1, 24)))
+    with pytest.raises(HostFault, match="neither RECEIVE nor READ") as caught:
+        channel.receive()
+    channel.close()
+    assert caught.tb is not None
+    assert len(driver.closed) == 2
+
+
 def test_nothing_is_received_where_nothing_came(driver: FakeDriver, channel: VirtgpuChannel) -> None:
     assert channel.receive() == ()
     driver.other_event()
