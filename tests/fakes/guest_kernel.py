@@ -152,6 +152,8 @@ class GuestKernel:
         address = 0
         if memory == virtgpu_drm.VIRTGPU_BLOB_MEM_GUEST:
             ((address, _length),) = runs = driver.pages(size // PAGE)
+            # Nobody finds there what somebody else has left: so it is in Linux, and a ring begins empty.
+            self._ram.write(address, bytes(size))
             self._call(driver.create_guest_blob(resource_id, size, runs))
         else:
             # As in Linux, a refusal is only seen where the blob is used.
