@@ -17,6 +17,8 @@ from tests.fakes.weston import stop, wait_until
 
 START_SECONDS = 30.0
 SETTINGS = "host.toml"
+_RUNNING_ON = ("messages", "messages_per_second", "cpu_ms", "cpu_percent")
+"""Numbers of a VM, and of all local sockets, that only tell what was done so far."""
 
 
 class Footprint(NamedTuple):
@@ -84,6 +86,15 @@ class RunningDaemon:
         """What it is serving; the names are those of `crossdomain.host.status.Status`."""
         self.process.send_signal(signal.SIGUSR1)
         status: dict[str, Any] = json.loads(self.read_line())
+        return status
+
+    def holdings(self) -> dict[str, Any]:
+        """What it is serving and what that holds: `status` without what goes up as long as anybody speaks."""
+        status = self.status()
+        for name in _RUNNING_ON:
+            status.pop(f"local_{name}", None)
+            for vm in status["vms"]:
+                del vm[name]
         return status
 
     def reload(self, settings: str) -> None:

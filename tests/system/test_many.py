@@ -83,7 +83,7 @@ async def test_two_hundred_starts_and_ends_leave_nothing_behind(
     assert (await machine.run(starts(6))).status == 0
     await until(host_is_idle, what="an idle daemon")
     before, guest_before = daemon.footprint, await guest_state()
-    qemu_before, status_before = Footprint.of(machine.pid), daemon.status()
+    qemu_before, held_before = Footprint.of(machine.pid), daemon.holdings()
 
     done = await machine.run(starts(STARTS), timeout=800)
     assert done.status == 0, done.errors.decode()
@@ -92,7 +92,7 @@ async def test_two_hundred_starts_and_ends_leave_nothing_behind(
     await until(host_is_idle, what="an idle daemon")
     assert desktop.seat.find_view("top-level") is None
     after, qemu_after = daemon.footprint, Footprint.of(machine.pid)
-    assert daemon.status() == status_before
+    assert daemon.holdings() == held_before
     assert after.fds == before.fds
     assert after.mappings < before.mappings + ALLOCATIONS
     assert after.anonymous < before.anonymous + (4 << 20)

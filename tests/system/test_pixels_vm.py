@@ -72,7 +72,7 @@ async def test_a_window_is_right_after_thousands_of_buffers_at_a_time(
         return [vm["clients"] for vm in daemon.status()["vms"]] == [[]]
 
     await until(host_is_idle, what="an idle daemon")
-    before, fds = daemon.status(), (daemon.footprint.fds, Footprint.of(desktop.weston.pid).fds)
+    before, fds = daemon.holdings(), (daemon.footprint.fds, Footprint.of(desktop.weston.pid).fds)
     await machine.run(READABLE, user="root")
     cases = ("calm", "resizes", "growth", "thousands")
     storm = ("python3", "-m", "tests.fakes.pool_storm", "--holdings", "-", *cases)
@@ -88,7 +88,7 @@ async def test_a_window_is_right_after_thousands_of_buffers_at_a_time(
     assert await within(process.wait(), what="its end") == 0
     *_others, thousands = json.loads(await machine.pull(STATS))["per_client"]
     assert thousands["buffers"] == {"shm-pages": MANY + 1}
-    await until(lambda: daemon.status() == before, what="the host's resources to go")
+    await until(lambda: daemon.holdings() == before, what="the host's resources to go")
     await until(
         lambda: (daemon.footprint.fds, Footprint.of(desktop.weston.pid).fds) == fds, what="its fds to go"
     )
