@@ -38,6 +38,8 @@ class Offer:
         """What the source of a drag lets be done with its data (wl_data_device_manager.dnd_action)."""
         self.action = 0
         """What the compositor has chosen to be done."""
+        self.action_changed: Callable[[], None] = lambda: None
+        """Called when it has chosen something."""
         proxy.handlers["offer"] = self._handle_offer
         proxy.handlers["source_actions"] = self._handle_source_actions
         proxy.handlers["action"] = self._handle_action
@@ -71,6 +73,7 @@ class Offer:
 
     def _handle_action(self, values: tuple[Value, ...], _fds: list[int]) -> None:
         self.action = integer(values[0])
+        self.action_changed()
 
     def _handle_offer(self, values: tuple[Value, ...], _fds: list[int]) -> None:
         if len(self.mimes) <= MAX_KINDS:

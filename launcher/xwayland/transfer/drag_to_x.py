@@ -42,12 +42,16 @@ class DragToX:
         self._time = requests.CURRENT_TIME
         self._is_looking = False
         self._waits_for_status = False
-        self._has_moved = False
+        self._is_stale = False
+        """Whether what the X client was told last, place or action, is no longer so."""
+        self._suggested = ""
+        """The name of the action that it was asked about last."""
         self._accepted = 0
         """The action that the X client would take, 0 for none."""
         self._is_dropped = False
         self._is_over = False
         self._patience = Patience(stage.transfers.loop, _STATUS_PATIENCE, self._give_up)
+        offer.action_changed = self._tell_action
 
     @property
     def is_dropped(self) -> bool:
@@ -64,10 +68,11 @@ class DragToX:
 
         def found(atoms: list[int]) -> None:
             self._types = atoms
-            client = self._client
-            client.set_words(self._stage.window, "XdndTypeList", "ATOM", atoms)
-            self.move(x, y, self._time)
+            self._client.set_words(self._stage.window, "XdndTypeList", "ATOM", atoms)
+            self._go_on()
 
+        # Kept until the types are known: where it goes meanwhile is later than this.
+        self.move(x, y, self._time)
         self._stage.transfers.names.find_atoms(list(targets_of(self._offer.mimes)), found)
 
     def move(self, x: int, y: int, time: int) -> None:
@@ -75,7 +80,7 @@ class DragToX:
         rectangle = self._window.rectangle
         self._place = (rectangle.x + x // _FIXED, rectangle.y + y // _FIXED)
         self._time = time
-        self._has_moved = True
+        self._is_stale = True
         self._go_on()
 
     def leave(self) -> None:
@@ -149,13 +154,19 @@ class DragToX:
         actions = actions & (xdnd.COPY | xdnd.MOVE) | action if action == xdnd.ASK else action
         self._offer.proxy.send("set_actions", actions, action)
 
+    def _tell_action(self) -> None:
+        """The compositor has chosen another action: an X client that lies still is asked about it, too."""
+        if self._target is not None and xdnd.name_of(self._offer.action) != self._suggested:
+            self._is_stale = True
+            self._go_on()
+
     # One step after the other: who is below, what does it say, and only then the next.
 
     def _go_on(self) -> None:
         if self._is_over or self._is_looking or self._waits_for_status or not self._types:
             return
-        if self._has_moved:
-            self._has_moved = False
+        if self._is_stale:
+            self._is_stale = False
             self._is_looking = True
             self._finder.find(self._window.window, *self._place, self._take_target)
         elif self._is_dropped:
@@ -174,7 +185,8 @@ class DragToX:
             self._handle_status(xdnd.Status(0, accepted=False, action=0))
             self._go_on()
             return
-        action = self._client.atoms[xdnd.name_of(self._offer.action)]
+        self._suggested = xdnd.name_of(self._offer.action)
+        action = self._client.atoms[self._suggested]
         self._waits_for_status = True
         self._patience.renew()
         x, y = self._place

@@ -1,6 +1,7 @@
 """Drag and drop: between X11 windows, from them to Wayland windows, and back."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Callable, Generator
 from typing import Final
@@ -27,6 +28,8 @@ CONTENTS: Final = {
 COPY: Final = 1
 MOVE: Final = 2
 ASK: Final = 4
+_LOOKS: Final = 25
+"""How often is looked before the pointer moves on: who answers each motion has to get done with one."""
 
 
 class WaylandSide:
@@ -111,11 +114,13 @@ class Scene:
         self.seat.button(pressed=True)
 
     def move(self, view: View, until: Callable[[], bool], what: str) -> None:
-        """Move the pointer about in a window until something comes of it."""
+        """Move the pointer about in a window, now and then, until something comes of it."""
+        looks = itertools.count()
 
         def moved() -> bool:
-            for x in (47, 50):
-                self.seat.move_pointer(view.x + x, view.y + 40)
+            if next(looks) % _LOOKS == 0:
+                for x in (47, 50):
+                    self.seat.move_pointer(view.x + x, view.y + 40)
             return until()
 
         self.wait(moved, what)
@@ -364,8 +369,8 @@ def test_from_wayland_to_x(
     offered = wayland.start(wayland.button_serial(), action)
     scene.move(end, lambda: wanted(offered), "the X window")
     assert offered.source.received("action")[-1] == (action,)
-    scene.wait(lambda: relative(target) == (50, 40), "the place")
-    assert (target.suggested, set(target.kinds) >= set(CONTENTS)) == (name, True)
+    scene.wait(lambda: (relative(target), target.suggested) == ((50, 40), name), "the place and the action")
+    assert set(target.kinds) >= set(CONTENTS)
     scene.seat.button(pressed=False)
     scene.wait(lambda: bool(offered.source.received("dnd_finished")), "the end")
     assert target.contents == CONTENTS["image/png"]
