@@ -28,7 +28,7 @@ from tests.fakes.guest_ram import PAGE
 from tests.unit.context.test_pipes import OFFER, read_pipe, receive_request
 from tests.unit.context.world import CompositorEnd, event, request, sync
 from tests.unit.device import test_passages as tests
-from tests.unit.device.test_passages import Machine, both_ways, create_surface, hear_out, run
+from tests.unit.device.machine import Machine, both_ways, create_surface, hear_out, run
 from tests.unit.host.test_passage import STEADY
 
 _FIRST: Final = 6

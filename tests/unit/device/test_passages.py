@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import struct
 import sys
 from collections.abc import Awaitable, Callable
@@ -12,111 +11,21 @@ from itertools import count
 from random import Random
 from selectors import SelectorKey
 from types import FrameType
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import pytest
 
 from crossdomain.abi import cross_domain as protocol
-from crossdomain.context.context import Context
-from crossdomain.context.pace import Allowance, Pace
-from crossdomain.context.peer import Peer
-from crossdomain.context.pipes import Orphans
-from crossdomain.context.ports import MemoryDevice, Resources
+from crossdomain.context.pace import Pace
 from crossdomain.context.quotas import ClientQuotas, Quotas, VmQuotas
 from crossdomain.context.selector import PortSelector
-from crossdomain.device.offer import Offer
-from crossdomain.device.session import GpuSession
-from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
 from tests.fakes.guest_driver import Descriptor, GuestQueue
 from tests.fakes.guest_ram import PAGE
-from tests.fakes.vhost_socket import PATIENCE
-from tests.fuzz.contexts import GLOBALS
 from tests.hostile.test_device_rings import MISTAKES
-from tests.unit.context.world import CompositorEnd, delete_id, request, sync
-from tests.unit.host.passing import surroundings_of
-from tests.unit.host.test_passage import ANSWER, BINDS, OPENING, STEADY, Parties
-
-_WINDOW: Final = 1 << 20
-MAX_QUIET: Final = 16
-"""Answers without an interrupt, and the one after the last of them with one: XD_MAX_QUIET."""
-both_ways: Final = pytest.mark.parametrize("ports", [True, False], ids=["in C", "in Python"])
-_Result = TypeVar("_Result")
-
-
-class Machine:
-    """A VM with one client, before a compositor that the test plays."""
-
-    def __init__(self, ports: PortSelector | None, allowance: Allowance) -> None:
-        ours, theirs = socket.socketpair()
-        self.frontend = FakeFrontend(ours, ram_size=4 << 20, queue_size=64)
-        self.contexts: list[Context] = []
-        self.compositors: list[CompositorEnd] = []
-        self._ports = ports
-        self.memory: MemoryDevice | None = None
-        """The VM's memory device, of contexts from now on."""
-        self.allowance = allowance
-        self._orphans = Orphans()
-        offer = Offer(self._new_context, bytes(32), _WINDOW, "vm")
-        session = GpuSession(theirs, offer, ports=ports, allowance=allowance)
-        self._serving = asyncio.get_running_loop().create_task(session.serve())
-
-    async def open(self, ctx_id: int = 1, *, ring_pages: int = 1) -> tuple[GuestContext, CompositorEnd]:
-        """A client with a surface, and its compositor's end."""
-        context = await GuestContext.open(self.frontend, ctx_id, ring_pages=ring_pages)
-        compositor = self.compositors[-1]
-        await context.send(OPENING)
-        await compositor.receive(len(OPENING))
-        compositor.send(GLOBALS)
-        heard = b""
-        while len(heard) < len(GLOBALS):
-            event = await context.next_event()
-            heard += bytes(event.data)
-        await context.send(BINDS)
-        await compositor.receive(len(BINDS))
-        return context, compositor
-
-    async def close(self) -> None:
-        """Hangs up, and waits until the device has let go of everything."""
-        await self.frontend.close()
-        await asyncio.wait_for(self._serving, PATIENCE)
-        self._orphans.close()
-        for compositor in self.compositors:
-            compositor.close()
-
-    def _new_context(self, ctx_id: int, _name: bytes, resources: Resources) -> Context:
-        surroundings = surroundings_of(self._connect, self._orphans, self.allowance, self._ports)
-        surroundings = surroundings._replace(memory=self.memory)
-        peer = Peer.of_gpu_client("vm test", ctx_id, "client")
-        self.contexts.append(Context(peer, resources, surroundings))
-        return self.contexts[-1]
-
-    def _connect(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        self.compositors.append(CompositorEnd(theirs))
-        return ours
-
-
-def run(
-    story: Callable[[Machine], Awaitable[_Result]],
-    *,
-    ports: bool = True,
-    quotas: Quotas | None = None,
-    selector: PortSelector | None = None,
-) -> _Result:
-    """Plays a story in a VM of its own."""
-    selector = PortSelector() if selector is None else selector
-
-    async def play() -> _Result:
-        machine = Machine(selector if ports else None, Allowance(Quotas() if quotas is None else quotas))
-        await asyncio.wait_for(machine.frontend.boot(), PATIENCE)
-        try:
-            return await story(machine)
-        finally:
-            await machine.close()
-
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-        return runner.run(play())
+from tests.unit.context.world import CompositorEnd, delete_id, sync
+from tests.unit.device.machine import Machine, both_ways, create_surface, hear_out, run, settle
+from tests.unit.host.test_passage import ANSWER, STEADY, Parties
 
 
 class Heard(NamedTuple):
@@ -126,12 +35,6 @@ class Heard(NamedTuple):
     events: bytes
     answers: list[int]
     counted: tuple[int, ...]
-
-
-async def settle() -> None:
-    """Lets everything arrive."""
-    for _ in range(40):
-        await asyncio.sleep(0)
 
 
 async def converse(machine: Machine, random: Random) -> Heard:
@@ -239,8 +142,8 @@ def test_a_steady_frame_and_its_answer_run_no_python_of_the_hosts(
     assert ours == {"context/selector.py"}
 
 
-@pytest.mark.parametrize("ports", [True, False])
-def test_a_poll_and_a_send_go_in_one_command(ports: bool) -> None:
+@both_ways
+def test_a_poll_and_a_send_go_in_one_command(*, ports: bool) -> None:
     async def story(machine: Machine) -> None:
         context, compositor = await machine.open()
         compositor.send(ANSWER)
@@ -253,71 +156,8 @@ def test_a_poll_and_a_send_go_in_one_command(ports: bool) -> None:
     run(story, ports=ports)
 
 
-async def open_shared(machine: Machine, ctx_id: int = 1) -> tuple[GuestContext, CompositorEnd]:
-    """A client whose ring has two slots, and its compositor's end."""
-    context, compositor = await machine.open(ctx_id, ring_pages=2)
-    await context.share_ring()
-    return context, compositor
-
-
-def test_a_guest_that_looks_into_its_ring_is_not_interrupted() -> None:
-    async def story(machine: Machine) -> None:
-        context, compositor = await open_shared(machine)
-        context.poll()
-        context.look(looks=True)
-        compositor.send(ANSWER)
-        event, answered = await context.see()
-        assert bytes(event.data) == ANSWER
-        await settle()
-        assert not answered.done()
-        # Any other answer brings an interrupt, and all answers are seen then.
-        assert (await context.send(b"")).ok
-        assert answered.done()
-
-    run(story)
-
-
-def test_a_guest_that_looks_no_more_is_interrupted() -> None:
-    async def story(machine: Machine) -> None:
-        context, compositor = await open_shared(machine)
-        context.poll()
-        context.look(looks=True)
-        context.look(looks=False)
-        compositor.send(ANSWER)
-        assert bytes((await context.next_event()).data) == ANSWER
-
-    run(story)
-
-
-def test_a_guest_whose_last_poll_is_answered_is_interrupted_though_it_looks() -> None:
-    async def story(machine: Machine) -> None:
-        context, compositor = await open_shared(machine)
-        context.look(looks=True)
-        compositor.send(ANSWER)
-        assert bytes((await context.next_event()).data) == ANSWER
-
-    run(story)
-
-
-def test_a_guest_that_always_looks_is_interrupted_now_and_then() -> None:
-    async def story(machine: Machine) -> int:
-        context, compositor = await open_shared(machine)
-        context.poll()
-        quiet = 0
-        for _ in range(4 * MAX_QUIET):
-            context.look(looks=True)
-            compositor.send(ANSWER)
-            _event, answered = await context.see()
-            await settle()
-            quiet += not answered.done()
-            context.poll()
-        return quiet
-
-    assert run(story) == 4 * (MAX_QUIET - 1)
-
-
-@pytest.mark.parametrize("ports", [True, False])
-def test_the_poll_that_a_refused_send_went_with_is_answered_with_what_becomes_of_it(ports: bool) -> None:
+@both_ways
+def test_the_poll_that_a_refused_send_went_with_is_answered_with_what_becomes_of_it(*, ports: bool) -> None:
     async def story(machine: Machine) -> None:
         context, compositor = await machine.open()
         compositor.send(ANSWER)
@@ -328,100 +168,6 @@ def test_the_poll_that_a_refused_send_went_with_is_answered_with_what_becomes_of
         assert bytes((await context.next_event(polls=False)).data) == b""
 
     run(story, ports=ports)
-
-
-@both_ways
-def test_events_take_turns_in_the_slots_of_a_ring_and_each_poll_goes_with_a_send(*, ports: bool) -> None:
-    async def story(machine: Machine) -> None:
-        context, compositor = await open_shared(machine)
-        for number in range(5):
-            context.poll(protocol.encode_send(STEADY))
-            assert await compositor.receive(len(STEADY)) == STEADY
-            compositor.send(ANSWER + delete_id(number))
-            event = await context.next_event(polls=False)
-            assert bytes(event.data) == ANSWER + delete_id(number)
-        # Two in a row find room before any of them is taken, and no third.
-        context.poll()
-        for number in (1001, 1002, 1003):
-            compositor.send(delete_id(number))
-            await settle()
-        for number in (1001, 1002, 1003):
-            event = await context.next_event()
-            assert bytes(event.data) == delete_id(number)
-
-    run(story, ports=ports)
-
-
-@both_ways
-def test_events_of_a_ring_with_slots_have_a_slots_room(*, ports: bool) -> None:
-    async def story(machine: Machine) -> None:
-        context, compositor = await open_shared(machine)
-        context.poll()
-        said = b"".join(delete_id(number) for number in range(1000, 3000))
-        compositor.send(said)
-        heard = b""
-        while len(heard) < len(said):
-            data = bytes((await context.next_event()).data)
-            assert len(data) <= PAGE - protocol.SEND_RECEIVE_SIZE
-            heard += data
-        assert heard == said
-
-    run(story, ports=ports)
-
-
-@both_ways
-def test_a_refused_send_leaves_both_polls_of_a_ring_with_slots(*, ports: bool) -> None:
-    async def story(machine: Machine) -> None:
-        context, _compositor = await open_shared(machine)
-        context.poll(protocol.encode_send(struct.pack("<III", 99, 12 << 16, 0)))
-        assert b"invalid object 99" in bytes((await context.next_event(polls=False)).data)
-        assert bytes((await context.next_event(polls=False)).data) == b""
-
-    run(story, ports=ports)
-
-
-def test_a_guest_looks_into_the_slot_that_is_next() -> None:
-    async def story(machine: Machine) -> None:
-        context, compositor = await open_shared(machine)
-        context.poll()
-        for number in range(4):
-            context.look(looks=True)
-            compositor.send(delete_id(number))
-            event, answered = await context.see()
-            assert bytes(event.data) == delete_id(number)
-            await settle()
-            assert not answered.done()
-            context.poll(protocol.encode_send(STEADY))
-            # Nobody looks into the other one.
-            compositor.send(ANSWER)
-            assert bytes((await context.next_event()).data) == ANSWER
-
-    run(story)
-
-
-def test_second_polls_leave_half_of_the_queue_to_others() -> None:
-    async def story(machine: Machine) -> None:
-        opened = [await open_shared(machine, ctx_id) for ctx_id in range(1, 24)]
-        queue = machine.frontend.driver.control
-        for context, compositor in opened:
-            context.poll(protocol.encode_send(STEADY))
-            await compositor.receive(len(STEADY))
-        assert queue.under_way <= queue.size // 2 + 1
-        context, compositor = opened[-1]
-        await context.poll_given_back()
-        compositor.send(ANSWER)
-        assert bytes((await context.next_event()).data) == ANSWER
-
-    run(story)
-
-
-def test_a_ring_is_shared_after_init_alone() -> None:
-    async def story(machine: Machine) -> None:
-        driver = machine.frontend.driver
-        assert (await driver.ctx_create(1)).ok
-        assert not (await driver.submit_3d(1, protocol.encode_share_ring())).ok
-
-    run(story)
 
 
 def test_more_events_than_a_ring_has_room_for_arrive_in_order() -> None:
@@ -636,18 +382,6 @@ def test_a_vm_has_its_share_of_the_processor_though_no_python_runs(caplog: pytes
         return sent
 
     assert 1000 < run(story, quotas=quotas) < 8000
-
-
-def create_surface(new_id: int) -> bytes:
-    return request("wl_compositor", "create_surface", 3, new_id)
-
-
-async def hear_out(context: GuestContext) -> bytes:
-    """All events until the host hangs up."""
-    heard = b""
-    while data := bytes((await context.next_event()).data):
-        heard += data
-    return heard
 
 
 @both_ways

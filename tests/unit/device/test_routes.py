@@ -18,7 +18,7 @@ from crossdomain.device.vhost_user import Region
 from crossdomain.errors import GuestFault
 from tests.fakes.guest_context import GuestContext, MappedBlob
 from tests.unit.context.world import CompositorEnd, sync
-from tests.unit.device.test_passages import Machine, run
+from tests.unit.device.machine import Machine, run
 from tests.unit.host.test_passage import STEADY
 
 STRIDE: Final = 256
