@@ -31,10 +31,12 @@ bench:
 	@tools/prepare.sh test
 	$(PYTHON) -m tests.bench
 
-# A mix of clients for SOAK_SECONDS, and whether launcher or daemon grew meanwhile: exit status 2 then.
+# A mix of clients for SOAK_SECONDS, and whether launcher or daemon grew meanwhile: exit status 2 then.  And two hundred
+# launchers in a VM, after which nothing is left.
 soak:
 	@tools/prepare.sh test
 	$(PYTHON) -m tests.soak --seconds $(SOAK_SECONDS)
+	$(PYTHON) -m pytest tests/system/test_many.py --starts 200
 
 # kill -9 for compositor, daemon, workers, VMs, launchers, Xwayland and clients at random moments for CHAOS_SECONDS,
 # and for as long for QEMU and in its guest; whether anybody else notices: exit status 1 then.

@@ -25,6 +25,11 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How often something is done that more often shows more, and takes longer."""
+    parser.addoption("--starts", type=int, default=60, help="launchers that are started and ended in a VM")
+
+
 def pytest_configure() -> None:
     """Undo what `nohup` and a shell's `&` do: a program can't trap a signal that its parent ignores."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
