@@ -139,8 +139,7 @@ MAX_QUEUE_SIZE: Final = 32768
 
 MAX_CHAINS_UNDER_WAY: Final = 1024
 """Chains of one queue that were taken and not given back, in a larger queue too: a driver waits for most of
-its commands, and each of our contexts keeps one, or two where there are
-few (`native/virtqueue.c`)."""
+its commands, and each of our contexts keeps one, or two where there are few (`native/virtqueue.c`)."""
 
 MAX_CHAIN_DESCRIPTORS: Final = 16384
 """Descriptors of one chain.  A guest process's EXECBUFFER is a descriptor per page, so a longer one is

@@ -83,9 +83,10 @@ _COUNTED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStatus:
-    """What one worker serves, and what its clients have and use together.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Clients, and what they have and use together: contexts, resources, what blobs in host memory may grow
+    to in bytes, objects and surfaces.
 
     Messages and milliseconds of the processor are all so far; what they are a second, and a share of a
     processor in percent, is since the status was asked last, or since the worker began.
@@ -95,13 +96,19 @@ class WorkerStatus:
     contexts: int
     resources: int
     host_bytes: int
-    orphaned_pipes: int
     objects: int
     surfaces: int
     messages: int
     messages_per_second: int
     cpu_ms: int
     cpu_percent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus(Served):
+    """What one worker serves."""
+
+    orphaned_pipes: int
 
 
 def parse_worker_status(fields: Mapping[str, object]) -> WorkerStatus:
@@ -119,10 +126,12 @@ def parse_worker_status(fields: Mapping[str, object]) -> WorkerStatus:
         raise HostFault("a worker without clients")
     numbers = {field.name: members.get(field.name) for field in dataclasses.fields(WorkerStatus)}
     del numbers["clients"]
-    if not all(_is_number(value) for value in numbers.values()):
-        raise HostFault("a worker that counts nothing")
+    for name, value in numbers.items():
+        if not _is_number(value):
+            raise HostFault(f"a worker whose {name} is {value!r:.80}")
     return WorkerStatus(
-        [_parse_client(client) for client in cast("list[object]", clients)], **cast("dict[str, int]", numbers)
+        clients=[_parse_client(client) for client in cast("list[object]", clients)],
+        **cast("dict[str, int]", numbers),
     )
 
 
@@ -146,32 +155,18 @@ def _is_number(value: object, *others: type) -> bool:
     return type(value) in others or (type(value) is int and 0 <= value <= _MOST)
 
 
-@dataclass(frozen=True, slots=True)
-class VmStatus:
-    """One VM: its clients, its contexts, its resources, what its blobs in host memory may grow to in bytes,
-    objects and surfaces of all clients, messages and the processor's time as a `WorkerStatus` has them, the
-    descriptors of its worker, and its quotas.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmStatus(Served):
+    """One VM: what it is served, the descriptors of its worker, and its quotas."""
 
     name: str
-    clients: list[ClientStatus]
-    contexts: int
-    resources: int
-    host_bytes: int
-    objects: int
-    surfaces: int
-    messages: int
-    messages_per_second: int
-    cpu_ms: int
-    cpu_percent: int
     fds: int
     quotas: Quotas
 
     @classmethod
     def of(cls, name: str, worker: WorkerStatus, fds: int, quotas: Quotas) -> Self:
         """What a worker says, with what the supervisor knows."""
-        told = {field.name: getattr(worker, field.name) for field in dataclasses.fields(worker)}
-        del told["orphaned_pipes"]
+        told = {field.name: getattr(worker, field.name) for field in dataclasses.fields(Served)}
         return cls(name=name, fds=fds, quotas=quotas, **told)
 
 

@@ -105,7 +105,6 @@ class GuestPages:
         self._can_import = True
         """Whether this kernel imports dmabufs of others, as far as we know: before 6.14 none does."""
         self._dmabufs = drm.SharedHandles(drm_fd)
-        """How often each handle of a dmabuf is needed: the kernel knows it by one."""
         self._key_fd = os.memfd_create("crossdomain key", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.write(self._key_fd, self._key.ljust(PAGE_SIZE, b"\0"))
         fcntl.fcntl(self._key_fd, fcntl.F_ADD_SEALS, _KEY_SEALS)

@@ -219,7 +219,7 @@ class VirtgpuChannel:
             self._ring = self._share_ring(bool(capset.features & Feature.SHARED_RING))
             self.way = Way(self._ring, _refuse_packet, self._copies.extend)
             drm.execute(self._fd, cross_domain.encode_init(query, channel))
-            self._poll(self._encode_wishes())
+            self._submit(self._encode_wishes() + cross_domain.encode_poll(), polls=True)
         except BaseException:
             self.close()
             raise
@@ -244,11 +244,12 @@ class VirtgpuChannel:
         if self._copies:
             commands = bytes(self._copies) + commands
             self._copies.clear()
-        self._execute(commands, polls=bool(lib.xd_ring_has_room(self._ring)))
+        polls = bool(lib.xd_ring_has_room(self._ring))
+        self._submit(cross_domain.encode_poll() + commands if polls else commands, polls=polls)
         return True
 
     def write_pipe(self, identifier: int, data: Buffer, *, hang_up: bool = False, credit: int = 0) -> bool:
-        self._execute(cross_domain.encode_write(identifier, data, hang_up=hang_up, credit=credit))
+        self._submit(cross_domain.encode_write(identifier, data, hang_up=hang_up, credit=credit))
         return True
 
     def receive(self) -> Sequence[Event]:
@@ -261,7 +262,7 @@ class VirtgpuChannel:
         hung_up = isinstance(event, SendReceive) and not event.data and not event.identifiers
         # Other hosts answer each POLL after a hang-up with the hang-up.
         if self.has_lasting_pipes or not hung_up:
-            self._poll()
+            self._submit(cross_domain.encode_poll(), polls=True)
         return (event,)
 
     def _receive_shared(self, fences: int) -> list[Event]:
@@ -275,7 +276,7 @@ class VirtgpuChannel:
         while lib.xd_ring_lose_poll(ring):
             pass
         if not ring.polled:
-            self._poll()
+            self._submit(cross_domain.encode_poll(), polls=True)
         return events
 
     def _copy_event(self) -> Event:
@@ -432,25 +433,20 @@ class VirtgpuChannel:
         ]
         return b"".join(command for is_offered, command in wishes if is_offered)
 
-    def _poll(self, before: bytes = b"") -> None:
-        """A POLL, behind other commands in the same submit."""
-        commands = before + cross_domain.encode_poll()
-        drm.execute(self._fd, commands, ring_idx=cross_domain.CHANNEL_RING)
-        self._ring.polled += self._ring.is_shared
+    def _submit(self, commands: bytes, *, polls: bool = False) -> None:
+        """Submits commands, a POLL among them where `polls`, whose answer is told of then.
 
-    def _execute(self, commands: bytes, *, polls: bool = False) -> None:
-        """Submits commands, behind a POLL where `polls`."""
+        Raises:
+            HostFault: the device is gone.
+            OSError: the kernel refuses them.
+        """
         try:
-            if polls:
-                polling = cross_domain.encode_poll() + commands
-                drm.execute(self._fd, polling, ring_idx=cross_domain.CHANNEL_RING)
-                self._ring.polled += 1
-            else:
-                drm.execute(self._fd, commands)
+            drm.execute(self._fd, commands, ring_idx=cross_domain.CHANNEL_RING if polls else None)
         except OSError as error:
             if error.errno in (errno.ENODEV, errno.EIO):
                 raise HostFault(f"the virtual GPU is gone: {error.strerror}") from None
             raise
+        self._ring.polled += polls and self._ring.is_shared
 
 
 def _refuse_packet(_data: bytes, _fds: list[int], _is_truncated: bool) -> None:

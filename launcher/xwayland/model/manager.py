@@ -135,10 +135,6 @@ class Manager:
         elif isinstance(window.role, Popup):
             window.role.port.update(window)
 
-    def change_focus(self, window: Window, *, gained: bool) -> None:
-        """X's focus has come to a window, or has left it."""
-        self.focus.change_holder(window, gained=gained)
-
     def drawn(self, window: Window) -> None:
         """A client has drawn the size that its window got last, or does not tell (XPort.begin_resize)."""
         if isinstance(window.role, Toplevel):

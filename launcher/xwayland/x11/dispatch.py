@@ -218,7 +218,7 @@ class Dispatch:
     def _handle_focus(self, event: events.FocusChange) -> None:
         window = self._manager.windows.get(event.window)
         if window is not None and event.is_change:
-            self._manager.change_focus(window, gained=event.gained)
+            self._manager.focus.change_holder(window, gained=event.gained)
 
     # Client messages.
 

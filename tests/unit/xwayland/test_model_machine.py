@@ -161,7 +161,7 @@ class ModelMachine(RuleBasedStateMachine):
     def change_focus(self, data: st.DataObject, gained: bool) -> None:
         window = self.pick(data)
         if window is not None:
-            self.manager.change_focus(window, gained=gained)
+            self.manager.focus.change_holder(window, gained=gained)
 
     # Xwayland.
 
