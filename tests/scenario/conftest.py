@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.played_compositor import PlayedCompositor, playing_compositor
 from tests.fakes.weston import Weston
 
 
@@ -23,3 +24,10 @@ def daemon(folder: Path, weston: Weston) -> Generator[RunningDaemon]:
     with running_daemon(folder, weston.socket_path) as running:
         yield running
         running.assert_alive()
+
+
+@pytest.fixture
+def stage() -> Generator[PlayedCompositor]:
+    """A daemon whose compositor is the test, which answers nobody by itself."""
+    with playing_compositor(settings='[default]\nsecurity_context = "off"\n') as made:
+        yield made

@@ -3,22 +3,19 @@
 import asyncio
 import os
 import signal
-import socket
 import struct
-from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from crossdomain.abi import cross_domain as protocol
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.abi.cross_domain import Identifier, IdentifierType, ReadWrite, SendReceive
 from tests.fakes.daemon import RunningDaemon, running_daemon
-from tests.fakes.endpoint import Endpoint
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
+from tests.fakes.played_compositor import PlayedCompositor
 from tests.fakes.vhost_socket import connected
 from tests.fakes.wayland_guest import WaylandGuest
 from tests.fakes.weston import Weston, wait_until
@@ -180,35 +177,13 @@ async def test_every_mistake_of_a_guest_is_answered_and_costs_only_itself(daemon
         await good.list_globals()
 
 
-@pytest.fixture
-def stage(folder: Path) -> Generator[tuple[RunningDaemon, socket.socket]]:
-    """A daemon whose compositor is the test: what it connects to is to be accepted."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        display = folder.parent / "wayland-test"
-        listener.bind(str(display))
-        listener.listen()
-        listener.settimeout(DEADLINE)
-        # This compositor answers nobody by itself.
-        with running_daemon(folder, display, settings='[default]\nsecurity_context = "off"\n') as running:
-            listener.accept()[0].close()  # the daemon looked whether a compositor is there
-            yield running, listener
-            running.assert_alive()
-
-
-async def accept(listener: socket.socket) -> Endpoint:
-    """The compositor's end of the next guest's connection."""
-    connection, _address = await asyncio.to_thread(listener.accept)
-    return Endpoint(connection)
-
-
 async def test_a_keymap_of_the_compositor_is_read_in_the_guest(
-    stage: tuple[RunningDaemon, socket.socket],
+    stage: PlayedCompositor,
 ) -> None:
-    daemon, listener = stage
     text = b"xkb_keymap { many keys };\0" * 500
-    async with booted(daemon) as vm:
+    async with booted(stage.daemon) as vm:
         context = await GuestContext.open(vm, 1)
-        with closing(await accept(listener)) as host:
+        with closing(await stage.accept_soon()) as host:
             await context.send(request("wl_display", "get_registry", 1, 2))
             host.send_raw(event("wl_registry", "global", 2, 1, "wl_seat", 5))
             await context.next_event()
@@ -230,18 +205,17 @@ async def test_a_keymap_of_the_compositor_is_read_in_the_guest(
 
 
 async def test_a_compositor_that_dies_is_a_hang_up_in_the_guest(
-    stage: tuple[RunningDaemon, socket.socket],
+    stage: PlayedCompositor,
 ) -> None:
-    daemon, listener = stage
-    async with booted(daemon) as vm:
+    async with booted(stage.daemon) as vm:
         context = await GuestContext.open(vm, 1)
-        (await accept(listener)).close()
+        (await stage.accept_soon()).close()
         hang_up = await context.next_event()
         assert isinstance(hang_up, SendReceive | ReadWrite)
         assert bytes(hang_up.data) == b""
         # Once, and the context can still be ended.
         await context.close()
-        assert daemon.status()["vms"][0]["clients"] == []
+        assert stage.daemon.status()["vms"][0]["clients"] == []
 
 
 async def test_stopping_the_daemon_hangs_up_on_its_vms(folder: Path, weston: Weston) -> None:

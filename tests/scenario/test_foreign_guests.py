@@ -6,20 +6,19 @@ in those must not hide itself.  The guest's kernel is the fake driver's.
 
 import asyncio
 import os
-import socket
 import struct
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from crossdomain.abi import virtio_gpu as abi
-from tests.fakes.daemon import RunningDaemon, running_daemon
+from tests.fakes.daemon import RunningDaemon
 from tests.fakes.endpoint import Endpoint
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import Response, parse_response
+from tests.fakes.played_compositor import PlayedCompositor
 from tests.fakes.vhost_socket import PATIENCE, connected
 from tests.fakes.weston import Weston
 from tests.unit.context.world import event, request
@@ -303,29 +302,13 @@ async def test_channels_to_anything_else_are_refused(daemon: RunningDaemon, kind
         assert "wl_compositor" in await guest.globals()
 
 
-@pytest.fixture
-def stage(folder: Path) -> Generator[tuple[RunningDaemon, socket.socket]]:
-    """A daemon whose compositor is the test: what it connects to is to be accepted."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        display = folder.parent / "wayland-test"
-        listener.bind(str(display))
-        listener.listen()
-        listener.settimeout(PATIENCE)
-        with running_daemon(folder, display, settings='[default]\nsecurity_context = "off"\n') as running:
-            listener.accept()[0].close()  # the daemon looked whether a compositor is there
-            yield running, listener
-            running.assert_alive()
-
-
 @asynccontextmanager
 async def on_stage(
-    stage: tuple[RunningDaemon, socket.socket], dialect: Dialect
+    stage: PlayedCompositor, dialect: Dialect
 ) -> AsyncGenerator[tuple[ForeignGuest, Endpoint]]:
     """A guest, and its compositor's end, with seat 3, data device manager 4 and data device 5."""
-    daemon, listener = stage
-    async with running(daemon, dialect) as guest:
-        connection, _address = await asyncio.to_thread(listener.accept)
-        with closing(Endpoint(connection)) as host:
+    async with running(stage.daemon, dialect) as guest:
+        with closing(await stage.accept_soon()) as host:
             await guest.send(request("wl_display", "get_registry", 1, 2))
             host.send_raw(event("wl_registry", "global", 2, 1, "wl_seat", 5))
             await guest.wait_for(2, 0)
@@ -340,7 +323,7 @@ async def on_stage(
 
 
 @every_dialect
-async def test_it_pastes(stage: tuple[RunningDaemon, socket.socket], dialect: Dialect) -> None:
+async def test_it_pastes(stage: PlayedCompositor, dialect: Dialect) -> None:
     text = bytes(range(256)) * 200
     async with on_stage(stage, dialect) as (guest, host):
         offer = 0xFF000000
@@ -369,7 +352,7 @@ async def test_it_pastes(stage: tuple[RunningDaemon, socket.socket], dialect: Di
 
 
 @every_dialect
-async def test_it_copies(stage: tuple[RunningDaemon, socket.socket], dialect: Dialect) -> None:
+async def test_it_copies(stage: PlayedCompositor, dialect: Dialect) -> None:
     text = bytes(range(256)) * 100
     async with on_stage(stage, dialect) as (guest, host):
         await guest.send(
@@ -404,7 +387,7 @@ def read_all(fd: int) -> bytes:
 
 
 @every_dialect
-async def test_it_reads_a_keymap(stage: tuple[RunningDaemon, socket.socket], dialect: Dialect) -> None:
+async def test_it_reads_a_keymap(stage: PlayedCompositor, dialect: Dialect) -> None:
     text = b"xkb_keymap { many keys };\0" * 500
     async with on_stage(stage, dialect) as (guest, host):
         await guest.send(request("wl_seat", "get_keyboard", 3, 6))
@@ -421,7 +404,7 @@ async def test_it_reads_a_keymap(stage: tuple[RunningDaemon, socket.socket], dia
 
 @every_dialect
 async def test_it_is_told_once_that_the_compositor_has_gone(
-    stage: tuple[RunningDaemon, socket.socket], dialect: Dialect
+    stage: PlayedCompositor, dialect: Dialect
 ) -> None:
     async with on_stage(stage, dialect) as (guest, host):
         host.close()

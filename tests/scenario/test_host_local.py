@@ -1,10 +1,7 @@
 """Clients without a VM: a daemon process, raw clients, and a compositor in the test's hands."""
 
 import os
-import shutil
-import socket
 import struct
-import tempfile
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -26,36 +23,22 @@ from crossdomain.abi.cross_domain import (
 )
 from crossdomain.abi.local import FIRST_GIVEN_SYNC, ToDaemon, ToLauncher
 from crossdomain.limits import MAX_BLOB_BYTES, MAX_LOCAL_RESOURCES
-from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.endpoint import Endpoint
 from tests.fakes.local_client import LocalClient
+from tests.fakes.played_compositor import PATIENCE, PlayedCompositor, playing_compositor, receive
 from tests.fakes.weston import wait_until
 from tests.unit.context.world import delete_id, event, request, sync
 
-DEADLINE = 30.0
 HANG_UP = SendReceive((), memoryview(b""))
 
 
-class Stage:
-    """A daemon, and the socket that it takes for the compositor's."""
-
-    def __init__(self, folder: Path) -> None:
-        self.display = folder / "wayland-0"
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(self.display))
-        self.listener.listen()
-        self.listener.settimeout(DEADLINE)
-        self.daemon: RunningDaemon
+class LocalStage(PlayedCompositor):
+    """One whose clients have no VM."""
 
     @property
     def path(self) -> Path:
         """The local socket."""
         return self.daemon.local_socket
-
-    def accept(self) -> Endpoint:
-        """The compositor's end of the next client's connection."""
-        connection, _address = self.listener.accept()
-        return Endpoint(connection)
 
     def connect(self) -> tuple[LocalClient, Endpoint]:
         """A client after INIT, and the compositor's end of its connection."""
@@ -64,44 +47,30 @@ class Stage:
 
     def wait_until_empty(self) -> None:
         """Returns when no client is left; fails where something of one is."""
-        wait_until(lambda: not self.daemon.status()["local"], seconds=DEADLINE, what="all clients gone")
+        wait_until(lambda: not self.daemon.status()["local"], seconds=PATIENCE, what="all clients gone")
         status = self.daemon.status()
         assert (status["local_resources"], status["local_bytes"]) == (0, 0)
 
 
 @pytest.fixture(scope="module")
-def stage() -> Generator[Stage]:
+def stage() -> Generator[LocalStage]:
     """One daemon for all tests here: none of them may break it."""
-    folder = Path(tempfile.mkdtemp(prefix="xd-"))
-    made = Stage(folder)
-    with closing(made.listener), running_daemon(folder, made.display) as made.daemon:
-        made.accept().close()  # the daemon looked whether a compositor is there
-        yield made
-        made.wait_until_empty()
-        made.daemon.assert_alive()
-    shutil.rmtree(folder)
+    with playing_compositor() as made:
+        local = LocalStage(made.listener, made.daemon)
+        yield local
+        local.wait_until_empty()
 
 
 @pytest.fixture
-def client(stage: Stage) -> Generator[LocalClient]:
+def client(stage: LocalStage) -> Generator[LocalClient]:
     """A client after INIT; nobody looks at its compositor."""
     connected, host = stage.connect()
     with connected, closing(host):
         yield connected
 
 
-def receive(host: Endpoint, size: int) -> bytes:
-    """Exactly `size` bytes of requests."""
-    joined = b""
-    while len(joined) < size:
-        assert host.receive(DEADLINE)
-        joined += b"".join(host.messages())
-    assert len(joined) == size
-    return joined
-
-
 class TestWords:
-    def test_hello_is_answered_with_our_capset(self, stage: Stage) -> None:
+    def test_hello_is_answered_with_our_capset(self, stage: LocalStage) -> None:
         with LocalClient(stage.path) as client:
             capset = client.greet("foot")
         assert capset.supported_channels == 1 << 1
@@ -115,12 +84,12 @@ class TestWords:
         told = parse_clock(client.expect(ToLauncher.QUERY).payload, ClockId.MONOTONIC)
         assert before <= told <= time.monotonic_ns()
 
-    def test_a_clock_that_is_not_told_costs_nothing(self, client: LocalClient, stage: Stage) -> None:
+    def test_a_clock_that_is_not_told_costs_nothing(self, client: LocalClient, stage: LocalStage) -> None:
         client.submit(struct.pack("<BBHIII", Command.GET_CLOCK, 0, 16, 0, 2, 0))
         assert "clock 2 is not told" in client.error()
         assert stage.daemon.status()["local"][0]["alive"]
 
-    def test_requests_and_events_pass(self, stage: Stage) -> None:
+    def test_requests_and_events_pass(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with client, closing(host):
             client.send(sync(2))
@@ -128,7 +97,7 @@ class TestWords:
             host.send_raw(delete_id(2))
             assert client.receive(12) == delete_id(2)
 
-    def test_a_name_of_any_bytes_is_only_quoted(self, stage: Stage) -> None:
+    def test_a_name_of_any_bytes_is_only_quoted(self, stage: LocalStage) -> None:
         with LocalClient(stage.path) as client:
             client.send_packet(ToDaemon.HELLO, local.HELLO.pack(1) + b"\xff\n\x1b[31m" * 1000)
             client.expect(ToLauncher.WELCOME)
@@ -136,26 +105,26 @@ class TestWords:
             assert "\n" not in status["name"]
             assert len(status["name"]) < 500
 
-    def test_a_poll_is_not_needed_and_harmless(self, client: LocalClient, stage: Stage) -> None:
+    def test_a_poll_is_not_needed_and_harmless(self, client: LocalClient, stage: LocalStage) -> None:
         client.submit(encode_poll())
         assert stage.daemon.status()["local"][0]["alive"]
 
     @pytest.mark.parametrize("version", [0, 2, 2**32 - 1])
-    def test_another_version_is_refused(self, stage: Stage, version: int) -> None:
+    def test_another_version_is_refused(self, stage: LocalStage, version: int) -> None:
         with LocalClient(stage.path) as client:
             client.send_packet(ToDaemon.HELLO, local.HELLO.pack(version) + b"x")
             assert f"version {version}" in client.error()
             client.wait_for_close()
 
     @pytest.mark.parametrize("type_", [0, 2, 3, 4, 5, 6, 7, 8, 0x81, 2**32 - 1])
-    def test_nothing_goes_before_hello(self, stage: Stage, type_: int) -> None:
+    def test_nothing_goes_before_hello(self, stage: LocalStage, type_: int) -> None:
         with LocalClient(stage.path) as client:
             client.send_packet(type_, bytes(16), resource_id=1, size=4096)
             assert "no HELLO" in client.error()
             client.wait_for_close()
 
     @pytest.mark.parametrize("length", range(1, 20))
-    def test_a_hello_cut_at_any_length_is_refused(self, stage: Stage, length: int) -> None:
+    def test_a_hello_cut_at_any_length_is_refused(self, stage: LocalStage, length: int) -> None:
         with LocalClient(stage.path) as client:
             client.send_raw(local.encode_packet(ToDaemon.HELLO, local.HELLO.pack(1))[:length])
             client.error()
@@ -186,7 +155,7 @@ class TestWords:
         for fd in fds:
             os.close(fd)
 
-    def test_only_memory_files_reach_the_compositor(self, stage: Stage) -> None:
+    def test_only_memory_files_reach_the_compositor(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with client, closing(host), Path(__file__).open("rb") as file:
             client.send_packet(ToDaemon.CREATE_GUEST_BLOB, resource_id=1, size=4096, fds=[file.fileno()])
@@ -195,13 +164,13 @@ class TestWords:
             assert isinstance(told, SendReceive)
             assert b"only memory files" in bytes(told.data)
 
-    def test_a_local_channel_has_no_rings(self, stage: Stage) -> None:
+    def test_a_local_channel_has_no_rings(self, stage: LocalStage) -> None:
         with LocalClient(stage.path) as client:
             client.greet()
             client.submit(encode_init(1, RING_NONE))
             assert "no rings" in client.error()
 
-    def test_a_refused_request_is_an_error_then_the_hang_up(self, stage: Stage) -> None:
+    def test_a_refused_request_is_an_error_then_the_hang_up(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with client, closing(host):
             client.send(request("wl_display", "get_registry", 1, 99))
@@ -213,7 +182,7 @@ class TestWords:
 
 
 class TestFences:
-    def test_a_fence_of_the_compositors_is_fetched(self, stage: Stage) -> None:
+    def test_a_fence_of_the_compositors_is_fetched(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with client, closing(host):
             ask_for_release(client, host)
@@ -247,7 +216,7 @@ class TestFences:
         client.send_packet(ToDaemon.CREATE_SYNC, resource_id=FIRST_GIVEN_SYNC)
         assert "without its fd" in client.error()
 
-    def test_a_fence_that_nobody_has_given_can_not_be_sent(self, stage: Stage) -> None:
+    def test_a_fence_that_nobody_has_given_can_not_be_sent(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with client, closing(host):
             client.send(sync(2), Identifier(FIRST_GIVEN_SYNC, IdentifierType.VIRTGPU_SYNC, 0))
@@ -256,7 +225,7 @@ class TestFences:
 
 
 class TestMemory:
-    def test_host_memory_is_shared_with_the_compositor(self, stage: Stage) -> None:
+    def test_host_memory_is_shared_with_the_compositor(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with client, closing(host), client.create_memory(7, 8192) as memory:
             memory[:5] = b"hello"
@@ -266,7 +235,7 @@ class TestMemory:
             assert receive(host, len(pool)) == pool
             assert os.pread(host.fds[0], 5, 0) == b"hello"
 
-    def test_a_memfd_of_the_clients_is_shared_with_the_compositor(self, stage: Stage) -> None:
+    def test_a_memfd_of_the_clients_is_shared_with_the_compositor(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with client, closing(host):
             client.create_guest_blob(7, b"hello" * 1000)
@@ -276,7 +245,7 @@ class TestMemory:
             receive(host, len(pool))
             assert os.pread(host.fds[0], 10, 4990) == b"hellohello"
 
-    def test_a_keymap_is_fetched(self, stage: Stage) -> None:
+    def test_a_keymap_is_fetched(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with client, closing(host):
             bind_keyboard(client, host)
@@ -329,7 +298,7 @@ class TestMemory:
         client.send_packet(ToDaemon.CREATE_HOST_BLOB, payload, resource_id=1, size=4096)
         assert "blob" in client.error()
 
-    def test_resources_are_bounded(self, client: LocalClient, stage: Stage) -> None:
+    def test_resources_are_bounded(self, client: LocalClient, stage: LocalStage) -> None:
         fd = os.memfd_create("tiny")
         os.write(fd, b"x")
         for resource_id in range(1, MAX_LOCAL_RESOURCES + 2):
@@ -338,7 +307,7 @@ class TestMemory:
         assert f"more than {MAX_LOCAL_RESOURCES}" in client.error()
         assert stage.daemon.status()["local_resources"] == MAX_LOCAL_RESOURCES
 
-    def test_host_memory_is_bounded(self, client: LocalClient, stage: Stage) -> None:
+    def test_host_memory_is_bounded(self, client: LocalClient, stage: LocalStage) -> None:
         gib = 1 << 30
         count = MAX_BLOB_BYTES // gib
         memories = [client.create_memory(number, gib) for number in range(1, count + 1)]
@@ -351,7 +320,7 @@ class TestMemory:
 
 
 class TestEnds:
-    def test_the_compositors_end_is_one_hang_up(self, stage: Stage) -> None:
+    def test_the_compositors_end_is_one_hang_up(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with client:
             host.send_raw(delete_id(2))
@@ -361,13 +330,13 @@ class TestEnds:
             client.send(sync(2))  # is dropped
             client.create_memory(1, 4096).close()
 
-    def test_the_clients_end_is_the_compositors_too(self, stage: Stage) -> None:
+    def test_the_clients_end_is_the_compositors_too(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with closing(host):
             client.close()
             assert ended(host)
 
-    def test_a_client_that_does_not_read_stops_only_itself(self, stage: Stage) -> None:
+    def test_a_client_that_does_not_read_stops_only_itself(self, stage: LocalStage) -> None:
         stuck, stuck_host = stage.connect()
         stuck_host.socket.setblocking(False)
         flood = delete_id(2) * 5000
@@ -378,7 +347,7 @@ class TestEnds:
             client.send(sync(2))
             assert receive(host, 12) == sync(2)
 
-    def test_a_client_that_never_reads_its_answers_is_read_no_more(self, stage: Stage) -> None:
+    def test_a_client_that_never_reads_its_answers_is_read_no_more(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         client.socket.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -386,7 +355,7 @@ class TestEnds:
         with client, closing(host):
             assert stage.daemon.status()["local"]
 
-    def test_200_clients_leave_nothing_behind(self, stage: Stage) -> None:
+    def test_200_clients_leave_nothing_behind(self, stage: LocalStage) -> None:
         stage.wait_until_empty()
         before = stage.daemon.footprint.fds
         for number in range(200):
@@ -400,7 +369,7 @@ class TestEnds:
         stage.wait_until_empty()
         assert stage.daemon.footprint.fds == before
 
-    def test_clients_that_vanish_in_the_middle_leave_nothing_behind(self, stage: Stage) -> None:
+    def test_clients_that_vanish_in_the_middle_leave_nothing_behind(self, stage: LocalStage) -> None:
         stage.wait_until_empty()
         before = stage.daemon.footprint.fds
         for number in range(50):
@@ -460,7 +429,7 @@ def _bind(client: LocalClient, host: Endpoint, interface: str, version: int) -> 
 
 def ended(host: Endpoint) -> bool:
     """Whether the client's connection is closed; waits for it."""
-    host.socket.settimeout(DEADLINE)
+    host.socket.settimeout(PATIENCE)
     return host.socket.recv(1) == b""
 
 

@@ -5,11 +5,8 @@ The compositor is the test, because no kernel that this runs on has fences of it
 
 import asyncio
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -18,10 +15,9 @@ from crossdomain.limits import FENCE_SECONDS
 from crossdomain.vm.guest import GuestProcess
 from crossdomain.vm.image import Image
 from crossdomain.vm.machine import Machine
-from tests.fakes.daemon import running_daemon
 from tests.fakes.endpoint import Endpoint
 from tests.fakes.fence_taker import FIRST_RELEASE, OFFERED, ask_for_globals, ask_for_releases
-from tests.scenario.test_host_local import Stage, receive
+from tests.fakes.played_compositor import PlayedCompositor, playing_compositor, receive
 from tests.system.conftest import GUEST_TESTS, machine_config, until, within
 from tests.unit.context.world import event
 
@@ -31,20 +27,14 @@ GIVEN_UP = f"a fence of the compositor's is not over after {FENCE_SECONDS} s"
 
 
 @pytest.fixture(scope="module")
-def stage() -> Generator[Stage]:
+def stage() -> Generator[PlayedCompositor]:
     """A daemon whose compositor is the test."""
-    folder = Path(tempfile.mkdtemp(prefix="xd-"))
-    made = Stage(folder)
-    settings = '[default]\nsecurity_context = "off"\n'
-    with closing(made.listener), running_daemon(folder, made.display, settings=settings) as made.daemon:
-        made.accept().close()  # the daemon looked whether a compositor is there
+    with playing_compositor(settings='[default]\nsecurity_context = "off"\n') as made:
         yield made
-        made.daemon.assert_alive()
-    shutil.rmtree(folder)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def guest(vm_image: Image, stage: Stage) -> AsyncGenerator[Machine]:
+async def guest(vm_image: Image, stage: PlayedCompositor) -> AsyncGenerator[Machine]:
     """A machine on that daemon."""
     async with Machine(machine_config(vm_image, stage.daemon)) as running:
         yield running
@@ -69,7 +59,7 @@ class Taker:
         return await self.told()
 
 
-async def start_taker(guest: Machine, stage: Stage, fences: list[int]) -> Taker:
+async def start_taker(guest: Machine, stage: PlayedCompositor, fences: list[int]) -> Taker:
     """A guest that gets these fences."""
     count = len(fences)
     process = await guest.spawn(["python3", "-m", "tests.fakes.fence_taker", str(count)], env=GUEST_TESTS)
@@ -97,7 +87,7 @@ def fences() -> Generator[list[int]]:
 
 
 async def test_a_guests_fence_is_over_when_the_compositors_is(
-    guest: Machine, stage: Stage, fences: list[int]
+    guest: Machine, stage: PlayedCompositor, fences: list[int]
 ) -> None:
     pending, over = "PENDING", "SIGNALLED"
     taker = await start_taker(guest, stage, fences)
@@ -117,7 +107,7 @@ async def test_a_guests_fence_is_over_when_the_compositors_is(
 
 
 async def test_a_guest_that_ends_with_fences_pending_costs_nobody_anything(
-    guest: Machine, stage: Stage, fences: list[int]
+    guest: Machine, stage: PlayedCompositor, fences: list[int]
 ) -> None:
     taker = await start_taker(guest, stage, fences)
     with closing(taker.host):
