@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import struct
 from contextlib import closing
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import numpy as np
 
 from crossdomain.abi import cross_domain as protocol
 from crossdomain.abi import virtio_gpu as abi
-from crossdomain.abi.cross_domain import Identifier, IdentifierType, ReadWrite, SendReceive
+from crossdomain.abi.cross_domain import IdentifierType, ReadWrite, SendReceive
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
+from tests.fakes.guest_window import GuestWindow
 from tests.fakes.played_compositor import PlayedCompositor
 from tests.fakes.vhost_socket import connected
 from tests.fakes.wayland_guest import WaylandGuest
@@ -32,40 +32,17 @@ def booted(daemon: RunningDaemon) -> FakeFrontend:
     return FakeFrontend(connected(daemon.gpu_socket), ram_size=16 << 20)
 
 
-async def show_window(guest: WaylandGuest, pixel: int) -> None:
-    """Shows a window full of one XRGB pixel at the output's corner, and returns when it is shown."""
-    await guest.list_globals()
-    size = WIDTH * HEIGHT * 4
-    pool = await guest.context.allocate(size)
-    pool.view[:size] = struct.pack("<I", pixel) * (WIDTH * HEIGHT)
-    await guest.send(
-        guest.bind("wl_compositor", 4, 4),
-        guest.bind("wl_shm", 1, 5),
-        guest.bind("xdg_wm_base", 1, 6),
-        request("wl_compositor", "create_surface", 4, 7),
-        request("xdg_wm_base", "get_xdg_surface", 6, 8, 7),
-        request("xdg_surface", "get_toplevel", 8, 9),
-        request("xdg_toplevel", "set_fullscreen", 9, 0),
-        request("wl_surface", "commit", 7),
-    )
-    serial = struct.unpack("<I", await guest.wait_for(8, 0))[0]
-    blob = Identifier(pool.resource_id, IdentifierType.VIRTGPU_BLOB, pool.size)
-    await guest.send(request("wl_shm", "create_pool", 5, 10, None, size), identifiers=(blob,))
-    await guest.send(
-        request("wl_shm_pool", "create_buffer", 10, 11, 0, WIDTH, HEIGHT, WIDTH * 4, XRGB8888),
-        request("xdg_surface", "ack_configure", 8, serial),
-        request("wl_surface", "attach", 7, 11, 0, 0),
-        request("wl_surface", "damage", 7, 0, 0, WIDTH, HEIGHT),
-        request("wl_surface", "frame", 7, 12),
-        request("wl_surface", "commit", 7),
-    )
-    await guest.wait_for(12, 0)
+async def show_window(guest: WaylandGuest, colour: str) -> None:
+    """Shows a window full of RRGGBB in the middle of the screen, and returns when it is shown."""
+    window = GuestWindow(guest, WIDTH, HEIGHT, fullscreen=True)
+    await window.open()
+    await window.paint(colour)
 
 
 async def test_a_guests_window_is_on_the_screen(daemon: RunningDaemon, weston: Weston) -> None:
     async with booted(daemon) as vm:
         guest = WaylandGuest(await GuestContext.open(vm, 1, name=b"window"))
-        await show_window(guest, 0xFF3366BC)
+        await show_window(guest, "3366bc")
         # It is centred, and black around.
         shot = await asyncio.to_thread(weston.screenshot)
         found = np.argwhere((shot == (0x33, 0x66, 0xBC)).all(axis=2))
@@ -78,7 +55,7 @@ async def test_two_vms_show_their_windows_through_one_daemon(daemon: RunningDaem
     async with booted(daemon) as one, booted(daemon) as other:
         guests = [WaylandGuest(await GuestContext.open(vm, 1)) for vm in (one, other)]
         for guest in guests:
-            await show_window(guest, 0xFF00FF00)
+            await show_window(guest, "00ff00")
         assert [len(vm["clients"]) for vm in daemon.status()["vms"]] == [1, 1]
 
 

@@ -30,7 +30,7 @@ async def test_crosvm_shows_windows_with_one_table_of_memory(
 ) -> None:
     async with booted(daemon, CROSVM, queue_size) as vm:
         guest = WaylandGuest(await GuestContext.open(vm, 1))
-        await show_window(guest, 0xFF3366BC)
+        await show_window(guest, "3366bc")
         shot = await asyncio.to_thread(weston.screenshot)
         assert int((shot == (0x33, 0x66, 0xBC)).all(axis=2).sum()) == WIDTH * HEIGHT
 
