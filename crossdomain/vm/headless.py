@@ -1,7 +1,8 @@
 """A Weston without a screen: where windows go on a machine without a desktop, and in tests.
 
-It is the image's Weston 14 with the pixman renderer, a seat that can be driven (see `seat`), nothing
-that moves by itself, and a plain background, so that a picture of it depends on the clients alone.
+It is the image's Weston 14 with the pixman renderer, a seat that can be driven (see `seat`), places for
+windows that are not random, nothing that moves by itself, and a plain background, so that a picture of it
+depends on the clients alone.
 """
 
 import contextlib
@@ -124,7 +125,9 @@ class HeadlessWeston:
         Raises:
             EnvironmentFault: it cannot be started; says why.
         """
-        module = seat.compile_module(self._image)
+        modules = [seat.compile_module(self._image)]
+        if self._shell == "desktop":
+            modules.append(seat.compile_module(self._image, "placement"))
         configuration = self.runtime_directory / "weston.ini"
         client = "/usr/libexec/weston-desktop-shell"
         configuration.write_text(_CONFIGURATION.format(client=client, background=self._background))
@@ -132,7 +135,7 @@ class HeadlessWeston:
         self._seat = seat.Seat(ours)
         with theirs, self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                self._image.command(self._command(module, configuration)),
+                self._image.command(self._command(modules, configuration)),
                 env=root.program_environment({**self.environment, seat.FD_VARIABLE: str(theirs.fileno())}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -199,11 +202,11 @@ class HeadlessWeston:
             shutil.move(pictures[0], part)
             os.replace(part, path)
 
-    def _command(self, module: Path, configuration: Path) -> list[str]:
+    def _command(self, modules: Sequence[Path], configuration: Path) -> list[str]:
         return [
             "weston", f"--socket={self.display}", f"--config={configuration}", "--idle-time=0",
             "--backend=headless", "--renderer=pixman", f"--width={self.width}", f"--height={self.height}",
-            f"--shell={self._shell}", f"--modules={module}", "--debug", *self._extra,
+            f"--shell={self._shell}", f"--modules={','.join(map(str, modules))}", "--debug", *self._extra,
         ]  # fmt: skip
 
     def _running(self) -> subprocess.Popen[bytes]:

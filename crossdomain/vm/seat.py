@@ -1,7 +1,7 @@
-"""Compiles the seat module for Weston, and drives it.
+"""Compiles modules for Weston, the seat's above all, and drives that.
 
-`seat.c` is compiled with the host's C compiler against the image's headers, once per change of
-either; the result is never written over, because a compositor may have it loaded.
+A module (`seat.c`, `placement.c`) is compiled with the host's C compiler against the image's headers,
+once per change of either; the result is never written over, because a compositor may have it loaded.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from enum import IntEnum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from crossdomain.errors import EnvironmentFault, HostFault, LocalError
 from crossdomain.vm.image import Image
@@ -20,7 +20,7 @@ from crossdomain.vm.image import Image
 FD_VARIABLE: Final = "CROSSDOMAIN_SEAT_FD"
 """The environment variable that tells the module its socket."""
 
-_SOURCE: Final = Path(__file__).parent / "seat.c"
+_SOURCES: Final = Path(__file__).parent
 _HEADERS: Final = ("libweston-14", "pixman-1", "xkbcommon", "wayland-*.h")
 _ANSWER_SECONDS: Final = 10.0
 
@@ -60,35 +60,35 @@ class View(NamedTuple):
     label: str
 
 
-def compile_module(image: Image) -> Path:
-    """Return the module for the Weston of `image`, compiling it first where needed.
+def compile_module(image: Image, name: Literal["seat", "placement"] = "seat") -> Path:
+    """Return a module for the Weston of `image`, compiling it first where needed.
 
     Raises:
         EnvironmentFault: there is no C compiler, or it fails.
     """
-    source = _SOURCE.read_bytes()
-    key = hashlib.sha256(source + image.directory.name.encode()).hexdigest()[:16]
+    source = _SOURCES / f"{name}.c"
+    key = hashlib.sha256(source.read_bytes() + image.directory.name.encode()).hexdigest()[:16]
     place = (
         image.directory.parent if os.access(image.directory.parent, os.W_OK) else Path(tempfile.gettempdir())
     )
-    final = place / f"seat-{os.geteuid()}-{key}.so"
+    final = place / f"{name}-{os.geteuid()}-{key}.so"
     if final.exists():
         return final
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise EnvironmentFault("there is no C compiler", hint="install it: apt install gcc libc6-dev")
-    with tempfile.TemporaryDirectory(prefix="crossdomain-seat-") as work:
+    with tempfile.TemporaryDirectory(prefix=f"crossdomain-{name}-") as work:
         headers = _link_headers(image, Path(work))
-        built = Path(work) / "seat.so"
+        built = Path(work) / "module.so"
         flags = [f"-I{headers}", f"-I{headers}/libweston-14", f"-I{headers}/pixman-1"]
         command = [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", *flags]
         done = subprocess.run(
-            [*command, "-o", str(built), str(_SOURCE)], capture_output=True, text=True, check=False
+            [*command, "-o", str(built), str(source)], capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
             raise EnvironmentFault(
-                f"the seat module does not compile: {reason}", hint="is the package libc6-dev installed?"
+                f"the {name} module does not compile: {reason}", hint="is the package libc6-dev installed?"
             )
         whole = final.with_name(f"{final.name}.{os.getpid()}")
         shutil.copy(built, whole)
