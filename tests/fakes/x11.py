@@ -163,6 +163,37 @@ class X11Desktop(ApplicationEnvironment):
         position = [view.identity for view in views].index(window.identity)
         return [view for view in views[:position] if view.label != "cursor"]
 
+    def spot(self, view: View, x: int, y: int) -> tuple[int, int]:
+        """A point of a view on the screen, as soon as the view is what a person sees there.
+
+        Args:
+            view: as it was seen last; it may have been moved or resized since.
+            x: from its left side, px; where negative from its right one.
+            y: from its upper side, px; where negative from its lower one.
+
+        Raises:
+            TimeoutError: the point is beyond the screen's edge, or something else lies on it.
+        """
+
+        def look() -> tuple[int, int] | None:
+            views = [each for each in self.seat.views() if each.label != "cursor"]
+            found = next((each for each in views if each.identity == view.identity), None)
+            if found is None:
+                return None
+            point = (
+                found.x + x + (found.width if x < 0 else 0),
+                found.y + y + (found.height if y < 0 else 0),
+            )
+            if not (0 <= point[0] < self.weston.width and 0 <= point[1] < self.weston.height):
+                return None
+            return point if next((each for each in views if _covers(each, *point)), None) is found else None
+
+        return self.wait(look, f"{x}, {y} of {view} in sight")
+
+    def click(self, view: View, x: int, y: int) -> None:
+        """Click at a point of a view (`spot`)."""
+        self.seat.click(*self.spot(view, x, y))
+
     def title_bar(self, window: View) -> View:
         """The title bar that we draw above a window."""
 
@@ -199,6 +230,10 @@ class X11Desktop(ApplicationEnvironment):
             return found if found is not None and (found.x, found.y) == (x, y) else None
 
         return self.wait(look, f"{window} at {x}, {y}")
+
+
+def _covers(view: View, x: int, y: int) -> bool:
+    return view.x <= x < view.x + view.width and view.y <= y < view.y + view.height
 
 
 def with_xwayland_of(debian: Root, folder: Path) -> tuple[str, ...]:

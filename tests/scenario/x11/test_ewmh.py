@@ -180,7 +180,7 @@ def test_windows_are_listed_in_the_order_in_which_they_came(desktop: X11Desktop,
     desktop.wait(lambda: client.words(client.root, "_NET_CLIENT_LIST") == [first, second], "both")
     desktop.place(desktop.window("second"), 100, 100)
     view = desktop.place(desktop.window("first"), 600, 400)
-    desktop.seat.click(view.x + 5, view.y + 5)
+    desktop.click(view, 5, 5)
     stacked = "_NET_CLIENT_LIST_STACKING"
     desktop.wait(lambda: client.words(client.root, stacked) == [second, first], "the first is on top")
     assert client.words(client.root, "_NET_CLIENT_LIST") == [first, second]
@@ -277,10 +277,10 @@ def test_a_client_that_answers_no_ping_is_ended_by_the_second_close(
         protocols = ("WM_DELETE_WINDOW", "_NET_WM_PING")
         _, view = open_window(desktop, hung, "hung", protocols=protocols)
         bar = desktop.title_bar(view)
-        desktop.seat.click(bar.x + bar.width - 14, bar.y + 14)
+        desktop.click(bar, -14, 14)
         assert hung.wait(X.ClientMessage, "a message").data[1][0] == hung.atom("WM_DELETE_WINDOW")
         assert hung.wait(X.ClientMessage, "a ping").data[1][0] == hung.atom("_NET_WM_PING")
-        desktop.seat.click(bar.x + bar.width - 14, bar.y + 14)
+        desktop.click(bar, -14, 14)
         desktop.gone("hung")
     assert client.words(client.root, "_NET_CLIENT_LIST") == []
 
@@ -307,7 +307,7 @@ def test_the_four_ways_to_take_the_keyboard(
     record.map()
     client.display.sync()
     view = desktop.place(desktop.window("model"), 600, 400)
-    desktop.seat.click(view.x + 5, view.y + 5)
+    desktop.click(view, 5, 5)
     desktop.wait(lambda: client.words(client.root, "_NET_ACTIVE_WINDOW") == [window], "it is active")
     assert {window: "model", other: "other"}.get(client.focused(), "nobody") == focused
     desktop.wait(lambda: (client.poll(X.ClientMessage) is not None) == takes, "WM_TAKE_FOCUS, or none")
@@ -334,10 +334,10 @@ def test_a_key_waits_for_a_window_that_takes_the_keyboard_itself(
     places = {title: desktop.place(desktop.window(title), x, 400) for title, x in TWO_PLACES.items()}
 
     def is_typed_into_it() -> bool:
-        desktop.seat.click(places["other"].x + 5, places["other"].y + 5)
+        desktop.click(places["other"], 5, 5)
         desktop.wait(lambda: client.focused() == other, "the other one's")
         client.forget_events()
-        desktop.seat.click(places["taker"].x + 5, places["taker"].y + 5)
+        desktop.click(places["taker"], 5, 5)
         message = client.wait(X.ClientMessage, "WM_TAKE_FOCUS")
         desktop.seat.tap(KEY_A)
         if client.poll(X.KeyPress, seconds=0.1) is not None:
@@ -353,9 +353,9 @@ def test_a_key_does_not_wait_for_ever(desktop: X11Desktop, client: XTestClient) 
     other, _ = open_window(desktop, client, "other", mask=X.KeyPressMask)
     open_globally_active(desktop, client, "taker", mask=X.KeyPressMask)
     places = {title: desktop.place(desktop.window(title), x, 400) for title, x in TWO_PLACES.items()}
-    desktop.seat.click(places["other"].x + 5, places["other"].y + 5)
+    desktop.click(places["other"], 5, 5)
     desktop.wait(lambda: client.focused() == other, "the other one's")
-    desktop.seat.click(places["taker"].x + 5, places["taker"].y + 5)
+    desktop.click(places["taker"], 5, 5)
     client.wait(X.ClientMessage, "WM_TAKE_FOCUS")
     desktop.seat.tap(KEY_A)
     assert int(client.wait(X.KeyPress, "a key").window.id) == other

@@ -50,5 +50,5 @@ def close_twice(desktop: X11Desktop, window: View) -> None:
     """Press the close button until the window is gone."""
     bar = desktop.title_bar(window)
     for _ in range(2):
-        desktop.seat.click(bar.x + bar.width - 14, bar.y + 14)
+        desktop.click(bar, -14, 14)
     desktop.gone("hung")

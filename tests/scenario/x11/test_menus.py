@@ -71,10 +71,10 @@ def no_popup(desktop: X11Desktop, window: View) -> None:
 def test_a_menu_opens_below_its_title_and_takes_a_click(desktop: X11Desktop) -> None:
     process = desktop.start("/usr/bin/python3", "-c", TK)
     window = desktop.place(desktop.window("tk"), 200, 100)
-    desktop.seat.click(window.x + 20, window.y + 10)
+    desktop.click(window, 20, 10)
     menu = popup(desktop, window)
     assert (menu.x, menu.y) == (window.x + 1, window.y + 31)
-    desktop.seat.click(menu.x + 20, menu.y + 10)
+    desktop.click(menu, 20, 10)
     assert process.stdout is not None
     assert process.stdout.readline() == "New\n"
     no_popup(desktop, window)
@@ -83,13 +83,13 @@ def test_a_menu_opens_below_its_title_and_takes_a_click(desktop: X11Desktop) -> 
 def test_a_submenu_opens_beside_its_menu(desktop: X11Desktop) -> None:
     process = desktop.start("/usr/bin/python3", "-c", TK)
     window = desktop.place(desktop.window("tk"), 300, 200)
-    desktop.seat.click(window.x + 20, window.y + 10)
+    desktop.click(window, 20, 10)
     menu = popup(desktop, window)
 
     def point() -> bool:
         # Tk follows the pointer from some time after the menu is shown; a person's is never still.
         for x in (30, 31):
-            desktop.seat.move_pointer(menu.x + x, menu.y + menu.height - 12)
+            desktop.seat.move_pointer(*desktop.spot(menu, x, -12))
         return len([view for view in desktop.above(window) if view.label == ""]) == 2
 
     desktop.wait(point, "a submenu")
@@ -97,7 +97,7 @@ def test_a_submenu_opens_beside_its_menu(desktop: X11Desktop) -> None:
     assert abs(submenu.x - (menu.x + menu.width)) < 10
     assert menu.y < submenu.y < menu.y + menu.height
     await_same(desktop, window, "tk-submenu", hold=True)
-    desktop.seat.click(submenu.x + 20, submenu.y + 10)
+    desktop.click(submenu, 20, 10)
     assert process.stdout is not None
     assert process.stdout.readline() == "one.txt\n"
     no_popup(desktop, window)
@@ -111,7 +111,7 @@ def test_a_combo_box_opens_below_its_field(desktop: X11Desktop) -> None:
     choices = popup(desktop, window)
     assert choices.x == window.x + 100
     assert choices.y >= field[1]
-    desktop.seat.click(choices.x + 20, choices.y + 28)
+    desktop.click(choices, 20, 28)
     assert process.stdout is not None
     assert process.stdout.readline() == "green\n"
 
@@ -136,12 +136,12 @@ def test_a_menu_in_the_screens_corner_is_wholly_on_the_screen(desktop: X11Deskto
 def test_a_menu_stays_open_and_leaves_the_keyboard_alone(desktop: X11Desktop) -> None:
     desktop.start("/usr/bin/python3", "-c", TK)
     window = desktop.place(desktop.window("tk"), 200, 100)
-    desktop.seat.click(window.x + 20, window.y + 10)
+    desktop.click(window, 20, 10)
     menu = popup(desktop, window)
     active = desktop.run("xprop", "-root", "_NET_ACTIVE_WINDOW").stdout
     assert "0x0" not in active.split("#")[1]
     # Pointing at something else is no reason to close it.
-    desktop.seat.move_pointer(window.x + 390, window.y + 290)
+    desktop.seat.move_pointer(*desktop.spot(window, 390, 290))
     desktop.seat.move_pointer(5, 5)
     assert popup(desktop, window).identity == menu.identity
     desktop.seat.tap(1)  # Escape

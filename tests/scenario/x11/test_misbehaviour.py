@@ -218,7 +218,7 @@ class Witness:
 
     def take_keyboard(self) -> None:
         """It is clicked."""
-        self._desktop.seat.click(self._view.x + 20, self._view.y + 20)
+        self._desktop.click(self._view, 20, 20)
         self._desktop.wait(lambda: self._client.focused() == self._window, "it has the keyboard")
 
     def assert_lives(self) -> None:
@@ -436,10 +436,10 @@ def test_one_record_of_a_window_that_stayed_would_be_found(counted_desktop: Coun
 
 def test_a_client_that_was_ended_by_the_manager_leaves_the_others(desktop: X11Desktop) -> None:
     with contextlib.suppress(ConnectionClosedError), desktop.client() as client:
-        client.create_window(title="ended")
-        bar = desktop.title_bar(desktop.window("ended"))
         desktop.start("xclock", "-title", "stays")
         desktop.window("stays")
-        desktop.seat.click(bar.x + bar.width - 14, bar.y + 14)
+        client.create_window(title="ended")
+        bar = desktop.title_bar(desktop.window("ended"))
+        desktop.click(bar, -14, 14)
         desktop.gone("ended")
         desktop.window("stays")

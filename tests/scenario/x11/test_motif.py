@@ -34,7 +34,7 @@ def editor(desktop: X11Desktop) -> Generator[View]:
 def test_menus_open_below_each_title_that_is_clicked(desktop: X11Desktop, editor: View) -> None:
     left: list[int] = []
     for column in (20, 170, 20):
-        desktop.seat.click(editor.x + column, editor.y + 12)
+        desktop.click(editor, column, 12)
         menu = popup(desktop, editor)
         left.append(menu.x - editor.x)
         assert menu.y == editor.y + 24
@@ -47,19 +47,19 @@ def test_menus_open_below_each_title_that_is_clicked(desktop: X11Desktop, editor
 
 def test_a_choice_is_made_in_a_menu_of_a_menu_of_a_menu(desktop: X11Desktop, editor: View) -> None:
     """Preferences, Default Settings, Auto Indent: each opens beside the one before, and all close at once."""
-    desktop.seat.click(editor.x + 170, editor.y + 12)
+    desktop.click(editor, 170, 12)
     menu = popup(desktop, editor)
-    desktop.seat.click(menu.x + 60, menu.y + 24)
+    desktop.click(menu, 60, 24)
     settings = popup(desktop, editor, 2)
     assert abs(settings.x - (menu.x + menu.width)) < 10
-    desktop.seat.click(settings.x + 60, settings.y + 46)
+    desktop.click(settings, 60, 46)
     last = popup(desktop, editor, 3)
     assert settings.y < last.y + last.height < settings.y + settings.height
     await_same(desktop, editor, "motif-menus", hold=True)
     # Pointing elsewhere closes none of them.
     desktop.seat.move_pointer(5, 5)
     assert popup(desktop, editor, 3).identity == last.identity
-    desktop.seat.click(last.x + 40, last.y + 12)
+    desktop.click(last, 40, 12)
     no_popup(desktop, editor)
 
 
@@ -67,7 +67,7 @@ def test_the_keyboard_walks_through_menus_and_stays_with_the_editor(
     desktop: X11Desktop, editor: View
 ) -> None:
     with desktop.client() as client:
-        desktop.seat.click(editor.x + 20, editor.y + 12)
+        desktop.click(editor, 20, 12)
         menu = popup(desktop, editor)
         assert client.active_title().startswith("[test] letter")
     before = desktop.picture_of(menu)
@@ -80,7 +80,7 @@ def test_the_keyboard_walks_through_menus_and_stays_with_the_editor(
 
     def is_typed() -> bool:
         # The toolkit gives the keyboard up some time after its menu has gone.
-        desktop.seat.click(editor.x + 100, editor.y + 100)
+        desktop.click(editor, 100, 100)
         desktop.seat.tap(KEY_X)
         return desktop.seat.find_view("'[test] letter (modified)") is not None
 

@@ -16,7 +16,7 @@ KEY_ESCAPE, KEY_S = 1, 31
 
 def open_popup(desktop: X11Desktop, window: View, x: int, y: int) -> View:
     """Click at a place of a window, and return what opens."""
-    desktop.seat.click(window.x + x, window.y + y)
+    desktop.click(window, x, y)
     return desktop.wait(lambda: popups_on_screen(desktop, window), "a popup")[0]
 
 
@@ -43,14 +43,14 @@ def test_an_editor_of_qt(desktop: X11Desktop, debian: Image, runtime_dir: Path) 
     assert_framed(desktop, window)
 
     menu = open_popup(desktop, window, 100, 10)
-    desktop.seat.move_pointer(menu.x + 60, menu.y + 114)  # "Encoding"
+    desktop.seat.move_pointer(*desktop.spot(menu, 60, 114))  # "Encoding"
     submenu = desktop.wait(lambda: popups_on_screen(desktop, window)[:-1], "a submenu")[0]
     assert abs(submenu.x - (menu.x + menu.width)) < 10
     await_same(desktop, window, "qt-submenu", hold=True)
     desktop.seat.tap(KEY_ESCAPE)
     close_popup(desktop, window)
 
-    desktop.seat.click(window.x + 300, window.y + 200)
+    desktop.click(window, 300, 200)
     desktop.seat.type("Dear reader, (Qt)")
     press(desktop.seat, KEY_LEFT_CONTROL, KEY_S)
     desktop.wait(lambda: text.read_text() == "Dear reader, (Qt)\n", "what was typed")
@@ -64,16 +64,16 @@ def test_a_window_of_java_swing(desktop: X11Desktop) -> None:
 
     menu = open_popup(desktop, window, 20, 10)
     await_same(desktop, window, "java-menu")
-    desktop.seat.click(menu.x + 20, menu.y + 12)
+    desktop.click(menu, 20, 12)
     assert read_line(process) == "New\n"
     desktop.wait(lambda: not popups_on_screen(desktop, window), "no menu")
 
     choices = open_popup(desktop, window, 340, 38)
     assert choices.y > window.y + 38
     await_same(desktop, window, "java-combo-box")
-    desktop.seat.click(choices.x + 20, choices.y + 28)
+    desktop.click(choices, 20, 28)
     assert read_line(process) == "green\n"
 
-    desktop.seat.click(window.x + 200, window.y + 38)
+    desktop.click(window, 200, 38)
     desktop.seat.type("Typed (in Java)\n")
     assert read_line(process) == "Typed (in Java)\n"

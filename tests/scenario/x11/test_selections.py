@@ -26,7 +26,7 @@ def window(desktop: X11Desktop) -> View:
     """An X window that has the keyboard, and with it all that the compositor has to say of selections."""
     desktop.start("xterm", "-T", "keyboard")
     shown = desktop.window("keyboard")
-    desktop.seat.click(shown.x + 50, shown.y + 50)
+    desktop.click(shown, 50, 50)
     with desktop.client() as client:
         desktop.wait(lambda: client.active_title() == "keyboard", "the keyboard")
     return shown
@@ -72,7 +72,7 @@ def copy_from_wayland(desktop: X11Desktop, data: bytes, *options: str) -> None:
 def copy_from_wayland_and_return(desktop: X11Desktop, window: View, data: bytes, *options: str) -> None:
     """Make a Wayland application own the clipboard, and give the keyboard back to the X window."""
     copy_from_wayland(desktop, data, *options)
-    desktop.seat.click(window.x + 60, window.y + 60)
+    desktop.click(window, 60, 60)
 
 
 def paste_in_x(desktop: X11Desktop, target: str = "UTF8_STRING") -> bytes:
@@ -188,7 +188,7 @@ def test_a_reader_that_stops_does_not_stop_the_others(desktop: X11Desktop, windo
     desktop.adopt(stuck)
     assert stuck.stdout is not None
     assert stuck.stdout.read(10) == b"x" * 10
-    desktop.seat.click(window.x + 60, window.y + 60)
+    desktop.click(window, 60, 60)
     assert len(paste_in_wayland(desktop)) == 3000000
 
 
@@ -263,13 +263,13 @@ def test_what_the_compositor_keeps_can_be_pasted_in_x_when_its_owner_has_quit(
     copy_from_x(desktop, b"kept")
     desktop.wait(lambda: paste_in_wayland(desktop) == b"kept", "the text")
     desktop.end_adopted()
-    desktop.seat.click(window.x + 60, window.y + 60)
+    desktop.click(window, 60, 60)
     desktop.wait(lambda: paste_in_x(desktop) == b"kept", "the text")
 
 
 def test_from_one_x_client_to_another_it_stays_in_x(desktop: X11Desktop, window: View) -> None:
     copy_from_x(desktop, b"among us")
-    desktop.seat.click(window.x + 60, window.y + 60)
+    desktop.click(window, 60, 60)
     desktop.wait(lambda: paste_in_x(desktop) == b"among us", "the text")
 
 
@@ -283,12 +283,12 @@ def test_what_is_copied_in_x_without_the_keyboard_counts_from_the_next_click_on(
         elsewhere = desktop.place(desktop.window("elsewhere"), 500, 400)
         copy_from_wayland(desktop, b"older", "-t", "application/x-older")
         desktop.wait(lambda: paste_in_wayland(desktop, "-l") == b"application/x-older\n", "the older one")
-        desktop.seat.click(elsewhere.x + 50, elsewhere.y + 50)
+        desktop.click(elsewhere, 50, 50)
         desktop.wait(lambda: observer.active_title() == "", "no X window has the keyboard")
         copy_from_x(desktop, b"newer")
         desktop.wait(lambda: paste_in_x(desktop) == b"newer", "the newer one in X")
         buffer.pool.close()
-    desktop.seat.click(window.x + 60, window.y + 60)
+    desktop.click(window, 60, 60)
     desktop.wait(lambda: paste_in_wayland(desktop) == b"newer", "the newer one everywhere")
     assert paste_in_x(desktop) == b"newer"
 
@@ -307,4 +307,4 @@ def test_every_copy_counts_whenever_others_take_the_keyboard(desktop: X11Desktop
         desktop.wait(partial(host_has, in_x), f"what was copied in X {turn}")
         desktop.adopt(subprocess.Popen(["wl-copy", "--foreground", on_host], env=host))
         desktop.wait(partial(host_has, on_host), "the host's copy")
-        desktop.seat.click(window.x + 60, window.y + 60)
+        desktop.click(window, 60, 60)

@@ -12,7 +12,7 @@ def test_a_button_of_xaw_ends_a_message(desktop: X11Desktop) -> None:
     window = desktop.place(desktop.window("xmessage"), 300, 300)
     await_same(desktop, window, "xmessage")
     assert_framed(desktop, window)
-    desktop.seat.click(window.x + 15, window.y + window.height - 15)
+    desktop.click(window, 15, -15)
     assert process.wait(30) == 3
     desktop.gone("xmessage")
 
@@ -46,7 +46,7 @@ def test_images_go_through_shared_memory(desktop: X11Desktop) -> None:
 def open_choices(desktop: X11Desktop, window: View) -> View:
     """The choices of the combo box "Items with icons", with the button held down."""
     desktop.wait(lambda: desktop.seat.count_colours(window) > 30, "all of its contents")
-    desktop.seat.move_pointer(window.x + 100, window.y + 50)
+    desktop.seat.move_pointer(*desktop.spot(window, 100, 50))
     with desktop.client() as client:
         # A person needs longer to press a button than the X server to know which window is on top.
         desktop.wait(lambda: client.under_pointer() == "Combo Boxes", "X knows where the pointer is")
@@ -84,5 +84,5 @@ def test_a_window_of_gtk_that_draws_its_own_title_has_no_other(desktop: X11Deskt
     desktop.start("gtk3-demo")
     window = desktop.window("Application Class")
     assert [view.label for view in desktop.seat.views() if view.label == "sub-surface"] == []
-    desktop.seat.click(window.x + window.width - 52, window.y + 45)
+    desktop.click(window, -52, 45)
     desktop.gone("Application Class")

@@ -38,7 +38,7 @@ def test_a_terminal_shows_and_takes_what_is_typed(desktop: X11Desktop, tmp_path:
     told = tmp_path / "told"
     desktop.start("xterm", "-T", "typing", "-e", f'read line; echo "$line" >{told}; sleep 100')
     window = desktop.window("typing")
-    desktop.seat.click(window.x + 50, window.y + 50)
+    desktop.click(window, 50, 50)
     desktop.seat.type("Hello, World!\n")
     desktop.wait(lambda: told.exists() and told.read_text() == "Hello, World!\n", "what was typed")
 
@@ -47,7 +47,7 @@ def test_the_keyboard_is_the_windows_after_a_click_on_its_title(desktop: X11Desk
     told = tmp_path / "told"
     desktop.start("xterm", "-T", "title", "-e", f'read line; echo "$line" >{told}; sleep 100')
     bar = desktop.title_bar(desktop.window("title"))
-    desktop.seat.click(bar.x + 30, bar.y + 14)
+    desktop.click(bar, 30, 14)
     desktop.seat.type("from the title\n")
     desktop.wait(lambda: told.exists() and told.read_text() == "from the title\n", "what was typed")
 
@@ -57,7 +57,7 @@ def test_the_class_and_the_title_are_the_windows(desktop: X11Desktop) -> None:
         "xterm", "-class", "Special", "-T", "first", "-e", "read x; printf '\\033]2;second\\007'; read x"
     )
     window = desktop.window("first' of Special")
-    desktop.seat.click(window.x + 50, window.y + 50)
+    desktop.click(window, 50, 50)
     desktop.seat.type("\n")
     desktop.window("second' of Special")
     assert process.poll() is None
@@ -66,7 +66,7 @@ def test_the_class_and_the_title_are_the_windows(desktop: X11Desktop) -> None:
 def test_the_close_button_closes(desktop: X11Desktop) -> None:
     process = desktop.start("xclock", "-title", "closed")
     bar = desktop.title_bar(desktop.window("closed"))
-    desktop.seat.click(bar.x + bar.width - 14, bar.y + 14)
+    desktop.click(bar, -14, 14)
     desktop.gone("closed")
     process.wait(10)
 
@@ -75,12 +75,12 @@ def test_the_maximise_button_maximises_and_restores(desktop: X11Desktop) -> None
     desktop.start("xclock", "-title", "large")
     before = desktop.window("large")
     bar = desktop.title_bar(before)
-    desktop.seat.click(bar.x + bar.width - 42, bar.y + 14)
+    desktop.click(bar, -42, 14)
     desktop.wait(lambda: desktop.window("large").width == 1024, "the whole screen")
     large = desktop.window("large")
     assert (large.x, large.y, large.width, large.height) == (0, 28, 1024, 740)
     bar = desktop.title_bar(large)
-    desktop.seat.click(bar.x + bar.width - 42, bar.y + 14)
+    desktop.click(bar, -42, 14)
     desktop.wait(lambda: desktop.window("large").width == before.width, "its former size")
     after = desktop.window("large")
     assert (after.width, after.height) == (before.width, before.height)
@@ -89,8 +89,8 @@ def test_the_maximise_button_maximises_and_restores(desktop: X11Desktop) -> None
 def test_a_double_click_on_the_title_maximises(desktop: X11Desktop) -> None:
     desktop.start("xclock", "-title", "double")
     bar = desktop.title_bar(desktop.window("double"))
-    desktop.seat.click(bar.x + 20, bar.y + 14)
-    desktop.seat.click(bar.x + 20, bar.y + 14)
+    desktop.click(bar, 20, 14)
+    desktop.click(bar, 20, 14)
     desktop.wait(lambda: desktop.window("double").width == 1024, "the whole screen")
 
 

@@ -33,14 +33,14 @@ def test_notepad_takes_what_is_typed(desktop: X11Desktop, prefix: Path, tmp_path
     desktop.start("env", *environment, "wine", "notepad", str(text))
     desktop.wait(lambda: desktop.seat.find_view("letter.txt"), "notepad", seconds=FIRST_SECONDS)
     window = desktop.place(desktop.window("letter.txt - Notepad' of notepad.exe"), 200, 150)
-    desktop.seat.click(window.x + 200, window.y + 100)
+    desktop.click(window, 200, 100)
     await_same(desktop, window, "wine")
     assert_framed(desktop, window)
 
     menu = open_popup(desktop, window, 20, 10)
     assert (menu.x, menu.y) == (window.x, window.y + 19)
     await_same(desktop, window, "wine-menu")
-    desktop.seat.click(menu.x + 20, menu.y + menu.height - 60)  # "Page Setup" is a window of its own
+    desktop.click(menu, 20, -60)  # "Page Setup" is a window of its own
     desktop.window("Page Setup")
     close_popup(desktop, window)
     desktop.gone("Page Setup")
