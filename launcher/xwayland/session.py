@@ -92,9 +92,12 @@ class Session:
         tables = load_tables()
         mediator = self._mediator = Mediator(tables, self._wayland.to_host, self._wayland.to_client)
         self._globals = Globals(mediator, tables)
-        Arrangement(mediator)
         self._manager = WindowManager(
-            self._loop, mediator, self._globals, keeps_clipboard=self._settings.keeps_clipboard
+            self._loop,
+            mediator,
+            self._globals,
+            Arrangement(mediator),
+            keeps_clipboard=self._settings.keeps_clipboard,
         )
         self._wayland.start(mediator)
         self._globals.start(self._handle_globals)

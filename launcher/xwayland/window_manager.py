@@ -5,7 +5,7 @@ from collections.abc import Callable
 from launcher.xwayland.association import Association
 from launcher.xwayland.decorations.pointers import draw_pointer, side_of, spot_of
 from launcher.xwayland.model.frame import FrameMetrics
-from launcher.xwayland.model.geometry import Size
+from launcher.xwayland.model.geometry import Rectangle, Size
 from launcher.xwayland.model.manager import Manager
 from launcher.xwayland.model.names import Edge
 from launcher.xwayland.model.window import Window
@@ -17,6 +17,7 @@ from launcher.xwayland.transfer.drags import Drags
 from launcher.xwayland.transfer.selections import Selections
 from launcher.xwayland.transfer.stage import Stage
 from launcher.xwayland.transfer.transfers import Transfers
+from launcher.xwayland.wayland.arrangement import Arrangement
 from launcher.xwayland.wayland.contacts import Contacts
 from launcher.xwayland.wayland.globals import Globals
 from launcher.xwayland.wayland.keyboard_grabs import KeyboardGrabs
@@ -37,13 +38,20 @@ class WindowManager:
     """The window manager of one session."""
 
     def __init__(
-        self, loop: TimedLoop, mediator: Mediator, globals_: Globals, *, keeps_clipboard: bool
+        self,
+        loop: TimedLoop,
+        mediator: Mediator,
+        globals_: Globals,
+        arrangement: Arrangement,
+        *,
+        keeps_clipboard: bool,
     ) -> None:
         """`keeps_clipboard`: what an X client has copied is kept when it quits."""
         self._loop = loop
         self._keeps_clipboard = keeps_clipboard
         self._mediator = mediator
         self._globals = globals_
+        self._arrangement = arrangement
         self._association = Association(self._pair)
         self._surfaces = Surfaces(mediator, self._association)
         self._seats = Seats(mediator, self._surfaces, self)
@@ -92,11 +100,16 @@ class WindowManager:
             if window is not None:
                 manager.drawn(window)
 
+        def outputs_changed() -> None:
+            manager.place_outputs(tuple(Rectangle(*each) for each in self._arrangement.rectangles))
+
         resizing.drawn = drawn
         dispatch.alarm_event = resizing.handle_alarm
         dispatch.window_gone = resizing.forget
         dispatch.screen_changed = screen_changed
         screen_changed(Size(client.setup.width, client.setup.height))
+        self._arrangement.changed = outputs_changed
+        outputs_changed()
         root.start()
         stage = self._start_selections(client, objects, dispatch, root.window)
 

@@ -138,14 +138,40 @@ def constrain(size: Size, hints: SizeHints, *, exactly: bool = False) -> Size:
     return Size(width, height)
 
 
-def on_screen(place: Rectangle, screen: Size) -> Rectangle:
-    """Returns a place with all of it on the X screen, or its upper left corner where it is larger.
+class Screen(NamedTuple):
+    """The X screen, and where outputs are on it: none where the compositor does not tell."""
 
-    The X server keeps the pointer on its screen: what is outside of that can't be pointed at.
+    width: int
+    height: int
+    outputs: tuple[Rectangle, ...] = ()
+
+    def part_for(self, place: Rectangle) -> Rectangle:
+        """Returns the output that a place is nearest to; the whole screen where none has room for it."""
+        roomy = [each for each in self.outputs if each.width >= place.width and each.height >= place.height]
+        return min(
+            roomy, key=lambda each: _distance(place, each), default=Rectangle(0, 0, self.width, self.height)
+        )
+
+
+def on_screen(place: Rectangle, screen: Screen) -> Rectangle:
+    """Returns a place with all of it on one output, or where none has room on the X screen.
+
+    Of what is larger than that, the upper left corner is on it.  The X server keeps the pointer on its
+    screen, and there on the outputs (randr/rrcrtc.c, RRConstrainCursorHarder): what is outside of that,
+    beside a smaller output for instance, can't be pointed at.
     """
-    x = max(0, min(place.x, screen.width - place.width))
-    y = max(0, min(place.y, screen.height - place.height))
+    return _inside(place, screen.part_for(place))
+
+
+def _inside(place: Rectangle, part: Rectangle) -> Rectangle:
+    x = max(part.x, min(place.x, part.right - place.width))
+    y = max(part.y, min(place.y, part.bottom - place.height))
     return place._replace(x=x, y=y)
+
+
+def _distance(place: Rectangle, part: Rectangle) -> int:
+    moved = _inside(place, part)
+    return abs(moved.x - place.x) + abs(moved.y - place.y)
 
 
 def client_position(

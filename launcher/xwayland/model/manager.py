@@ -11,7 +11,7 @@ from typing import Final
 from launcher.xwayland.limits import MAX_WINDOWS
 from launcher.xwayland.model.focus import Focus
 from launcher.xwayland.model.frame import FrameMetrics, extents_of
-from launcher.xwayland.model.geometry import Extents, Rectangle, Size, on_screen
+from launcher.xwayland.model.geometry import Extents, Rectangle, Screen, Size, on_screen
 from launcher.xwayland.model.names import MAXIMIZED, Kind, Protocol, State, WmState
 from launcher.xwayland.model.placement import (
     choose_role,
@@ -40,7 +40,7 @@ class Manager:
         self._metrics = metrics
         self.windows: dict[int, Window] = {}
         """Children of the root, whatever their state."""
-        self.screen = Size(1, 1)
+        self.screen = Screen(1, 1)
         self.stack = Stack(x.raise_window)
         self.focus = Focus(x)
         self._recent: OrderedDict[Window, None] = OrderedDict()
@@ -55,8 +55,16 @@ class Manager:
         """The window that the pointer was on last."""
         self._lists_changed = False
 
-    def resize_screen(self, screen: Size) -> None:
-        """Outputs have come, gone or changed: windows stay where they can be pointed at."""
+    def resize_screen(self, size: Size) -> None:
+        """The X screen has another size."""
+        self._keep_windows(self.screen._replace(width=size.width, height=size.height))
+
+    def place_outputs(self, outputs: tuple[Rectangle, ...]) -> None:
+        """Outputs have come, gone or changed."""
+        self._keep_windows(self.screen._replace(outputs=outputs))
+
+    def _keep_windows(self, screen: Screen) -> None:
+        """Has windows stay where they can be pointed at."""
         self.screen = screen
         for window in self._managed:
             place = on_screen(window.rectangle, screen)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from launcher.xwayland.limits import MAX_TREE_DEPTH
-from launcher.xwayland.model.geometry import Extents, Rectangle, Size, client_position, on_screen
+from launcher.xwayland.model.geometry import Extents, Rectangle, Screen, client_position, on_screen
 from launcher.xwayland.model.names import Kind, WindowType
 from launcher.xwayland.model.popup import Popup
 from launcher.xwayland.model.toplevel import Toplevel
@@ -110,16 +110,16 @@ def _shown_of_group(window: Window, windows: Mapping[int, Window]) -> Window | N
     return None
 
 
-def initial_place(window: Window, screen: Size, extents: Extents, parent: Window | None) -> Rectangle:
-    """Returns where on the X screen a new toplevel goes: where it asks to be, else in the middle.
+def initial_place(window: Window, screen: Screen, extents: Extents, parent: Window | None) -> Rectangle:
+    """Returns where on the X screen a new toplevel goes: where it asks to be, else in an output's middle.
 
-    It is all on the screen, with its frame's title where there is room.
+    It is all on one, with its frame's title where there is room.
     """
     x, y, width, height = window.rectangle
     if window.hints.positioned:
         x, y = client_position(x, y, window.hints.gravity, extents, window.border_width)
     else:
-        around = Rectangle(0, 0, *screen) if parent is None else parent.rectangle
+        around = screen.part_for(Rectangle(0, 0, width, height)) if parent is None else parent.rectangle
         x = around.x + (around.width - width) // 2
         y = around.y + (around.height - height) // 2
     place = Rectangle(max(x, extents.left), max(y, extents.top), width, height)

@@ -229,19 +229,19 @@ class Requests:
         size = window.rectangle.size
         if on:
             window.unmaximized = window.unmaximized or size
-            size = constrain(self._along(axes, size, self._extents(window)), window.hints)
+            size = constrain(self._along(axes, window.rectangle, self._extents(window)), window.hints)
         elif window.unmaximized is not None:
             size, window.unmaximized = window.unmaximized, None
         wanted = window.rectangle._replace(width=size.width, height=size.height)
         self._grant(window, on_screen(wanted, self._manager.screen))
         role.client_resized(size)
 
-    def _along(self, axes: frozenset[State], size: Size, extents: Extents) -> Size:
-        """Returns a size with one side as long as the screen leaves it."""
-        screen = self._manager.screen
+    def _along(self, axes: frozenset[State], place: Rectangle, extents: Extents) -> Size:
+        """Returns a window's size with one side as long as its output leaves it."""
+        part = self._manager.screen.part_for(place)
         if State.MAXIMIZED_VERT in axes:
-            return size._replace(height=screen.height - extents.top - extents.bottom)
-        return size._replace(width=screen.width - extents.left - extents.right)
+            return place.size._replace(height=part.height - extents.top - extents.bottom)
+        return place.size._replace(width=part.width - extents.left - extents.right)
 
     def _switch(self, window: Window, states: frozenset[State], *, on: bool) -> None:
         if on:

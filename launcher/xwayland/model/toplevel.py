@@ -8,7 +8,15 @@ later Xwayland commits a buffer of the new size.  So each Configure waits here f
 from typing import Final, NamedTuple, Protocol
 
 from launcher.xwayland.model.frame import FrameMetrics, extents_of
-from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle, Size, constrain, on_screen
+from launcher.xwayland.model.geometry import (
+    NO_EXTENTS,
+    Extents,
+    Rectangle,
+    Screen,
+    Size,
+    constrain,
+    on_screen,
+)
 from launcher.xwayland.model.ports import Configure, ShellState, ToplevelPort, XPort
 from launcher.xwayland.model.window import Window
 
@@ -19,7 +27,7 @@ _EXACT: Final = frozenset({ShellState.MAXIMIZED, ShellState.FULLSCREEN})
 class ToplevelHost(Protocol):
     """Who has the windows; `manager.Manager` is it."""
 
-    screen: Size
+    screen: Screen
     """Of the X server."""
 
     def toplevel_ready(self, window: Window) -> None:

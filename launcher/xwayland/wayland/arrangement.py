@@ -4,6 +4,7 @@ The X screen begins at (0, 0), and Xwayland makes it as large as its outputs rea
 compositor has outputs left of that or above, the pointer could not go to the X coordinates of all pixels.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from crossdomain.wire.codec import Value
@@ -17,7 +18,7 @@ _DONE_SINCE: Final = 3
 class _Output:
     """One zxdg_output_v1 of Xwayland's."""
 
-    __slots__ = ("entry", "output", "place")
+    __slots__ = ("entry", "output", "place", "size")
 
     def __init__(self, entry: Entry, output: Entry | None) -> None:
         self.entry = entry
@@ -25,6 +26,7 @@ class _Output:
         """Its wl_output."""
         self.place: tuple[int, int] | None = None
         """Where the compositor has it, px."""
+        self.size: tuple[int, int] | None = None
 
 
 class Arrangement:
@@ -34,9 +36,21 @@ class Arrangement:
         self._mediator = mediator
         self._outputs: dict[Entry, _Output] = {}
         self._shift = (0, 0)
+        self.changed: Callable[[], None] = lambda: None
+        """Called when `rectangles` may be others."""
         mediator.request_routes["zxdg_output_manager_v1", "get_xdg_output"] = self._handle_get
         mediator.request_routes["zxdg_output_v1", "destroy"] = self._handle_destroy
         mediator.event_routes["zxdg_output_v1", "logical_position"] = self._handle_position
+        mediator.event_routes["zxdg_output_v1", "logical_size"] = self._handle_size
+
+    @property
+    def rectangles(self) -> tuple[tuple[int, int, int, int], ...]:
+        """x, y, width and height of outputs on the X screen; none where the compositor does not tell."""
+        return tuple(
+            (*self._shifted(output.place), *output.size)
+            for output in self._outputs.values()
+            if output.place is not None and output.size is not None
+        )
 
     def _handle_get(self, call: Call) -> Verdict:
         output = self._mediator.find_client(call.number(1))
@@ -50,6 +64,7 @@ class Arrangement:
     def _handle_destroy(self, call: Call) -> Verdict:
         if self._outputs.pop(call.entry, None) is not None:
             self._move(None)
+            self.changed()
         return Verdict.PASS
 
     def _handle_position(self, call: Call) -> Verdict:
@@ -58,9 +73,17 @@ class Arrangement:
             return Verdict.PASS
         output.place = (call.number(0), call.number(1))
         self._move(output)
+        self.changed()
         values: list[Value] = [*self._shifted(output.place)]
         call.values[:] = values
         return Verdict.CHANGED
+
+    def _handle_size(self, call: Call) -> Verdict:
+        output = self._outputs.get(call.entry)
+        if output is not None:
+            output.size = (call.number(0), call.number(1))
+            self.changed()
+        return Verdict.PASS
 
     def _move(self, told: _Output | None) -> None:
         """Finds the shift anew, and tells of it where it is another one; `told` hears of it anyhow."""

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pytest
-from Xlib import XK, X
+from Xlib import XK, X, Xutil
 
 from crossdomain.vm.image import Image
 from crossdomain.vm.seat import Touch
@@ -300,8 +300,16 @@ def far_output(desk: Desk) -> Generator[str]:
     desk.sway.swaymsg(f"output {OUTPUT} position 0 0")
 
 
-def test_windows_and_menus_are_right_on_an_output_with_negative_places(desk: Desk, far_output: str) -> None:
-    window = desk.client.create_window(mask=EVENTS, title="far")
+@pytest.mark.parametrize("place", [(0, 0), (924, 270), (1024, 640)], ids=["corner", "middle", "other corner"])
+def test_windows_and_menus_are_right_on_an_output_with_negative_places(
+    desk: Desk, far_output: str, place: tuple[int, int]
+) -> None:
+    """Wherever the client wants to be on the X screen, a half of which is beside the outputs here."""
+    window = desk.client.create_window(mask=EVENTS)
+    desk.client.window(window).set_wm_normal_hints(flags=Xutil.USPosition)
+    desk.client.window(window).configure(x=place[0], y=place[1])
+    desk.client.window(window).set_wm_name("far")
+    desk.client.window(window).map()
     wait_for_width(desk, window, desk.sway.size[0])
     desk.sway.swaymsg(f'[title="far"] move container to output {far_output}')
 
@@ -342,7 +350,7 @@ def test_fingers_on_a_touch_pad_scroll_by_less_than_a_click(desktop: X11Desktop)
     with desktop.client() as client:
         client.create_window(mask=EVENTS, title="smooth")
         place = desktop.window("smooth")
-        desktop.seat.click(place.x + 30, place.y + 30)
+        desktop.click(place, 30, 30)
         client.wait(X.ButtonPress, "the click")
         client.select_raw_motion()
         for value in (2.5, -5, 1.25):

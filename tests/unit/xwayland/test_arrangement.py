@@ -14,13 +14,29 @@ class OutputRig(Rig):
 
     def __init__(self) -> None:
         super().__init__()
-        Arrangement(self.mediator)
+        self.arrangement = Arrangement(self.mediator)
+        self.changes = 0
+        self.arrangement.changed = self._count_change
         self.request("wl_display", 1, "get_registry", 2)
         self.request("wl_registry", 2, "bind", 1, "zxdg_output_manager_v1", 3, 3)
         for output, described in OUTPUTS.values():
             self.request("wl_registry", 2, "bind", output, "wl_output", 4, output)
             self.request("zxdg_output_manager_v1", 3, "get_xdg_output", described, output)
         self.places: dict[str, tuple[object, ...]] = {}
+
+    def _count_change(self) -> None:
+        self.changes += 1
+
+    def size(self, name: str, width: int, height: int) -> None:
+        """The compositor gives an output that size."""
+        entry = self.mediator.find_client(OUTPUTS[name][1])
+        assert entry is not None
+        self.event("zxdg_output_v1", entry.host_id, "logical_size", width, height)
+        self.to_client.data.clear()
+
+    def rectangles(self) -> list[tuple[int, int, int, int]]:
+        """Where outputs are on the X screen."""
+        return list(self.arrangement.rectangles)
 
     def place(self, name: str, x: int, y: int) -> None:
         """The compositor puts an output there; what Xwayland hears goes to `places`."""
@@ -76,3 +92,18 @@ def test_what_goes_gives_its_room_back(rig: OutputRig) -> None:
     rig.request("zxdg_output_v1", OUTPUTS["second"][1], "destroy")
     rig.listen()
     assert rig.places["first"] == (0, 0)
+
+
+def test_who_wants_to_know_hears_where_outputs_are_on_the_x_screen(rig: OutputRig) -> None:
+    rig.place("first", 0, 0)
+    rig.size("first", 1024, 640)
+    assert rig.rectangles() == [(0, 0, 1024, 640)]
+    rig.size("second", 800, 600)
+    before = rig.changes
+    rig.place("second", -800, 0)
+    assert rig.changes > before
+    assert rig.rectangles() == [(800, 0, 1024, 640), (0, 0, 800, 600)]
+    before = rig.changes
+    rig.request("zxdg_output_v1", OUTPUTS["first"][1], "destroy")
+    assert rig.changes > before
+    assert rig.rectangles() == [(0, 0, 800, 600)]

@@ -7,7 +7,7 @@ import pytest
 
 from crossdomain.wire.codec import Value, decode_arguments, decode_header
 from launcher.xwayland.model.frame import FrameMetrics
-from launcher.xwayland.model.geometry import Rectangle, Size
+from launcher.xwayland.model.geometry import Rectangle, Screen, Size
 from launcher.xwayland.model.manager import Manager
 from launcher.xwayland.model.names import State
 from launcher.xwayland.model.properties import MotifHints
@@ -52,7 +52,7 @@ class ShellRig(Rig):
         bind_compositor(self)
         shell = Shell(self.mediator, Objects(found), self.seats, Unseen())
         self.manager = Manager(FakeX(), shell, FrameMetrics())
-        self.manager.screen = Size(1024, 768)
+        self.manager.screen = Screen(1024, 768)
         shell.manager = self.manager
 
     def open(self, number: int, *, transient_for: int = 0) -> Window:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from launcher.xwayland.model.frame import FrameMetrics
-from launcher.xwayland.model.geometry import Extents, Rectangle, Size, SizeHints
+from launcher.xwayland.model.geometry import Extents, Rectangle, Screen, Size, SizeHints
 from launcher.xwayland.model.manager import Manager
 from launcher.xwayland.model.names import Protocol, State, WindowType
 from launcher.xwayland.model.placement import root_of
@@ -35,7 +35,7 @@ class ModelMachine(RuleBasedStateMachine):
         self.x = FakeX()
         self.shell = FakeShell()
         self.manager = Manager(self.x, self.shell, FrameMetrics())
-        self.manager.screen = Size(1024, 768)
+        self.manager.screen = Screen(1024, 768)
         self.requests = Requests(self.manager)
         self.numbers = itertools.count(1)
 
@@ -208,6 +208,10 @@ class ModelMachine(RuleBasedStateMachine):
     @rule(size=st.builds(Size, lengths, lengths))
     def resize_screen(self, size: Size) -> None:
         self.manager.resize_screen(size)
+
+    @rule(outputs=st.lists(st.builds(Rectangle, lengths, lengths, lengths, lengths), max_size=3))
+    def place_outputs(self, outputs: list[Rectangle]) -> None:
+        self.manager.place_outputs(tuple(outputs))
 
     @rule(data=st.data(), x=st.integers(-500, 500), y=st.integers(-500, 500))
     def configure_popup(self, data: st.DataObject, x: int, y: int) -> None:

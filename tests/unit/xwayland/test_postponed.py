@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from launcher.xwayland.model.geometry import Gravity, Rectangle, Size
+from launcher.xwayland.model.geometry import Gravity, Rectangle, Screen, Size
 from launcher.xwayland.model.names import State
 from launcher.xwayland.x11.postponed import MAX_POSTPONED
 from tests.fakes.x11_ports import FakeToplevel, FakeX
@@ -22,7 +22,7 @@ class FramedServer(Server):
 
     def __init__(self) -> None:
         super().__init__()
-        self.manager.screen = Size(1024, 768)
+        self.manager.screen = Screen(1024, 768)
         self.connection.receive(pack("<BxHIIhhHHHB9x", 16, 0, ROOT, WINDOW, 0, 0, 100, 100, 0, 0))
         self.window = self.manager.windows[WINDOW]
         assert isinstance(self.manager.x, FakeX)

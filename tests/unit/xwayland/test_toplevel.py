@@ -1,10 +1,12 @@
 """The life of a toplevel: configured before its first contents, answered with what carries it out."""
 
+from typing import Final
+
 import pytest
 
 from launcher.xwayland.limits import MAX_WINDOWS
 from launcher.xwayland.model.frame import FrameMetrics
-from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle, Size, SizeHints
+from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle, Screen, Size, SizeHints
 from launcher.xwayland.model.manager import Manager
 from launcher.xwayland.model.names import Protocol, State, WmState
 from launcher.xwayland.model.ports import FrameKind, ShellState
@@ -28,7 +30,7 @@ class Desk:
         self.x = FakeX()
         self.shell = FakeShell()
         self.manager = Manager(self.x, self.shell, FrameMetrics(title_height=28, border=1))
-        self.manager.screen = Size(1024, 768)
+        self.manager.screen = Screen(1024, 768)
         self.requests = Requests(self.manager)
 
     def add(self, number: int = 1, place: Rectangle = SMALL) -> Window:
@@ -498,6 +500,49 @@ def test_a_window_follows_the_screens_edge(desk: Desk) -> None:
     assert window.rectangle == (824, 0, 200, 100)
     desk.manager.resize_screen(Size(640, 480))
     assert ("move", 1, 440, 0) in desk.x.asked
+
+
+FIRST: Final = Rectangle(0, 0, 640, 480)
+SECOND: Final = Rectangle(640, 480, 1024, 768)
+"""Outputs that touch at a corner."""
+
+
+def test_a_window_is_on_one_output(desk: Desk) -> None:
+    """Beside outputs there is no pointer."""
+    desk.manager.resize_screen(Size(1664, 1248))
+    desk.manager.place_outputs((FIRST, SECOND))
+    window = desk.open()
+    assert window.rectangle == (220, 190, 200, 100)
+    for wanted, place in (
+        ((560, 0), (440, 28)),
+        ((0, 500), (1, 380)),
+        ((1500, 100), (1464, 480)),
+        ((700, 500), (701, 528)),
+    ):
+        desk.requests.configure(window, Wish(ConfigureMask.X | ConfigureMask.Y, *wanted))
+        assert window.rectangle[:2] == place
+    desk.configure(window, Size(1024, 768), ShellState.FULLSCREEN)
+    assert desk.x.geometry[1] == SECOND
+
+
+def test_a_window_goes_with_the_output_that_it_was_on(desk: Desk) -> None:
+    desk.manager.resize_screen(Size(1664, 1248))
+    desk.manager.place_outputs((FIRST, SECOND))
+    window = desk.open()
+    desk.requests.configure(window, Wish(ConfigureMask.X | ConfigureMask.Y, 1400, 1100))
+    desk.manager.place_outputs((FIRST, SECOND._replace(x=640, y=0)))
+    assert ("move", 1, 1401, 668) in desk.x.asked
+    desk.manager.place_outputs((FIRST,))
+    assert ("move", 1, 440, 380) in desk.x.asked
+
+
+def test_a_window_that_no_output_has_room_for_is_on_the_screen(desk: Desk) -> None:
+    desk.manager.resize_screen(Size(1664, 1248))
+    desk.manager.place_outputs((FIRST, SECOND))
+    window = desk.open()
+    every = ConfigureMask.X | ConfigureMask.Y | ConfigureMask.WIDTH | ConfigureMask.HEIGHT
+    desk.requests.configure(window, Wish(every, 900, 300, 1100, 900))
+    assert window.rectangle == (564, 328, 1100, 900)
 
 
 def test_a_client_shows_a_third_of_what_there_is_room_for(desk: Desk) -> None:
