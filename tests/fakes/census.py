@@ -32,6 +32,8 @@ _begun: set[Path] = set()
 _KEPT: Final = "kept"
 """The file that says of which class an object is to be kept."""
 _kept: list[object] = []
+_counted: set[int] = set()
+"""The ids of the product's objects that there were at the last count."""
 
 
 class Holdings(NamedTuple):
@@ -71,7 +73,7 @@ def count(folder: Path, pid: int) -> Holdings:
 
 
 def keep(folder: Path, pid: int, name: str) -> None:
-    """Have a process keep the latest of its objects of a class, for good; once in its life."""
+    """Have a process keep an object of a class, newer than its last count, for good; once in its life."""
     (folder / _KEPT).write_text(name)
 
     def is_kept() -> bool:
@@ -97,7 +99,10 @@ def _count(_number: int, _frame: FrameType | None) -> None:
 
 def _write_count(file: Path) -> None:
     gc.collect()
-    objects = Counter(filter(_is_ours, map(_class_of, gc.get_objects())))
+    ours = [found for found in gc.get_objects() if _is_ours(_class_of(found))]
+    _counted.clear()
+    _counted.update(map(id, ours))
+    objects = Counter(map(_class_of, ours))
     # A signal for the next count may come in the middle of this one.
     partial = file.with_name(f"{file.name}.partial")
     partial.write_text(json.dumps({"objects": objects, "blocks": sys.getallocatedblocks()}))
@@ -109,7 +114,11 @@ def _keep(_number: int, _frame: FrameType | None) -> None:
     if file.exists() and not _kept:
         name = file.read_text()
         _kept.append(name)
-        _kept.append([found for found in gc.get_objects() if _class_of(found) == name][-1])
+        _kept.append(
+            next(
+                found for found in gc.get_objects() if _class_of(found) == name and id(found) not in _counted
+            )
+        )
         file.unlink()
 
 

@@ -51,6 +51,12 @@ def show(desktop: X11Desktop, client: XTestClient, window: int, title: str) -> V
     return desktop.window(title)
 
 
+def width_of(desktop: X11Desktop, title: str) -> int:
+    """How wide a window is on the screen, 0 where there is none."""
+    view = desktop.seat.find_view(f"'{title}'")
+    return 0 if view is None else view.width
+
+
 def state_of(client: XTestClient, window: int) -> int:
     """Its WM_STATE, -1 where it has none."""
     return (client.words(window, "WM_STATE") or [-1])[0]
@@ -387,20 +393,19 @@ def test_a_resize_is_shown_when_the_client_has_drawn_it(desktop: X11Desktop, cli
     counter = Counter(client)
     client.set_words(window, "_NET_WM_SYNC_REQUEST_COUNTER", "CARDINAL", [counter.id])
     client.window(window).set_wm_protocols([client.atom("_NET_WM_SYNC_REQUEST")])
-    client.window(window).set_wm_name("drawn")
-    client.window(window).map()
-    client.display.sync()
+    show(desktop, client, window, "drawn")
 
     def is_shown_late() -> bool:
-        before = desktop.window("drawn").width
+        before = width_of(desktop, "drawn")
         ask_state(client, window, TOGGLE, "FULLSCREEN")
         message = client.wait(X.ClientMessage, "_NET_WM_SYNC_REQUEST")
         desktop.wait(lambda: client.window(window).get_geometry().width != before, "X knows the new size")
-        desktop.screenshot()
-        # A client is waited for a second at most, which a test may miss.
-        is_late = desktop.window("drawn").width == before
+        with contextlib.suppress(TimeoutError):
+            # A client is waited for a second at most, which a test may miss.
+            desktop.wait(lambda: width_of(desktop, "drawn") != before, "too early", seconds=0.3)
+        is_late = width_of(desktop, "drawn") == before
         counter.set(message.data[1][2])
-        desktop.wait(lambda: desktop.window("drawn").width != before, "the new size")
+        desktop.wait(lambda: width_of(desktop, "drawn") != before, "the new size")
         return is_late
 
     desktop.wait(is_shown_late, "a size that is shown when it is drawn")

@@ -148,7 +148,7 @@ class CountedDesktop:
         return more
 
     def keep_a_window(self) -> None:
-        """Have the window manager never forget the window that it has had last."""
+        """Have the window manager never forget a window that has come since it was counted."""
         census.keep(self._folder, self._manager(), WINDOW_RECORD)
 
     def _manager(self) -> int:
