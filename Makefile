@@ -4,6 +4,8 @@ PYTHON = .venv/bin/python
 SOAK_SECONDS = 600
 FUZZ_SECONDS = 0
 CHAOS_SECONDS = 600
+# Tests that start nothing but themselves: as many at a time as there are processors.
+ALONE = tests/unit tests/hostile
 
 .PHONY: demo test lint bench soak chaos fences fuzz wine image clean
 
@@ -17,7 +19,8 @@ test: lint
 	$(PYTHON) -m crossdomain.cli vm image
 	$(PYTHON) -m tests.fakes.debian
 	$(PYTHON) -m tests.fakes.forky
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses auto $(ALONE)
+	$(PYTHON) -m pytest $(foreach folder,$(ALONE),--ignore $(folder))
 
 lint:
 	@tools/prepare.sh test

@@ -47,7 +47,7 @@ def test_the_lock_of_a_server_that_died_is_taken_over(runtime_dir: Path) -> None
     sockets.close()
 
 
-@pytest.mark.parametrize("content", [f"{os.getpid():10}\n", f"{os.getppid():10}\n"])
+@pytest.mark.parametrize("content", [f"{os.getpid():10}\n", f"{os.getppid():10}\n"], ids=["own", "parent"])
 def test_the_lock_of_a_server_that_lives_is_left_alone(runtime_dir: Path, content: str) -> None:
     lock = runtime_dir / ".X0-lock"
     lock.write_text(content)
