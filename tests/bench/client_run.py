@@ -1,4 +1,4 @@
-"""Builds the benchmark's client and runs it through one of the ways to a compositor."""
+"""Builds the benchmark's programs and runs its client through one of the ways to a compositor."""
 
 import asyncio
 import json
@@ -14,6 +14,9 @@ from tests.bench import processes
 NAME: Final = "bench-client"
 
 _SOURCES: Final = Path(__file__).parent / "client"
+
+RELAY: Final = "bench-relay"
+_RELAY_SOURCES: Final = Path(__file__).parent / "relay"
 
 _RUN_SECONDS: Final = 180.0
 """Longer than any single run takes, in a VM without KVM too."""
@@ -89,13 +92,25 @@ def build(folder: Path) -> Path:
     Raises:
         BenchError: there is no compiler or it failed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    program = folder / NAME
+    return _compile(_SOURCES, folder / NAME)
+
+
+def build_relay(folder: Path) -> Path:
+    """Compiles the relay that looks at nothing into `folder`.
+
+    Raises:
+        BenchError: there is no compiler or it failed.
+    """
+    return _compile(_RELAY_SOURCES, folder / RELAY)
+
+
+def _compile(sources: Path, program: Path) -> Path:
+    program.parent.mkdir(parents=True, exist_ok=True)
     flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-static"]
     try:
-        subprocess.run(["cc", *flags, "-o", program, *sorted(_SOURCES.glob("*.c"))], check=True)
+        subprocess.run(["cc", *flags, "-o", program, *sorted(sources.glob("*.c"))], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise BenchError(f"the client does not build: {error}") from error
+        raise BenchError(f"{program.name} does not build: {error}") from error
     return program
 
 

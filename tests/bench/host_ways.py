@@ -1,4 +1,6 @@
-"""The ways to a compositor on this machine: direct, through us over the local channel, through waypipe."""
+"""The ways to a compositor on this machine: direct, through us over the local channel, through waypipe, and
+through two processes that only pass bytes on.
+"""
 
 import asyncio
 import contextlib
@@ -188,6 +190,30 @@ def gl_way(local: Local) -> Generator[Local]:
             bench = local.bench._replace(weston=weston, folder=folder)
             with running_daemon(bench.environment, folder) as daemon:
                 yield Local(bench, daemon, copies=True)
+
+
+class Relay:
+    """Through two processes that wait, read and write, and look at nothing: the least that ours can cost."""
+
+    name = "relay"
+
+    def __init__(self, bench: Bench, program: Path) -> None:
+        self._bench = bench
+        self._program = program
+
+    async def start(self, arguments: Sequence[str]) -> HostProcess:
+        """Starts the client below a relay of its own."""
+        own = self._bench.folder / "relay"
+        own.unlink(missing_ok=True)
+        halves: list[str | Path] = [self._program, self._bench.weston.socket_path, own]
+        return await start_process([*halves, self._bench.client, *arguments], self._bench.environment)
+
+    def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
+        """Both halves, and the compositor."""
+        return {
+            "proxy": processes.proxies_of(_pid(process), client_run.NAME),
+            "compositor": [self._bench.weston.process.pid],
+        }
 
 
 class Waypipe:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.bench import (
+    client_run,
     copying,
     footprint,
     forwarded_fences,
@@ -29,7 +30,7 @@ from tests.bench import (
 )
 from tests.bench.client_run import BenchError, Way
 from tests.bench.guest_ways import InGuest, ThroughVm, guest_ways
-from tests.bench.host_ways import Bench, Direct, Local, Waypipe, running_daemon, running_waypipe
+from tests.bench.host_ways import Bench, Direct, Local, Relay, Waypipe, running_daemon, running_waypipe
 from tests.bench.rows import Row
 from tests.bench.traffic import FULL, LARGE, SMALL, Effort
 from tests.fakes.both_sides import BothSides
@@ -45,6 +46,7 @@ class HostWays(NamedTuple):
     """The same with buffers that are copied, as a VM's are."""
     waypipe: Waypipe | None
     """None where it is not installed."""
+    relay: Relay
 
     @property
     def proxies(self) -> list[Way]:
@@ -110,12 +112,12 @@ SHORT_EFFORT: Final = Effort(rounds=2, syncs=1000, requests=50_000, frames=60, s
 
 HOST: Final[tuple[HostMeasurement, ...]] = (
     HostMeasurement(
-        _sync_rows("direct", "local", "waypipe"),
-        lambda ways, effort: traffic.measure_sync(ways.all, effort),
+        _sync_rows("direct", "local", "waypipe", "relay"),
+        lambda ways, effort: traffic.measure_sync([*ways.all, ways.relay], effort),
     ),
     HostMeasurement(
-        ("burst_direct", "burst_local", "burst_waypipe"),
-        lambda ways, effort: traffic.measure_burst(ways.all, effort),
+        ("burst_direct", "burst_local", "burst_waypipe", "burst_relay"),
+        lambda ways, effort: traffic.measure_burst([*ways.all, ways.relay], effort),
     ),
     HostMeasurement(
         (
@@ -329,7 +331,8 @@ async def host_ways(client: Path, say: Callable[[str], None]) -> AsyncGenerator[
         except BenchError as error:
             say(f"no rows of waypipe: {error}")
             waypipe = None
-        yield HostWays(Direct(bench), local, local_copy, waypipe)
+        relay = Relay(bench, client_run.build_relay(client.parent))
+        yield HostWays(Direct(bench), local, local_copy, waypipe, relay)
 
 
 @asynccontextmanager
