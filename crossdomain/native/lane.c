@@ -177,12 +177,22 @@ static int submit(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
     return 1;
 }
 
+/* Bytes of data that one SEND may have. */
+static uint32_t most_of(const xd_lane *lane) {
+    uint32_t most = MAX_COMMAND - XD_SEND_RECEIVE_SIZE;
+    return most < lane->max_send ? most : lane->max_send;
+}
+
+/* Bytes of one read: they make one SEND, but for a host that takes little at once. */
+static uint32_t read_size(const xd_lane *lane) {
+    uint32_t most = most_of(lane);
+    return most > RECEIVE_SIZE / 2 ? most : RECEIVE_SIZE;
+}
+
 /* Sends what was read of the client; returns the bytes that were taken.  Overwrites them. */
 static uint32_t submit_all(xd_loop *loop, xd_lane *lane, uint8_t *data, uint32_t size) {
-    uint32_t most = MAX_COMMAND - XD_SEND_RECEIVE_SIZE;
+    uint32_t most = most_of(lane);
     uint32_t sent = 0;
-    if (most > lane->max_send)
-        most = lane->max_send;
     while (sent < size) {
         uint32_t part = size - sent < most ? size - sent : most;
         if (!part || !submit(loop, lane, data + sent, part))
@@ -301,7 +311,7 @@ static int serve_client(xd_loop *loop, xd_lane *lane) {
     uint8_t *data = loop->buffer + XD_MAX_COPIES + XD_SEND_PREFIX;
     if (!lane->allowance)
         return 0;
-    ssize_t received = receive(loop, lane->client_fd, data, RECEIVE_SIZE);
+    ssize_t received = receive(loop, lane->client_fd, data, read_size(lane));
     if (received <= 0)
         /* The end, and errors, are still there for whoever reads next. */
         return received < 0 && errno == EAGAIN;

@@ -53,16 +53,14 @@ class ClientSocket:
         pid: int = _CREDENTIALS.unpack(credentials)[0]
         return pid
 
-    def receive(self) -> bytes | None:
+    def receive(self, most: int = RECEIVE_SIZE) -> bytes | None:
         """Returns bytes that arrived, b"" at the end, None where there are none now; their fds go to `fds`.
 
         Raises:
             GuestFault: more fds than this process may have.
         """
         try:
-            data, ancillary, flags, _ = self._socket.recvmsg(
-                RECEIVE_SIZE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
-            )
+            data, ancillary, flags, _ = self._socket.recvmsg(most, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return None
         except ConnectionError:

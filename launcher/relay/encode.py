@@ -10,6 +10,8 @@ from typing import Final
 DISPLAY_ID: Final = 1
 
 _SYNC: Final = Struct("<IHHI")
+SYNC_SIZE: Final = _SYNC.size
+"""Bytes of `sync`."""
 _DELETE_ID: Final = Struct("<IHHI")
 _CREATE_POOL: Final = Struct("<IHHIi")
 _CREATE_BUFFER: Final = Struct("<IHHIiiiiI")

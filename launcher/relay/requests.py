@@ -15,6 +15,7 @@ from crossdomain.wire import Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from launcher.lane import Handed
 from launcher.relay import encode
+from launcher.relay.backlog import Backlog
 from launcher.relay.client_socket import RECEIVE_SIZE, ClientSocket
 from launcher.relay.families import Families
 from launcher.relay.following import Following
@@ -56,7 +57,7 @@ class Requests:
         self._families = Families(services.tables, self._walker)
         holds = Holds(services.tables, self._walker, self._families)
         self._waiting = Waiting(services.loop, guard, self, holds)
-        self._backlog = bytearray()
+        self._backlog = Backlog()
         self._walked = 0
         """Bytes at the backlog's beginning that the walker has seen: nothing in them is a record."""
 
@@ -78,15 +79,15 @@ class Requests:
 
     def receive(self) -> bool:
         """Reads what the client has sent; returns False where that was the end."""
-        data = self._client.receive()
+        data = self._client.receive(self._uplink.batch)
         if data:
-            self._backlog += data
+            self._backlog.append(data)
         return data is None or bool(data)
 
     def take(self, handed: Handed) -> None:
         """Takes what a lane has read; only where there was an allowance."""
         self._client.keep(handed.fds, is_truncated=handed.is_truncated)
-        self._backlog += handed.data
+        self._backlog.append(handed.data)
         self._walked = handed.walked
 
     def close(self) -> None:
@@ -94,7 +95,7 @@ class Requests:
         for fd in self._waiting.close():
             os.close(fd)
         # Not cleared: the frames of an exception may still hold views of it.
-        self._backlog = bytearray()
+        self._backlog = Backlog()
         self._walked = 0
 
     def relay(self) -> None:
@@ -105,16 +106,27 @@ class Requests:
             and self._client.pending <= _UNREAD_PAUSE
             and not self._waiting.is_full
         ):
-            with memoryview(self._backlog) as backlog, backlog[:RECEIVE_SIZE] as data:
-                consumed = self._relay_batch(data)
+            consumed = self._relay_first()
             if not self._waiting:
                 self._parts.end_batch()
             if not consumed:
                 break
-            del self._backlog[:consumed]
+            self._backlog.advance(consumed)
         if self._client.pending:
             # Events of our own, which nobody else would flush before the next round.
             self._client.flush()
+
+    def _relay_first(self) -> int:
+        """Relays what the backlog begins with; returns how many bytes of it were whole messages."""
+        with memoryview(self._backlog.peek()) as backlog:
+            size = self._uplink.batch
+            # What was walked is one batch already, and a message may be larger than others' batches.
+            if not self._walked and len(backlog) > size:
+                with backlog[:size] as data:
+                    if consumed := self._relay_batch(data):
+                        return consumed
+            with backlog[:RECEIVE_SIZE] as data:
+                return self._relay_batch(data)
 
     def _relay_batch(self, data: memoryview) -> int:
         """Walks what is there and sends it on; returns how many bytes were whole messages."""

@@ -1,14 +1,19 @@
 """One connection's way to the host: what waits for the channel, and how much may be on its way."""
 
 from collections.abc import Callable
+from typing import Final
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
 from launcher.channel.seam import Channel
 from launcher.relay import encode
+from launcher.relay.client_socket import RECEIVE_SIZE
 from launcher.relay.messages import ToHost
 from launcher.relay.outgoing import Outgoing
 from launcher.relay.own_objects import OwnObjects
 from launcher.relay.window import Window
+
+_FEW_BYTES: Final = RECEIVE_SIZE // 2
+"""A host that takes no more at once gets several SENDs of what is walked once."""
 
 
 class Uplink:
@@ -34,6 +39,15 @@ class Uplink:
     def is_empty(self) -> bool:
         """Whether nothing waits."""
         return not self._waiting
+
+    @property
+    def batch(self) -> int:
+        """Bytes of requests that make one SEND, an acknowledgement behind them included.
+
+        They make several for a host that takes little at once.
+        """
+        most = self._channel.max_send - encode.SYNC_SIZE
+        return most if _FEW_BYTES < most < RECEIVE_SIZE else RECEIVE_SIZE
 
     @property
     def allowance(self) -> int:

@@ -110,6 +110,44 @@ def test_a_client_that_floods_a_slow_compositor_has_to_wait(client: RelayedClien
     assert not client.closed
 
 
+def test_what_waited_goes_in_sends_as_large_as_the_host_takes(client: RelayedClient) -> None:
+    compositor, region = client.bind("wl_compositor", 5), client.new_id()
+    client.say(request("wl_compositor", "create_region", compositor, region))
+    client.channel.sends.clear()
+    client.channel.fill()
+    push(client, request("wl_region", "add", region, 0, 0, 64, 64) * 20_000)
+    client.channel.make_room()
+    client.serve()
+    sizes = [len(data) for data, _ in client.channel.sends]
+    assert sum(sizes) > 200_000
+    assert len(sizes) <= sum(sizes) // (client.channel.max_send - 24) + 1
+
+
+def messages_of(data: bytes) -> list[bytes]:
+    """What whole messages are in it."""
+    found: list[bytes] = []
+    while data:
+        size = int.from_bytes(data[6:8], "little")
+        found.append(data[:size])
+        data = data[size:]
+    return found
+
+
+@pytest.mark.parametrize("before", [0, 1, 3000, 4990])
+def test_the_largest_message_crosses_wherever_it_stands(client: RelayedClient, before: int) -> None:
+    manager, source = client.bind("wl_data_device_manager", 3), client.new_id()
+    client.say(request("wl_data_device_manager", "create_data_source", manager, source))
+    client.channel.sends.clear()
+    small = request("wl_data_source", "offer", source, "x")
+    large = request("wl_data_source", "offer", source, "x" * 65_500)
+    assert len(large) > client.channel.max_send
+    said = [small] * before + [large] + [small] * 5
+    push(client, b"".join(said))
+    client.serve()
+    # The proxy's own syncs stand between them.
+    assert [sent for sent in messages_of(client.channel.sent) if sent[:4] != b"\x01\0\0\0"] == said
+
+
 def test_a_flood_arrives_whole_as_the_compositor_takes_it(client: RelayedClient) -> None:
     surface = bind_surface(client)
     flood = request("wl_surface", "set_buffer_scale", surface, 1) * 200_000
