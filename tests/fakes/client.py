@@ -8,15 +8,13 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from crossdomain.wire import tables as signatures
 from crossdomain.wire.codec import decode_arguments, decode_header
 from crossdomain.wire.tables import ArgumentKind, Interface, Message
-from tests.fakes.endpoint import PATIENCE, Endpoint, Plain, find_message
-
-_SILENCE: Final = 1.0
-"""Seconds that are waited for at once."""
+from tests.fakes.endpoint import Endpoint, Plain, find_message
+from tests.fakes.patience import PATIENCE, pieces
 
 Value: TypeAlias = "int | str | bytes | Proxy | None"
 """An argument.  24.8 fixed numbers are plain integers (256 is 1.0); an fd is its number."""
@@ -209,26 +207,23 @@ class FakeClient:
     def wait(self, condition: Callable[[], bool], *, what: str, seconds: float = PATIENCE) -> None:
         """Handle events until `condition` holds.
 
-        A silence counts as no longer than what was waited for at once: an emulated machine's clock may leap
-        by a minute, and what others do in that time they still have to do.
-
         Raises:
             TimeoutError: it did not in time.
             ProtocolError: the compositor refused something.
             Disconnected: the compositor went away.
         """
-        begun, left = time.monotonic(), seconds
+        begun = time.monotonic()
         self.flush()
-        while not condition():
-            if left <= 0:
-                passed = time.monotonic() - begun
-                raise TimeoutError(f"no {what} within {seconds} s ({passed:.1f} s by the clock)")
-            before, longest = time.monotonic(), min(left, _SILENCE)
+        for longest in pieces(seconds):
+            if condition():
+                return
             if self.endpoint.receive(longest):
                 for message in self.endpoint.messages():
                     self._handle(message)
                 self.flush()
-            left -= min(time.monotonic() - before, longest)
+        if not condition():
+            passed = time.monotonic() - begun
+            raise TimeoutError(f"no {what} within {seconds} s ({passed:.1f} s by the clock)")
 
     def _handle(self, data: bytes) -> None:
         """Handle one whole event."""

@@ -21,7 +21,8 @@ from typing import Final, NamedTuple, TypeAlias
 from crossdomain.wire import tables as signatures
 from crossdomain.wire.codec import SERVER_ID_START, decode_arguments, decode_header
 from crossdomain.wire.tables import ArgumentKind, Interface, Message
-from tests.fakes.endpoint import PATIENCE, Disconnected, Endpoint, Plain, find_message
+from tests.fakes.endpoint import Disconnected, Endpoint, Plain, find_message
+from tests.fakes.patience import PATIENCE
 
 USUAL_GLOBALS: Final[Mapping[str, int]] = {
     "wl_compositor": 5,

@@ -9,9 +9,7 @@ from typing import Final, TypeAlias
 
 from crossdomain.wire.codec import HEADER_SIZE, encode_message
 from crossdomain.wire.tables import ArgumentKind, Interface, Message
-
-PATIENCE: Final = 60.0
-"""Seconds until a wait gives up: a guest under TCG on a loaded machine is slow."""
+from tests.fakes.patience import PATIENCE
 
 MAX_FDS_PER_MESSAGE: Final = 28
 """libwayland takes no more fds from one sendmsg."""

@@ -9,7 +9,6 @@ number of one, which it waits for; it answers with what it knows of all then.
 
 import fcntl
 import os
-import select
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -26,6 +25,7 @@ from crossdomain.wire.codec import encode_message
 from crossdomain.wire.tables import load
 from launcher.channel import render_node
 from launcher.channel.virtgpu import VirtgpuChannel
+from tests.fakes.patience import is_readable
 
 INTERFACE: Final = "zwp_linux_explicit_synchronization_v1"
 OFFERED: Final = ((1, "wl_compositor", 4), (2, INTERFACE, 2))
@@ -38,7 +38,6 @@ _RING: Final = FIRST_SYNC_RING + 15
 """The last one, which the channel does not come to here."""
 _EXECBUFFER_SYNCOBJ: Final = Struct("=IIQ")
 """struct drm_virtgpu_execbuffer_syncobj: handle, flags, point."""
-_PATIENCE_MS: Final = 60_000
 
 
 def ask_for_globals() -> bytes:
@@ -113,9 +112,7 @@ class Taker:
 
     def wait(self, number: int) -> None:
         """Returns when one of them is over."""
-        poll = select.poll()
-        poll.register(self.fences[number], select.POLLIN)
-        assert poll.poll(_PATIENCE_MS), f"fence {number} is never over"
+        assert is_readable(self.fences[number]), f"fence {number} is never over"
 
     @property
     def states(self) -> str:
@@ -129,10 +126,8 @@ class Taker:
     def _receive(self, size: int) -> Sequence[Identifier]:
         """Returns the identifiers of the next event or events, of `size` bytes of messages at least."""
         identifiers: list[Identifier] = []
-        poll = select.poll()
-        poll.register(self._channel, select.POLLIN)
         while True:
-            assert poll.poll(_PATIENCE_MS), "nothing comes from the host"
+            assert is_readable(self._channel), "nothing comes from the host"
             for event in self._channel.receive():
                 assert isinstance(event, SendReceive)
                 assert event.data, "the host has hung up"

@@ -17,7 +17,8 @@ from typing import Final, Self
 from crossdomain.abi import vhost_user as abi
 from tests.fakes.guest_driver import GuestDriver, GuestQueue
 from tests.fakes.guest_ram import PAGE, GuestRam, RamRegion
-from tests.fakes.vhost_socket import PATIENCE, Received, VhostSocket
+from tests.fakes.patience import in_time
+from tests.fakes.vhost_socket import Received, VhostSocket
 
 WINDOW_ADDRESS: Final = 0x80_0000_0000
 """Guest address of the PCI BAR that is the host-visible window."""
@@ -145,7 +146,7 @@ class FakeFrontend:
 
     async def __aenter__(self) -> Self:
         try:
-            await asyncio.wait_for(self.boot(), PATIENCE)
+            await in_time(self.boot())
         except BaseException:
             await self.close()
             raise

@@ -16,7 +16,7 @@ from crossdomain.abi.pages import encode_claim_pages, encode_expect_pages, parse
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import Response, parse_response
 from tests.fakes.guest_ram import PAGE
-from tests.fakes.vhost_socket import PATIENCE
+from tests.fakes.patience import in_time
 
 
 class MappedBlob:
@@ -102,7 +102,7 @@ class GuestContext:
     async def poll_given_back(self) -> None:
         """Waits until the oldest POLL is answered without an event."""
         before = self._event_word()
-        assert parse_response(await asyncio.wait_for(self._polls.popleft(), PATIENCE)).ok
+        assert parse_response(await in_time(self._polls.popleft())).ok
         assert self._event_word() == before
 
     def look(self, *, looks: bool) -> None:
@@ -121,12 +121,12 @@ class GuestContext:
             while not any(self._event_word()):
                 await asyncio.sleep(0)
 
-        await asyncio.wait_for(wait(), PATIENCE)
+        await in_time(wait())
         return self._take_event(), self._polls.popleft()
 
     async def next_event(self, *, polls: bool = True) -> protocol.SendReceive | protocol.ReadWrite:
         """Waits for one event, and POLLs for the next where that is not left to somebody else."""
-        response = parse_response(await asyncio.wait_for(self._polls[0], PATIENCE))
+        response = parse_response(await in_time(self._polls[0]))
         self._polls.popleft()
         assert response.ok, f"POLL: {response}"
         event = self._take_event()

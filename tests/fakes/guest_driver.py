@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from crossdomain.abi import virtio_gpu as abi
 from tests.fakes.guest_ram import PAGE, GuestRam
-from tests.fakes.vhost_socket import PATIENCE
+from tests.fakes.patience import in_time
 
 _NEXT, _WRITE, _INDIRECT = 1, 2, 4
 _DESC = struct.Struct("<QIHH")
@@ -267,11 +267,11 @@ class GuestDriver:
     ) -> Response:
         """Sends one command and waits for the response."""
         answer = self.post(kind, body, ctx_id=ctx_id, fence_id=fence_id, ring_idx=ring_idx, room=room)
-        return parse_response(await asyncio.wait_for(answer, PATIENCE))
+        return parse_response(await in_time(answer))
 
     async def command_raw(self, request: bytes, *, room: int = 24) -> Response:
         """Sends any bytes as one command."""
-        return parse_response(await asyncio.wait_for(self.control.post([request], room), PATIENCE))
+        return parse_response(await in_time(self.control.post([request], room)))
 
     async def get_capset_info(self, index: int = 0) -> Response:
         """GET_CAPSET_INFO."""

@@ -28,7 +28,8 @@ from launcher.loop import Loop
 from tests.fakes.early_painter import NOTES
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_ram import PAGE, GuestRam
-from tests.fakes.vhost_socket import PATIENCE, connected
+from tests.fakes.patience import in_time
+from tests.fakes.vhost_socket import connected
 
 T = TypeVar("T")
 
@@ -226,7 +227,7 @@ class GuestKernel:
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """What a coroutine gives that runs in the devices' own thread."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(in_time(coroutine), self._loop).result()
 
     async def _watch(self, opened: _File) -> None:
         """Gives up what the launcher forgot with a file: Linux does so when the last fd is closed."""

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from tests.fakes.patience import pieces
+
 READABLE: Final = ("mount", "-t", "debugfs", "-o", "mode=755", "debugfs", "/sys/kernel/debug")
 ALLOCATIONS: Final = 20
 """Mappings that an allocator may have made meanwhile; one forgotten with every buffer would be a hundred."""
@@ -70,8 +72,9 @@ def more_than(before: Holdings, control: Path | None) -> Holdings:
 
 
 def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while not condition() and time.monotonic() < deadline:
+    for _ in pieces(_SECONDS):
+        if condition():
+            return
         time.sleep(0.1)
 
 

@@ -5,7 +5,6 @@
 
 import asyncio
 import os
-import select
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,15 +15,12 @@ from crossdomain.bridge.fences import Fence, FenceState
 from crossdomain.bridge.syncobj import SyncDevice, has_timelines
 from launcher.channel import drm, render_node
 from launcher.channel.virtgpu import VirtgpuChannel
+from tests.fakes.patience import in_time, is_readable
 from tests.fakes.vgem import Vgem
-
-_PATIENCE_MS: Final = 30_000
 
 
 def _wait(fence: Fence) -> FenceState:
-    poll = select.poll()
-    poll.register(fence, select.POLLIN)
-    assert poll.poll(_PATIENCE_MS), "the fence is never over"
+    assert is_readable(fence), "the fence is never over"
     return fence.state
 
 
@@ -174,12 +170,12 @@ def each_kind_wakes_an_asyncio_loop(stack: ExitStack) -> None:
 
     async def wait() -> None:
         over = [asyncio.create_task(_over(fence)) for fence in (*pending, ring)]
-        await asyncio.wait_for(over[-1], _PATIENCE_MS / 1000)
+        await in_time(over[-1])
         assert not any(task.done() for task in over[:-1])
         vgem.signal(writing)
         timeline.signal(7)
         os.eventfd_write(eventfd, 1)
-        await asyncio.wait_for(asyncio.gather(*over), _PATIENCE_MS / 1000)
+        await in_time(asyncio.gather(*over))
 
     asyncio.run(wait())
     assert {fence.state for fence in (*pending, ring)} == {FenceState.SIGNALLED}

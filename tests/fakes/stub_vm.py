@@ -11,8 +11,8 @@ from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import GuestDriver
+from tests.fakes.patience import in_time
 from tests.fakes.stub_context import StubHost
-from tests.fakes.vhost_socket import PATIENCE
 
 CAPSET: Final = bytes(range(32))
 WINDOW: Final = 1 << 22
@@ -69,5 +69,5 @@ async def running_vm(
     )
     async with frontend:
         yield Vm(frontend, host, serving)
-    await asyncio.wait_for(serving, PATIENCE)
+    await in_time(serving)
     assert all(context.closed for context in host.contexts)

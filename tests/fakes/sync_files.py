@@ -18,11 +18,12 @@ from typing import Final, NamedTuple
 from crossdomain.abi.cross_domain import Identifier, SendReceive
 from crossdomain.abi.sync import FIRST_SYNC_RING, encode_await_sync
 from crossdomain.bridge import sync_file
-from tests.fakes.endpoint import PATIENCE, Endpoint
+from tests.fakes.endpoint import Endpoint
 from tests.fakes.fence_taker import FIRST_RELEASE, OFFERED, ask_for_globals, ask_for_releases
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
 from tests.fakes.guest_ram import GuestRam
+from tests.fakes.patience import in_time
 from tests.fakes.vgem import Vgem
 from tests.unit.context.world import event
 
@@ -78,7 +79,7 @@ async def carry(gpu_socket: Path, listener: socket.socket, begin: Callable[[], D
             assert (await guest.submit(b"", ring_idx=0)).ok
             before = _state(waited)
             drawing.finish()
-            await asyncio.wait_for(waited, PATIENCE)
+            await in_time(waited)
             return f"{before} {_state(waited)}"
 
 

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.fakes.patience import in_time
+
 _HEADER = struct.Struct("<III")
 _VERSION = 1
 _REPLY = 4
 _NEED_REPLY = 8
-PATIENCE = 60.0
-"""Seconds after which an answer that does not come is a failed test."""
 
 
 class Received(NamedTuple):
@@ -108,7 +108,7 @@ class VhostSocket:
 
     async def _exchange(self, request: int, payload: bytes, fds: Sequence[int], flags: int) -> bytes:
         await self.write(request, payload, fds, flags=flags)
-        answer = await asyncio.wait_for(self.read(), PATIENCE)
+        answer = await in_time(self.read())
         assert answer.request == request, f"asked {request}, answered {answer.request}"
         assert answer.flags == _VERSION | _REPLY, f"flags {answer.flags:#x}"
         assert not answer.fds

@@ -5,7 +5,7 @@ import os
 from typing import Final, NamedTuple, Protocol
 
 from tests.fakes.client import FakeClient, Proxy, Value, integer
-from tests.fakes.endpoint import PATIENCE
+from tests.fakes.patience import PATIENCE
 
 MAXIMUM: Final = 0x7FFFFFFF
 """The largest width or height that a damage rectangle can have."""

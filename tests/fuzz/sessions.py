@@ -35,7 +35,7 @@ from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
 from tests.fakes.guest_driver import Descriptor, Response, encode_header
 from tests.fakes.guest_ram import PAGE
-from tests.fakes.vhost_socket import PATIENCE
+from tests.fakes.patience import PATIENCE
 from tests.fuzz.commands import any_command, opening
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.source import Source

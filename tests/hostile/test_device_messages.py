@@ -13,9 +13,10 @@ from crossdomain.abi import vhost_user as abi
 from crossdomain.device.vhost_user import REQUESTS
 from crossdomain.errors import HostFault
 from tests.fakes.frontend import FakeFrontend
+from tests.fakes.patience import PATIENCE
 from tests.fakes.stub_context import StubHost
 from tests.fakes.stub_vm import running_vm, serve
-from tests.fakes.vhost_socket import PATIENCE, VhostSocket
+from tests.fakes.vhost_socket import VhostSocket
 
 ALL_FEATURES = struct.pack("<Q", 0x15000001D & ~4)
 REGION = struct.pack("<8xQQQQ", 0x4000_0000_0000, 4096, 0x1000, 0)

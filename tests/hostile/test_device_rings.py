@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.fakes.guest_driver import Descriptor, GuestQueue, encode_header
+from tests.fakes.patience import PATIENCE
 from tests.fakes.stub_vm import PAGE, Vm, running_vm
-from tests.fakes.vhost_socket import PATIENCE
 
 NEXT, WRITE, INDIRECT = 1, 2, 4
 

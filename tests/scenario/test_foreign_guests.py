@@ -18,8 +18,9 @@ from tests.fakes.daemon import RunningDaemon
 from tests.fakes.endpoint import Endpoint
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import Response, parse_response
+from tests.fakes.patience import PATIENCE
 from tests.fakes.played_compositor import PlayedCompositor
-from tests.fakes.vhost_socket import PATIENCE, connected
+from tests.fakes.vhost_socket import connected
 from tests.fakes.weston import Weston
 from tests.unit.context.world import event, request
 

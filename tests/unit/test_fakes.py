@@ -1,6 +1,8 @@
 """The fakes keep to the protocol: they talk to each other and to the real Weston."""
 
+import asyncio
 import os
+import socket
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
@@ -14,7 +16,7 @@ import pytest
 
 from tests.fakes.client import FakeClient, ProtocolError
 from tests.fakes.compositor import FakeCompositor, Resource, keymap_fd
-from tests.fakes.endpoint import PATIENCE
+from tests.fakes.patience import PATIENCE, in_time, is_readable
 from tests.fakes.weston import Weston
 from tests.fakes.windows import Buffer, Layout, Pool
 
@@ -80,7 +82,24 @@ def test_a_clock_that_leaps_ends_no_wait(compositor: FakeCompositor, monkeypatch
     with Served(compositor), FakeClient(str(compositor.path)) as client:
         leaping = SimpleNamespace(monotonic=count(step=1000).__next__)
         monkeypatch.setattr("tests.fakes.client.time", leaping)
+        monkeypatch.setattr("tests.fakes.patience.time", leaping)
         client.round_trip()
+
+
+async def test_what_comes_after_a_leap_of_the_clock_is_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaping = SimpleNamespace(monotonic=count(step=1000).__next__)
+    monkeypatch.setattr("tests.fakes.patience.time", leaping)
+    monkeypatch.setattr("tests.fakes.patience._SILENCE", 0.01)
+    assert await in_time(asyncio.sleep(0.05, "here"), seconds=10) == "here"
+    with pytest.raises(TimeoutError):
+        await in_time(asyncio.sleep(PATIENCE), seconds=0.05)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert not is_readable(ours, seconds=0.05)
+        later = threading.Timer(0.05, theirs.send, [b"x"])
+        later.start()
+        assert is_readable(ours, seconds=10)
+        later.join()
 
 
 def test_requests_are_recorded_with_their_objects_and_fds(compositor: FakeCompositor) -> None:

@@ -18,7 +18,7 @@ from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_context import GuestContext
-from tests.fakes.vhost_socket import PATIENCE
+from tests.fakes.patience import PATIENCE
 from tests.fuzz.contexts import GLOBALS
 from tests.unit.context.world import CompositorEnd, request
 from tests.unit.host.passing import surroundings_of

@@ -9,8 +9,8 @@ from crossdomain.abi import virtio_gpu as abi
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded
 from crossdomain.limits import MAX_BACKING_ENTRIES, MAX_COMMAND_SIZE, MAX_CONTEXTS
 from tests.fakes.guest_driver import Response, encode_header, parse_response
+from tests.fakes.patience import PATIENCE
 from tests.fakes.stub_vm import CAPSET, PAGE, WINDOW, Vm
-from tests.fakes.vhost_socket import PATIENCE
 
 OK = abi.VIRTIO_GPU_RESP_OK_NODATA
 UNSPEC = abi.VIRTIO_GPU_RESP_ERR_UNSPEC

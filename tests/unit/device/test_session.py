@@ -15,9 +15,9 @@ from crossdomain.device.virtqueue import SplitQueue
 from crossdomain.errors import HostFault
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.guest_driver import parse_response
+from tests.fakes.patience import PATIENCE
 from tests.fakes.stub_context import StubHost
 from tests.fakes.stub_vm import CAPSET, PAGE, WINDOW, Vm, running_vm, serve
-from tests.fakes.vhost_socket import PATIENCE
 from tests.unit.device.test_window import make_blob, post_map, type_of
 
 

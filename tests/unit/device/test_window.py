@@ -17,8 +17,8 @@ from crossdomain.device.window import HostVisibleWindow
 from crossdomain.errors import CrossDomainError, LocalError
 from crossdomain.limits import MAX_MAPPED_BLOBS
 from tests.fakes.guest_driver import parse_response
+from tests.fakes.patience import PATIENCE
 from tests.fakes.stub_vm import PAGE, WINDOW, Vm, running_vm
-from tests.fakes.vhost_socket import PATIENCE
 
 OK = abi.VIRTIO_GPU_RESP_OK_NODATA
 MAPPED = abi.VIRTIO_GPU_RESP_OK_MAP_INFO

@@ -13,7 +13,7 @@ from crossdomain.context.rules import Question, Side
 from crossdomain.host import asking
 from crossdomain.host.asking import Asker, Command
 from crossdomain.limits import MAX_QUESTIONS
-from tests.fakes.endpoint import PATIENCE
+from tests.fakes.patience import PATIENCE
 
 PASTE = Question(Side.TO_GUEST, "text/plain")
 COPY = Question(Side.TO_HOST, "text/plain")

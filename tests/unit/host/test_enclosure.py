@@ -14,7 +14,7 @@ from crossdomain.host.compositor import Compositor
 from crossdomain.host.enclosure import Enclosing, Enclosure
 from crossdomain.host.security_context import MANAGER, Identity
 from tests.fakes.compositor import FakeCompositor, Peer, served
-from tests.fakes.endpoint import PATIENCE
+from tests.fakes.patience import PATIENCE
 from tests.unit.context.world import event
 
 ENCLOSING = {"wl_compositor": 5, MANAGER: 1}
