@@ -119,8 +119,7 @@ class Showing:
         """Finds out about an image; owns `dmabufs`."""
         try:
             if self._open():
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    self._remember(image, await self._ask(image, dmabufs))
+                self._remember(image, await self._ask(image, dmabufs))
         except (HostFault, TimeoutError, OSError) as error:
             self._break(error)
             self._remember(image, None)
@@ -167,11 +166,13 @@ class Showing:
         return modifier if trial.verdict else None
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            if self._connection is None:
-                raise HostFault("the compositor hung up")
-            self._heard.clear()
-            await self._heard.wait()
+        """Each answer has its time: a compositor that draws slowly gives it between two pictures."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not condition():
+                if self._connection is None:
+                    raise HostFault("the compositor hung up")
+                self._heard.clear()
+                await self._heard.wait()
 
     async def _listen(self, connection: socket.socket, trial: Trial) -> None:
         """Reads until the compositor ends the connection: what it says of images is void then."""

@@ -12,6 +12,7 @@ from crossdomain.abi.pages import Verdict
 from crossdomain.bridge.formats import fourcc
 from crossdomain.bridge.udmabuf import Span, Udmabuf
 from crossdomain.context.ports import Image, PlacedPlane
+from crossdomain.host.security_context import ANSWER_SECONDS
 from crossdomain.host.showing import GivenDmabufs, Showing
 from tests.unit.context.world import CompositorEnd, delete_id, event, request, until
 
@@ -251,6 +252,37 @@ async def test_a_trial_that_was_ended_is_no_reason_against_another_image(stage: 
     await stage.expect(tried(OTHER))
     stage.compositor.send(CREATED)
     assert await stage.verdict(OTHER) is Verdict.YES
+
+
+async def test_a_compositor_has_time_for_each_of_its_answers(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, passed = asyncio.get_running_loop(), 0.0
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + passed)
+    assert stage.judge() is Verdict.ASKING
+    await stage.expect(LIST)
+    passed += ANSWER_SECONDS * 0.8
+    stage.compositor.send(event("wl_registry", "global", 2, 9, DMABUF, 5) + LISTED)
+    await stage.expect(BOUND)
+    passed += ANSWER_SECONDS * 0.8
+    stage.compositor.send(modifier(XRGB) + TOLD)
+    await stage.expect(tried(IMAGE))
+    assert stage.judge() is Verdict.ASKING
+    passed += ANSWER_SECONDS * 0.8
+    stage.compositor.send(CREATED)
+    assert await stage.verdict() is Verdict.YES
+
+
+async def test_a_compositor_that_does_not_answer_takes_none(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, passed = asyncio.get_running_loop(), 0.0
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + passed)
+    await stage.try_first()
+    passed += ANSWER_SECONDS
+    assert await stage.verdict() is Verdict.NO
 
 
 @pytest.mark.parametrize("globals_", [[(1, "wl_shm", 1)], [(9, DMABUF, 2)]], ids=["none", "old"])
