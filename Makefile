@@ -19,6 +19,7 @@ test: lint
 	$(PYTHON) -m crossdomain.cli vm image
 	$(PYTHON) -m tests.fakes.debian
 	$(PYTHON) -m tests.fakes.forky
+	$(PYTHON) -m tests.fakes.older_kernel
 	$(PYTHON) -m pytest --numprocesses auto $(ALONE)
 	$(PYTHON) -m pytest $(foreach folder,$(ALONE),--ignore $(folder))
 

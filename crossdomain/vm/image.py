@@ -92,6 +92,11 @@ class Image:
         """The guest's `uname -r`."""
         return sorted(path.name for path in (self.root / "lib/modules").iterdir())[-1]
 
+    @property
+    def modules(self) -> Path:
+        """The directory of that kernel's modules."""
+        return self.root / "lib/modules" / self.kernel_release
+
     def command(self, argv: list[str]) -> list[str]:
         """Return the command that runs a program of this image on the host."""
         return root.enter_command(self.root, self.view, argv)

@@ -22,7 +22,8 @@ from crossdomain.vm import root
 from crossdomain.vm.cpio import Archive
 from crossdomain.vm.image import Image, remove_tree
 
-_MODULES: Final = ("erofs", "virtio_blk", "overlay")
+_MODULES: Final = ("crc32c_generic", "erofs", "virtio_blk", "overlay")
+"""The first is of older kernels, whose erofs asks for it by name: no dependency leads to it."""
 _SHARE_MODULES: Final = ("9p", "9pnet_virtio")
 
 SITE: Final = "/opt/crossdomain"
@@ -57,7 +58,7 @@ def build(image: Image, settings: dict[str, str], *, share_modules: bool) -> byt
     archive.add_character_device("dev/console", 5, 1)
     archive.add_file("bin/busybox", (image.root / "usr/bin/busybox").read_bytes(), 0o755)
     names = _MODULES + (_SHARE_MODULES if share_modules else ())
-    modules = resolve_modules(image.root / "lib/modules" / image.kernel_release, names)
+    modules = resolve_modules(image.modules, names)
     for path in modules:
         archive.add_file(f"modules/{_module_name(path)}.ko", _read_module(path))
     settings = {**settings, "modules": " ".join(_module_name(path) for path in modules)}

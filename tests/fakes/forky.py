@@ -40,7 +40,7 @@ class Forky:
         with self._locked():
             self._view.mkdir(exist_ok=True)
             if not self.root.exists():
-                _make(self.root)
+                make_root(self.root, SUITE, "essential", PACKAGES)
 
     def command(self, argv: list[str]) -> list[str]:
         """The command that runs a program of it on the host."""
@@ -81,10 +81,11 @@ async def mount_forky(machine: Machine) -> None:
     assert done.status == 0, done.errors.decode()
 
 
-def _make(final: Path) -> None:
-    order = bootstrap.plan((PACKAGES,), None)
+def make_root(final: Path, suite: str, variant: str, packages: str) -> None:
+    """Makes a small Debian root with mmdebstrap, whose `variant` says what it holds besides the packages."""
+    order = bootstrap.plan((packages,), None)
     # The same mirror, by the same way, for another suite.
-    line = order.lines[0].replace(f" {bootstrap.SUITE} ", f" {SUITE} ")
+    line = order.lines[0].replace(f" {bootstrap.SUITE} ", f" {suite} ")
     partial = final.with_suffix(".partial")
     image.remove_tree(partial)
     options = ('Acquire::Check-Valid-Until "false"', 'APT::Install-Recommends "false"', *order.options)
@@ -92,11 +93,11 @@ def _make(final: Path) -> None:
     with log.open("w") as output:
         done = subprocess.run(
             [
-                "mmdebstrap", "--mode=root", "--format=directory", "--variant=essential",
+                "mmdebstrap", "--mode=root", "--format=directory", f"--variant={variant}",
                 *(f"--aptopt={option}" for option in options),
                 "--dpkgopt=force-unsafe-io",
                 *(f"--dpkgopt=path-exclude={pattern}" for pattern in bootstrap.EXCLUDED),
-                f"--include={PACKAGES}", SUITE, str(partial), line,
+                f"--include={packages}", suite, str(partial), line,
             ],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False,
         )  # fmt: skip

@@ -1,8 +1,8 @@
 """A client that is hard on whoever carries its buffers: `python3 -m tests.fakes.pool_storm DISPLAY CASE...`.
 
 Each case is a client of its own and ends with a window in one colour.  It prints the case and how many pixels
-of that colour are on the screen of the Weston at DISPLAY; where that is "-" somebody else looks, until a line
-comes on standard input.
+of that colour are on the screen of the compositor at DISPLAY; where that is "-" somebody else looks, until a
+line comes on standard input.
 
 With `--holdings`, or `--holdings=CONTROL_SOCKET` where the daemon is on this machine, what is held
 (`tests.fakes.holdings`) is compared when the first client has gone and when the last has: it ends with
@@ -19,7 +19,7 @@ from tests.fakes.client import FakeClient, Proxy
 from tests.fakes.holdings import more_than, settled
 from tests.fakes.holes import punch_hole
 from tests.fakes.painting import XRGB8888
-from tests.fakes.screenshot import take
+from tests.fakes.screenshot import look
 from tests.fakes.windows import Buffer, Layout, Pool, Window
 
 WIDTH, HEIGHT = 256, 64
@@ -177,7 +177,7 @@ def carry_out(name: str, display: str) -> None:
             print(name, flush=True)
             sys.stdin.readline()
         else:
-            print(name, take(display).pixels.count(COLOUR), flush=True)
+            print(name, look(display).pixels.count(COLOUR), flush=True)
 
 
 def compare(names: list[str], display: str, control: Path | None) -> str:
