@@ -37,8 +37,18 @@ THROUGH_GUEST: Final = ("python3", "-m", "tests.fakes.guest_kernel", GPU, f"--st
 """What a command stands behind that is to run in a guest of that host; after options and "--"."""
 THROUGH_LOCAL: Final = ("python3", "-m", "launcher.start", f"--channel=local:{LOCAL}", f"--stats={STATS}")
 """The same over the local channel."""
-_CONFIGURATION: Final = "[core]\nidle-time=0\nshell=kiosk-shell.so\n"
-"""A shell that gives each window the middle of the screen: where others put one is their secret."""
+_CONFIGURATION: Final = """\
+[core]
+idle-time=0
+shell={shell}-shell.so
+[shell]
+panel-position=none
+locking=false
+animation=none
+startup-animation=none
+close-animation=none
+focus-animation=none
+"""
 _SWAY_CONFIGURATION: Final = """\
 xwayland disable
 default_border none
@@ -97,11 +107,15 @@ class BothSides(NamedTuple):
 
 @asynccontextmanager
 async def running_both_sides(
-    machine: Machine, *, width: int = 1024, height: int = 640
+    machine: Machine, *, width: int = 1024, height: int = 640, shell: str = "kiosk"
 ) -> AsyncGenerator[BothSides]:
-    """Start them, on a screen of so many px, and end them well."""
+    """Start them, on a screen of so many px, and end them well.
+
+    The kiosk shell gives each window the middle of the screen, and has none that is larger; where the
+    desktop shell puts one is its secret.
+    """
     await machine.run(["mkdir", "-m", "700", FOLDER, NOTED])
-    await machine.push(f"{FOLDER}/weston.ini", _CONFIGURATION.encode())
+    await machine.push(f"{FOLDER}/weston.ini", _CONFIGURATION.format(shell=shell).encode())
     options = f"--config={FOLDER}/weston.ini --backend=headless --renderer=gl --socket=wayland --debug"
     weston = await machine.spawn(
         ["sh", "-c", f"exec weston {options} --width={width} --height={height} >{FOLDER}/weston.log 2>&1"],
