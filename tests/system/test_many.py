@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -69,7 +70,7 @@ def starts(count: int) -> list[str]:
 async def test_many_starts_and_ends_leave_nothing_behind(
     machine: Machine, daemon: RunningDaemon, desktop: Desktop, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    count = int(pytestconfig.getoption("--starts"))
+    count = cast("int", pytestconfig.getoption("starts"))
     # A small one in C: starting Python so often would take minutes under emulation.
     await machine.push(CLIENT, client_run.build(tmp_path).read_bytes(), mode=0o755)
 
