@@ -12,11 +12,8 @@
 _Static_assert((int)XD_LOCAL_MAX_PACKET <= (int)XD_SCRATCH, "a packet fits the scratch space");
 _Static_assert((int)XD_LOCAL_HEADER_SIZE + (int)XD_SEND_RECEIVE_SIZE <= (int)XD_SCRATCH_HEADROOM, "headers fit before it");
 
-enum {
-    PACKETS_PER_TURN = 16, /* then other clients have their turn */
-    /* Behind a smaller packet is none, as a rule: to look for it costs more than the round that it would save. */
-    LARGE_PACKET = 4096,
-};
+/* Then other clients have their turn. */
+enum { PACKETS_PER_TURN = 16 };
 
 static uint8_t *scratch(xd_poller *poller) { return poller->scratch + XD_SCRATCH_HEADROOM; }
 
@@ -110,7 +107,7 @@ static enum xd_served serve_client(xd_port *port, int fd, xd_poller *poller) {
         if (size < 0)
             return failed(size);
         enum xd_served served = serve_packet(passage, poller);
-        if (served != XD_SERVED || passage->left <= 0 || size < LARGE_PACKET)
+        if (served != XD_SERVED || passage->left <= 0)
             return served;
     }
     return XD_SERVED;
