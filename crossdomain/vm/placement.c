@@ -19,11 +19,14 @@
 
 struct placement {
     struct weston_compositor *compositor;
+    struct wl_list surfaces; /* all of them: the compositor's list of views waits for the next picture */
     struct wl_listener surface_created, destroyed;
 };
 
-struct awaited {
+struct known {
     struct placement *placement;
+    struct weston_surface *surface;
+    struct wl_list link;
     struct wl_listener mapped, destroyed;
 };
 
@@ -47,15 +50,17 @@ static long long shared(int begin, int length, int other_begin, int other_length
 static long long cover(const struct placement *placement, const struct weston_surface *surface, int x, int y,
                        long long bound)
 {
-    struct weston_view *view;
+    struct known *known;
     long long area = 0;
 
-    wl_list_for_each(view, &placement->compositor->view_list, link) {
-        struct weston_surface *other = view->surface;
+    wl_list_for_each(known, &placement->surfaces, link) {
+        struct weston_surface *other = known->surface;
+        struct weston_view *view;
         struct weston_coord_global at;
 
-        if (other == surface || !is_window(other))
+        if (other == surface || !is_window(other) || !weston_surface_is_mapped(other) || wl_list_empty(&other->views))
             continue;
+        view = wl_container_of(other->views.next, view, surface_link);
         weston_view_update_transform(view);
         at = weston_coord_surface_to_global(view, weston_coord_surface(0, 0, other));
         area += shared(x - AROUND, surface->width + 2 * AROUND, (int)at.c.x - AROUND, other->width + 2 * AROUND) *
@@ -97,48 +102,57 @@ static void place(const struct placement *placement, struct weston_surface *surf
 
 static void handle_surface_destroyed(struct wl_listener *listener, void *data)
 {
-    struct awaited *awaited = wl_container_of(listener, awaited, destroyed);
+    struct known *known = wl_container_of(listener, known, destroyed);
 
     (void)data;
-    wl_list_remove(&awaited->mapped.link);
-    wl_list_remove(&awaited->destroyed.link);
-    free(awaited);
+    wl_list_remove(&known->link);
+    wl_list_remove(&known->mapped.link);
+    wl_list_remove(&known->destroyed.link);
+    free(known);
 }
 
 /* The shell has just placed it. */
 static void handle_mapped(struct wl_listener *listener, void *data)
 {
-    struct awaited *awaited = wl_container_of(listener, awaited, mapped);
+    struct known *known = wl_container_of(listener, known, mapped);
     struct weston_surface *surface = data;
     struct weston_view *view;
 
     if (!is_window(surface) || wl_list_empty(&surface->views) ||
-        wl_list_empty(&awaited->placement->compositor->output_list))
+        wl_list_empty(&known->placement->compositor->output_list))
         return;
     view = wl_container_of(surface->views.next, view, surface_link);
-    place(awaited->placement, surface, view);
+    place(known->placement, surface, view);
 }
 
 static void handle_surface_created(struct wl_listener *listener, void *data)
 {
     struct placement *placement = wl_container_of(listener, placement, surface_created);
     struct weston_surface *surface = data;
-    struct awaited *awaited = calloc(1, sizeof *awaited);
+    struct known *known = calloc(1, sizeof *known);
 
-    if (!awaited)
+    if (!known)
         return;
-    awaited->placement = placement;
-    awaited->mapped.notify = handle_mapped;
-    wl_signal_add(&surface->map_signal, &awaited->mapped);
-    awaited->destroyed.notify = handle_surface_destroyed;
-    wl_signal_add(&surface->destroy_signal, &awaited->destroyed);
+    known->placement = placement;
+    known->surface = surface;
+    wl_list_insert(&placement->surfaces, &known->link);
+    known->mapped.notify = handle_mapped;
+    wl_signal_add(&surface->map_signal, &known->mapped);
+    known->destroyed.notify = handle_surface_destroyed;
+    wl_signal_add(&surface->destroy_signal, &known->destroyed);
 }
 
 static void handle_destroyed(struct wl_listener *listener, void *data)
 {
     struct placement *placement = wl_container_of(listener, placement, destroyed);
+    struct known *known, *next;
 
     (void)data;
+    /* Surfaces may live longer. */
+    wl_list_for_each_safe(known, next, &placement->surfaces, link) {
+        wl_list_remove(&known->link);
+        wl_list_init(&known->link);
+    }
     wl_list_remove(&placement->surface_created.link);
     wl_list_remove(&placement->destroyed.link);
     free(placement);
@@ -153,6 +167,7 @@ WL_EXPORT int wet_module_init(struct weston_compositor *compositor, int *argc, c
     if (!placement)
         return -1;
     placement->compositor = compositor;
+    wl_list_init(&placement->surfaces);
     placement->surface_created.notify = handle_surface_created;
     wl_signal_add(&compositor->create_surface_signal, &placement->surface_created);
     placement->destroyed.notify = handle_destroyed;

@@ -49,6 +49,24 @@ def test_windows_lie_beside_each_other_where_there_is_room(headless: HeadlessWes
         assert view.y + view.height <= HEIGHT
 
 
+def test_windows_that_come_at_once_lie_beside_each_other_too(headless: HeadlessWeston) -> None:
+    """A window that lies wholly under another is not told when it is shown."""
+    with FakeClient(str(headless.socket_path)) as client:
+        buffer = solid_buffer(client, 150, 100, "336699")
+        windows = [Window(client, title=f"window {number}") for number in range(4)]
+        for window in windows:
+            window.surface.attach(buffer)
+            window.surface.damage_all()
+        shown = [window.surface.frame() for window in windows]
+        for window in windows:
+            window.surface.commit()
+        for frame in shown:
+            frame.wait()
+        buffer.pool.close()
+        views = [headless.seat.find_view(f"'window {number}'") for number in range(4)]
+    assert len({(view.x, view.y) for view in views if view is not None}) == 4
+
+
 def test_a_window_covers_little_where_there_is_no_room(headless: HeadlessWeston) -> None:
     with FakeClient(str(headless.socket_path)) as client:
         large = show(headless, client, "large", 400, 400)
