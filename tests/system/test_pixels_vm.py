@@ -30,7 +30,9 @@ class GuestSteps:
         self.process = process
 
     async def read_line(self) -> str:
-        return (await self.process.stdout.readline()).decode().rstrip("\n")
+        line = await self.process.stdout.readline()
+        assert line, f"the program has ended: {(await self.process.stderr.read()).decode()}"
+        return line.decode().rstrip("\n")
 
     async def write_line(self) -> None:
         await self.process.write(b"\n")
@@ -43,7 +45,7 @@ async def test_every_pattern_looks_as_without_proxy(
     label = "patterns'"  # the end of it: what the host puts before a VM's titles is another matter
 
     async def take() -> Pixels:
-        # Weston places windows anywhere at first.  It is moved once: a move would make Weston draw
+        # It is moved once: a move would make Weston draw
         # all of it, and hide damage that never arrived.
         view = await desktop.window(label)
         if (view.x, view.y) != PLACE:
