@@ -58,7 +58,8 @@ static long long cover(const struct placement *placement, const struct weston_su
         struct weston_view *view;
         struct weston_coord_global at;
 
-        if (other == surface || !is_window(other) || !weston_surface_is_mapped(other) || wl_list_empty(&other->views))
+        if (other == surface || !is_window(other) || !weston_surface_is_mapped(other) ||
+            wl_list_empty(&other->views))
             continue;
         view = wl_container_of(other->views.next, view, surface_link);
         weston_view_update_transform(view);

@@ -23,6 +23,7 @@ from tests.bench.frames import path_in
 from tests.bench.host_ways import Daemon, running_daemon
 from tests.fakes.forky import with_forky
 from tests.fakes.guest_tests import TESTS, share_of_tests
+from tests.fakes.weston import QUIET_SHELL
 
 CLIENT: Final = "/tmp/bench-client"
 GUEST_DISPLAY: Final = "bench"
@@ -52,17 +53,7 @@ for line in sys.stdin:
 """
 """Runs a Weston with a seat, without which terminals do not start: commands in, answers out, line by line."""
 
-_CONFIGURATION: Final = """\
-[core]
-idle-time=0
-[shell]
-panel-position=none
-locking=false
-animation=none
-startup-animation=none
-close-animation=none
-focus-animation=none
-"""
+_CONFIGURATION: Final = f"[core]\nidle-time=0\n{QUIET_SHELL}"
 
 _PACKAGES: Final = ("waypipe",)
 """What is measured there besides us."""

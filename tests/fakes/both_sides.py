@@ -19,6 +19,7 @@ from crossdomain.vm.guest import Completed, GuestProcess
 from crossdomain.vm.machine import Machine
 from tests.fakes.early_painter import NOTES
 from tests.fakes.guest_tests import TESTS
+from tests.fakes.weston import QUIET_SHELL
 
 FOLDER: Final = "/tmp/both-sides"
 GPU: Final = f"{FOLDER}/gpu.sock"
@@ -37,18 +38,7 @@ THROUGH_GUEST: Final = ("python3", "-m", "tests.fakes.guest_kernel", GPU, f"--st
 """What a command stands behind that is to run in a guest of that host; after options and "--"."""
 THROUGH_LOCAL: Final = ("python3", "-m", "launcher.start", f"--channel=local:{LOCAL}", f"--stats={STATS}")
 """The same over the local channel."""
-_CONFIGURATION: Final = """\
-[core]
-idle-time=0
-shell={shell}-shell.so
-[shell]
-panel-position=none
-locking=false
-animation=none
-startup-animation=none
-close-animation=none
-focus-animation=none
-"""
+_CONFIGURATION: Final = f"[core]\nidle-time=0\nshell={{shell}}-shell.so\n{QUIET_SHELL}"
 _SWAY_CONFIGURATION: Final = """\
 xwayland disable
 default_border none

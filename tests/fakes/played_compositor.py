@@ -6,13 +6,10 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.endpoint import Endpoint
-
-PATIENCE: Final = 30.0
-"""Seconds for what takes a part of one, on a loaded machine."""
+from tests.fakes.patience import PATIENCE
 
 
 class PlayedCompositor:

@@ -32,9 +32,7 @@ BACKGROUND: Final = (0x33, 0x66, 0x99)
 START_SECONDS: Final = 30.0
 """How long a Weston may take until it serves, on a loaded machine."""
 
-_CONFIGURATION: Final = """\
-[core]
-idle-time=0
+QUIET_SHELL: Final = """\
 [shell]
 panel-position=none
 locking=false
@@ -42,8 +40,9 @@ animation=none
 startup-animation=none
 close-animation=none
 focus-animation=none
-background-color=0xff{:02x}{:02x}{:02x}
 """
+"""Of a weston.ini: nothing that moves by itself, and no panel."""
+_CONFIGURATION: Final = f"[core]\nidle-time=0\n{QUIET_SHELL}background-color=0xff{{:02x}}{{:02x}}{{:02x}}\n"
 
 
 _XRGB8888: Final = 1

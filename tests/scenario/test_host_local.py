@@ -25,7 +25,8 @@ from crossdomain.abi.local import FIRST_GIVEN_SYNC, ToDaemon, ToLauncher
 from crossdomain.limits import MAX_BLOB_BYTES, MAX_LOCAL_RESOURCES
 from tests.fakes.endpoint import Endpoint
 from tests.fakes.local_client import LocalClient
-from tests.fakes.played_compositor import PATIENCE, PlayedCompositor, playing_compositor, receive
+from tests.fakes.patience import PATIENCE
+from tests.fakes.played_compositor import PlayedCompositor, playing_compositor, receive
 from tests.fakes.weston import wait_until
 from tests.unit.context.world import delete_id, event, request, sync
 
