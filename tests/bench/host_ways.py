@@ -86,10 +86,12 @@ class HostProcess:
         return await self._process.wait()
 
     async def kill(self) -> None:
-        """Makes it end if it has not."""
+        """Makes it end if it has not, and returns when nobody below it has its pipes any more."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        await self._process.wait()
+        assert self._process.stdin is not None  # PIPE was asked for
+        self._process.stdin.close()
+        await self._process.communicate()
 
 
 async def start_process(command: Sequence[str | Path], environment: Mapping[str, str]) -> HostProcess:
