@@ -32,8 +32,10 @@ ENVIRONMENT: Final = {
     "XDG_RUNTIME_DIR": FOLDER,
     "WAYLAND_DISPLAY": "wayland",
     NOTES: NOTED,
+    # With threads llvmpipe keeps frames, and their clients' buffers, for the next time that as many overlap.
+    "LP_NUM_THREADS": "0",
 }
-"""Our packages, these tests, and the machine's own compositor."""
+"""Our packages, these tests, and the machine's own compositor, which draws within its own thread."""
 THROUGH_GUEST: Final = ("python3", "-m", "tests.fakes.guest_kernel", GPU, f"--stats={STATS}")
 """What a command stands behind that is to run in a guest of that host; after options and "--"."""
 THROUGH_LOCAL: Final = ("python3", "-m", "launcher.start", f"--channel=local:{LOCAL}", f"--stats={STATS}")
