@@ -16,6 +16,7 @@
 #define ABOVE 40 /* px of a window's frame: its title bar */
 #define AROUND 8 /* its other sides */
 #define STEP 16  /* px from one place that is tried to the next */
+#define MANY 100 /* windows that are looked at: with more of them there is no good place anyway */
 
 struct placement {
     struct weston_compositor *compositor;
@@ -30,11 +31,21 @@ struct known {
     struct wl_listener mapped, destroyed;
 };
 
+struct rectangle {
+    int x, y, width, height;
+};
+
 static bool is_window(struct weston_surface *surface)
 {
     const char *role = weston_surface_get_role(surface);
 
     return role && strcmp(role, "xdg_toplevel") == 0;
+}
+
+static struct rectangle with_frame(int x, int y, const struct weston_surface *surface)
+{
+    return (struct rectangle){x - AROUND, y - ABOVE, surface->width + 2 * AROUND,
+                              surface->height + ABOVE + AROUND};
 }
 
 static long long shared(int begin, int length, int other_begin, int other_length)
@@ -46,12 +57,12 @@ static long long shared(int begin, int length, int other_begin, int other_length
     return to > from ? to - from : 0;
 }
 
-/* How much a window at a place covers of the others, frames included; `bound` is enough. */
-static long long cover(const struct placement *placement, const struct weston_surface *surface, int x, int y,
-                       long long bound)
+/* Where the other windows are, frames included: the newest of them, which hide the rest. */
+static size_t find_others(const struct placement *placement, const struct weston_surface *surface,
+                          struct rectangle others[MANY])
 {
     struct known *known;
-    long long area = 0;
+    size_t count = 0;
 
     wl_list_for_each(known, &placement->surfaces, link) {
         struct weston_surface *other = known->surface;
@@ -64,12 +75,21 @@ static long long cover(const struct placement *placement, const struct weston_su
         view = wl_container_of(other->views.next, view, surface_link);
         weston_view_update_transform(view);
         at = weston_coord_surface_to_global(view, weston_coord_surface(0, 0, other));
-        area += shared(x - AROUND, surface->width + 2 * AROUND, (int)at.c.x - AROUND, other->width + 2 * AROUND) *
-                shared(y - ABOVE, surface->height + ABOVE + AROUND, (int)at.c.y - ABOVE,
-                       other->height + ABOVE + AROUND);
-        if (area >= bound)
+        others[count++] = with_frame((int)at.c.x, (int)at.c.y, other);
+        if (count == MANY)
             break;
     }
+    return count;
+}
+
+/* How much of them it covers; `bound` is enough. */
+static long long cover(struct rectangle it, const struct rectangle *others, size_t count, long long bound)
+{
+    long long area = 0;
+
+    for (size_t i = 0; i < count && area < bound; i++)
+        area += shared(it.x, it.width, others[i].x, others[i].width) *
+                shared(it.y, it.height, others[i].y, others[i].height);
     return area;
 }
 
@@ -85,13 +105,16 @@ static void place(const struct placement *placement, struct weston_surface *surf
     int first_x = smaller(AROUND, room_x), first_y = smaller(ABOVE, room_y);
     long long least = LLONG_MAX;
     struct weston_coord_global chosen;
+    struct rectangle others[MANY];
+    size_t count;
 
     /* Full screen and maximised windows are where they have to be; there is no good place for larger ones. */
     if (room_x <= 0 || room_y <= 0)
         return;
+    count = find_others(placement, surface, others);
     for (int y = first_y; y <= room_y - AROUND || y == first_y; y += STEP)
         for (int x = first_x; x <= room_x - AROUND || x == first_x; x += STEP) {
-            long long area = cover(placement, surface, x, y, least);
+            long long area = cover(with_frame(x, y, surface), others, count, least);
 
             if (area < least) {
                 least = area;
