@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal, NamedTuple, Self
 
 from crossdomain.errors import EnvironmentFault, HostFault
 from crossdomain.vm import root, seat
@@ -32,7 +32,7 @@ idle-time=0
 [shell]
 client={client}
 background-color=0xff{background:06x}
-panel-position=none
+panel-position={panel}
 animation=none
 startup-animation=none
 close-animation=none
@@ -44,6 +44,15 @@ keymap_layout=us
 """
 
 
+class Places(NamedTuple):
+    """What the desktop shell's own places for windows depend on."""
+
+    panel: str = "none"
+    """Where the desktop's panel is, weston.ini(5)."""
+    modules: tuple[Path, ...] = ()
+    """Of Weston, besides the seat's."""
+
+
 class HeadlessWeston:
     """A compositor of our own; `with HeadlessWeston(image) as weston:` starts and ends it.
 
@@ -53,6 +62,7 @@ class HeadlessWeston:
         height: of the one output, px.
         background: colour of the desktop, 0xRRGGBB.
         shell: "desktop", or "kiosk", which gives each window the whole output.
+        places: windows go where the desktop shell wants them; None: where they hide least of each other.
         log: file for Weston's log and WAYLAND_DEBUG; in the runtime directory where None.
         extra: further arguments for Weston.
     """
@@ -65,6 +75,7 @@ class HeadlessWeston:
         height: int = 800,
         background: int = 0x305070,
         shell: Literal["desktop", "kiosk"] = "desktop",
+        places: Places | None = None,
         log: Path | None = None,
         extra: Sequence[str] = (),
     ) -> None:
@@ -73,6 +84,7 @@ class HeadlessWeston:
         self.height = height
         self._background = background
         self._shell = shell
+        self._places = places
         self._extra = tuple(extra)
         self.runtime_directory = Path(tempfile.mkdtemp(prefix="crossdomain-weston-"))
         self.log = log or self.runtime_directory / "weston.log"
@@ -126,11 +138,16 @@ class HeadlessWeston:
             EnvironmentFault: it cannot be started; says why.
         """
         modules = [seat.compile_module(self._image)]
-        if self._shell == "desktop":
+        if self._places is not None:
+            modules += self._places.modules
+        elif self._shell == "desktop":
             modules.append(seat.compile_module(self._image, "placement"))
         configuration = self.runtime_directory / "weston.ini"
         client = "/usr/libexec/weston-desktop-shell"
-        configuration.write_text(_CONFIGURATION.format(client=client, background=self._background))
+        panel = "none" if self._places is None else self._places.panel
+        configuration.write_text(
+            _CONFIGURATION.format(client=client, background=self._background, panel=panel)
+        )
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._seat = seat.Seat(ours)
         with theirs, self.log.open("wb") as log:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from enum import IntEnum
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from crossdomain.errors import EnvironmentFault, HostFault, LocalError
 from crossdomain.vm.image import Image
@@ -60,13 +60,13 @@ class View(NamedTuple):
     label: str
 
 
-def compile_module(image: Image, name: Literal["seat", "placement"] = "seat") -> Path:
-    """Return a module for the Weston of `image`, compiling it first where needed.
+def compile_module(image: Image, name: str = "seat", *, sources: Path = _SOURCES) -> Path:
+    """Return a module for the Weston of `image`, compiling it first where needed; `sources` has its source.
 
     Raises:
         EnvironmentFault: there is no C compiler, or it fails.
     """
-    source = _SOURCES / f"{name}.c"
+    source = sources / f"{name}.c"
     key = hashlib.sha256(source.read_bytes() + image.directory.name.encode()).hexdigest()[:16]
     place = (
         image.directory.parent if os.access(image.directory.parent, os.W_OK) else Path(tempfile.gettempdir())
@@ -212,7 +212,10 @@ class Seat:
         self._ask(f"move {view.identity} {x} {y}")
 
     def count_colours(self, view: View) -> int:
-        """Return how many different colours a window's content has, counted up to 64; 1 is a blank one."""
+        """Return how many different colours a window's content has, counted up to 64.
+
+        1 is a blank one, and 0 one that can't be seen.
+        """
         return int(self._ask(f"colours {view.identity}").splitlines()[1])
 
     def _ask(self, command: str) -> str:

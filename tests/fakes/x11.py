@@ -271,11 +271,20 @@ def running_x11_desktop(
     *, width: int = 1024, height: int = 768, options: Sequence[str] = (), wrapper: Sequence[str] = ()
 ) -> Generator[X11Desktop]:
     """Run a desktop until the block ends; `options` are those of crossdomain-run, `wrapper` runs that."""
-    command = ("sh", "-c", TELL)
     with (
-        tempfile.TemporaryDirectory(prefix="xd-") as folder,
         HeadlessWeston(image.obtain(image.Recipe()), width=width, height=height) as weston,
+        running_x11_on(weston, options=options, wrapper=wrapper) as desktop,
     ):
+        yield desktop
+
+
+@contextlib.contextmanager
+def running_x11_on(
+    weston: HeadlessWeston, *, options: Sequence[str] = (), wrapper: Sequence[str] = ()
+) -> Generator[X11Desktop]:
+    """Run all else of a desktop on a compositor until the block ends."""
+    command = ("sh", "-c", TELL)
+    with tempfile.TemporaryDirectory(prefix="xd-") as folder:
         host = Path(folder) / "host"
         guest = Path(folder) / "guest"
         host.mkdir()

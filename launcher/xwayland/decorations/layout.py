@@ -69,11 +69,11 @@ class Layout:
 
     @property
     def text(self) -> Rectangle:
-        """The room for the title: in the middle of the bar, as far as the buttons leave it."""
+        """The room for the title: all that the buttons leave."""
         bar = self.title_bar
-        taken = min(bar.height * len(self.state.buttons) + bar.height // 4, bar.width)
-        left = taken if bar.width - 2 * taken >= bar.width // 2 else bar.height // 4
-        return Rectangle(bar.x + left, bar.y, max(0, bar.width - left - taken), bar.height)
+        gap = bar.height // 4
+        taken = min(bar.height * len(self.state.buttons) + gap, bar.width)
+        return Rectangle(bar.x + gap, bar.y, max(0, bar.width - gap - taken), bar.height)
 
     def part_at(self, x: float, y: float) -> Part:
         """Returns what is at a point of the frame."""

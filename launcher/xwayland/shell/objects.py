@@ -20,6 +20,8 @@ _OPTIONAL: Final = (
     ("zwp_primary_selection_device_manager_v1", 1),
     ("zwp_keyboard_shortcuts_inhibit_manager_v1", 1),
 )
+_OF_WESTON: Final = "zwp_input_timestamps_manager_v1"
+"""Of the compositors that leave frames to us only Weston has this; it places contents alone."""
 
 
 class Objects:
@@ -35,6 +37,10 @@ class Objects:
             bound = found.bind(interface, version)
             if bound is not None:
                 self._bound[interface] = bound
+        self.places_contents = (
+            found.find(_OF_WESTON) is not None and found.find("zxdg_decoration_manager_v1") is None
+        )
+        """Whether new windows get their places by their contents alone, as if frames of ours were none."""
         for interface, _ in _NEEDED:
             if interface not in self._bound:
                 raise EnvironmentFault(

@@ -146,6 +146,8 @@ class ToplevelRole:
 
     def release(self) -> None:
         """See `model.ports.RolePort`."""
+        if self._shell.objects.places_contents:
+            self.surface.entering = self._claim_place
         self.surface.release()
 
     def pulse(self) -> None:
@@ -169,6 +171,7 @@ class ToplevelRole:
         self.toplevel.send("destroy")
         self.xdg_surface.send("destroy")
         self.surface.owner = None
+        self.surface.entering = None
         self.surface.hold()
 
     # `decorations.frame.Actions`, with `move` and `resize` from above.
@@ -222,6 +225,21 @@ class ToplevelRole:
         self._shell.manager.refresh(self.window)
 
     # Details.
+
+    def _claim_place(self) -> None:
+        """Has the compositor find a place for the frame as well (`Objects.places_contents`)."""
+        viewporter = self._shell.objects.find("wp_viewporter")
+        if self._frame is None or self._shown is None or viewporter is None or self.surface.has_viewport:
+            return
+        _, extents, states = self._shown
+        if ShellState.MAXIMIZED in states:
+            return
+        size = (
+            self.surface.width + extents.left + extents.right,
+            self.surface.height + extents.top + extents.bottom,
+        )
+        blank = self._shell.studio.solid(0).proxy
+        self.surface.claim(blank, viewporter, size, (extents.left, extents.top))
 
     def _draw(self) -> bool:
         """Draws the frame, where it is ours to draw; returns whether it has changed."""

@@ -8,6 +8,7 @@ Of too many surfaces (`limits.MAX_SURFACES`) the compositor does not hear at all
 """
 
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from crossdomain.wire.codec import Value, encode_message
@@ -26,6 +27,8 @@ _WHOLE: Final = (-_FIXED,) * 4
 """wp_viewport.set_source: all of the contents."""
 _HAS_ROOM: Final = MAX_SURFACES * 4 // 5
 """Surfaces beyond which windows that had to do without one are not tried again."""
+_HAS_OFFSET: Final = 5
+"""Since when wl_surface.offset says what the arguments of wl_surface.attach say before."""
 
 
 class Owner(Protocol):
@@ -85,11 +88,14 @@ class Surface:
         "_frames",
         "_has_region",
         "_is_limited",
+        "_offset",
         "_shown",
         "_surfaces",
         "_viewport",
         "alive",
+        "entering",
         "entry",
+        "has_viewport",
         "height",
         "is_held",
         "is_surplus",
@@ -106,9 +112,15 @@ class Surface:
         self._viewport: Proxy | None = None
         self._shown = (0, 0)
         """The size that the viewport was told last, px."""
+        self._offset = (0, 0)
+        """How far what is attached next moves the surface, logical px of the compositor."""
         self.owner: Owner | None = None
         self.painter: Painter | None = None
         """Who draws what the compositor gets, where that is not what Xwayland attaches."""
+        self.entering: Callable[[], None] | None = None
+        """Called once, when the contents that the compositor gets first are about to go on."""
+        self.has_viewport = False
+        """Whether Xwayland has made a wp_viewport for it, the only one that it may have."""
         self.alive = True
         self.is_held = True
         """Whether its contents are held back."""
@@ -169,8 +181,37 @@ class Surface:
     def show(self, buffer: Proxy) -> None:
         """Shows a wl_buffer of ours, of the size that Xwayland's had last (`painter`)."""
         if self.alive and not self.is_held:
+            self._enter()
             self._fit()
-            self._surfaces.show(self, buffer)
+            self._surfaces.show(self, buffer, self.take_offset())
+
+    def claim(self, blank: Proxy, viewporter: Proxy, size: tuple[int, int], inset: tuple[int, int]) -> None:
+        """Lets the compositor find a place for more than the contents; called by `entering`.
+
+        Args:
+            blank: a wl_buffer, which is seen until the contents come: with the next request.
+            viewporter: wp_viewporter.
+            size: of the place, px.
+            inset: how far inside its upper left corner the contents are, px.
+        """
+        viewport = self._viewport or viewporter.create("get_viewport", self.entry)
+        viewport.send("set_source", *_WHOLE)
+        viewport.send("set_destination", *size)
+        self._surfaces.show(self, blank, (0, 0))
+        if self._surfaces.viewporter is None:
+            viewport.send("destroy")
+        else:
+            self._viewport = viewport
+            self._shown = (0, 0)
+        self._surfaces.damage(self)
+        # As frames' places are converted, which are left of the contents and above them.
+        shrink = self._surfaces.scaling.shrink
+        self._offset = (-shrink(-inset[0]), -shrink(-inset[1]))
+
+    def take_offset(self) -> tuple[int, int]:
+        """Returns how far what is attached next moves the surface; that is done with then."""
+        offset, self._offset = self._offset, (0, 0)
+        return offset
 
     def set_opaque_region(self, region: Proxy | None) -> None:
         """Says which part lets nothing through, None for no part; counts from the next commit on."""
@@ -195,6 +236,8 @@ class Surface:
         if not self.is_held:
             self._dirty = True
             if self.painter is None:
+                if buffer is not None:
+                    self._enter()
                 return Verdict.PASS
             if buffer is not None:
                 self._surfaces.release_buffer(buffer_id)
@@ -233,6 +276,11 @@ class Surface:
         """wl_surface.set_input_region."""
         self._has_region = region_id != 0
         return Verdict.DROP if self._is_limited and not self._has_region else Verdict.PASS
+
+    def _enter(self) -> None:
+        entering, self.entering = self.entering, None
+        if entering is not None:
+            entering()
 
     def _fit(self) -> None:
         """Has the contents shown in the size that they have on the X screen (`scaling`)."""
@@ -290,6 +338,7 @@ class Surfaces:
                 ("wl_surface", "set_input_region"): self._handle_input_region,
                 ("wl_pointer", "set_cursor"): self._handle_cursor,
                 ("zwp_tablet_tool_v2", "set_cursor"): self._handle_cursor,
+                ("wp_viewporter", "get_viewport"): self._handle_viewport,
                 ("wl_shm_pool", "create_buffer"): self._handle_shm_buffer,
                 ("zwp_linux_buffer_params_v1", "create_immed"): self._handle_dmabuf,
                 ("wp_single_pixel_buffer_manager_v1", "create_u32_rgba_buffer"): self._handle_pixel,
@@ -339,11 +388,24 @@ class Surfaces:
         """Sends a wl_surface.commit of our own."""
         self._mediator.request_for(surface.entry, "commit")
 
-    def show(self, surface: Surface, buffer: Proxy) -> None:
-        """Commits a wl_buffer of our own."""
-        self._mediator.request_for(surface.entry, "attach", buffer.entry.host_id, 0, 0)
+    def show(self, surface: Surface, buffer: Proxy, offset: tuple[int, int]) -> None:
+        """Commits a wl_buffer of our own, and moves the surface, by logical px of the compositor."""
+        self._mediator.request_for(
+            surface.entry, "attach", buffer.entry.host_id, *self._shift(surface, offset)
+        )
+        self.damage(surface)
+        self.commit(surface)
+
+    def damage(self, surface: Surface) -> None:
+        """All of it is to be shown anew, with the next commit."""
         self._mediator.request_for(surface.entry, "damage", *_EVERYTHING)
-        self._mediator.request_for(surface.entry, "commit")
+
+    def _shift(self, surface: Surface, offset: tuple[int, int]) -> tuple[int, int]:
+        """Moves a surface with its next commit; returns the last arguments of the attach to come."""
+        if offset == (0, 0) or surface.entry.version < _HAS_OFFSET:
+            return offset
+        self._mediator.request_for(surface.entry, "offset", *offset)
+        return (0, 0)
 
     def set_region(self, surface: Surface, name: str, region: Proxy | None) -> None:
         """Sends a request that names a wl_region of our own, None for none."""
@@ -424,7 +486,18 @@ class Surfaces:
             return Verdict.PASS
         entry = self._mediator.find_client(call.number(0))
         state = None if entry is None else entry.state
-        return surface.handle_attach(call.number(0), state if isinstance(state, Buffer) else None)
+        verdict = surface.handle_attach(call.number(0), state if isinstance(state, Buffer) else None)
+        offset = (0, 0) if verdict is Verdict.DROP else self._shift(surface, surface.take_offset())
+        if offset != (0, 0):
+            call.values[1:] = offset
+            return Verdict.CHANGED
+        return verdict
+
+    def _handle_viewport(self, call: Call) -> Verdict:
+        surface = self.find(call.number(1))
+        if surface is not None:
+            surface.has_viewport = True
+        return Verdict.PASS
 
     def _handle_frame(self, call: Call) -> Verdict:
         surface = _surface_of(call.entry)

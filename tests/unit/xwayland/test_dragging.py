@@ -10,8 +10,8 @@ from crossdomain.wire.codec import Value
 from launcher.xwayland.model.names import Edge
 from launcher.xwayland.model.requests import Requests
 from launcher.xwayland.wayland.entries import Entry
+from tests.unit.xwayland.shell_rig import NEEDED, ShellRig
 from tests.unit.xwayland.test_contacts import ContactRig
-from tests.unit.xwayland.test_modal import ShellRig
 
 SEAT, SERIAL = 77, 12
 PRESSED, RELEASED = 1, 0
@@ -22,7 +22,7 @@ class DraggedRig(ShellRig):
     """One with a window whose client asks for it to be dragged."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(NEEDED)
         self.window = self.open(1)
         self.requests = Requests(self.manager)
 

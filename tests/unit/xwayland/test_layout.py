@@ -33,6 +33,11 @@ def test_the_buttons_are_at_the_right_end_from_close_on() -> None:
     assert [layout.button(part).x for part in BUTTONS] == [173, 145, 117]
 
 
+def test_a_long_title_has_all_that_the_buttons_leave() -> None:
+    layout = Layout(state(width=600), 1)
+    assert (layout.text.x, layout.text.right) == (-1 + 7, layout.button(Part.MINIMIZE).x - 7)
+
+
 def test_a_button_that_there_is_not_leaves_no_gap() -> None:
     layout = Layout(state(buttons=(Part.CLOSE, Part.MINIMIZE)), 1)
     assert layout.button(Part.MINIMIZE).x == 145
