@@ -23,7 +23,11 @@ class Questions:
         self._pages = pages
         self._shown = shown
         self._answer = answer
-        self.handlers: Mapping[int, Callable[[memoryview], None]] = {
+
+    @property
+    def handlers(self) -> Mapping[int, Callable[[memoryview], None]]:
+        """By command."""
+        return {
             Command.GET_IMAGE_REQUIREMENTS: self._get_image_requirements,
             Command.SHOW_PAGES: self._show_pages,
             Command.EXPECT_PAGES: self._expect_pages,

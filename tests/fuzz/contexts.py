@@ -26,6 +26,7 @@ from crossdomain.wire import load, policy
 from tests.fakes.host_timelines import HostDevice
 from tests.fuzz.descriptors import KINDS, memory
 from tests.fuzz.source import Source
+from tests.fuzz.watch import parts
 from tests.unit.context.world import event
 
 _FDS: Final = 40
@@ -82,6 +83,7 @@ class Compositors:
         self._orphans = Orphans()
         self.allowance = Allowance(Quotas())
         self._open: list[socket.socket] = []
+        self._contexts: list[Context] = []
 
     def new_context(self, ctx_id: int, _name: bytes, resources: Resources, /) -> Context:
         """As a device asks for it."""
@@ -106,7 +108,9 @@ class Compositors:
             knows_points=True,
             timelines=HostDevice(),
         )
-        return Context(Peer.of_gpu_client("vm fuzz", 1, name), resources, surroundings, sink)
+        context = Context(Peer.of_gpu_client("vm fuzz", 1, name), resources, surroundings, sink)
+        self._contexts.append(context)
+        return context
 
     def act(self, source: Source) -> None:
         """One compositor says something, reads, or hangs up."""
@@ -139,6 +143,11 @@ class Compositors:
             connection.close()
         self._open.clear()
         self._orphans.close()
+
+    @property
+    def parts(self) -> list[object]:
+        """All contexts that were made, what each has of its own, and this, see `Watch.take_apart`."""
+        return [*(part for context in self._contexts for part in parts(context)), self]
 
     def _connect(self) -> socket.socket:
         ours, theirs = socket.socketpair()

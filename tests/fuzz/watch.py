@@ -48,6 +48,7 @@ class Watch:
         atexit.register(self.loop.close)  # while what it waits with is still there
         self._failures: list[BaseException] = []
         self._tasks: list[asyncio.Task[Any]] = []
+        self._circles: list[object] = []
         self._lowest = _lowest_free_fd()
         self.loop.set_exception_handler(self._note)
         self.loop.set_task_factory(self._start)
@@ -77,6 +78,16 @@ class Watch:
         assert lowest == self._lowest, (
             f"descriptor {self._lowest} is open, and {lowest} the lowest that is not"
         )
+        circles, self._circles = self._circles, []
+        for part in circles:
+            vars(part).clear()
+
+    def take_apart(self, *parts: object) -> None:
+        """These refer to each other in circles, and nobody needs them after this execution.
+
+        Finding such circles was a quarter of the time.
+        """
+        self._circles.extend(parts)
 
     def turn(self, count: int) -> None:
         """Lets the loop handle what has arrived."""
@@ -109,6 +120,15 @@ class Watch:
     def _note(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
         self._failures.append(error if isinstance(error, BaseException) else AssertionError(str(context)))
+
+
+def parts(whole: object) -> list[object]:
+    """It, after those of its attributes that are objects of the product's own, see `Watch.take_apart`."""
+    return [*(part for part in vars(whole).values() if _is_own(part)), whole]
+
+
+def _is_own(part: object) -> bool:
+    return type(part).__module__.startswith("crossdomain.") and hasattr(part, "__dict__")
 
 
 async def turn(count: int = TURNS) -> None:

@@ -15,7 +15,7 @@ from crossdomain.errors import CrossDomainError
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.descriptors import KINDS, MEMORY, memory
 from tests.fuzz.source import Source
-from tests.fuzz.watch import Watch
+from tests.fuzz.watch import Watch, parts
 
 _HEADER: Final = struct.Struct("<III")
 _REQUESTS: Final = tuple(sorted(REQUESTS))
@@ -43,8 +43,8 @@ class _Vmm:
         self._ram = memory()
         self._kick = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         offer = Offer(self._compositors.new_context, bytes(32), 1 << 20, "fuzz")
-        session = GpuSession(theirs, offer, ports=ports)
-        self._serving = _watch.loop.create_task(session.serve())
+        self._session = GpuSession(theirs, offer, ports=ports)
+        self._serving = _watch.loop.create_task(self._session.serve())
         self._backend: socket.socket | None = None
 
     def live(self) -> None:
@@ -61,7 +61,9 @@ class _Vmm:
                 self._backend.close()
             close_all((self._ram, self._kick))
             self._compositors.close()
+            session = [part for own in parts(self._session) for part in parts(own)]
             self._end()
+            _watch.take_apart(*self._compositors.parts, *session, self)
 
     def _end(self) -> None:
         with contextlib.suppress(CrossDomainError):
