@@ -6,6 +6,10 @@ FUZZ_SECONDS = 0
 CHAOS_SECONDS = 600
 # Tests that start nothing but themselves: as many at a time as there are processors.
 ALONE = tests/unit tests/hostile
+# Tests in virtual machines, each of which wants all processors: one after another.
+MACHINES = tests/system
+# All others start compositors and applications: as many files at a time as there are processors.
+FILES = $(filter-out $(ALONE) $(MACHINES) tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/)))
 
 .PHONY: demo test lint bench soak chaos fences fuzz wine image clean
 
@@ -21,7 +25,8 @@ test: lint
 	$(PYTHON) -m tests.fakes.forky
 	$(PYTHON) -m tests.fakes.older_kernel
 	$(PYTHON) -m pytest --numprocesses auto $(ALONE)
-	$(PYTHON) -m pytest $(foreach folder,$(ALONE),--ignore $(folder))
+	$(PYTHON) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(FILES)
+	$(PYTHON) -m pytest $(MACHINES)
 
 lint:
 	@tools/prepare.sh test

@@ -53,14 +53,14 @@ class PrimarySelection:
 
 
 @pytest.fixture
-def primary(sway: Sway) -> Generator[PrimarySelection]:
-    """An X window has the keyboard on a sway."""
+def primary(own_sway: Sway) -> Generator[PrimarySelection]:
+    """An X window has the keyboard on a sway, which had no other keyboard before."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xd-")))
         host, guest = folder / "host", folder / "guest"
         host.mkdir()
         guest.mkdir(mode=0o700)
-        daemon = stack.enter_context(running_daemon(host, sway.socket_path))
+        daemon = stack.enter_context(running_daemon(host, own_sway.socket_path))
         launcher = stack.enter_context(
             running_launcher(guest, daemon.local_socket, "--x11=on", command=("sh", "-c", TELL))
         )
