@@ -21,6 +21,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900
 PATIENCE: Final = 300.0
 """Seconds for what takes a browser a blink elsewhere: every instruction is emulated here."""
 
+START_SECONDS: Final = 600.0
+"""Until a browser's first page: 100 to 170 where nothing else runs, and more than 300 on a slow day."""
+
 LOOK_SECONDS: Final = 0.1
 """Between two looks at the screen."""
 
@@ -58,7 +61,7 @@ async def shown(request: pytest.FixtureRequest, guest: SwayGuest) -> AsyncGenera
             assert app.status is None, guest.sway.log
 
         page = Page(guest.sway, assert_alive, seconds=PATIENCE, every=LOOK_SECONDS)
-        await asyncio.to_thread(await_window, guest.sway, "scroll=0;", seconds=PATIENCE)
+        await asyncio.to_thread(await_window, guest.sway, "scroll=0;", seconds=START_SECONDS)
         await asyncio.to_thread(page.settled)
         keep(guest.sway, f"{request.param.name}-vm")
         yield Shown(page, guest.sway)
