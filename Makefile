@@ -8,8 +8,7 @@ CHAOS_SECONDS = 600
 ALONE = tests/unit tests/hostile
 # Tests in virtual machines, each of which wants all processors: one after another.
 MACHINES = tests/system
-# All others start compositors and applications: as many files at a time as there are processors.
-FILES = $(filter-out $(ALONE) $(MACHINES) tests/__pycache__, $(patsubst %/,%,$(wildcard tests/*/)))
+# All others start compositors and applications: as many files at a time as there are processors, in their order.
 
 .PHONY: demo test lint bench soak chaos fences fuzz wine image clean
 
@@ -25,7 +24,8 @@ test: lint
 	$(PYTHON) -m tests.fakes.forky
 	$(PYTHON) -m tests.fakes.older_kernel
 	$(PYTHON) -m pytest --numprocesses auto $(ALONE)
-	$(PYTHON) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(FILES)
+	$(PYTHON) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
+		$(foreach folder,$(ALONE) $(MACHINES),--ignore $(folder))
 	$(PYTHON) -m pytest $(MACHINES)
 
 lint:
