@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 
@@ -190,20 +191,20 @@ async def _serve(configuration: Configuration) -> None:
     systemd = Systemd()
     watchdog: asyncio.Task[None] | None = None
 
-    def reload() -> None:
+    async def reload() -> None:
         systemd.reloading()
-        daemon.reload()
+        await daemon.reload()
         systemd.ready(daemon.summary)
 
-    loop.add_signal_handler(signal.SIGHUP, reload)
     tasks: set[asyncio.Task[None]] = set()
 
-    def show_status() -> None:
-        task = loop.create_task(_print_status(daemon))
+    def start(work: Callable[[], Coroutine[None, None, None]]) -> None:
+        task = loop.create_task(work())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    loop.add_signal_handler(signal.SIGUSR1, show_status)
+    loop.add_signal_handler(signal.SIGHUP, start, reload)
+    loop.add_signal_handler(signal.SIGUSR1, start, lambda: _print_status(daemon))
 
     def ready() -> None:
         print(

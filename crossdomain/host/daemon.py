@@ -9,9 +9,9 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from crossdomain.bridge.syncobj import SyncDevice
 from crossdomain.bridge.udmabuf import Udmabuf
@@ -32,6 +32,9 @@ from crossdomain.wire import load as load_tables
 from crossdomain.wire.policy import Policy
 
 _log = logging.getLogger("crossdomain.host")
+
+_RELOAD_SECONDS: Final = 30.0
+"""How long workers may take to have new settings in force."""
 
 
 class Configuration(NamedTuple):
@@ -86,7 +89,7 @@ class Daemon:
     async def check_workers(self, seconds: float) -> bool:
         """Whether all workers answer within that time; one that doesn't is ended: that costs its VM alone."""
         workers = (*self._vms, *self._local.values())
-        answers = await asyncio.gather(*(worker.answers(seconds) for worker in workers))
+        answers = await _all_answer(workers, seconds)
         for worker, answered in zip(workers, answers, strict=True):
             if not answered:
                 worker.give_up()
@@ -118,8 +121,11 @@ class Daemon:
                 await self._stopping.wait()
         await self._shut_down()
 
-    def reload(self) -> None:
-        """Reads the settings again.  Nobody is dropped; where a mistake is in them, the old ones stay."""
+    async def reload(self) -> None:
+        """Reads the settings again; returns when they are in force for all that is said from then on.
+
+        Nobody is dropped; where a mistake is in them, the old ones stay.
+        """
         try:
             self._file = self._configuration.read_file()
         except EnvironmentFault as fault:
@@ -130,6 +136,10 @@ class Daemon:
         for section, worker in self._local.items():
             worker.apply(self._local_settings(section))
         self._listeners.update(self._doors())
+        workers = (*self._vms, *self._local.values())
+        for worker, answered in zip(workers, await _all_answer(workers, _RELOAD_SECONDS), strict=True):
+            if not answered:
+                _log.error("%s: its worker has not taken the new settings yet", worker.names.label)
         _log.info("new settings")
 
     def _doors(self) -> dict[Door, Path]:
@@ -290,6 +300,10 @@ class Daemon:
             self._udmabuf.close()
         if self._sync_device is not None:
             self._sync_device.close()
+
+
+async def _all_answer(workers: Iterable[Worker], seconds: float) -> list[bool]:
+    return await asyncio.gather(*(worker.answers(seconds) for worker in workers))
 
 
 def _nobody() -> None:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -51,7 +52,8 @@ class Worker:
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._status: asyncio.Future[WorkerStatus] | None = None
-        self._pong: asyncio.Future[None] | None = None
+        self._pongs: deque[asyncio.Future[None]] = deque()
+        """Awaited from it, in the order in which it was asked."""
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._kill: asyncio.TimerHandle | None = None
         self._contexts = plan.settings.quotas.vm.contexts
@@ -84,7 +86,7 @@ class Worker:
         self._channel.send({"say": "serve local"}, connection.detach())
 
     def apply(self, settings: Settings) -> None:
-        """New settings."""
+        """New settings; `answers` tells when they are in force."""
         self._contexts = max(self._contexts, settings.quotas.vm.contexts)  # who is there already stays
         self._broker.apply(settings)
         self._channel.send({"say": "settings", **encode_settings(settings)})
@@ -99,8 +101,9 @@ class Worker:
         return status.result() if status.done() else None
 
     async def answers(self, seconds: float) -> bool:
-        """Whether it says a word within that time, or has ended."""
-        pong = self._pong = self._loop.create_future()
+        """Whether it has done all that it was told before, within that time, or has ended."""
+        pong = self._loop.create_future()
+        self._pongs.append(pong)
         self._channel.send({"say": "ping"})
         await asyncio.wait((pong, self._gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return pong.done() or self._gone.done()
@@ -123,9 +126,8 @@ class Worker:
         if fields.get("say") == "confined":
             self.confined.set()
             return
-        if fields.get("say") == "pong" and self._pong is not None:
-            pong, self._pong = self._pong, None
-            pong.set_result(None)
+        if fields.get("say") == "pong" and self._pongs:
+            self._pongs.popleft().set_result(None)
             return
         if fields.get("say") != "status" or self._status is None:
             raise HostFault(f"a worker says {fields.get('say')!r:.80}")

@@ -1,6 +1,7 @@
 """What the host's configuration file does: labels, sockets of their own, groups, and a change of mind."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
@@ -173,6 +174,19 @@ def test_new_settings_hold_for_the_next_title_of_a_connected_client(runtime_dir:
         stage.daemon.reload('[local]\ntitle = "{vm}: {title}"\n')
         guest.send(says("set_title", "two"))
         assert guest.titles("local: two") == ["one", "local: two"]
+
+
+def test_new_settings_are_announced_when_all_workers_have_them(runtime_dir: Path) -> None:
+    with staged(runtime_dir, "") as stage:
+        daemon, (worker,) = stage.daemon, stage.daemon.workers
+        os.kill(worker, signal.SIGSTOP)
+        daemon.settings_path.write_text(section(runtime_dir, "new"))
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until((runtime_dir / "new.sock").exists, seconds=PATIENCE, what="the new socket")
+        with stage.guest("new.sock"):
+            assert "new settings" not in daemon.log
+        os.kill(worker, signal.SIGCONT)
+        wait_until(lambda: "new settings" in daemon.log, seconds=PATIENCE, what="new settings")
 
 
 def test_a_mistake_in_new_settings_changes_nothing(runtime_dir: Path) -> None:
