@@ -31,6 +31,7 @@ class Pool:
         "_fd",
         "_has_holes",
         "_imports",
+        "_is_bare",
         "_parts",
         "_users",
         "dmabuf",
@@ -41,7 +42,7 @@ class Pool:
     )
 
     def __init__(self, pool_id: int, shm_id: int, fd: int, mapping: FileMapping, imports: Imports) -> None:
-        """Shows the host the file, where that can be; `fd` stays the caller's."""
+        """`fd` stays the caller's.  The host is shown the file, where that can be, with its first buffer."""
         self.pool_id = pool_id
         self.shm_id = shm_id
         self.mapping = mapping
@@ -53,8 +54,9 @@ class Pool:
         self.file = ffi.new("xd_file *", {"fd": self._fd})
         """See `buffers.ClientMemory`; it knows when the file had changed before its pages were looked at."""
         self._has_holes = False
+        self._is_bare = True
+        """Whether no buffer was made of it yet: pools of cursors grow many times before one is."""
         self._users = 1
-        self._show_all()
 
     @property
     def has_holes(self) -> bool:
@@ -77,7 +79,8 @@ class Pool:
             OSError: it can't be mapped.
         """
         self.mapping.resize(size)
-        self._show_all()
+        if not self._is_bare:
+            self._show_all()
 
     def use(self) -> None:
         """A buffer was made of it."""
@@ -101,6 +104,9 @@ class Pool:
 
     def planes(self, request: BufferRequest, layout: Layout) -> Iterator[ClientPlane]:
         """The planes of a new buffer of this pool, which the host sees where that can be."""
+        if self._is_bare:
+            self._is_bare = False
+            self._show_all()
         self._show_buffer(request.offset, request.offset + layout.size)
         for plane in layout.planes:
             yield ClientPlane(self, request.offset + plane.offset, plane.stride)

@@ -110,7 +110,7 @@ def test_a_buffer_that_the_compositor_reads_in_place_is_not_copied(
     assert shown.copied() == 0
     assert client.stats.totals().buffers == {"shm-dmabuf": 1}
     assert copies.asked == [
-        ShowPages(2, buffer, PAGE_SIZE + SIZE, b"the sixteen byte", ARGB8888, WIDTH, HEIGHT, STRIDE)
+        ShowPages(1, buffer, PAGE_SIZE + SIZE, b"the sixteen byte", ARGB8888, WIDTH, HEIGHT, STRIDE)
     ]
 
 
@@ -257,8 +257,8 @@ def test_pages_stay_as_long_as_their_surface_shows_them(
     client: RelayedClient, copies: FakeCopies, shown: Shown
 ) -> None:
     copies.verdicts = [YES]
-    pages = copies.imports[-1]
     buffer = shown.create_large()
+    pages = copies.imports[-1]
     shown.show_in_place(buffer)
     client.say(request("wl_buffer", "destroy", buffer), request("wl_shm_pool", "destroy", shown.pool))
     client.channel.sends.clear()
@@ -276,8 +276,8 @@ def test_pages_stay_as_long_as_their_surface_shows_them(
 
 def test_pages_go_with_their_surface(client: RelayedClient, copies: FakeCopies, shown: Shown) -> None:
     copies.verdicts = [YES]
-    pages = copies.imports[-1]
     buffer = shown.create_large()
+    pages = copies.imports[-1]
     shown.show_in_place(buffer)
     client.say(request("wl_buffer", "destroy", buffer), request("wl_shm_pool", "destroy", shown.pool))
     client.channel.sends.clear()

@@ -108,19 +108,37 @@ def test_what_a_pool_grew_by_is_shown_too(client: RelayedClient, seen: Seen) -> 
 def test_what_a_pool_grew_by_is_copied_here_where_it_can_not_be_shown(
     client: RelayedClient, seen: Seen
 ) -> None:
+    seen.create_buffer()
+    client.channel.sends.clear()
     seen.copies.refuses = True
     os.ftruncate(seen.fd, 2 * POOL_SIZE)
     client.say(request("wl_shm_pool", "resize", seen.pool, 2 * POOL_SIZE))
     buffer = seen.create_buffer(offset=POOL_SIZE)
     seen.fill(7, offset=POOL_SIZE)
     seen.commit(buffer, (0, 0, WIDTH, HEIGHT))
-    assert seen.mirror(0) == b"\7" * BUFFER_SIZE
+    assert seen.mirror(1) == b"\7" * BUFFER_SIZE
     assert client.stats.totals().bytes_copied == BUFFER_SIZE
 
 
+def test_a_pool_that_grows_is_not_shown_before_something_of_it_can_be(
+    client: RelayedClient, seen: Seen
+) -> None:
+    for doubled in (2 * POOL_SIZE, 4 * POOL_SIZE):
+        os.ftruncate(seen.fd, doubled)
+        client.say(request("wl_shm_pool", "resize", seen.pool, doubled))
+    assert seen.copies.imports == []
+    buffer = seen.create_buffer(offset=2 * POOL_SIZE)
+    seen.fill(7, offset=2 * POOL_SIZE)
+    seen.commit(buffer, (0, 0, WIDTH, HEIGHT))
+    assert seen.mirror(0) == b"\7" * BUFFER_SIZE
+    (shown,) = seen.copies.imports
+    assert (shown.start, shown.end) == (0, 4 * POOL_SIZE)
+    assert client.stats.totals().bytes_copied == 0
+
+
 def test_a_pool_is_shown_until_the_compositor_has_seen_its_end(client: RelayedClient, seen: Seen) -> None:
-    shown = seen.copies.imports[-1]
     buffer = seen.create_buffer()
+    shown = seen.copies.imports[-1]
     seen.commit(buffer, (0, 0, WIDTH, HEIGHT))
     client.say(request("wl_shm_pool", "destroy", seen.pool))
     client.channel.sends.clear()
