@@ -60,12 +60,14 @@ def _firefox(profile: Path, address: str) -> list[str]:
 
 
 def _chromium(profile: Path, address: str) -> list[str]:
+    # Its parts end themselves when they have waited for each other for 15 s, as they may in an emulated
+    # machine; then a page stays empty for good, on whatever compositor.
     return [
         "chromium", "--ozone-platform=wayland", "--no-sandbox", "--test-type", "--no-first-run",
         "--disable-component-update", "--disable-background-networking", "--disable-sync", "--disable-gpu",
         "--disable-smooth-scrolling", "--disable-extensions", "--disable-default-apps",
         "--disable-component-extensions-with-background-pages", f"--user-data-dir={profile}",
-        "--password-store=basic", address,
+        "--password-store=basic", "--ipc-connection-timeout=600", address,
     ]  # fmt: skip
 
 

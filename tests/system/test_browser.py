@@ -22,7 +22,7 @@ PATIENCE: Final = 300.0
 """Seconds for what takes a browser a blink elsewhere: every instruction is emulated here."""
 
 START_SECONDS: Final = 600.0
-"""Until a browser's first page: 100 to 170 where nothing else runs, and more than 300 on a slow day."""
+"""Until a browser's first page: 50 to 170 where nothing else runs."""
 
 LOOK_SECONDS: Final = 0.1
 """Between two looks at the screen."""
