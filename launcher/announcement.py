@@ -2,7 +2,8 @@
 
 A file in XDG_RUNTIME_DIR with the variables that lead applications to the service, a line each, as
 shells and systemd read them.  The service holds a lock on it as long as it lives: what a dead one
-left behind leads nobody astray.  `launcher.start` needs `find` alone, before anything slow is loaded.
+left behind leads nobody astray.  `launcher.start` needs `find` alone, before anything slow is loaded; the
+script `crossdomain-run` reads it, too.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Announcement:
         flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(temporary, flags, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
-        os.write(self._fd, "".join(lines).encode())
+        os.write(self._fd, os.fsencode("".join(lines)))
         os.rename(temporary, self._path)
 
     def close(self) -> None:
@@ -54,7 +55,7 @@ def find(directory: str) -> dict[str, str]:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        pairs = (line.partition("=") for line in os.read(fd, _MAX_SIZE).decode().splitlines())
+        pairs = (line.partition("=") for line in os.fsdecode(os.read(fd, _MAX_SIZE)).split("\n"))
         return {name: value for name, _, value in pairs if name in _LEADING}
     finally:
         os.close(fd)

@@ -1,7 +1,10 @@
-"""The first step of crossdomain-run: where a service serves the whole session, the application just joins it.
+"""crossdomain-launcher, the entry in Python: where a service serves the session, the application joins it.
 
 It takes this process's place then: its exit status, its signals and its terminal are its own, and
 nothing of the launcher is loaded.  Options mean a launcher of the application's own.
+
+The shell script `crossdomain-run` beside this file does the same, faster, where flock(1) is there and
+nothing is wrong, and leaves all else to us: what holds for one holds for the other.
 """
 
 from __future__ import annotations

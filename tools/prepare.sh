@@ -97,7 +97,7 @@ fi
 
 mark=.venv/.prepared-$mode
 stale=no
-for file in pyproject.toml setup.py crossdomain/native/*.c crossdomain/native/*.h crossdomain/native/*.cdef crossdomain/native/build.py; do
+for file in pyproject.toml setup.py launcher/crossdomain-run crossdomain/native/*.c crossdomain/native/*.h crossdomain/native/*.cdef crossdomain/native/build.py; do
     if [ -e "$file" ] && [ -n "$(find "$file" -newer "$mark" 2>/dev/null || echo new)" ]; then
         stale=yes
     fi

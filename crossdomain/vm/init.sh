@@ -52,7 +52,7 @@ fi
 $bb mkdir -p "$home" /run/user/$uid /run/user/0
 $bb chown $uid:$gid "$home" /run/user/$uid
 $bb chmod 700 /run/user/*
-$bb ln -s /opt/crossdomain/bin/crossdomain-run /usr/local/bin/crossdomain-run
+$bb ln -s /opt/crossdomain/bin/crossdomain-* /usr/local/bin/
 for tag in $shares; do
     eval path=\$${tag}_path mode=\$${tag}_mode
     $bb mkdir -p "$path"

@@ -29,7 +29,7 @@ _SHARE_MODULES: Final = ("9p", "9pnet_virtio")
 SITE: Final = "/opt/crossdomain"
 """Where the guest has our packages, read-only."""
 
-_RUN: Final = f"""#!/usr/bin/python3 -IS
+_LAUNCHER: Final = f"""#!/usr/bin/python3 -IS
 import sys
 sys.path[:0] = ["{SITE}"]
 sys.path.append("/usr/lib/python3/dist-packages")
@@ -100,16 +100,18 @@ def _read_module(path: Path) -> bytes:
     return lzma.decompress(data) if path.suffix == ".xz" else data
 
 
-def _package_directories() -> list[Path]:
+def _package_directory(name: str) -> Path:
     # Found, not imported: the launcher is the guest's.
-    specs = (find_spec(name) for name in ("crossdomain", "launcher"))
-    return [Path(os.path.dirname(spec.origin)) for spec in specs if spec and spec.origin]
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise EnvironmentFault(f"the package {name!r} is missing", hint="install crossdomain again")
+    return Path(spec.origin).parent
 
 
 def _source_files() -> list[tuple[Path, str]]:
     """Return every file of our packages that a guest can use, with its path below the site directory."""
     files: list[tuple[Path, str]] = []
-    for directory in _package_directories():
+    for directory in map(_package_directory, ("crossdomain", "launcher")):
         for path in sorted(directory.rglob("*")):
             if path.suffix in {".py", ".so"} and "__pycache__" not in path.parts:
                 files.append((path, f"{directory.name}/{path.relative_to(directory)}"))
@@ -183,5 +185,7 @@ def _add_site(archive: Archive, site: Path) -> None:
     for path in sorted(site.rglob("*")):
         if path.is_file():
             archive.add_file(f"site/{path.relative_to(site)}", path.read_bytes())
-    archive.add_file("site/bin/crossdomain-run", _RUN.encode(), 0o755)
+    script = _package_directory("launcher") / "crossdomain-run"
+    archive.add_file("site/bin/crossdomain-run", script.read_bytes(), 0o755)
+    archive.add_file("site/bin/crossdomain-launcher", _LAUNCHER.encode(), 0o755)
     archive.add_file("site/bin/agent", _AGENT.encode(), 0o644)

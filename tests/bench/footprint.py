@@ -9,16 +9,10 @@ from typing import Final
 
 from tests.bench import client_run, processes
 from tests.bench.client_run import BenchError, Way
-from tests.bench.host_ways import (
-    PYTHON,
-    Local,
-    Waypipe,
-    python_environment,
-    run_program,
-    start_process,
-)
+from tests.bench.host_ways import PYTHON, Local, Waypipe, python_environment, start_process
 from tests.bench.rows import Row, against, median
 from tests.bench.traffic import Effort
+from tests.fakes.programs import CROSSDOMAIN_RUN
 
 MANY: Final = 50
 
@@ -91,7 +85,7 @@ async def measure_start(local: Local, waypipe: Waypipe | None, effort: Effort) -
     commands: dict[str, Sequence[str | Path]] = {
         "start_python": [PYTHON, "-c", "pass"],
         "start_cold": local.bare_command("true"),
-        "start_warm": run_program("launcher.start", "true"),
+        "start_warm": [CROSSDOMAIN_RUN, "true"],
     }
     if waypipe is not None:
         commands["start_waypipe"] = waypipe.command("true")

@@ -204,7 +204,9 @@ class ThroughVm:
         server = Server(self._machine, {}, "root")
         daemon = {"daemon": processes.tree(self._daemon.pid)}
         launcher = ["crossdomain-run", *options]
-        return InsideWay(server, name, launcher, client, ("crossdomain-run",), suffix=suffix, outside=daemon)
+        return InsideWay(
+            server, name, launcher, client, ("crossdomain-launcher",), suffix=suffix, outside=daemon
+        )
 
     async def count(self, command: Sequence[str], *options: str) -> dict[str, object]:
         """Runs a command to a good end, as who may allocate dmabufs; returns what its launcher counted."""

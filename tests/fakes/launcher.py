@@ -9,11 +9,22 @@ import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
-from tests.fakes.programs import REPOSITORY
+from tests.fakes.programs import CROSSDOMAIN_RUN, REPOSITORY
 
 RUN = (sys.executable, "-m", "launcher.run")
+
+ENTRIES: Final = {
+    "script": (CROSSDOMAIN_RUN,),
+    "script of bash": ("bash", CROSSDOMAIN_RUN),
+    "launcher": (sys.executable, "-m", "launcher.start"),
+}
+"""What a person may start crossdomain-run by, where a service may be there: what holds for one holds for all.
+
+The script's own shell is what /bin/sh is here."""
+
+Entry: TypeAlias = tuple[str, ...]
 
 PATIENCE = 30.0
 """Seconds for what should take milliseconds, on a loaded machine."""
@@ -35,7 +46,11 @@ def environment(runtime_dir: Path, extra: Mapping[str, str] | None = None) -> di
 
 
 def run_launcher(
-    runtime_dir: Path, *arguments: str, extra: Mapping[str, str] | None = None, seconds: float = PATIENCE
+    runtime_dir: Path,
+    *arguments: str,
+    extra: Mapping[str, str] | None = None,
+    seconds: float = PATIENCE,
+    entry: Sequence[str] = RUN,
 ) -> Finished:
     """Run crossdomain-run until it ends.
 
@@ -43,14 +58,14 @@ def run_launcher(
         subprocess.TimeoutExpired: it did not.
     """
     done = subprocess.run(
-        [*RUN, *arguments],
+        [*entry, *arguments],
         env=environment(runtime_dir, extra),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=seconds,
         check=False,
     )
-    return Finished(done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace"))
+    return Finished(done.returncode, os.fsdecode(done.stdout), done.stderr.decode(errors="replace"))
 
 
 class RunningLauncher:

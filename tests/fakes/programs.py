@@ -11,6 +11,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 PYTHON = (sys.executable, "-m")
 
+CROSSDOMAIN_RUN = str(Path(sys.executable).with_name("crossdomain-run"))
+"""The command as `pip install` has put it beside the interpreter."""
+
 PATTERNS = (*PYTHON, "tests.fakes.patterns")
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,11 +13,8 @@ import pytest
 
 from launcher.announcement import find
 from tests.fakes.daemon import RunningDaemon, running_daemon
-from tests.fakes.launcher import PATIENCE, RUN, Finished, environment, run_launcher
+from tests.fakes.launcher import ENTRIES, PATIENCE, RUN, Entry, Finished, environment, run_launcher
 from tests.fakes.weston import Weston, running_weston, wait_until
-
-START = (sys.executable, "-m", "launcher.start")
-"""crossdomain-run as it is installed: with its first step, which looks for a service."""
 
 
 @pytest.fixture(scope="module")
@@ -51,45 +47,48 @@ def running_service(
         process.stderr.close()
 
 
-def start(runtime_dir: Path, *arguments: str, extra: dict[str, str] | None = None) -> Finished:
+@pytest.fixture(params=ENTRIES.values(), ids=tuple(ENTRIES))
+def entry(request: pytest.FixtureRequest) -> Entry:
+    """Each of the ways to start crossdomain-run."""
+    found: Entry = request.param
+    return found
+
+
+def start(
+    runtime_dir: Path, *arguments: str, extra: dict[str, str] | None = None, entry: Entry = ENTRIES["script"]
+) -> Finished:
     """Run crossdomain-run to its end, as a person does where a service may run."""
-    done = subprocess.run(
-        [*START, *arguments],
-        env=environment(runtime_dir, extra),
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return run_launcher(runtime_dir, *arguments, extra=extra, entry=entry)
 
 
 def test_an_application_joins_the_service_and_takes_the_launchers_place(
-    daemon: RunningDaemon, runtime_dir: Path
+    daemon: RunningDaemon, runtime_dir: Path, entry: Entry
 ) -> None:
     with running_service(daemon, runtime_dir, "--socket=session"):
         done = start(
             runtime_dir,
             *("sh", "-c", 'echo "$WAYLAND_DISPLAY,$WAYLAND_SOCKET,$PPID"; exit 7'),
             extra={"WAYLAND_SOCKET": "3"},
+            entry=entry,
         )
     assert done == (7, f"session,,{os.getpid()}\n", "")
 
 
 def test_a_real_client_talks_to_the_hosts_compositor_through_it(
-    daemon: RunningDaemon, runtime_dir: Path
+    daemon: RunningDaemon, runtime_dir: Path, entry: Entry
 ) -> None:
     with running_service(daemon, runtime_dir):
-        done = start(runtime_dir, "wayland-info")
+        done = start(runtime_dir, "wayland-info", entry=entry)
     assert done.status == 0
     assert "wl_compositor" in done.output
 
 
 def test_the_application_has_the_signals_that_it_would_have_without_us(
-    daemon: RunningDaemon, runtime_dir: Path
+    daemon: RunningDaemon, runtime_dir: Path, entry: Entry
 ) -> None:
     show = ("grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status")
     with running_service(daemon, runtime_dir):
-        done = start(runtime_dir, *show)
+        done = start(runtime_dir, *show, entry=entry)
     direct = subprocess.run(show, capture_output=True, text=True, check=True)
     assert done.output == direct.stdout
 
@@ -99,31 +98,35 @@ def test_the_application_has_the_signals_that_it_would_have_without_us(
     [("no-such-application", 127, "No such file or directory"), ("/etc/passwd", 126, "Permission denied")],
 )
 def test_what_can_not_be_run_is_told_as_without_a_service(
-    daemon: RunningDaemon, runtime_dir: Path, program: str, status: int, reason: str
+    daemon: RunningDaemon, runtime_dir: Path, entry: Entry, program: str, status: int, reason: str
 ) -> None:
     told = (status, "", f"crossdomain-run: {program!r} can't be run: {reason}\n")
     with running_service(daemon, runtime_dir):
-        assert start(runtime_dir, program) == told
+        assert start(runtime_dir, program, entry=entry) == told
     assert run_launcher(runtime_dir, f"--channel=local:{daemon.local_socket}", program) == told
 
 
-def test_an_option_means_a_launcher_of_its_own(daemon: RunningDaemon, runtime_dir: Path) -> None:
+def test_an_option_means_a_launcher_of_its_own(
+    daemon: RunningDaemon, runtime_dir: Path, entry: Entry
+) -> None:
     with running_service(daemon, runtime_dir, "--socket=session"):
         own = ("--no-service", f"--channel=local:{daemon.local_socket}")
-        done = start(runtime_dir, *own, "sh", "-c", "echo $WAYLAND_DISPLAY")
+        done = start(runtime_dir, *own, "sh", "-c", "echo $WAYLAND_DISPLAY", entry=entry)
     assert done == (0, "wayland-1\n", "")
 
 
-def test_a_service_that_was_killed_leads_nobody_astray(daemon: RunningDaemon, runtime_dir: Path) -> None:
+def test_a_service_that_was_killed_leads_nobody_astray(
+    daemon: RunningDaemon, runtime_dir: Path, entry: Entry
+) -> None:
     with running_service(daemon, runtime_dir):
         pass
     assert (runtime_dir / "crossdomain-run.env").exists()
     # There is no virtio-gpu here: that it is looked for shows that nobody waited for the dead one.
-    done = start(runtime_dir, "true")
+    done = start(runtime_dir, "true", entry=entry)
     assert done.status == 125
     assert "render node" in done.errors
     with running_service(daemon, runtime_dir, "--socket=next"):
-        assert start(runtime_dir, "sh", "-c", "echo $WAYLAND_DISPLAY") == (0, "next\n", "")
+        assert start(runtime_dir, "sh", "-c", "echo $WAYLAND_DISPLAY", entry=entry) == (0, "next\n", "")
 
 
 def test_it_outlives_the_daemon_and_serves_with_the_next(runtime_dir: Path, weston: Weston) -> None:

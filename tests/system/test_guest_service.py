@@ -23,7 +23,7 @@ async def test_applications_join_the_service_of_their_session(machine: Machine, 
     await desktop.window("by-hand")
 
     # The launcher has become the application.
-    assert (await machine.run(["sh", "-c", "pgrep -fc '[c]rossdomain-run'"])).output == b"1\n"
+    assert (await machine.run(["sh", "-c", "pgrep -fc '[c]rossdomain-(run|launcher)'"])).output == b"1\n"
     for process in (app, by_hand):
         process.send_signal(15, session=True)
         await within(process.wait(), what="the terminal's end")

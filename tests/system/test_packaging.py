@@ -83,18 +83,23 @@ def test_one_wheel_serves_every_python_from_3_11_on(wheel: Path) -> None:
 def test_the_wheel_holds_what_the_programs_read_at_run_time(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"crossdomain/vm/init.sh", "crossdomain/vm/seat.c", "crossdomain/wire/_tables.py"} <= names
+    assert "launcher/crossdomain-run" in names  # `crossdomain vm` takes it into the guest
     assert any(name.startswith("crossdomain/native/_core.abi3") for name in names)
     assert any(name.endswith("/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "protocols/")) for name in names)
 
 
 def test_the_installed_commands_run(site: Path, tmp_path: Path) -> None:
-    for name in ("crossdomain", "crossdomain-run"):
+    for name, program in (
+        ("crossdomain", "crossdomain"),
+        ("crossdomain-run", "crossdomain-run"),
+        ("crossdomain-launcher", "crossdomain-run"),
+    ):
         done = subprocess.run(
-            [sys.executable, str(site / "bin" / name), "--help"],
+            [site / "bin" / name, "--help"],
             env={"PYTHONPATH": str(site)}, cwd=tmp_path, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        assert f"usage: {name}" in done.stdout
+        assert f"usage: {program}" in done.stdout
 
 
 def test_the_core_loads_in_this_python(site: Path, tmp_path: Path) -> None:
