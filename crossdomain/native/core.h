@@ -187,6 +187,8 @@ void xd_walker_free(xd_walker *walker);
 
 /* Returns 0, or -1 where there is no such message. */
 int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uint32_t opcode, uint32_t watch);
+/* Takes over all that another has; returns 0, or -1 where that one has other tables. */
+int xd_walker_interest_of(xd_walker *walker, const xd_walker *other);
 
 /* Refuses more objects of the client at a time, and more of one interface.
  * What is there already stays.  Returns 0, or -1 where there is no such interface. */

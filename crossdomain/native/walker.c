@@ -436,6 +436,13 @@ int xd_walker_interest(xd_walker *walker, uint32_t interface, int direction, uin
     return 0;
 }
 
+int xd_walker_interest_of(xd_walker *walker, const xd_walker *other) {
+    if (walker->tables != other->tables)
+        return -1;
+    memcpy(walker->interest, other->interest, walker->tables->message_count);
+    return 0;
+}
+
 int xd_walker_adopt(xd_walker *walker, uint32_t object_id, uint32_t interface, uint32_t version) {
     struct step step = {.direction = XD_EVENT, .new_id = object_id, .new_interface = interface, .new_version = version};
     if (interface >= walker->tables->interface_count || !version || version > UINT8_MAX)

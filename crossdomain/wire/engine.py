@@ -249,12 +249,11 @@ def resolve_interest(tables: Tables, interest: Interest) -> set[tuple[int, Direc
     """Returns `interest` as indices and opcodes; raises LocalError for an unknown message."""
     resolved: set[tuple[int, Direction, int]] = set()
     for name, direction, message_name in interest:
-        index = tables.find(name)
-        messages = messages_of(tables, index, direction) if index is not None else ()
-        opcode = next((message.opcode for message in messages if message.name == message_name), None)
-        if index is None or opcode is None:
+        find = tables.request_key if direction is Direction.REQUEST else tables.event_key
+        key = find((name, message_name)) if tables.find(name) is not None else None
+        if key is None:
             raise LocalError(f"no such message: {name}.{message_name}")
-        resolved.add((index, direction, opcode))
+        resolved.add((key >> 16, direction, key & 0xFFFF))
     return resolved
 
 

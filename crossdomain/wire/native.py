@@ -46,11 +46,27 @@ def _load(tables: Tables) -> "TablesPointer":
 
 
 @cache
-def _resolve(
-    tables: Tables, interest: tuple[tuple[str, Direction, str], ...]
-) -> frozenset[tuple[int, Direction, int]]:
-    """`resolve_interest`, once for all connections that ask for the same."""
-    return frozenset(resolve_interest(tables, interest))
+def _walker_with(tables: Tables, interest: tuple[tuple[str, Direction, str], ...]) -> "WalkerPointer":
+    """A walker that nobody uses: others take its interest over, all connections that ask for the same."""
+    walker = _create(tables, strict=True)
+    for interface, direction, opcode in resolve_interest(tables, interest):
+        lib.xd_walker_interest(walker, interface, direction, opcode, Watch.ALWAYS)
+    return walker
+
+
+@cache
+def _resolve(tables: Tables, message: tuple[str, Direction, str]) -> tuple[int, Direction, int]:
+    """`resolve_interest` of one message, once for all connections."""
+    (resolved,) = resolve_interest(tables, (message,))
+    return resolved
+
+
+def _create(tables: Tables, *, strict: bool) -> "WalkerPointer":
+    """A walker without interest; the tables are kept by `_load`."""
+    pointer = lib.xd_walker_create(_load(tables), strict, MAX_OBJECTS)
+    if not pointer:
+        raise MemoryError
+    return ffi.gc(pointer, lib.xd_walker_free)
 
 
 class NativeWalker:
@@ -58,14 +74,10 @@ class NativeWalker:
 
     def __init__(self, tables: Tables, interest: Interest, *, strict: bool) -> None:
         self._tables = tables
-        self._loaded = _load(tables)
-        pointer = lib.xd_walker_create(self._loaded, strict, MAX_OBJECTS)
-        if not pointer:
-            raise MemoryError
-        self._walker = ffi.gc(pointer, lib.xd_walker_free)
+        self._walker = _create(tables, strict=strict)
+        lib.xd_walker_interest_of(self._walker, _walker_with(tables, tuple(interest)))
         self._records = ffi.new("xd_record[]", MAX_RECORDS)
         self._walk = ffi.new("xd_walk *")
-        self._add_interest(interest)
 
     @property
     def pointer(self) -> "WalkerPointer":
@@ -92,7 +104,7 @@ class NativeWalker:
         return lib.xd_walker_pass(self._walker, direction, view, len(view))
 
     def watch(self, interface: str, direction: Direction, name: str, watch: Watch = Watch.ALWAYS) -> None:
-        self._add_interest(((interface, direction, name),), watch)
+        lib.xd_walker_interest(self._walker, *_resolve(self._tables, (interface, direction, name)), watch)
 
     def quieten(self, object_id: int) -> None:
         lib.xd_walker_quieten(self._walker, object_id)
@@ -146,10 +158,6 @@ class NativeWalker:
     def version_of(self, object_id: int) -> int | None:
         found = lib.xd_walker_lookup(self._walker, object_id)
         return None if found < 0 else found & 0xFFFF
-
-    def _add_interest(self, interest: Interest, watch: Watch = Watch.ALWAYS) -> None:
-        for interface, direction, opcode in _resolve(self._tables, tuple(interest)):
-            lib.xd_walker_interest(self._walker, interface, direction, opcode, watch)
 
     def _fault(self, direction: Direction) -> WireFault:
         walk = self._walk

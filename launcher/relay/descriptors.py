@@ -6,6 +6,7 @@ of the wrong kind, ends the client with an error that says so.
 
 import fcntl
 import os
+from functools import cache
 from typing import Final
 
 from crossdomain.abi.cross_domain import Identifier, IdentifierType
@@ -23,6 +24,8 @@ from launcher.relay.pipes import Pipes
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """Not F_SEAL_WRITE: clients of wl_keyboard below version 7 map the keymap MAP_SHARED, which Linux before 6.7
 refuses then.  The copy is this client's alone."""
+
+_CARRIED: Final = frozenset({Carriage.PIPE, Carriage.FILE, Carriage.FENCE})
 
 _INVALID_FENCE: Final = 0
 """zwp_linux_surface_synchronization_v1.error."""
@@ -46,25 +49,13 @@ class Descriptors:
         handlers: dict[Carriage, RequestHandler] = {Carriage.PIPE: self._handle_sink}
         if self._shares_fences:
             handlers[Carriage.FENCE] = self._handle_fence
-        return {
-            route: handle
-            for carriage, handle in handlers.items()
-            for route in self._routes(carriage)
-            if self._is_request(route)
-        }
+        requests, _ = _carried(self._tables, self._policy)
+        return {route: handlers[carriage] for route, carriage in requests if carriage in handlers}
 
     def event_routes(self) -> dict[Route, EventHandler]:
         """See `messages.Part`."""
-        carriages = (Carriage.PIPE, Carriage.FILE, Carriage.FENCE)
-        routes = [route for carriage in carriages for route in self._routes(carriage)]
-        return {route: self._handle_event for route in routes if not self._is_request(route)}
-
-    def _routes(self, carriage: Carriage) -> list[Route]:
-        return [route for route, found in self._policy.descriptors.items() if found is carriage]
-
-    def _is_request(self, route: Route) -> bool:
-        interface, message = route
-        return any(request.name == message for request in self._tables.interface(interface).requests)
+        _, events = _carried(self._tables, self._policy)
+        return dict.fromkeys(events, self._handle_event)
 
     def _handle_sink(self, record: Record, data: memoryview, fds: list[int]) -> ToHost:
         """The client wants data written into its fd."""
@@ -125,6 +116,15 @@ class Descriptors:
             os.close(fd)
             raise
         return fd
+
+
+@cache
+def _carried(tables: Tables, policy: Policy) -> tuple[tuple[tuple[Route, Carriage], ...], tuple[Route, ...]]:
+    """Returns the requests and the events whose fds are carried here, if anybody does it."""
+    ours = [item for item in policy.descriptors.items() if item[1] in _CARRIED]
+    requests = [item for item in ours if tables.request_key(item[0]) is not None]
+    events = [route for route, _ in ours if tables.event_key(route) is not None]
+    return tuple(requests), tuple(events)
 
 
 def _close_all(fds: list[int]) -> None:

@@ -1,14 +1,16 @@
 """The parts of the relay that look at single messages, put together for one client."""
 
 import os
-from collections.abc import Container, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Final, NamedTuple, TypeVar
 
 from crossdomain.abi.cross_domain import Buffer, Identifier
 from crossdomain.errors import HostFault, LocalError
 from crossdomain.wire import Direction, Record, WireFault
 from crossdomain.wire.faults import DisplayError
 from crossdomain.wire.policy import Policy
+from crossdomain.wire.tables import Tables
 from launcher.channel.seam import Channel
 from launcher.relay import families
 from launcher.relay.capture import Capture
@@ -48,6 +50,9 @@ from launcher.relay.sync.watches import Watches
 from launcher.relay.times import TIMED_GLOBALS, Times
 from launcher.services import Services
 from launcher.stats import ClientStats
+
+_Message = TypeVar("_Message")
+_Handler = TypeVar("_Handler")
 
 
 class Parts:
@@ -97,15 +102,18 @@ class Parts:
             Capture(host, self._buffers, stats, clocks),
             *times,
         )
-        self.request_handlers: dict[int, RequestHandler] = {}
-        self.event_handlers: dict[int, EventHandler] = {}
-        self.interest: list[tuple[str, Direction, str]] = []
+        requests: dict[Route, RequestHandler] = {}
         for part in (*parts, *self._emulated):
-            for route, handle_request in part.request_routes().items():
-                self.request_handlers[self._key(route, REQUEST, self.request_handlers)] = handle_request
+            _add(requests, part.request_routes())
+        events: dict[Route, EventHandler] = {}
         for part in parts:
-            self.add_event_handlers(part.event_routes())
-        self.observed: Final = frozenset(self._find(route, REQUEST) for route in families.ROUTES)
+            _add(events, part.event_routes())
+        routing = _route(services.tables, tuple(requests), tuple(events))
+        self.request_handlers: Final = dict(zip(routing.requests, requests.values(), strict=True))
+        self.event_handlers: Final = dict(zip(routing.events, events.values(), strict=True))
+        self.interest: Final = routing.interest
+        """What the walker has to find; events that are added later are not in it."""
+        self.observed: Final = routing.observed
         """The keys of requests that `families` has to be told of."""
 
     @property
@@ -115,8 +123,8 @@ class Parts:
 
     def add_event_handlers(self, routes: dict[Route, EventHandler]) -> None:
         """Adds handlers of events that had none."""
-        for route, handle_event in routes.items():
-            self.event_handlers[self._key(route, EVENT, self.event_handlers)] = handle_event
+        keys = _keys(routes, self._tables.event_key)
+        _add(self.event_handlers, dict(zip(keys, routes.values(), strict=True)))
 
     def carry_frames(self, frames: Frames | None) -> None:
         """Those of steady surfaces are carried there from now on."""
@@ -167,21 +175,46 @@ class Parts:
         for served in self._emulated:
             served.close()
 
-    def _key(self, route: Route, direction: Direction, taken: Container[int]) -> int:
-        """Returns the key of a message that nobody handles yet, and lets the walker find it."""
-        key = self._find(route, direction)
-        if key in taken:
-            raise LocalError(f"two parts handle {route[0]}.{route[1]}")
-        return key
 
-    def _find(self, route: Route, direction: Direction) -> int:
-        """Returns the key of a message, and lets the walker find it."""
-        interface, message_name = route
-        self.interest.append((interface, direction, message_name))
-        found = self._tables.interface(interface)
-        messages = found.requests if direction is REQUEST else found.events
-        opcode = next(message.opcode for message in messages if message.name == message_name)
-        return self._tables.index(interface) << 16 | opcode
+class _Routing(NamedTuple):
+    """The keys of messages in the order in which they were asked for, and who else wants to see some."""
+
+    requests: tuple[int, ...]
+    events: tuple[int, ...]
+    observed: frozenset[int]
+    interest: tuple[tuple[str, Direction, str], ...]
+
+
+@cache
+def _route(tables: Tables, requests: tuple[Route, ...], events: tuple[Route, ...]) -> _Routing:
+    """Finds messages in the tables, once for all clients whose parts handle the same."""
+    return _Routing(
+        _keys(requests, tables.request_key),
+        _keys(events, tables.event_key),
+        frozenset(_keys(families.ROUTES, tables.request_key)),
+        tuple(
+            (interface, direction, name)
+            for direction, routes in ((REQUEST, requests + families.ROUTES), (EVENT, events))
+            for interface, name in routes
+        ),
+    )
+
+
+def _keys(routes: Iterable[Route], find: Callable[[Route], int | None]) -> tuple[int, ...]:
+    found: list[int] = []
+    for route in routes:
+        key = find(route)
+        if key is None:
+            raise LocalError(f"no such message: {'.'.join(route)}")
+        found.append(key)
+    return tuple(found)
+
+
+def _add(handlers: dict[_Message, _Handler], more: dict[_Message, _Handler]) -> None:
+    """Adds who handles what nobody handles yet."""
+    if not handlers.keys().isdisjoint(more):
+        raise LocalError(f"two parts handle {handlers.keys() & more.keys()}")
+    handlers.update(more)
 
 
 def _policy_of(services: Services, channel: Channel, syncs: Sequence[EmulatedPart]) -> Policy:

@@ -49,6 +49,23 @@ def test_names_and_indices_belong_together(tables: Tables) -> None:
     assert len(tables) == len(tables.names())
 
 
+def test_messages_are_found_by_name(tables: Tables) -> None:
+    fresh = Tables(tables.packed)
+    for index, name in enumerate(tables.names()):
+        interface = tables.at(index)
+        for messages, others, find, find_other in (
+            (interface.requests, interface.events, fresh.request_key, fresh.event_key),
+            (interface.events, interface.requests, fresh.event_key, fresh.request_key),
+        ):
+            for message in messages:
+                assert find((name, message.name)) == index << 16 | message.opcode
+                if message.name not in {other.name for other in others}:
+                    assert find_other((name, message.name)) is None
+        assert fresh.request_key((name, "no_such_message")) is None
+    with pytest.raises(KeyError):
+        fresh.request_key(("no_such_interface", "destroy"))
+
+
 def test_what_is_unknown_is_an_error_or_none(tables: Tables) -> None:
     assert tables.find("no_such_interface") is None
     with pytest.raises(KeyError):

@@ -117,6 +117,15 @@ def test_an_interest_may_come_later(strict: Connection) -> None:
         strict.walker.watch("wl_seat", REQUEST, "capabilities")
 
 
+def test_an_interest_that_comes_later_is_of_one_walker_alone(walker_class: type[Walker]) -> None:
+    first, second = [
+        walker_class(load(), [("wl_display", REQUEST, "get_registry")], strict=True) for _ in "12"
+    ]
+    first.watch("wl_display", REQUEST, "sync")
+    third = walker_class(load(), [("wl_display", REQUEST, "get_registry")], strict=True)
+    assert [len(walker.walk(REQUEST, sync(2)).records) for walker in (first, second, third)] == [1, 0, 0]
+
+
 def test_messages_with_fds_are_recorded_unasked(strict: Connection) -> None:
     walk = strict.requests(request("wl_shm", "create_pool", SHM, FIRST_FREE, None, 4096))
     assert [record.fds for record in walk.records] == [1]
