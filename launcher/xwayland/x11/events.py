@@ -186,7 +186,7 @@ class ShapeNotify(NamedTuple):
 
 
 class AlarmNotify(NamedTuple):
-    """Sync: a counter has come to an alarm's value."""
+    """Sync: a counter has come to an alarm's value, or the alarm is gone; `value` is the counter's."""
 
     alarm: int
     value: int

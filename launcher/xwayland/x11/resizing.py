@@ -73,7 +73,8 @@ class Resizing:
         """A counter has come where it was to come."""
         window = self._by_alarm.get(event.alarm)
         resize = None if window is None else self._resizes.get(window)
-        if window is not None and resize is not None:
+        # The end of the alarm for the size before is told as well, with what the counter has said then.
+        if window is not None and resize is not None and event.value >= resize.value:
             self._end(window, resize, answered=True)
 
     def forget(self, window: int) -> None:
