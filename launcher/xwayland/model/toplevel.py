@@ -152,16 +152,17 @@ class Toplevel:
         """What the window wants around it has changed."""
         if not self.configured:
             return
-        extents = self._wanted_extents()
-        if extents == self._extents and self._pending is None:
+        extents, pending = self._wanted_extents(), self._pending
+        if extents == (self._extents if pending is None else pending.extents):
             return
         size = self.window.rectangle.size
         if self.is_exact:
             size = self._wanted_size(self._last, extents, leaving=False)
-        serial = 0 if self._pending is None else self._pending.serial
+        serial = 0 if pending is None else pending.serial
         self._pending = _Pending(serial, size, extents)
         self._x.set_frame_extents(self.window.window, _visible(extents))
-        self._resize(size)
+        if pending is None or size != pending.size:
+            self._resize(size)
 
     def client_resized(self, size: Size) -> None:
         """The client has chosen a size for itself, and got it."""

@@ -120,6 +120,30 @@ def test_only_the_last_of_many_resizes_is_answered(desk: Desk) -> None:
     assert port.acked == port.sent[-1]
 
 
+def test_a_new_title_does_not_stand_for_the_new_size(desk: Desk) -> None:
+    """Terminals have their size in it."""
+    window = desk.open()
+    port = desk.configure(window, Size(302, 229), ShellState.RESIZING)
+    window.net_name = "80 x 25"
+    desk.manager.refresh(window)
+    assert port.acked == port.sent[0]
+    assert port.shown == ((200, 100), FRAME, NOTHING)
+    desk.manager.commit(window, Size(300, 200))
+    assert port.acked == port.sent[1]
+
+
+def test_a_frame_that_goes_while_its_window_is_resized_goes_with_the_old_size(desk: Desk) -> None:
+    window = desk.open()
+    port = desk.configure(window, Size(302, 229), ShellState.RESIZING)
+    window.motif = MotifHints(decorations=MotifDecoration(0))
+    desk.manager.refresh(window)
+    assert port.shown == ((200, 100), FRAME, NOTHING)
+    desk.manager.commit(window, Size(300, 200))
+    assert port.acked == port.sent[1]
+    assert port.shown is not None
+    assert port.shown[:2] == ((300, 200), NO_EXTENTS)
+
+
 def test_a_configure_that_changes_no_size_is_answered_at_once(desk: Desk) -> None:
     window = desk.open()
     port = desk.configure(window, ANYTHING, ShellState.ACTIVATED)
