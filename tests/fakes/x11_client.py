@@ -162,6 +162,14 @@ class XTestClient:
         self.window(self.root).send_event(message, event_mask=mask)
         self.display.flush()
 
+    def withdraw(self, window: int) -> None:
+        """Unmap a window, and tell the window manager so (ICCCM 4.1.4)."""
+        self.window(window).unmap()
+        unmapped = cast(Any, xevent.UnmapNotify)(window=window, event=self.root, from_configure=False)
+        mask = X.SubstructureRedirectMask | X.SubstructureNotifyMask
+        self.window(self.root).send_event(unmapped, event_mask=mask)
+        self.display.flush()
+
     def names(self, window: int, property_: str) -> set[str]:
         """The names of a property's atoms."""
         return {self.name(atom) for atom in self.words(window, property_)}

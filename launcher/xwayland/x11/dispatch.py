@@ -146,8 +146,10 @@ class Dispatch:
             self._loader.load(window, self._map)
 
     def _map(self, window: Window) -> None:
-        window.is_requested = False
-        self._manager.request_map(window)
+        # Its client may have withdrawn it meanwhile.
+        if window.is_requested:
+            window.is_requested = False
+            self._manager.request_map(window)
 
     def _handle_map(self, event: events.MapNotify) -> None:
         window = self._manager.windows.get(event.window)
@@ -168,6 +170,10 @@ class Dispatch:
     def _handle_unmap(self, event: events.UnmapNotify) -> None:
         window = self._manager.windows.get(event.window)
         if window is not None and (window.mapped or event.synthetic):
+            if event.synthetic and window.is_ready and not window.override_redirect:
+                # It was unmapped before we mapped it.
+                self._client.request(requests.unmap_window(event.window))
+            window.is_requested = False
             self._association.forget(window)
             self._manager.unmap(window)
 

@@ -170,6 +170,14 @@ def test_a_window_is_withdrawn_and_comes_again(desktop: X11Desktop, client: XTes
     desktop.wait(lambda: state_of(client, window) == NORMAL, "normal")
 
 
+def test_a_window_that_is_withdrawn_at_once_does_not_come(desktop: X11Desktop, client: XTestClient) -> None:
+    window = client.create_window(title="never")
+    client.window(window).map()
+    client.withdraw(window)
+    open_window(desktop, client, "later")
+    assert client.window(window).get_attributes().map_state == X.IsUnmapped
+
+
 def test_states_that_only_the_client_knows_are_kept(desktop: X11Desktop, client: XTestClient) -> None:
     window, _ = open_window(desktop, client, "kept")
     for state, other in (("ABOVE", "SKIP_TASKBAR"), ("STICKY", "SKIP_PAGER"), ("BELOW", "MODAL")):

@@ -19,7 +19,7 @@ from launcher.xwayland.x11.setup import Setup
 from tests.fakes.x11_ports import FakeShell, FakeX
 
 ROOT, OURS, WINDOW = 0x100, 0x200000, 0x400001
-GET_PROPERTY = 20
+UNMAP_WINDOW, GET_PROPERTY = 10, 20
 
 
 class Server:
@@ -41,6 +41,7 @@ class Server:
         self._requests: deque[bytes] = deque()
         self._sequence = 0
         self.reads = 0
+        self.unmapped = 0
 
     def _handle_event(self, data: bytes) -> None:
         self._dispatch.handle(data)
@@ -63,6 +64,20 @@ class Server:
         """It does both."""
         self.create()
         return self.show()
+
+    def create_framed(self) -> FakeX:
+        """A client makes a window that is the window manager's to map; returns what that asks of X."""
+        self.connection.receive(pack("<BxHIIhhHHHB9x", 16, 0, ROOT, WINDOW, 0, 0, 100, 100, 0, 0))
+        assert isinstance(self.manager.x, FakeX)
+        return self.manager.x
+
+    def ask_to_show(self) -> None:
+        """It wants that window mapped."""
+        self.connection.receive(pack("<BxHII20x", 20, 0, ROOT, WINDOW))
+
+    def withdraw(self) -> None:
+        """It says that it does not any more (ICCCM 4.1.4): X tells of no window that is not mapped."""
+        self.connection.receive(pack("<BxHII20x", 18 | 0x80, 0, ROOT, WINDOW))
 
     def set_title(self, text: bytes) -> None:
         """The client names it."""
@@ -93,6 +108,7 @@ class Server:
             request = self._requests.popleft()
             if request[0] == GET_PROPERTY:
                 self._answer(*unpack_from("<II", request, 4))
+            self.unmapped += request[0] == UNMAP_WINDOW
 
     def _take_requests(self) -> None:
         outgoing = self.connection.outgoing
@@ -172,3 +188,35 @@ def test_a_window_that_ends_while_it_is_read_is_read_no_more(server: Server) -> 
     server.set_title(b"later")
     server.carry_out()
     assert server.reads == asked
+
+
+def test_a_window_that_is_withdrawn_while_it_is_read_stays_away(server: Server) -> None:
+    x = server.create_framed()
+    server.ask_to_show()
+    server.carry_out(3)
+    server.withdraw()
+    server.carry_out()
+    assert ("map", WINDOW) not in x.asked
+    server.ask_to_show()
+    server.carry_out()
+    assert x.asked.count(("map", WINDOW)) == 1
+
+
+def test_a_window_that_is_withdrawn_while_it_is_mapped_is_unmapped(server: Server) -> None:
+    x = server.create_framed()
+    server.ask_to_show()
+    server.carry_out()
+    assert ("map", WINDOW) in x.asked
+    server.withdraw()
+    server.carry_out()
+    assert server.unmapped == 1
+
+
+def test_a_window_that_is_withdrawn_and_wanted_again_while_it_is_read_is_mapped_once(server: Server) -> None:
+    x = server.create_framed()
+    server.ask_to_show()
+    server.carry_out(3)
+    server.withdraw()
+    server.ask_to_show()
+    server.carry_out()
+    assert x.asked.count(("map", WINDOW)) == 1
