@@ -159,6 +159,11 @@ class Buffer:
         """Who else names the host's wl_buffer, such as an attach without its commit: it can't be another."""
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Its width and height, px."""
+        return self.request.width, self.request.height
+
+    @property
     def has_pages(self) -> bool:
         """Whether the host can copy all of it, as it is."""
         return self.mirror is not None and are_shown(self.planes, self.mirror.layout)

@@ -61,7 +61,8 @@ class Frames:
     def carry(self, surface_id: int, surface: Surface) -> None:
         """Lets C carry a steady surface, if it can."""
         mirrors = list(surface.mirrors)
-        buffers = [buffer for buffer in surface.recent.values() if self._fits(buffer, mirrors)]
+        size = None if surface.buffer is None else surface.buffer.size
+        buffers = [one for one in surface.recent.values() if one.size == size and self._fits(one, mirrors)]
         if surface.buffer not in buffers or len(mirrors) > lib.XD_MAX_MIRRORS:
             return
         carried = _Carried(self, surface, mirrors, buffers)
@@ -178,7 +179,7 @@ def _fill_buffer(carried: "CarriedBuffer", buffer: Buffer, mirror: Mirror) -> No
     carried.buffer_id = buffer.buffer_id
     carried.source_offset, carried.source_stride = own.offset, own.stride
     carried.block_bytes = plane.format.block_bytes
-    carried.width, carried.height = buffer.request.width, buffer.request.height
+    carried.width, carried.height = buffer.size
     carried.readers = buffer.readers
     if mirror.pixels is not None:
         mapping = own.memory.mapping

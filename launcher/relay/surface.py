@@ -39,8 +39,7 @@ class Mapping:
     def of(self, buffer: Buffer) -> SurfaceMapping:
         """Returns it for a buffer."""
         viewport = Viewport(self.source, self.destination)
-        width, height = buffer.request.width, buffer.request.height
-        return SurfaceMapping(width, height, self.scale, self.transform, viewport)
+        return SurfaceMapping(*buffer.size, self.scale, self.transform, viewport)
 
 
 class Surface:
@@ -90,7 +89,7 @@ class Surface:
         """In px of the buffer."""
         self.mapping = Mapping()
         self.remapped = False
-        """Whether `mapping` changes with the next commit."""
+        """Whether `mapping`, or the size of what is shown, changes with the next commit."""
         self.is_quiet = False
         """Whether its frames may have passed unseen."""
         self.mirrors: set[Mirror] = set()
@@ -155,7 +154,11 @@ class Surface:
 
     def show_attached(self) -> None:
         """A commit shows what was attached."""
-        buffer = self.buffer = self.attached
+        before, buffer = self.buffer, self.attached
+        self.buffer = buffer
+        if before is not None and buffer is not None and before.size != buffer.size:
+            # Its damage is told in px of its own, and compositors take all of it.
+            self.remapped = True
         self.cancel_attach()
         self.hold(buffer)
         if buffer is None or buffer.mirror is None:
@@ -178,13 +181,13 @@ class Surface:
         """Returns what the commit says has changed, in px of the buffer, and forgets it."""
         region = Region()
         if self.remapped:
-            region.add_rectangle(Rectangle(0, 0, buffer.request.width, buffer.request.height))
+            region.add_rectangle(Rectangle(0, 0, *buffer.size))
         region.add_region(self.buffer_damage)
         if self.damage:
             mapping = self.mapping.of(buffer)
             for left, top, right, bottom in self.damage:
                 region.add_rectangle(mapping.to_buffer(left, top, right - left, bottom - top))
-        region.clip(buffer.request.width, buffer.request.height)
+        region.clip(*buffer.size)
         self.buffer_damage.clear()
         self.damage.clear()
         self.remapped = False

@@ -3,7 +3,8 @@
 A buffer's mirror has to have all that the client has drawn since the buffer was last copied.
 The client says at each commit what changed on the surface, so the damage of one commit is stale
 in all mirrors of that surface, and that of the committed buffer is made current then.  Where buffers
-change in ways that damage does not tell (another surface, no buffer, another scale), they are stale whole.
+change in ways that damage does not tell (another surface, no buffer, another scale or size), they are stale
+whole.
 """
 
 from struct import Struct

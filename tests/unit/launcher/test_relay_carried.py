@@ -298,6 +298,21 @@ def test_a_host_that_sees_nothing_gets_what_is_copied_here(make: Make) -> None:
     assert painter.client.stats.totals().bytes_copied == 5 * SIZE + STRIDE + 16
 
 
+def test_a_buffer_of_another_size_is_copied_whole(make: Make) -> None:
+    painter = make(sees_pages=False)
+    small, large = painter.client.new_id(), painter.buffers[0]
+    values = (small, 2 * SIZE, WIDTH // 2, HEIGHT, STRIDE, 0)
+    painter.client.say(request("wl_shm_pool", "create_buffer", painter.pool, *values))
+    edge = (WIDTH - 1, 0, 1, HEIGHT)
+    for buffer, area in ((small, WHOLE), (large, WHOLE), (small, WHOLE), *[(large, edge)] * 4):
+        painter.show(buffer, area)
+        painter.release(large if buffer == small else small)
+    os.pwrite(painter.fd, b"\7" * SIZE, 2 * SIZE)
+    painter.show(small, (0, 0, 1, 1))
+    rows = [painter.mirrors()[-1][row * STRIDE :][: STRIDE // 2] for row in range(HEIGHT)]
+    assert set(b"".join(rows)) == {7}
+
+
 def test_a_file_that_is_cut_ends_its_client(make: Make) -> None:
     painter = make(sees_pages=False)
     painter.become_steady()

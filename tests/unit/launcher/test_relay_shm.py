@@ -169,6 +169,19 @@ def test_another_scale_makes_the_whole_buffer_new(drawing: Drawing) -> None:
     assert drawing.mirror(0) == b"\7" * BUFFER_SIZE
 
 
+def test_a_buffer_of_another_size_is_copied_whole(drawing: Drawing) -> None:
+    """As compositors take it: what a commit damages is told in px of that commit's buffer."""
+    small, large = drawing.create_buffer(width=WIDTH // 2), drawing.create_buffer(offset=BUFFER_SIZE)
+    whole = (0, 0, WIDTH, HEIGHT)
+    for buffer in (small, large, small):
+        drawing.commit(buffer, whole)
+    drawing.commit(large, (WIDTH - 1, 0, 1, HEIGHT))
+    drawing.fill(7)
+    drawing.commit(small, (0, 0, 1, 1))
+    rows = [drawing.mirror(0)[row * STRIDE :][: STRIDE // 2] for row in range(HEIGHT)]
+    assert set(b"".join(rows)) == {7}
+
+
 def test_a_buffer_that_comes_from_another_surface_is_copied_whole(
     client: RelayedClient, drawing: Drawing
 ) -> None:
