@@ -195,6 +195,12 @@ class Manager:
             if window.dismissals <= _MAX_DISMISSALS:
                 self.assign_role(window)
 
+    def renew_popup(self, window: Window) -> None:
+        """A popup is somewhere else now, where the compositor can't move it."""
+        if isinstance(window.role, Popup):
+            self._drop_role(window)
+            self.assign_role(window)
+
     def close(self, window: Window) -> None:
         """The user wants a window closed; who did not answer the last time is ended."""
         if window in self._closing:

@@ -23,6 +23,8 @@ _BOTTOM_RIGHT: Final = 8
 """xdg_positioner.gravity.bottom_right."""
 _SLIDE: Final = 1 | 2
 """xdg_positioner.constraint_adjustment: along both axes."""
+_REPOSITION_SINCE: Final = 3
+"""The version of xdg_popup from which on it can be moved."""
 
 
 class _OnParent:
@@ -82,6 +84,9 @@ class PopupRole(_OnParent):
 
     def move(self, rectangle: Rectangle) -> None:
         """See `model.ports.PopupPort`."""
+        if self._popup.version < _REPOSITION_SINCE:
+            self._shell.manager.renew_popup(self._window)
+            return
         self._asked = (rectangle.x, rectangle.y)
         positioner = self._positioner(rectangle)
         self._token += 1
