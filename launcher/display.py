@@ -143,13 +143,19 @@ def _path_of(directory: str, name: str) -> str:
 
 
 def _lock_free_name(directory: str) -> tuple[str, int]:
+    refusal: EnvironmentFault | None = None
     # wayland-0 is left free: programs go there by themselves when WAYLAND_DISPLAY is not set.
     for number in range(1, _MAX_AUTOMATIC + 1):
         name = f"wayland-{number}"
-        lock_fd = _lock(_path_of(directory, name))
+        try:
+            lock_fd = _lock(_path_of(directory, name))
+        except EnvironmentFault as fault:
+            # Another user may have one there that we can't open, root for one; not so with each.
+            refusal = refusal or fault
+            continue
         if lock_fd >= 0:
             return name, lock_fd
-    raise EnvironmentFault(
+    raise refusal or EnvironmentFault(
         f"wayland-1 to wayland-{_MAX_AUTOMATIC} in {directory!r} are all in use",
         hint="choose a name with --socket",
     )

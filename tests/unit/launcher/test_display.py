@@ -22,6 +22,18 @@ def test_the_first_free_name_is_taken(runtime_dir: Path) -> None:
     third.close()
 
 
+def test_a_name_whose_lock_can_not_be_opened_is_another_ones(runtime_dir: Path) -> None:
+    (runtime_dir / "wayland-1.lock").symlink_to("/nowhere")
+    display = DisplaySocket(str(runtime_dir), None)
+    assert display.name == "wayland-2"
+    display.close()
+
+
+def test_a_directory_where_nothing_can_be_locked_is_told(runtime_dir: Path) -> None:
+    with pytest.raises(EnvironmentFault, match=r"cannot create '.*/gone/wayland-1.lock'"):
+        DisplaySocket(str(runtime_dir / "gone"), None)
+
+
 def test_nothing_is_left(runtime_dir: Path) -> None:
     DisplaySocket(str(runtime_dir), "mine").close()
     assert list(runtime_dir.iterdir()) == []
