@@ -143,8 +143,9 @@ class Writer:
     def _begin_increments(self) -> None:
         self._is_incremental = True
         self._waits_for_deletion = True
-        # What other clients' events we get, and what the window manager wants of its windows, stays as it is.
-        self._client.request(requests.select_input(self.requestor, EventMask.OF_CLIENTS))
+        if not (self.requestor == self._client.root or self._client.owns(self.requestor)):
+            # As the window manager does with its windows; of the root, and of ours, it hears more than that.
+            self._client.request(requests.select_input(self.requestor, EventMask.OF_CLIENTS))
         self._set("INCR", 32, requests.encode_words((len(self._data),)))
         self._answer(is_there=True)
 

@@ -259,6 +259,24 @@ def test_several_kinds_in_one_request(desktop: X11Desktop, window: View) -> None
         assert [client.name(atom) if atom else "" for atom in pairs] == [*names[:3], "", *names[4:]]
 
 
+def test_a_paste_into_the_root_window_costs_no_window_its_manager(desktop: X11Desktop, window: View) -> None:
+    """What the window manager hears of the root is its own, whoever asks for a selection there."""
+    copy_from_wayland_and_return(desktop, window, bytes(1 << 20), "-t", "image/png")
+    desktop.wait(lambda: b"image/png" in paste_in_x(desktop, "TARGETS"), "the picture")
+    with desktop.client() as client:
+        root, place = client.window(client.root), client.atom("PLACE")
+        root.convert_selection(client.atom("CLIPBOARD"), client.atom("image/png"), place, X.CurrentTime)
+        client.display.flush()
+        desktop.wait(lambda: place in root.list_properties(), "the size of the picture")
+        root.delete_property(place)
+        later = client.create_window(title="later")
+        client.window(later).map()
+        client.display.sync()
+        desktop.window("later")
+        root.delete_property(place)
+        client.display.sync()
+
+
 def test_what_the_compositor_keeps_can_be_pasted_in_x_when_its_owner_has_quit(
     desktop: X11Desktop, window: View
 ) -> None:
