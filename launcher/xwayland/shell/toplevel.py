@@ -44,6 +44,8 @@ class ToplevelRole:
         self._size = Size(0, 0)
         self._states: frozenset[ShellState] = frozenset()
         self._sent: dict[str, object] = {}
+        self._parent: ToplevelRole | None = None
+        """As the compositor was told."""
         self._decoration: Proxy | None = None
         self._dialog: Proxy | None = None
         self._wanted_kind = FrameKind.NONE
@@ -174,6 +176,13 @@ class ToplevelRole:
         self.surface.entering = None
         self.surface.hold()
 
+    def is_on(self, other: "ToplevelRole") -> bool:
+        """Whether it is another one, or has that as a parent or its parent's, as the compositor was told."""
+        at: ToplevelRole | None = self
+        while at is not None and at is not other:
+            at = at._parent
+        return at is not None
+
     # `decorations.frame.Actions`, with `move` and `resize` from above.
 
     def close(self) -> None:
@@ -277,10 +286,12 @@ class ToplevelRole:
 
     def _set_parent(self, window: Window) -> None:
         parent = shown_parent(window, self._shell.manager.windows)
-        role = None if parent is None or parent.role is None else parent.role.port
-        toplevel = role.toplevel if isinstance(role, ToplevelRole) else None
-        if self._sent.get("set_parent") is not toplevel:
-            self._sent["set_parent"] = toplevel
+        port = None if parent is None or parent.role is None else parent.role.port
+        # A circle would be the client's end (xdg_toplevel.invalid_parent): who closes it has no parent.
+        role = port if isinstance(port, ToplevelRole) and not port.is_on(self) else None
+        toplevel = None if role is None else role.toplevel
+        if role is not self._parent:
+            self._parent = role
             self.toplevel.send("set_parent", toplevel)
         self._set_modal(modal=toplevel is not None and (State.MODAL in window.states or window.motif.modal))
 

@@ -130,6 +130,14 @@ def test_a_dialog_of_a_group_is_on_one_of_its_windows(desktop: SwayDesktop) -> N
     assert types == {"main": "con", "alone": "con", "dialog": "floating_con"}
 
 
+def test_windows_that_are_transient_for_each_other_end_nobody(desktop: SwayDesktop) -> None:
+    client = desktop.client
+    first, second = desktop.open("first"), desktop.open("second")
+    client.window(second).set_wm_transient_for(client.window(first))
+    client.window(first).set_wm_transient_for(client.window(second))
+    desktop.open("third")
+
+
 def test_a_window_that_demands_attention_is_urgent(desktop: SwayDesktop) -> None:
     desktop.sway.swaymsg("focus_on_window_activation urgent")
     first = desktop.open("first")
