@@ -52,6 +52,7 @@ class Toplevel:
 
     __slots__ = (
         "_delayed",
+        "_exact",
         "_extents",
         "_host",
         "_is_drawing",
@@ -87,6 +88,8 @@ class Toplevel:
         """How often it was minimised without the compositor having heard of that."""
         self._normal: Size | None = None
         self._extents = NO_EXTENTS
+        self._exact: Size | None = None
+        """What contents the compositor insists on since the last answer, if it does."""
         self._shown: tuple[Size, Extents, frozenset[ShellState]] | None = None
 
     @property
@@ -175,7 +178,8 @@ class Toplevel:
         if pending is not None and pending.size == size:
             self._apply(pending)
         elif self.configured:
-            self._show(size)
+            # An override-redirect window takes any size, and who is maximised with a wrong one is ended.
+            self._show(size if self._exact is None else self._exact)
         elif pending is not None:
             # It will draw the size that it was given only after it was told that this one was shown.
             self.port.pulse()
@@ -216,6 +220,7 @@ class Toplevel:
         """Answers a Configure with what is committed next."""
         self._pending = None
         self._extents = pending.extents
+        self._exact = pending.size if self.is_exact else None
         if pending.serial:
             self.port.ack(pending.serial)
         self._show(pending.size)

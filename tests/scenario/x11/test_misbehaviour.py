@@ -288,6 +288,23 @@ def test_an_icon_of_many_megabytes_is_passed_over(desktop: X11Desktop) -> None:
     assert_works(desktop)
 
 
+def test_a_maximised_window_that_takes_another_size_itself_costs_nobody_else(desktop: X11Desktop) -> None:
+    with desktop.client() as client:
+        window = client.create_window()
+        record = client.window(window)
+        record.set_wm_name("own will")
+        record.change_attributes(override_redirect=True)
+        record.map()
+        client.display.sync()
+        before = desktop.window("own will").width
+        axes = [client.atom(f"_NET_WM_STATE_MAXIMIZED_{axis}") for axis in ("HORZ", "VERT")]
+        client.ask_manager(window, "_NET_WM_STATE", 1, *axes)
+        desktop.wait(lambda: desktop.window("own will").width > before, "maximised")
+        record.configure(width=before, height=90)
+        client.display.sync()
+        assert_works(desktop)
+
+
 def test_a_storm_of_properties_holds_nobody_up(desktop: X11Desktop) -> None:
     with desktop.client() as client:
         window = client.create_window(title="storm")

@@ -163,6 +163,25 @@ def test_a_maximised_window_fills_what_it_is_given_whatever_its_hints_say(desk: 
     assert desk.x.net_states[1] == set()
 
 
+@pytest.mark.parametrize("state", [ShellState.MAXIMIZED, ShellState.FULLSCREEN])
+def test_a_window_ends_where_the_compositor_insists_on_it_whatever_its_client_shows(
+    desk: Desk, state: ShellState
+) -> None:
+    window = desk.open()
+    port = desk.configure(window, Size(1000, 700), state)
+    insisted = window.rectangle.size
+    for size in (insisted, Size(321, 123), Size(2000, 1000)):
+        desk.manager.commit(window, size)
+        assert port.shown is not None
+        assert port.shown[0] == insisted
+    desk.configure(window, Size(302, 229))
+    desk.manager.commit(window, Size(2000, 1000))
+    assert port.shown[0] == insisted
+    desk.manager.commit(window, Size(300, 200))
+    desk.manager.commit(window, Size(321, 123))
+    assert port.shown[0] == Size(321, 123)
+
+
 def test_a_fullscreen_window_has_no_frame(desk: Desk) -> None:
     window = desk.open()
     port = desk.configure(window, Size(1024, 768), ShellState.FULLSCREEN)
