@@ -279,7 +279,9 @@ def test_a_fence_that_never_signals_is_told_of_all_the_same(
     assert not synced.client.closed
 
 
-def test_more_points_than_the_host_takes_wait_here(synced: Synced) -> None:
+def test_more_points_than_the_host_takes_wait_here(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+    # However long so many commits take here: none is given up.
+    monkeypatch.setattr(watches, "FENCE_SECONDS", 3600.0)
     most = MAX_PENDING_POINTS // 4
     for number in range(most):
         synced.commit(2 * number + 1, 2 * number + 2)
