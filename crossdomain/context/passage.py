@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from crossdomain.native._core import ChainPointer, MailboxPointer, PassagePointer
 
 _NONE: Final = -1
+_MOST_RING: Final = (1 << 32) - 1
+"""Bytes of a channel ring that C can count."""
 
 Chain: TypeAlias = "ChainPointer"
 """A descriptor chain whose command is a POLL; see `crossdomain/native/virtqueue.h`."""
@@ -105,8 +107,8 @@ class Passage:
         mailbox = self._mailbox
         if mailbox is None:
             return
-        mailbox.size = size
-        mailbox.run_count = len(runs) if len(runs) <= lib.XD_MAX_RING_RUNS else 0
+        is_for_c = len(runs) <= lib.XD_MAX_RING_RUNS and size <= _MOST_RING
+        mailbox.size, mailbox.run_count = (size, len(runs)) if is_for_c else (0, 0)
         for index in range(mailbox.run_count):
             mailbox.runs[index].guest_address, mailbox.runs[index].size = runs[index]
 

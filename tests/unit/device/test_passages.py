@@ -22,6 +22,7 @@ from crossdomain.context.selector import PortSelector
 from tests.fakes.guest_context import GuestContext
 from tests.fakes.guest_driver import Descriptor, GuestQueue
 from tests.fakes.guest_ram import PAGE
+from tests.fakes.patience import PATIENCE
 from tests.hostile.test_device_rings import MISTAKES
 from tests.unit.context.world import CompositorEnd, delete_id, sync
 from tests.unit.device.machine import Machine, both_ways, create_surface, hear_out, run, settle
@@ -435,3 +436,25 @@ def test_surfaces_of_all_clients_of_a_vm_have_a_number(
     run(story, ports=ports)
     line = next(record.message for record in caplog.records if "(quota vm.surfaces)" in record.message)
     assert line.startswith("vm test, ctx 2, 'client': ")
+
+
+@both_ways
+def test_a_ring_may_be_as_large_as_the_guest_likes(*, ports: bool) -> None:
+    """Nobody writes more than an event of it, and no other client is concerned."""
+
+    async def story(machine: Machine) -> None:
+        context, compositor = await machine.open()
+        vm, ring, size = machine.frontend, machine.frontend.new_resource_id(), 1 << 32
+        half = vm.ram.regions[0].size
+        assert (await vm.driver.ctx_create(2)).ok
+        assert (await vm.driver.create_guest_blob(ring, size, [(0, half)] * (size // half))).ok
+        assert (await vm.driver.ctx_attach_resource(2, ring)).ok
+        assert (await vm.driver.submit_3d(2, protocol.encode_init(ring, ring))).ok
+        answered = vm.driver.post_submit_3d(2, protocol.encode_poll(), ring_idx=protocol.CHANNEL_RING)
+        machine.compositors[1].send(delete_id(2))
+        await asyncio.wait_for(answered, PATIENCE)
+        event = protocol.parse_event(vm.ram.read(0, PAGE))
+        assert bytes(event.data) == delete_id(2)
+        assert await frame_with_a_poll_at_once(context, compositor) == ANSWER
+
+    run(story, ports=ports)
