@@ -58,7 +58,8 @@ class Viewports:
         """wl_surface.destroy: from now on its viewport takes no request but destroy."""
         viewport = self._fractional.pop(passing.object_id, None)
         if viewport is not None:
-            del self._surface_of[viewport]
+            # Its id may have been taken, and given up, once more: that is the compositor's to refuse.
+            self._surface_of.pop(viewport, None)
 
     def _before(self, passing: Passing) -> Edit | None:
         """Puts a source rectangle of one pixel before a request that unsets one with a fraction."""

@@ -91,6 +91,18 @@ async def test_nothing_is_said_about_a_surface_that_is_gone(viewport: World) -> 
     assert await viewport.host.receive(len(sent)) == sent
 
 
+async def test_an_id_that_is_taken_while_it_is_in_use_is_the_compositors_to_refuse(viewport: World) -> None:
+    requests = (
+        set_source(0, 0, 384, 384),
+        request("wl_compositor", "create_surface", COMPOSITOR, ANOTHER),
+        request("wp_viewporter", "get_viewport", VIEWPORTER, VIEWPORT, ANOTHER),
+        DESTROY,
+        DESTROY_SURFACE,
+    )
+    viewport.send(b"".join(requests))
+    assert await viewport.host.receive(sum(map(len, requests))) == b"".join(requests)
+
+
 async def test_the_viewports_of_one_client_are_bounded(viewport: World) -> None:
     # The first is the fixture's.
     for first in range(VIEWPORT + 1, VIEWPORT + MAX_VIEWPORTS, 2048):
