@@ -176,18 +176,15 @@ class GuestTimelines:
     def handle_import(self, request: Passing) -> None:
         """wp_linux_drm_syncobj_manager_v1.import_timeline."""
         timeline = self._sent.pop(request.fds[0], None) if request.fds else None
+        timeline_id = integer(decode_arguments(_IMPORT, request.data)[0])
+        # An id in use is the compositor's to refuse, which takes a while.
+        self._end(timeline_id)
         if timeline is not None:
-            timeline_id = integer(decode_arguments(_IMPORT, request.data)[0])
             self._timelines[timeline_id] = _Mirrored(timeline)
 
     def handle_destroy(self, request: Passing) -> None:
         """wp_linux_drm_syncobj_timeline_v1.destroy."""
-        mirrored = self._timelines.pop(request.object_id, None)
-        if mirrored is None:
-            return
-        if mirrored.promised:
-            mirrored.timeline.signal(max(mirrored.promised))
-        self._forget(mirrored)
+        self._end(request.object_id)
 
     def handle_acquire(self, request: Passing) -> None:
         """wp_linux_drm_syncobj_surface_v1.set_acquire_point."""
@@ -208,6 +205,15 @@ class GuestTimelines:
             raise LimitExceeded(f"a point can't be waited for: {error.strerror}") from error
         mirrored.awaited[named.point] = fence
         self._loop.add_reader(fence.fileno(), self._released, named, mirrored)
+
+    def _end(self, timeline_id: int) -> None:
+        """The guest names it no more, if there is one: the compositor gets what it waits for."""
+        mirrored = self._timelines.pop(timeline_id, None)
+        if mirrored is None:
+            return
+        if mirrored.promised:
+            mirrored.timeline.signal(max(mirrored.promised))
+        self._forget(mirrored)
 
     def _named(self, request: Passing) -> tuple[Point, _Mirrored | None]:
         """The point that a request names, and its timeline, where that is a guest's."""

@@ -186,6 +186,14 @@ async def test_what_is_pending_when_a_timeline_goes_is_signalled_and_never_told(
     assert guest.world.context.usage.fds == 0
 
 
+async def test_a_timeline_whose_id_another_takes_is_gone(guest: Guest) -> None:
+    """The compositor refuses that, but later."""
+    await guest.set_points(1, 2)
+    await guest.import_timeline()
+    assert (guest.timeline.signalled, guest.timeline.closed) == ([1], True)
+    assert guest.world.context.usage.fds == 0
+
+
 async def test_timelines_of_a_launcher_on_this_kernel_are_left_alone(guest: Guest) -> None:
     """What is said of their points passes."""
     _memory, given = guest.world.share(70)
