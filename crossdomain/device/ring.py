@@ -125,8 +125,11 @@ class Ring:
         self._error = _replace(self._error, error)
 
     def poll(self) -> None:
-        """Takes what the driver has made available, also where it has not kicked yet."""
-        self._drain()
+        """Takes what the driver has made available, also where it has not kicked yet, or the ring rests.
+
+        Whoever wants that pays for it: this is no turn of the ring's.
+        """
+        self._drain(polled=True)
 
     def complete(self, chain: Chain, answer: bytes) -> None:
         """Answers `chain` and gives it back to the driver, or keeps it until the ring is started again."""
@@ -207,9 +210,10 @@ class Ring:
         self._scheduled = None
         self._drain()
 
-    def _drain(self) -> None:
+    def _drain(self, *, polled: bool = False) -> None:
         queue = self.queue
-        if not (queue.running and self._enabled) or self._is_broken or self._resting is not None:
+        rests = self._resting is not None and not polled
+        if not (queue.running and self._enabled) or self._is_broken or rests:
             return
         before = queue.used_index
         self._draining = True
@@ -220,7 +224,7 @@ class Ring:
             if queue.used_index != before and queue.interrupt_wanted():
                 _signal(self._call)
             fault = None
-            if seconds := self.rest():
+            if not polled and (seconds := self.rest()):
                 self._resting = self._loop.call_later(seconds, self._wake)
             elif not finished:
                 self._schedule()

@@ -1,6 +1,7 @@
 """Quotas of a VM and of its clients at the device: what is too much is refused, and the others go on."""
 
 import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,13 @@ import pytest
 from crossdomain.abi import virtio_gpu as abi
 from crossdomain.context.pace import Allowance
 from crossdomain.context.quotas import ClientQuotas, Quotas, VmQuotas
-from tests.fakes.stub_vm import Vm, running_vm
+from crossdomain.device.offer import Offer
+from crossdomain.device.session import GpuSession
+from tests.fakes.frontend import FakeFrontend
+from tests.fakes.patience import in_time
+from tests.fakes.stub_context import StubHost
+from tests.fakes.stub_vm import CAPSET, WINDOW, Vm, running_vm
+from tests.unit.device.machine import settle
 
 OK, NO_MEMORY = abi.VIRTIO_GPU_RESP_OK_NODATA, abi.VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY
 PAGE = 4096
@@ -69,3 +76,23 @@ async def test_a_vm_that_rests_is_not_read_and_goes_on_where_it_was(caplog: pyte
     (record,) = [record for record in caplog.records if "slowed down" in record.message]
     assert record.message.startswith("vm: ")
     assert "(quota vm.messages_per_second)" in record.message
+
+
+async def test_pages_are_found_while_their_device_rests() -> None:
+    ours, theirs = socket.socketpair()
+    allowance = Allowance(Quotas(replace(VmQuotas(), messages_per_second=100)))
+    session = GpuSession(theirs, Offer(StubHost().new_context, CAPSET, WINDOW, "vm"), allowance=allowance)
+    serving = asyncio.ensure_future(session.serve())
+    async with FakeFrontend(ours) as vm:
+        allowance.pace.spend(100_000)
+        assert (await vm.driver.create_guest_blob(1, PAGE, vm.driver.pages(1))).type == OK
+        imported = asyncio.ensure_future(vm.driver.create_guest_blob(2, PAGE, vm.driver.pages(1)))
+        await asyncio.sleep(0)
+        assert len(session.find_pages(2).read(0, PAGE)) == PAGE
+        assert (await imported).type == OK
+        # What nobody asks for waits.
+        waiting = asyncio.ensure_future(vm.driver.create_guest_blob(3, PAGE, vm.driver.pages(1)))
+        await settle()
+        assert not waiting.done()
+        waiting.cancel()
+    await in_time(serving)
