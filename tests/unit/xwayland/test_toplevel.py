@@ -71,6 +71,12 @@ def is_shown(window: Window) -> bool:
     return port_of(window).released
 
 
+def shown_size(port: FakeToplevel) -> Size:
+    """The size that a toplevel was last shown with."""
+    assert port.shown is not None
+    return port.shown[0]
+
+
 @pytest.fixture
 def desk() -> Desk:
     """An empty one."""
@@ -172,14 +178,13 @@ def test_a_window_ends_where_the_compositor_insists_on_it_whatever_its_client_sh
     insisted = window.rectangle.size
     for size in (insisted, Size(321, 123), Size(2000, 1000)):
         desk.manager.commit(window, size)
-        assert port.shown is not None
-        assert port.shown[0] == insisted
+        assert shown_size(port) == insisted
     desk.configure(window, Size(302, 229))
     desk.manager.commit(window, Size(2000, 1000))
-    assert port.shown[0] == insisted
+    assert shown_size(port) == insisted
     desk.manager.commit(window, Size(300, 200))
     desk.manager.commit(window, Size(321, 123))
-    assert port.shown[0] == Size(321, 123)
+    assert shown_size(port) == Size(321, 123)
 
 
 def test_a_fullscreen_window_has_no_frame(desk: Desk) -> None:
