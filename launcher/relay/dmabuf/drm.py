@@ -17,6 +17,7 @@ from launcher.relay.dmabuf.host_shm import HostShm
 from launcher.relay.dmabuf.images import Images
 from launcher.relay.dmabuf.memory import size_of
 from launcher.relay.dmabuf.params import AddedPlane
+from launcher.relay.dmabuf.sources import close_planes
 from launcher.relay.messages import (
     DROP_REQUEST,
     Anchor,
@@ -106,6 +107,7 @@ def _planes(image: Image, shm: HostShm, fd: int, places: list[int]) -> list[tupl
 
     Raises:
         WireFault: no such format is offered, or the planes leave the dmabuf.
+        OSError: there are no fds for them.
     """
     count = len(formats().get(shm_code(image.fourcc), ()))
     pairs = list(zip(places[::2], places[1::2], strict=True))[:count]
@@ -117,7 +119,14 @@ def _planes(image: Image, shm: HostShm, fd: int, places: list[int]) -> list[tupl
         check_image(image, memories)
     except WireFault as fault:
         raise WireFault(image.params_id, _INVALID_NAME, fault.text) from None
-    return [(AddedPlane(os.dup(fd), memory.offset, memory.stride, 0), memory) for memory in memories]
+    taken: list[tuple[AddedPlane, PlaneMemory]] = []
+    try:
+        for memory in memories:
+            taken.append((AddedPlane(os.dup(fd), memory.offset, memory.stride, 0), memory))
+    except OSError:
+        close_planes(taken)
+        raise
+    return taken
 
 
 def _nothing() -> None:

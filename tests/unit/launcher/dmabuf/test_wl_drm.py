@@ -1,5 +1,6 @@
 """wl_drm as the relay serves it: the guest's own device, and buffers of PRIME fds."""
 
+import errno
 import os
 from collections.abc import Generator
 from typing import Final
@@ -117,6 +118,22 @@ def test_planes_are_in_one_dmabuf(client: RelayedClient, mesa: OldMesa, file: in
     mesa.show(buffer)
     expected = b"\1" * WIDTH * HEIGHT + b"\2" * WIDTH * (HEIGHT // 2)
     assert client.channel.memories[-1].buffer[: len(expected)] == expected
+
+
+def test_a_proxy_without_fds_for_all_planes_keeps_none(
+    client: RelayedClient, mesa: OldMesa, file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, duplicate = [1, 1], os.dup
+
+    def dup(fd: int) -> int:
+        if not left:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        left.pop()
+        return duplicate(fd)
+
+    monkeypatch.setattr(os, "dup", dup)
+    mesa.create(file, 0, WIDTH, 512, WIDTH, code=NV12)
+    assert b"Too many open files" in client.hear()
 
 
 @pytest.mark.parametrize(
