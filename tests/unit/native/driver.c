@@ -95,6 +95,12 @@ static int run_script(const char *path) {
             walker = xd_walker_create(tables, strict, number(script));
             require(walker != NULL, "no memory");
             printf("n\n");
+        } else if (call == 'c') {
+            xd_walker *next = xd_walker_create(tables, walker->strict, walker->max_objects);
+            require(next != NULL, "no memory");
+            printf("c %d\n", xd_walker_interest_of(next, walker));
+            xd_walker_free(walker);
+            walker = next;
         } else if (call == 'w' || call == 'p') {
             walk(walker, script, call == 'p');
         } else if (call == 'l') {

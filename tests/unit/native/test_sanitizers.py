@@ -78,6 +78,9 @@ class Script:
             for interface, _, opcode in resolve_interest(load(), ((name, direction, message),)):
                 self._call("i", interface, direction, opcode, watch)
                 self.answers.append("i 0")
+        # Another takes its place, with the same interest.
+        self._call("c")
+        self.answers.append("c 0")
 
     def walk(self, direction: Direction, data: bytes, *, passes: bool = False) -> None:
         """Walk some messages; with `passes` what would be no record is passed by before."""
