@@ -72,7 +72,7 @@ def test_a_text_is_dragged_from_one_entry_to_another(traced: X11Desktop, source:
     told = len(traced.launcher.log)
     x, y = target.middle
     entered = re.compile(rf"<- wl_data_device#\d+\.enter\(\d+, wl_surface#\d+, (?:{x}|{x + 2}), {y}, ")
-    takes = taken_by("zenity" if target.is_wayland else "python")
+    takes = taken_by("zenity" if target.is_wayland else r"python[\d.]*")
     seat = traced.seat
     seat.move_pointer(begin.x + source.text[0], begin.y + source.text[1])
     point_at(traced, source, "source")
