@@ -34,11 +34,12 @@ user_pref("network.connectivity-service.enabled", false);
 user_pref("media.autoplay.default", 0);
 user_pref("widget.gtk.overlay-scrollbars.enabled", false);
 user_pref("ui.prefersReducedMotion", 1);
+user_pref("widget.gtk.clipboard_timeout_ms", 60000);
 """
 """`user.js` of a profile: no question and no tab but the page's, no tries to reach the network.
 
 And no wheel turns while a page is loaded: an emulated machine draws the window for it all the time, and gets
-nothing else done.
+nothing else done.  It may also take longer to paste than the half second that Firefox waits.
 """
 
 
