@@ -9,7 +9,7 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -88,12 +88,10 @@ class Daemon:
 
     async def check_workers(self, seconds: float) -> bool:
         """Whether all workers answer within that time; one that doesn't is ended: that costs its VM alone."""
-        workers = (*self._vms, *self._local.values())
-        answers = await _all_answer(workers, seconds)
-        for worker, answered in zip(workers, answers, strict=True):
-            if not answered:
-                worker.give_up()
-        return all(answers)
+        silent = await self._silent(seconds)
+        for worker in silent:
+            worker.give_up()
+        return not silent
 
     def stop(self) -> None:
         """Makes `run` return after it has cleaned up."""
@@ -136,10 +134,8 @@ class Daemon:
         for section, worker in self._local.items():
             worker.apply(self._local_settings(section))
         self._listeners.update(self._doors())
-        workers = (*self._vms, *self._local.values())
-        for worker, answered in zip(workers, await _all_answer(workers, _RELOAD_SECONDS), strict=True):
-            if not answered:
-                _log.error("%s: its worker has not taken the new settings yet", worker.names.label)
+        for worker in await self._silent(_RELOAD_SECONDS):
+            _log.error("%s: its worker has not taken the new settings yet", worker.names.label)
         _log.info("new settings")
 
     def _doors(self) -> dict[Door, Path]:
@@ -291,6 +287,12 @@ class Daemon:
     def _local_settings(self, section: str | None) -> Settings:
         return self._file.local if section is None else self._file.of_vm(section)
 
+    async def _silent(self, seconds: float) -> list[Worker]:
+        """The workers that do not answer within that time."""
+        workers = (*self._vms, *self._local.values())
+        answers = await asyncio.gather(*(worker.answers(seconds) for worker in workers))
+        return [worker for worker, answered in zip(workers, answers, strict=True) if not answered]
+
     async def _shut_down(self) -> None:
         for connection in list(self._unpaired):
             self._forget_unpaired(connection)
@@ -300,10 +302,6 @@ class Daemon:
             self._udmabuf.close()
         if self._sync_device is not None:
             self._sync_device.close()
-
-
-async def _all_answer(workers: Iterable[Worker], seconds: float) -> list[bool]:
-    return await asyncio.gather(*(worker.answers(seconds) for worker in workers))
 
 
 def _nobody() -> None:
