@@ -4,6 +4,7 @@ import array
 import os
 import select
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
@@ -27,13 +28,18 @@ class Disconnected(Exception):
 
 
 class Endpoint:
-    """A connected socket.  Received fds are owned here until `take_fd` gives them away."""
+    """A connected socket.  Received fds are owned here until `take_fd` gives them away.
+
+    A test may send while a thread serves the peer, see `tests.fakes.compositor.served`.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.socket.settimeout(PATIENCE)
         self.fds: list[int] = []
         self._outgoing = bytearray()
+        self._sending = threading.RLock()
+        """Held by who touches what is queued: bytes went twice, and others never, when two threads sent at once."""
         self._incoming = bytearray()
 
     def fileno(self) -> int:
@@ -62,9 +68,10 @@ class Endpoint:
                 plain[position] = None
             elif argument.kind in (ArgumentKind.OBJECT, ArgumentKind.NEW_ID) and value is None:
                 plain[position] = 0
-        self._outgoing += encode_message(message, object_id, *plain)
-        if fds or len(self._outgoing) > 32768:
-            self.flush(fds)
+        with self._sending:
+            self._outgoing += encode_message(message, object_id, *plain)
+            if fds or len(self._outgoing) > 32768:
+                self.flush(fds)
 
     def flush(self, fds: list[int] | None = None) -> None:
         """Send what is queued, the fds with its first byte.
@@ -73,19 +80,21 @@ class Endpoint:
         can still be received, and then `receive` tells.
         """
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        while self._outgoing:
-            try:
-                sent = self.socket.sendmsg([self._outgoing], ancillary)
-            except (BrokenPipeError, ConnectionResetError):
-                sent = len(self._outgoing)
-            del self._outgoing[:sent]
-            ancillary = []
+        with self._sending:
+            while self._outgoing:
+                try:
+                    sent = self.socket.sendmsg([self._outgoing], ancillary)
+                except (BrokenPipeError, ConnectionResetError):
+                    sent = len(self._outgoing)
+                del self._outgoing[:sent]
+                ancillary = []
 
     def send_raw(self, data: bytes, fds: list[int] | None = None) -> None:
         """Send any bytes, well-formed or not, after what is queued; the fds stay the caller's."""
-        self.flush()
-        self._outgoing += data
-        self.flush(fds)
+        with self._sending:
+            self.flush()
+            self._outgoing += data
+            self.flush(fds)
 
     def receive(self, seconds: float) -> bool:
         """Read once; False where nothing came in time.
