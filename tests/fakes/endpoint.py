@@ -39,7 +39,7 @@ class Endpoint:
         self.fds: list[int] = []
         self._outgoing = bytearray()
         self._sending = threading.RLock()
-        """Held by who touches what is queued: bytes went twice, and others never, when two threads sent at once."""
+        """Held by who touches what is queued: of two threads one took away what the other had added."""
         self._incoming = bytearray()
 
     def fileno(self) -> int:
