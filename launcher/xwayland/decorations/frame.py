@@ -157,9 +157,19 @@ class Frame:
                 self.actions.move()
 
     def leave(self) -> None:
-        """The pointer is elsewhere."""
+        """The pointer is elsewhere, or whatever has pressed something is cancelled."""
         self._press = None
         self._look(Part.NOTHING, Part.NOTHING)
+
+    def drag_away(self) -> None:
+        """The pointer leaves the frame.
+
+        Mutter may let it go with its button pressed, where others keep it: then that is a drag.
+        """
+        if self._press is not None:
+            self._press = None
+            self.actions.move()
+        self.leave()
 
     def press(self, button: int, x: float, y: float, time: int) -> None:
         """A button goes down."""
@@ -304,7 +314,7 @@ class _Piece:
     def pointer_left(self, pointer: Pointer) -> None:
         """See `wayland.seats.Target`."""
         del pointer
-        self._frame.leave()
+        self._frame.drag_away()
 
     def pointer_button(self, pointer: Pointer, button: int, *, pressed: bool, time: int) -> None:
         """See `wayland.seats.Target`."""

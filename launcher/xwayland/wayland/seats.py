@@ -300,12 +300,11 @@ class Seats:
         if not isinstance(pointer, Pointer):
             return Verdict.PASS
         pointer.surface = None
+        target, pointer.target = pointer.target, None
+        if target is not None:
+            target.pointer_left(pointer)  # who may still use what is held
         self._forget_buttons(pointer)
-        if pointer.target is None:
-            return Verdict.PASS
-        pointer.target.pointer_left(pointer)
-        pointer.target = None
-        return Verdict.DROP
+        return Verdict.PASS if target is None else Verdict.DROP
 
     def _handle_motion(self, call: Call) -> Verdict:
         pointer = call.entry.state
