@@ -10,7 +10,7 @@ ALONE = tests/unit tests/hostile
 MACHINES = tests/system
 # All others start compositors and applications: as many files at a time as there are processors, in their order.
 
-.PHONY: demo test lint bench soak chaos fences fuzz wine image clean
+.PHONY: demo test lint bench soak chaos fences fuzz wine desktops image clean
 
 # Windows of a VM on this desktop, or on a headless compositor that is photographed: build/demo/
 demo:
@@ -69,6 +69,11 @@ fuzz:
 wine:
 	@tools/prepare.sh wine
 	$(PYTHON) -m pytest tests/scenario/x11/wine.py
+
+# Windows on KWin and on GNOME Shell, out of a Debian root of 1.2 GB.
+desktops:
+	@tools/prepare.sh test
+	$(PYTHON) -m pytest tests/scenario/desktops.py
 
 # The Debian root that VMs boot from; made on first use otherwise.
 image:

@@ -23,15 +23,18 @@ SUITE: Final = "forky"
 PACKAGES: Final = "igt-gpu-tools-tests,weston,sway,labwc,xkb-data"
 FORKY: Final = "/mnt/forky"
 """Where the root is in a machine that has `mount_forky`."""
-_KEY: Final = hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]
 
 
 class Forky:
-    """The unpacked root; made where there is none, which takes a minute.  Nothing may write to it."""
+    """The unpacked root; made where there is none, which takes a minute.  Nothing may write to it.
 
-    def __init__(self) -> None:
+    Args:
+        packages: what it holds, with commas between them.
+    """
+
+    def __init__(self, packages: str = PACKAGES) -> None:
         place = image.default_directory()
-        name = f"{SUITE}-{_KEY}"
+        name = f"{SUITE}-{hashlib.sha256(packages.encode()).hexdigest()[:8]}"
         self.root = place / name
         self._view = place / f"{name}.view"
         self._disk = place / f"{name}.erofs"
@@ -40,7 +43,7 @@ class Forky:
         with self._locked():
             self._view.mkdir(exist_ok=True)
             if not self.root.exists():
-                make_root(self.root, SUITE, "essential", PACKAGES)
+                make_root(self.root, SUITE, "essential", packages)
 
     def command(self, argv: list[str]) -> list[str]:
         """The command that runs a program of it on the host."""
