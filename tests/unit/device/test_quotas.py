@@ -45,7 +45,7 @@ async def test_resources_and_blobs_of_a_vm_are_counted(caplog: pytest.LogCapture
         assert (await vm.driver.create_guest_blob(3, PAGE, vm.driver.pages(1))).type == NO_MEMORY
         assert (await vm.driver.resource_unref(1)).type == OK
         assert await create(vm, 3, 1, 2 * PAGE) == OK
-    told = [record.message for record in caplog.records if "quota" in record.message]
+    told = [record.message for record in caplog.records if "(quota" in record.message]
     assert ["(quota vm.blob_bytes)" in told[0], "(quota vm.resources)" in told[1]] == [True, True]
     assert all(line.startswith("vm: ") for line in told)
 
