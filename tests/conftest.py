@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import logging
 import os
 import shutil
 import signal
@@ -68,6 +69,35 @@ def nothing_left_behind() -> Generator[None]:
     assert not leaked, f"the test left fds open: {leaked}"
     left = child_processes() - children
     assert not left, f"the test left processes: {left}"
+
+
+class Mistakes(logging.Handler):
+    """What a `Containment` of this process has told its loop."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.setFormatter(logging.Formatter())
+        self._told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One more, with its traceback."""
+        if record.getMessage().startswith("internal error"):
+            self._told.append(self.format(record))
+
+    def take(self) -> list[str]:
+        """Those since the last time; a test that provokes some takes them."""
+        told, self._told = self._told, []
+        return told
+
+
+@pytest.fixture(autouse=True)
+def mistakes() -> Generator[Mistakes]:
+    """Fail a test at which a mistake of ours shows that was contained."""
+    found, logger = Mistakes(), logging.getLogger("asyncio")
+    logger.addHandler(found)
+    yield found
+    logger.removeHandler(found)
+    assert not (left := found.take()), "\n".join(left)
 
 
 @pytest.fixture

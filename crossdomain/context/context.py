@@ -9,13 +9,15 @@ rules, the client is over: its log line says why, the guest gets what was pendin
 to blame a wl_display.error, and one RECEIVE of 0 bytes.  What the client still sends is dropped.
 When the guest says that its client has left, the same happens in silence.  Pipes go on in both cases,
 as between two processes that have a pipe without us.  `close` then frees everything when the guest
-destroys the context.
+destroys the context.  A mistake of ours that shows at a client's commands or events ends that client alone:
+whoever runs the loop is told (`asyncio.loop.call_exception_handler`).
 """
 
 import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -37,6 +39,7 @@ from crossdomain.abi.pages import parse_copy_pages
 from crossdomain.abi.points import POINTS
 from crossdomain.abi.sync import parse_await_sync
 from crossdomain.context.blobs import Blobs, IdentifierCounter
+from crossdomain.context.containment import Containment
 from crossdomain.context.counters import Counters
 from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.memory import HostMemory
@@ -53,7 +56,7 @@ from crossdomain.context.quotas import ClientQuotas
 from crossdomain.context.syncs import Syncs
 from crossdomain.context.timelines import TimelineMaker
 from crossdomain.context.traffic import Traffic
-from crossdomain.errors import GuestFault, HostFault, LimitExceeded
+from crossdomain.errors import GuestFault, HostFault, LimitExceeded, LocalError
 from crossdomain.wire.faults import WireFault
 
 _log = logging.getLogger("crossdomain.context")
@@ -139,6 +142,7 @@ class Context:
         policy.join(allowance.totals)
         self._over = False
         self._closed = False
+        self._contained = Containment(name, loop, self._give_up, self._let_go)
         self._handlers: dict[int, Callable[[memoryview], None]] = {
             **Questions(self._blobs, self._pages, policy.shown, self._answer).handlers,
             Command.INIT: self._handle_init,
@@ -212,7 +216,12 @@ class Context:
         Raises:
             GuestFault: a malformed, unknown or refused command.
             HostFault: INIT found no compositor.
+            LocalError: a mistake of ours; the client is over.
         """
+        with self._contained:
+            self._submit(commands)
+
+    def _submit(self, commands: Buffer) -> None:
         self._syncs.begin_submit()
         rest = memoryview(commands)
         others = 0
@@ -268,8 +277,10 @@ class Context:
 
         Raises:
             GuestFault: no such blob_id, or not of that size.
+            LocalError: as for `submit`.
         """
-        return self._blobs.take(blob_id, size)
+        with self._contained:
+            return self._blobs.take(blob_id, size)
 
     def give_sync(self, identifier: int, fd: int) -> None:
         """A fence or a timeline of a launcher's on this kernel, see `Syncs.give`."""
@@ -415,45 +426,58 @@ class Context:
             self._guard(lambda: outbox.wake(source))
 
     def _guard(self, call: Callable[[], None]) -> None:
-        """Runs what may find a fault; the fault ends this client and nobody else.
-
-        So does a mistake of ours, which goes on to the loop's exception handler.
-        """
-        mistaken = True
-        try:
-            call()
-            mistaken = False
-        except (GuestFault, HostFault) as fault:
-            self._fail(fault)
-            mistaken = False
-        except OSError as error:
-            self._fail(HostFault(f"{type(error).__name__}: {error.strerror}"))
-            mistaken = False
-        finally:
-            if mistaken:
-                self._end("internal error", logging.ERROR)
+        """Runs what may find a fault; the fault, or a mistake of ours, ends this client and nobody else."""
+        with suppress(LocalError), self._contained:
+            try:
+                call()
+            except (GuestFault, HostFault) as fault:
+                self._fail(fault)
+            except OSError as error:
+                self._fail(HostFault(f"{type(error).__name__}: {error.strerror}"))
             self._traffic.settle()
 
     def _fail(self, fault: GuestFault | HostFault) -> None:
         if self._over:
             return
-        told = fault if isinstance(fault, WireFault) else refusal(str(fault))
-        self._traffic.append(self._policy.error_event(told))
+        self._tell(fault if isinstance(fault, WireFault) else refusal(str(fault)))
         self._end(str(fault), logging.WARNING)
 
+    def _tell(self, fault: WireFault) -> None:
+        self._traffic.append(self._policy.error_event(fault))
+
     def _end(self, reason: str, level: int) -> None:
+        """The client is over, and the log says why."""
+        if not self._over:
+            _log.log(level, "%s: %s", self.name, reason)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
         """The client is over; the guest is told after what is pending."""
-        if self._over:
-            return
         self._over = True
-        _log.log(level, "%s: %s", self.name, reason)
         self._policy.leave()
         self._traffic.close()
         try:
             self._traffic.hang_up()
         except GuestFault:
-            self._give_up_pipes()
-            self._fences.complete_all()
+            self._forget_guest()
+
+    def _give_up(self) -> None:
+        """A mistake of ours has shown."""
+        if self._over:
+            self._let_go()
+        else:
+            self._tell(refusal("internal error of the host: its log says more"))
+            self._hang_up()
+
+    def _let_go(self) -> None:
+        """Nobody is told any more."""
+        self._traffic.close()
+        self._forget_guest()
+
+    def _forget_guest(self) -> None:
+        """Nothing goes to the guest any more."""
+        self._give_up_pipes()
+        self._fences.complete_all()
 
     def _leave(self) -> None:
         """The guest's client has left: what it sent still arrives, and its pipes go on."""

@@ -27,7 +27,7 @@ from crossdomain.context.memory import HostMemory
 from crossdomain.context.pace import Allowance
 from crossdomain.context.ports import Pages, Storage
 from crossdomain.context.quotas import check_descriptor, exceeded
-from crossdomain.errors import GuestFault, HostFault, LimitExceeded
+from crossdomain.errors import CrossDomainError, GuestFault, LimitExceeded
 from crossdomain.limits import MAX_EVENT_SIZE
 
 _log = logging.getLogger("crossdomain.host")
@@ -382,7 +382,7 @@ class LocalConnection:
             if flags & _TRUNCATED or len(fds) > 1:
                 raise LimitExceeded(f"a packet of more than {abi.MAX_PACKET} bytes or one fd")
             self._dispatch(data, fds)
-        except (GuestFault, HostFault) as fault:
+        except CrossDomainError as fault:
             resource_id = abi.HEADER.unpack_from(data)[1] if len(data) >= abi.HEADER.size else 0
             self._reply(abi.encode_packet(ToLauncher.ERROR, str(fault).encode(), resource_id=resource_id))
             if self.context is None:

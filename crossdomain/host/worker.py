@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from crossdomain.bridge.syncobj import SyncDevice
@@ -111,6 +112,7 @@ class _Worker:
     async def serve(self, channel: socket.socket) -> None:
         """Serves until the VM has left, or the supervisor has."""
         _confine(self._plan)
+        asyncio.get_running_loop().set_exception_handler(self._tell_mistake)
         dials, plan = self._dials, self._plan
         dials.channel = Channel(channel, self._handle, self._ended.set, takes_fds=True)
         dials.channel.send({"say": "confined"})
@@ -152,6 +154,13 @@ class _Worker:
             pass
         except CrossDomainError as fault:
             _log.warning("%s: %s", tenant.name, fault)
+
+    def _tell_mistake(self, _loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
+        """What a callback of the loop raised, or one client's `Containment` kept from going further."""
+        error = context.get("exception")
+        peer = context.get("peer", self._plan.names.label)
+        exception = error if isinstance(error, BaseException) else None
+        _log.error("%s: %s", peer, context["message"], exc_info=exception)
 
     def _handle(self, fields: Fields, fd: int) -> None:
         if self._dials.handle(fields, fd) or self._tenant is None:
