@@ -36,6 +36,7 @@ from crossdomain.limits import MAX_MEMORY_SLOTS
 _VERSION_1: Final = 1 << gpu_abi.VIRTIO_F_VERSION_1
 _SUCCESS: Final = 0
 _FAILURE: Final = 1
+_NO_FD: Final = -1
 
 
 class Backend:
@@ -307,46 +308,44 @@ class Backend:
         return queue.addresses, queue.size, queue.next_available, queue.used_index
 
     def _handle_set_vring_kick(self, message: Message) -> None:
-        index, fd = _ring_fd(message)
-        ring = self._ring_or_close(index, fd)
-        if fd < 0:
+        ring, has_kick = self._fd_ring(message)
+        if not has_kick:
             raise HostFault("a virtqueue without a kick fd")
         if not self._features & _VERSION_1:
-            os.close(fd)
             logger.warning(
                 "%s: the guest's driver is older than virtio 1.0 and is not served", self._offer.name
             )
             return
         if ring is self._control and not ring.started:
             self._reset_unless_resumed()
-        ring.start(fd)
+        ring.start(_take_fd(message))
         if ring is self._control:
             self._window.suspend(False)
 
     def _reset_unless_resumed(self) -> None:
         # A VM that was paused goes on where its ring stood, with fences still held; a driver that starts anew
         # has an empty ring.  QEMU asks both with the same messages, and RESET_DEVICE not in every case.
-        stopped, self._stopped_state = self._stopped_state, None
-        if stopped is not None:
+        if self._stopped_state is not None:
             self._control.queue.load()
+            stopped, self._stopped_state = self._stopped_state, None
             if stopped != self._control_state():
                 self._reset()
 
     def _handle_set_vring_call(self, message: Message) -> None:
-        index, fd = _ring_fd(message)
-        self._ring_or_close(index, fd).set_call(fd)
+        ring, has_fd = self._fd_ring(message)
+        ring.set_call(_take_fd(message) if has_fd else _NO_FD)
 
     def _handle_set_vring_err(self, message: Message) -> None:
-        index, fd = _ring_fd(message)
-        self._ring_or_close(index, fd).set_error(fd)
+        ring, has_fd = self._fd_ring(message)
+        ring.set_error(_take_fd(message) if has_fd else _NO_FD)
 
-    def _ring_or_close(self, index: int, fd: int) -> Ring:
-        try:
-            return self._ring(index)
-        except HostFault:
-            if fd >= 0:
-                os.close(fd)
-            raise
+    def _fd_ring(self, message: Message) -> tuple[Ring, bool]:
+        """The virtqueue, and whether the VMM has an fd for it, which is there to be taken then."""
+        (value,) = abi.U64.unpack(message.payload)
+        has_fd = not value & abi.VRING_NOFD_MASK
+        if has_fd:
+            _check_fd(message)
+        return self._ring(value & abi.VRING_INDEX_MASK), has_fd
 
     def _handle_set_vring_enable(self, message: Message) -> None:
         ring, enabled = self._state(message)
@@ -373,18 +372,14 @@ class Backend:
             raise HostFault(f"{size} bytes at {offset} of the configuration space are read-only")
 
 
-def _take_fd(message: Message) -> int:
+def _check_fd(message: Message) -> None:
     if len(message.fds) != 1:
         raise HostFault(f"request {message.request} without an fd")
+
+
+def _take_fd(message: Message) -> int:
+    _check_fd(message)
     return message.fds.pop()
-
-
-def _ring_fd(message: Message) -> tuple[int, int]:
-    # Index of the virtqueue, and the fd that is now the caller's; negative where the VMM has none.
-    (value,) = abi.U64.unpack(message.payload)
-    if value & abi.VRING_NOFD_MASK:
-        return value & abi.VRING_INDEX_MASK, -1
-    return value & abi.VRING_INDEX_MASK, _take_fd(message)
 
 
 def _parse_region(message: Message) -> Region:

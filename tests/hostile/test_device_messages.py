@@ -171,9 +171,12 @@ async def test_a_vmm_that_reads_no_replies_is_left() -> None:
         await vmm.ended()
 
 
-async def test_memory_that_is_not_there_starts_no_ring() -> None:
+@pytest.mark.parametrize("is_used", [False, True])
+async def test_memory_that_is_not_there_starts_no_ring(is_used: bool) -> None:
     async with running_vm() as vm:
         main = vm.frontend.main
+        if is_used:
+            assert (await vm.driver.ctx_create(1)).ok
         await vm.frontend.stop_rings()
         far = struct.pack("<IIQQQQ", 0, 0, 1 << 60, 1 << 60, 1 << 60, 0)
         assert await main.ask_for_success(abi.VHOST_USER_SET_VRING_ADDR, far) == 0
@@ -182,6 +185,7 @@ async def test_memory_that_is_not_there_starts_no_ring() -> None:
         # With the right addresses it starts after all.
         await vm.frontend.start_driver()
         assert (await vm.driver.get_capset_info()).ok
+        assert [context.closed for context in vm.host.contexts] == [False] * is_used
 
 
 @pytest.mark.parametrize("request_id", [abi.VHOST_USER_SET_VRING_NUM, abi.VHOST_USER_SET_VRING_BASE])
