@@ -25,6 +25,7 @@ from crossdomain.host.listeners import Door, Listeners
 from crossdomain.host.settings import HostFile, Settings
 from crossdomain.host.status import Status, VmStatus
 from crossdomain.host.tenant import Names
+from crossdomain.host.unpaired import Unpaired
 from crossdomain.host.worker import Plan
 from crossdomain.host.workers import Worker, peer_pid
 from crossdomain.limits import MAX_VMS
@@ -69,8 +70,7 @@ class Daemon:
         self._local: dict[str | None, Worker] = {}
         """Workers of local sockets by section."""
         self._vms: dict[Worker, None] = {}
-        self._unpaired: dict[socket.socket, str] = {}
-        """Memory devices whose VM has not connected yet, and their section."""
+        self._unpaired = Unpaired()
         self._udmabuf = Udmabuf.open() if configuration.shows_pages else None
         self._sync_device = None if self._udmabuf is None else SyncDevice.find()
         self._seccomp = sandbox.prepare()
@@ -196,11 +196,9 @@ class Daemon:
             return
         self._vms[vm] = None
         self.changed()
-        for waiting, other in list(self._unpaired.items()):
-            if other == section and peer_pid(waiting) == vm.peer:
-                self._forget_unpaired(waiting)
-                vm.serve_memory(waiting)
-                return
+        memory = self._unpaired.take(section, vm.peer)
+        if memory is not None:
+            vm.serve_memory(memory)
 
     def _accept_memory(self, section: str, connection: socket.socket) -> None:
         vm = self._vm_of(section, peer_pid(connection))
@@ -210,26 +208,13 @@ class Daemon:
             _log.warning("refused a memory device: %d wait for their VM", len(self._unpaired))
             connection.close()
         else:
-            # A VMM that connects it first waits for its first answer, and says one thing until then.
-            self._unpaired[connection] = section
-            asyncio.get_running_loop().add_reader(connection, self._drop_where_gone, connection)
+            self._unpaired.add(connection, section)
 
     def _vm_of(self, section: str, pid: int) -> Worker | None:
         """The VM that a memory device may be of: the last to connect of its process that has none."""
         fitting = [vm for vm in self._vms if vm.names.section == section and vm.peer == pid]
         lacking = [vm for vm in fitting if not vm.has_memory]
         return next(reversed(lacking or fitting), None)
-
-    def _drop_where_gone(self, connection: socket.socket) -> None:
-        if connection.recv(1, socket.MSG_PEEK):
-            asyncio.get_running_loop().remove_reader(connection)
-        else:
-            self._forget_unpaired(connection)
-            connection.close()
-
-    def _forget_unpaired(self, connection: socket.socket) -> None:
-        asyncio.get_running_loop().remove_reader(connection)
-        del self._unpaired[connection]
 
     def _accept_local(self, section: str | None, connection: socket.socket) -> None:
         worker = self._local_worker(section)
@@ -294,9 +279,7 @@ class Daemon:
         return [worker for worker, answered in zip(workers, answers, strict=True) if not answered]
 
     async def _shut_down(self) -> None:
-        for connection in list(self._unpaired):
-            self._forget_unpaired(connection)
-            connection.close()
+        self._unpaired.close()
         await asyncio.gather(*(worker.stop() for worker in (*self._vms, *self._local.values())))
         if self._udmabuf is not None:
             self._udmabuf.close()

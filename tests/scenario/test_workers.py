@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 import socket
+import struct
 from pathlib import Path
 
 import pytest
 
+from crossdomain.abi import vhost_user as abi
 from crossdomain.device.qemu import memory_socket
 from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.frontend import FakeFrontend
@@ -175,10 +177,12 @@ async def test_a_memory_device_that_connects_first_finds_its_vm(daemon: RunningD
         wait_until(lambda: "memory of vm guest: connected" in daemon.log, seconds=DEADLINE, what="its worker")
 
 
-def test_a_memory_device_whose_vm_never_comes_is_forgotten(daemon: RunningDaemon) -> None:
+@pytest.mark.parametrize("said", [b"", struct.pack("<III", abi.VHOST_USER_GET_FEATURES, 1, 0)])
+def test_a_memory_device_whose_vm_never_comes_is_forgotten(daemon: RunningDaemon, said: bytes) -> None:
     before = daemon.footprint.fds
     for _ in range(3):
         with socket.socket(socket.AF_UNIX) as memory:
             memory.connect(str(memory_socket(daemon.gpu_socket)))
+            memory.sendall(said)
             wait_until(lambda: daemon.footprint.fds == before + 1, seconds=DEADLINE, what="it waits")
         wait_until(lambda: daemon.footprint.fds == before, seconds=DEADLINE, what="its end")
