@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
+from crossdomain.context.crowding import RETRY_SECONDS, is_crowded
 from crossdomain.context.passage import Passage
 from crossdomain.context.quotas import exceeded
 from crossdomain.errors import HostFault
@@ -25,8 +26,9 @@ READ_SIZE: Final = 65536
 CONNECT_SECONDS: Final = 10.0
 """How long a compositor may be too busy to accept a connection."""
 
-RETRY_SECONDS: Final = 0.01
-"""Its queue of connections is full: no event tells when it has room again."""
+CROWDED_SECONDS: Final = 30.0
+"""How long the kernel may have no room for what a client sends before the client ends: a compositor that is
+stopped takes no descriptors, and it may go on."""
 
 _TRUNCATED: Final = int(socket.MSG_CTRUNC)
 _RECEIVE_FLAGS: Final = int(socket.MSG_CMSG_CLOEXEC)
@@ -91,6 +93,7 @@ class CompositorSocket:
         self._deadline = loop.time() + CONNECT_SECONDS
         self._held: asyncio.TimerHandle | None = None
         self._resting: asyncio.TimerHandle | None = None
+        self._crowded_since: float | None = None
         self.pending = 0
         """Bytes that the compositor has not taken."""
         self.most_pending = MAX_OUTGOING
@@ -127,7 +130,8 @@ class CompositorSocket:
                 return
         if self.pending + len(data) - sent > self.most_pending:
             close_all(fds)
-            why = "a compositor that does not read" if self._held is None else "their turn: slow down"
+            is_slow = self._held is None or self._crowded_since is not None
+            why = "a compositor that does not read" if is_slow else "their turn: slow down"
             raise exceeded("queued_bytes", f"{self.pending} bytes wait for {why}")
         self._queue(data[sent:], fds)
 
@@ -260,6 +264,7 @@ class CompositorSocket:
             fds = self._waiting[0].fds
             with_them = len(fds)
             sent = self._try_send(buffers, fds)
+            self._check_crowding()
             if not self._writable:
                 return
             self.waiting_fds -= with_them - len(fds)
@@ -295,15 +300,29 @@ class CompositorSocket:
             sent = self._connection.sendmsg(buffers, ancillary, _SEND_FLAGS)
         except BlockingIOError:
             return 0
-        except OSError:
+        except OSError as error:
+            if is_crowded(error):
+                self._wait_for_the_kernel()
+                return 0
             # It is gone.  What it said before, an error perhaps, is still to be read.
             self._stop_sending()
             close_all(fds)
             if self._finishing:
                 self.close()
             return sum(map(len, buffers))
+        self._crowded_since = None
         close_all(fds)
         return sent
+
+    def _wait_for_the_kernel(self) -> None:
+        if self._crowded_since is None:
+            self._crowded_since = self._loop.time()
+        self.hold(RETRY_SECONDS)
+
+    def _check_crowding(self) -> None:
+        since = self._crowded_since
+        if since is not None and self._loop.time() - since > CROWDED_SECONDS:
+            raise HostFault(f"the host's kernel has had no room for its descriptors for {CROWDED_SECONDS} s")
 
     def _stop_sending(self) -> None:
         self._writable = False

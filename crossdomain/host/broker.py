@@ -9,7 +9,8 @@ import os
 import socket
 from collections.abc import Callable
 
-from crossdomain.context.compositor import CONNECT_SECONDS, RETRY_SECONDS
+from crossdomain.context.compositor import CONNECT_SECONDS
+from crossdomain.context.crowding import RETRY_SECONDS
 from crossdomain.context.rules import Question, Side
 from crossdomain.errors import HostFault
 from crossdomain.host.asking import Asker

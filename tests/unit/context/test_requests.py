@@ -1,16 +1,21 @@
 """Requests on their way to the compositor: policy, fds in order, a compositor that is slow or gone."""
 
 import asyncio
+import errno
 import os
 import socket
 import struct
+import time
 
 import pytest
 
 from crossdomain.abi.cross_domain import Identifier, encode_send
+from crossdomain.context import compositor
+from crossdomain.context.crowding import RETRY_SECONDS
 from crossdomain.errors import GuestFault, LimitExceeded
 from crossdomain.limits import MAX_OUTGOING, MAX_UNCLAIMED_FDS
 from crossdomain.wire import WireFault
+from tests.fakes.crowded import ERRORS, CrowdedSocket
 from tests.unit.context.world import CompositorEnd, World, delete_id, event, request, sync, until
 
 
@@ -38,6 +43,21 @@ async def bind_shm(client: World) -> None:
 def create_pool(new_id: int, size: int = 4096) -> bytes:
     """wl_shm.create_pool, which owns one fd."""
     return request("wl_shm", "create_pool", 3, new_id, None, size)
+
+
+async def crowded_client(world: World) -> CrowdedSocket:
+    """A client with wl_shm, whose connection to the compositor it is."""
+    dial = world.connect
+    dialled: list[CrowdedSocket] = []
+
+    def connect() -> socket.socket:
+        dialled.append(CrowdedSocket.of(dial()))
+        return dialled[-1]
+
+    world.connect = connect
+    world.init()
+    await bind_shm(world)
+    return dialled[0]
 
 
 class TestPolicy:
@@ -191,6 +211,35 @@ class TestCompositor:
         assert [os.pread(fd, 3, 0) for fd in fds] == [b"%03d" % number for number in range(40)]
         for fd in fds:
             os.close(fd)
+
+    @pytest.mark.parametrize("error", ERRORS)
+    async def test_what_the_kernel_has_no_room_for_waits(self, world: World, error: int) -> None:
+        crowded = await crowded_client(world)
+        crowded.error = error
+        memory, identifier = world.share(100)
+        memory.write(0, b"pixels")
+        started = time.monotonic()
+        world.send(create_pool(4), identifier)
+        world.send(sync(5))
+        await until(lambda: crowded.attempts > 4)
+        assert time.monotonic() - started > 3 * RETRY_SECONDS, "it is tried without a pause"
+        crowded.error = None
+        assert await world.host.receive(28) == create_pool(4) + sync(5)
+        (fd,) = world.host.take_fds()
+        assert os.pread(fd, 6, 0) == b"pixels"
+        os.close(fd)
+        assert not world.context.is_held
+
+    async def test_a_client_ends_that_the_kernel_never_has_room_for(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(compositor, "CROWDED_SECONDS", 4 * RETRY_SECONDS)
+        crowded = await crowded_client(world)
+        crowded.error = errno.ETOOMANYREFS
+        world.send(create_pool(4), world.share(100)[1])
+        assert world.context.alive
+        await world.host.wait_until_gone()
+        assert b"no room for its descriptors" in await world.receive_data()
 
     async def test_a_busy_compositor_is_tried_again_and_loses_nothing(self, world: World) -> None:
         """EAGAIN from connect: its queue of connections is full."""
