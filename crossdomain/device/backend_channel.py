@@ -100,8 +100,6 @@ class BackendChannel:
         request = self._waiting = self._line.popleft()
         fds = [request.fd] if request.fd >= 0 else []
         self._transport.send(encode_request(request.request, request.payload, needs_reply=True), fds)
-        if fds:
-            os.close(request.fd)
 
     def _handle(self, message: Message) -> None:
         request = self._waiting

@@ -6,13 +6,13 @@ one transport each.
 
 import array
 import asyncio
-import os
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from crossdomain.abi.vhost_user import MAX_FDS
+from crossdomain.context.crowding import Room
 from crossdomain.device.vhost_user import Decoder, Message, close_all
 from crossdomain.errors import CrossDomainError, HostFault, LocalError
 from crossdomain.limits import MAX_VHOST_USER_BACKLOG
@@ -28,7 +28,7 @@ def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
 
     Raises:
         BlockingIOError: nothing is there.
-        HostFault: more fds than a message may have.
+        HostFault: more fds than a message may have, or than there are numbers for.
         OSError: the connection broke.
     """
     data, ancillary, flags, _address = connection.recvmsg(size, _ANCILLARY_SIZE, _RECEIVE_FLAGS)
@@ -38,7 +38,7 @@ def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
             fds.frombytes(body[: len(body) - len(body) % fds.itemsize])
     if flags & socket.MSG_CTRUNC:
         close_all(fds)
-        raise HostFault(f"more than {MAX_FDS} fds in one vhost-user message")
+        raise HostFault(f"more than {MAX_FDS} fds in one vhost-user message, or no descriptor is left")
     return data, list(fds)
 
 
@@ -67,6 +67,7 @@ class Transport:
         self._outgoing: deque[tuple[bytes, list[int]]] = deque()
         self._outgoing_bytes = 0
         self._open = True
+        self._room = Room(loop, connection.fileno(), self._on_writable)
         connection.setblocking(False)
         loop.add_reader(connection, self._on_readable)
 
@@ -75,19 +76,16 @@ class Transport:
         """Whether messages can still be sent."""
         return self._open
 
-    def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
-        """Sends one whole message, later where the socket is full; `fds` stay the caller's."""
-        if not self._open:
-            return
-        if not self._outgoing and self._send_now(data, fds):
-            return
-        # The caller may close his fds before the socket has room.
-        self._outgoing.append((data, [os.dup(fd) for fd in fds]))
+    def send(self, data: bytes, fds: Iterable[int] = ()) -> None:
+        """Sends one whole message, later where the socket is full; takes ownership of `fds`."""
+        self._outgoing.append((data, list(fds)))
         self._outgoing_bytes += len(data)
+        if not self._open:
+            self._drop_outgoing()
+        elif len(self._outgoing) == 1:
+            self._on_writable()
         if self._outgoing_bytes > MAX_VHOST_USER_BACKLOG:
             self._end(HostFault("the VMM does not read its vhost-user socket"))
-            return
-        self._loop.add_writer(self._connection, self._on_writable)
 
     def drain(self) -> None:
         """Handles what has arrived already, without waiting for the loop to say so."""
@@ -99,12 +97,16 @@ class Transport:
             return
         self._open = False
         self._loop.remove_reader(self._connection)
-        self._loop.remove_writer(self._connection)
+        self._room.stop()
         self._connection.close()
         self._decoder.close()
+        self._drop_outgoing()
+
+    def _drop_outgoing(self) -> None:
         for _data, fds in self._outgoing:
             close_all(fds)
         self._outgoing.clear()
+        self._outgoing_bytes = 0
 
     def _end(self, fault: CrossDomainError | None) -> None:
         if self._open:
@@ -154,32 +156,20 @@ class Transport:
         idle = self._decoder.idle
         self._end(None if idle else HostFault("the VMM hung up in the middle of a message"))
 
-    def _send_now(self, data: bytes, fds: Sequence[int]) -> bool:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        try:
-            sent = self._connection.sendmsg([data], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except BlockingIOError:
-            return False
-        except OSError:
-            # The reading side sees the same end, and says so once.
-            return True
-        if sent == len(data):
-            return True
-        self._outgoing.appendleft((data[sent:], []))
-        self._outgoing_bytes += len(data) - sent
-        self._loop.add_writer(self._connection, self._on_writable)
-        return True
-
     def _on_writable(self) -> None:
         while self._outgoing:
-            data, fds = self._outgoing.popleft()
-            self._outgoing_bytes -= len(data)
-            before = len(self._outgoing)
-            if not self._send_now(data, fds):
-                self._outgoing.appendleft((data, fds))
-                self._outgoing_bytes += len(data)
-                return
+            data, fds = self._outgoing[0]
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+            try:
+                sent = self._connection.sendmsg([data], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            except OSError as error:
+                if self._room.wait(error):
+                    return
+                sent = len(data)  # the reading side sees the same end, and says so once
             close_all(fds)
-            if len(self._outgoing) > before:
-                return
-        self._loop.remove_writer(self._connection)
+            self._outgoing_bytes -= sent
+            if sent == len(data):
+                self._outgoing.popleft()
+            else:
+                self._outgoing[0] = data[sent:], []
+        self._room.stop()

@@ -200,15 +200,13 @@ class Dials:
         return withdraw
 
     def handle(self, fields: Fields, fd: int) -> bool:
-        """Takes what the supervisor says, and owns `fd` then; False where it is about something else."""
+        """Takes what the supervisor says, and owns `fd` then, negative where it was lost; False where it is
+        about something else.
+        """
         match fields.get("say"):
             case "dialled":
                 self._under_way.discard(number(fields, "dial"))
-                dial = self._dials.get(number(fields, "dial"))
-                if dial is None:  # the client has left
-                    os.close(fd)
-                else:
-                    dial.take(socket.socket(fileno=fd), None)
+                self._take(self._dials.get(number(fields, "dial")), fd)
             case "refused":
                 self._under_way.discard(number(fields, "dial"))
                 dial = self._dials.get(number(fields, "dial"))
@@ -221,6 +219,15 @@ class Dials:
             case _:
                 return False
         return True
+
+    @staticmethod
+    def _take(dial: Dial | None, fd: int) -> None:
+        connection = None if fd < 0 else socket.socket(fileno=fd)
+        if dial is not None:
+            lost = OSError(errno.EMFILE, os.strerror(errno.EMFILE)) if connection is None else None
+            dial.take(connection, lost)
+        elif connection is not None:  # the client has left
+            connection.close()
 
     def _send(self, fields: Fields) -> None:
         if self.channel is not None:

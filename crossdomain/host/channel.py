@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Final, TypeAlias, cast
 
+from crossdomain.context.crowding import Room
 from crossdomain.context.pace import Rate
 from crossdomain.errors import HostFault
 from crossdomain.limits import MAX_WORKER_BACKLOG, MAX_WORKER_MESSAGE, MAX_WORKER_WAITING
@@ -27,12 +28,14 @@ Fields: TypeAlias = Mapping[str, object]
 _SIZE: Final = Struct("<I")
 _READ_SIZE: Final = 65536
 _MAX_FDS: Final = 64
+_LOST: Final = -1
 _FD: Final = array.array("i").itemsize
 
 
 class Channel:
-    """One end.  `handle` gets every message with its fd, which is the callee's, or -1; `closed` is called
-    once, when the other side has gone or broken the rules, and not where the owner closes it himself.
+    """One end.  `handle` gets every message with its fd, which is the callee's, or -1: there is none, or
+    there was no number left for it here.  `closed` is called once, when the other side has gone or broken
+    the rules, and not where the owner closes it himself.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Channel:
         self._waiting: deque[tuple[bytes, int]] = deque()
         self._waiting_bytes = 0
         self._open = True
+        self._room = Room(self._loop, connection.fileno(), self._writable)
         connection.setblocking(False)
         self._loop.add_reader(connection, self._readable)
 
@@ -80,10 +84,11 @@ class Channel:
         if self._open:
             self._open = False
             self._loop.remove_reader(self._connection)
-            self._loop.remove_writer(self._connection)
+            self._room.stop()
             self._connection.close()
-        for fd in (*self._fds, *(fd for _data, fd in self._waiting if fd >= 0)):
-            os.close(fd)
+        for fd in (*self._fds, *(fd for _data, fd in self._waiting)):
+            if fd >= 0:
+                os.close(fd)
         self._fds.clear()
         self._waiting.clear()
 
@@ -95,17 +100,19 @@ class Channel:
 
     def _readable(self) -> None:
         try:
-            data, ancillary, _flags, _address = self._connection.recvmsg(
+            data, ancillary, flags, _address = self._connection.recvmsg(
                 _READ_SIZE, self._ancillary, socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             return
         except OSError:
-            data, ancillary = b"", []
+            data, ancillary, flags = b"", [], 0
         for _level, _kind, body in ancillary:
             fds = array.array("i")
             fds.frombytes(body[: len(body) - len(body) % _FD])
             self._fds += fds
+        if flags & socket.MSG_CTRUNC and self._ancillary:
+            self._fds.append(_LOST)  # where it would have been: there is one in a message
         self._received += data
         try:
             self._take_messages()
@@ -136,11 +143,10 @@ class Channel:
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))] if fd >= 0 else []
             try:
                 sent = self._connection.sendmsg([data], rights, socket.MSG_NOSIGNAL)
-            except BlockingIOError:
-                self._loop.add_writer(self._connection, self._writable)
-                return
-            except OSError:  # its end is read next
-                sent = len(data)
+            except OSError as error:
+                if self._room.wait(error):
+                    return
+                sent = len(data)  # its end is read next
             if fd >= 0:
                 os.close(fd)
             self._waiting_bytes -= sent
@@ -148,7 +154,7 @@ class Channel:
                 self._waiting.popleft()
             else:
                 self._waiting[0] = data[sent:], -1
-        self._loop.remove_writer(self._connection)
+        self._room.stop()
 
 
 def encode(fields: Fields) -> bytes:

@@ -23,6 +23,7 @@ from crossdomain.bridge.memory_file import is_memory_file
 from crossdomain.bridge.udmabuf import Span
 from crossdomain.context.blobs import size_of
 from crossdomain.context.context import Context
+from crossdomain.context.crowding import Room
 from crossdomain.context.memory import HostMemory
 from crossdomain.context.pace import Allowance
 from crossdomain.context.ports import Pages, Storage
@@ -274,6 +275,7 @@ class LocalConnection:
         self._replies: deque[tuple[bytes, int]] = deque()
         self._events_left = _EVENTS_AT_ONCE
         self._closed = False
+        self._room = Room(self._loop, connection.fileno(), self._writable)
         self._handlers: dict[int, Callable[[abi.Packet, list[int]], None]] = {
             ToDaemon.SUBMIT: self._handle_submit,
             ToDaemon.CREATE_GUEST_BLOB: self._handle_create_guest_blob,
@@ -308,7 +310,7 @@ class LocalConnection:
         if self._resting is not None:
             self._resting.cancel()
         self._loop.remove_reader(self._connection.fileno())
-        self._loop.remove_writer(self._connection.fileno())
+        self._room.stop()
         if self.context is not None and self.context.passage is not None:
             self.context.passage.detach_client()
         self._connection.close()
@@ -464,15 +466,14 @@ class LocalConnection:
             self._replies.append((packet, fd))
             self._make_room(False)
             self._loop.remove_reader(self._connection.fileno())
-            self._loop.add_writer(self._connection.fileno(), self._writable)
 
     def _send(self, packet: bytes, fd: int) -> bool:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [fd]))] if fd >= 0 else []
         try:
             self._connection.sendmsg([packet], ancillary, _SEND_FLAGS)
-        except BlockingIOError:
-            return False
         except OSError as error:
+            if self._room.wait(error):
+                return False
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 _log.warning("local client: %s", error.strerror)
             # Its end is read next.
@@ -484,7 +485,7 @@ class LocalConnection:
             if not self._send(*self._replies[0]):
                 return
             self._replies.popleft()
-        self._loop.remove_writer(self._connection.fileno())
+        self._room.stop()
         if self._resting is None:
             self._loop.add_reader(self._connection.fileno(), self._readable)
         self._make_room(True)

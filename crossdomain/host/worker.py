@@ -166,6 +166,8 @@ class _Worker:
         if self._dials.handle(fields, fd) or self._tenant is None:
             return
         match fields.get("say"):
+            case "serve memory" | "serve local" if fd < 0:
+                _log.error("%s: refused a connection: no descriptor is left", self._tenant.name)
             case "serve memory":
                 self._memory.accept(socket.socket(fileno=fd))
             case "serve local":

@@ -1,21 +1,26 @@
-"""A socket whose kernel has no room for what is sent, for as long as the test wants.
+"""What there is not enough of: descriptors, and a kernel's room for what is sent.
 
-The real one does this where descriptors that nobody has received are more than RLIMIT_NOFILE, which
-root is not held to (unix(7), ETOOMANYREFS); the socket is told to be writable all the while.
+A real kernel has no room where descriptors that nobody has received are more than RLIMIT_NOFILE, which
+root is not held to (unix(7), ETOOMANYREFS); the socket is said to be writable all the while.
 """
 
+import contextlib
 import errno
 import os
+import resource
 import socket
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+ERRORS = (errno.ETOOMANYREFS, errno.ENOBUFS)
+
+
 class CrowdedSocket(socket.socket):
-    """It takes nothing while it has an `error`."""
+    """A socket that takes nothing while it has an `error`, which is one of ERRORS."""
 
     error: int | None = None
     attempts = 0
@@ -41,4 +46,14 @@ class CrowdedSocket(socket.socket):
         return super().sendmsg(buffers, ancdata, flags, address)
 
 
-ERRORS = (errno.ETOOMANYREFS, errno.ENOBUFS)
+@contextlib.contextmanager
+def no_descriptor_left() -> Generator[None]:
+    """While the block runs no further one is made in this process."""
+    lowest = os.dup(0)
+    os.close(lowest)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -49,3 +49,16 @@ def test_one_more_than_a_broker_takes_costs_its_client_alone() -> None:
         late.connect()
     with pytest.raises(BlockingIOError):
         late.connect()  # it is asked for
+
+
+def test_a_connection_that_there_was_no_descriptor_for_costs_its_client_alone() -> None:
+    dials = Dials()
+    dial, left = dials.dial(), dials.dial()
+    for each in (dial, left):
+        with pytest.raises(BlockingIOError):
+            each.connect()
+    dials.hang_up(left)
+    for number in (1, 2):
+        assert dials.handle({"say": "dialled", "dial": number, "fd": True}, -1)
+    with pytest.raises(OSError, match="Too many open files"):
+        dial.connect()

@@ -16,6 +16,7 @@ from crossdomain.host.compositor import Compositor
 from crossdomain.host.enclosure import Enclosing
 from crossdomain.host.settings import Settings
 from crossdomain.limits import MAX_WORKER_WAITING
+from tests.fakes.crowded import ERRORS, CrowdedSocket, no_descriptor_left
 from tests.unit.context.world import until
 
 CONFIRMED: Final = encode({"say": "confined"})
@@ -99,3 +100,44 @@ async def test_a_broker_whose_worker_reads_nothing_ends_with_it(tmp_path: Path) 
     for connection in (*accepted, listener, theirs):
         connection.close()
     supervisor.close()
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_what_the_kernel_has_no_room_for_is_said_later(error: int) -> None:
+    ours, theirs = socket.socketpair()
+    crowded = CrowdedSocket.of(ours)
+    channel = Channel(crowded, lambda _fields, _fd: None, lambda: None, takes_fds=False)
+    crowded.error = error
+    channel.send({"say": "serve local"}, os.dup(0))
+    channel.send({"say": "ping"})
+    await until(lambda: crowded.attempts > 2)
+    crowded.error = None
+    heard: list[tuple[Fields, bool]] = []
+
+    def hear(fields: Fields, fd: int) -> None:
+        heard.append((fields, fd >= 0))
+        if fd >= 0:
+            os.close(fd)
+
+    other = Channel(theirs, hear, lambda: None, takes_fds=True)
+    await until(lambda: len(heard) == 2)
+    assert heard == [({"say": "serve local", "fd": True}, True), ({"say": "ping"}, False)]
+    channel.close()
+    other.close()
+
+
+async def test_a_descriptor_that_there_is_no_number_for_costs_its_message_alone() -> None:
+    ours, theirs = socket.socketpair()
+    heard: list[int] = []
+    sender = Channel(ours, lambda _fields, _fd: None, lambda: None, takes_fds=False)
+    receiver = Channel(theirs, lambda _fields, fd: heard.append(fd), lambda: None, takes_fds=True)
+    for _ in range(2):
+        sender.send({"say": "serve local"}, os.dup(0))
+        with no_descriptor_left():
+            await until(lambda: bool(heard))
+        assert heard.pop() < 0
+        sender.send({"say": "serve local"}, os.dup(0))
+        await until(lambda: bool(heard))
+        os.close(heard.pop())
+    sender.close()
+    receiver.close()

@@ -1,10 +1,10 @@
-"""A mistake of ours in a worker: the log names the client that it costs, and the others go on."""
+"""What costs one client of a worker costs no other: a mistake of ours, and a lack of descriptors."""
 
 import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
@@ -23,7 +23,7 @@ from crossdomain.abi.cross_domain import (
 from crossdomain.abi.local import ToDaemon, ToLauncher
 from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.peer import Peer
-from crossdomain.host import logs, worker
+from crossdomain.host import logs, sandbox, worker
 from crossdomain.host.broker import Broker
 from crossdomain.host.compositor import Compositor
 from crossdomain.host.enclosure import Enclosing
@@ -31,7 +31,7 @@ from crossdomain.host.settings import Settings
 from crossdomain.host.tenant import Names
 from crossdomain.host.workers import Worker
 from crossdomain.wire import policy
-from tests.fakes.patience import in_time
+from tests.fakes.patience import PATIENCE, in_time
 from tests.unit.context.world import sync
 
 REQUEST: Final = sync(2)
@@ -42,12 +42,15 @@ class Mistake(Exception):
 
 
 class Client:
-    """A launcher's end, which has said HELLO and INIT."""
+    """A launcher's end."""
 
-    def __init__(self, to: Worker, name: bytes) -> None:
+    def __init__(self, to: Worker) -> None:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.setblocking(False)
         to.serve_local(theirs)
+
+    def greet(self, name: bytes) -> None:
+        """HELLO and INIT."""
         self._say(ToDaemon.HELLO, local.HELLO.pack(local.VERSION) + name)
         self._say(ToDaemon.SUBMIT, encode_init(RING_NONE, RING_NONE))
 
@@ -95,43 +98,103 @@ def log_as_ours(main: Callable[..., None]) -> Callable[..., None]:
     return logging_main
 
 
+class House:
+    """A worker of a local socket, its compositor and its clients."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stack = stack
+        self._listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        self._listener.bind(str(folder / "wayland"))
+        self._listener.listen()
+        self._listener.setblocking(False)
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        settings = Settings(security_context=Enclosing.OFF)
+        plan = worker.Plan(
+            names=Names("local", "local", Peer.of_vm("local")),
+            policy=policy.load(),
+            settings=settings,
+            window_size=1 << 20,
+            udmabuf=None,
+            sync_device=None,
+            shows_dmabufs=False,
+            seccomp=None,
+            gpu=None,
+        )
+        broker = Broker("local", "local", Compositor(folder / "wayland"), settings)
+        self.worker = Worker(plan, broker, lambda _worker: self._ended.set_result(None))
+
+    def invite(self, name: bytes) -> Client:
+        """A client, which is welcome.
+
+        Raises:
+            BrokenPipeError: it is not.
+        """
+        client = self._stack.enter_context(Client(self.worker))
+        client.greet(name)
+        return client
+
+    async def accept(self) -> socket.socket:
+        """The compositor's end of a client's connection."""
+        accepted, _address = await in_time(self._loop.sock_accept(self._listener))
+        return self._stack.enter_context(accepted)
+
+    async def hear(self, connection: socket.socket) -> bytes:
+        """What the compositor gets."""
+        return await in_time(self._loop.sock_recv(connection, 64))
+
+    async def end(self) -> None:
+        """Waits until the worker has."""
+        await self.worker.stop()
+        await self._ended
+
+
+@pytest.fixture
+async def open_house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Callable[[], House]]:
+    """Starts the worker, which has the log of a daemon's."""
+    monkeypatch.setattr(worker, "main", log_as_ours(worker.main))
+    made: list[House] = []
+    with contextlib.ExitStack() as stack:
+
+        def start() -> House:
+            made.append(House(tmp_path, stack))
+            return made[-1]
+
+        yield start
+        for house in made:
+            await house.end()
+
+
 async def test_the_log_of_a_worker_names_whom_a_mistake_costs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    open_house: Callable[[], House], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(Identifiers, "resolve", make_mistake)
-    monkeypatch.setattr(worker, "main", log_as_ours(worker.main))
-    settings = Settings(security_context=Enclosing.OFF)
-    plan = worker.Plan(
-        names=Names("local", "local", Peer.of_vm("local")),
-        policy=policy.load(),
-        settings=settings,
-        window_size=1 << 20,
-        udmabuf=None,
-        sync_device=None,
-        shows_dmabufs=False,
-        seccomp=None,
-        gpu=None,
-    )
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind(str(tmp_path / "wayland"))
-        listener.listen()
-        listener.setblocking(False)
-        broker = Broker("local", "local", Compositor(tmp_path / "wayland"), settings)
-        serving = Worker(plan, broker, lambda _worker: ended.set_result(None))
-        victim, other = (stack.enter_context(Client(serving, name)) for name in (b"victim", b"other"))
-        connections = [stack.enter_context((await in_time(loop.sock_accept(listener)))[0]) for _ in range(2)]
-        victim.send(Identifier(1, IdentifierType.VIRTGPU_BLOB, 4096))
-        assert b"internal error" in await victim.hear_out()
-        other.send()
-        assert REQUEST in [await in_time(loop.sock_recv(each, 64)) for each in connections]
-        await serving.stop()
-        await ended
+    house = open_house()
+    victim, other = house.invite(b"victim"), house.invite(b"other")
+    connections = [await house.accept() for _ in range(2)]
+    victim.send(Identifier(1, IdentifierType.VIRTGPU_BLOB, 4096))
+    assert b"internal error" in await victim.hear_out()
+    other.send()
+    assert REQUEST in [await house.hear(each) for each in connections]
+    await house.end()
     (line,) = [record for record in caplog.records if record.exc_text]
     assert "Mistake" in str(line.exc_text)
     assert isinstance(line.args, tuple)
     peer = line.args[0]
     assert isinstance(peer, Peer)
     assert (peer.vm, peer.context, peer.client) == ("local", 1, "victim")
+
+
+async def test_who_comes_when_no_descriptor_is_left_costs_the_others_nothing(
+    open_house: Callable[[], House], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sandbox, "MAX_WORKER_FDS", 20)
+    house = open_house()
+    first = house.invite(b"first")
+    connection = await house.accept()
+    while "no descriptor is left" not in caplog.text:
+        with contextlib.suppress(BrokenPipeError):
+            house.invite(b"another")
+        assert await house.worker.answers(PATIENCE)
+    first.send()
+    assert await house.hear(connection) == REQUEST

@@ -30,6 +30,7 @@ from crossdomain.host.local import ClientMemory, LocalConnection, LocalResources
 from crossdomain.host.settings import HostFile
 from crossdomain.host.tenant import Names, Tenant
 from crossdomain.wire import policy
+from tests.fakes.crowded import ERRORS, CrowdedSocket
 from tests.unit.context.world import until
 
 EVENT = encode_receive(bytes(4096))
@@ -47,8 +48,9 @@ class Launcher:
         )
         self.ended: list[LocalConnection] = []
         self.allowance = Allowance(Quotas())
+        self.crowded = CrowdedSocket.of(theirs)
         self.connection = LocalConnection(
-            theirs, self._new_context, self.ended.append, capset(), self.allowance
+            self.crowded, self._new_context, self.ended.append, capset(), self.allowance
         )
 
     async def fill(self) -> int:
@@ -236,3 +238,14 @@ def test_a_file_that_somebody_may_have_to_deliver_first_is_not_read() -> None:
     with pytest.raises(GuestFault, match="only memory files"):
         memory.read(0, size)
     memory.close()
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_what_the_kernel_has_no_room_for_is_answered_later(launcher: Launcher, error: int) -> None:
+    launcher.crowded.error = error
+    launcher.connection.write(EVENT)
+    launcher.connection.answer(b"second")
+    await until(lambda: launcher.crowded.attempts > 2)
+    launcher.crowded.error = None
+    packets = await launcher.receive(2)
+    assert [packet[local.HEADER.size :] for packet in packets] == [EVENT, b"second"]
