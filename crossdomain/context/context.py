@@ -137,7 +137,8 @@ class Context:
             name, policy, identifiers, self._counters, self._guard, allowance, self.passage
         )
         if surroundings.timelines is not None:
-            policy.timelines.open(surroundings.timelines, name, partial(self._wake, policy.timelines))
+            wake = partial(self._wake, policy.timelines)
+            policy.timelines.open(surroundings.timelines, name, wake, self._guard)
         self.apply(allowance.quotas.client)
         policy.join(allowance.totals)
         self._over = False

@@ -82,6 +82,7 @@ class GuestTimelines:
         self._maker: TimelineMaker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: Callable[[], None] = _nobody
+        self._guard: Callable[[Callable[[], None]], None] = _unguarded
         self._name = ""
         self._sent: dict[int, Timeline] = {}
         """By fd: on their way to the walk."""
@@ -95,17 +96,25 @@ class GuestTimelines:
         """Fds that are held for points of the compositor's."""
         return sum(len(mirrored.awaited) for mirrored in self._timelines.values())
 
-    def open(self, maker: TimelineMaker, name: str, wake: Callable[[], None]) -> None:
+    def open(
+        self,
+        maker: TimelineMaker,
+        name: str,
+        wake: Callable[[], None],
+        guard: Callable[[Callable[[], None]], None],
+    ) -> None:
         """The guest may have timelines from now on; the running loop is the one that waits for points.
 
         Args:
             maker: where they are made; stays the caller's.
             name: the client's, for log lines.
             wake: is called when there is an event for the guest.
+            guard: calls what the loop brings; a fault in it ends the client.
         """
         self._maker = maker
         self._name = name
         self._wake = wake
+        self._guard = guard
         self._loop = asyncio.get_running_loop()
 
     def create(self) -> int:
@@ -150,10 +159,7 @@ class GuestTimelines:
             if mirrored is None or timer is None:
                 continue
             timer.cancel()
-            try:
-                mirrored.timeline.signal(point)
-            except OSError as error:
-                raise LimitExceeded(f"a point can't be signalled: {error.strerror}") from error
+            _signal(mirrored.timeline, point)
 
     def next_event(self, room: int) -> bytes | None:
         """See `outbox.Source`."""
@@ -175,10 +181,10 @@ class GuestTimelines:
 
     def handle_import(self, request: Passing) -> None:
         """wp_linux_drm_syncobj_manager_v1.import_timeline."""
-        timeline = self._sent.pop(request.fds[0], None) if request.fds else None
         timeline_id = integer(decode_arguments(_IMPORT, request.data)[0])
         # An id in use is the compositor's to refuse, which takes a while.
         self._end(timeline_id)
+        timeline = self._sent.pop(request.fds[0], None) if request.fds else None
         if timeline is not None:
             self._timelines[timeline_id] = _Mirrored(timeline)
 
@@ -192,7 +198,7 @@ class GuestTimelines:
         if mirrored is None or self._loop is None or named.point in mirrored.promised:
             return
         give_up = partial(self._give_up, mirrored, named.point)
-        mirrored.promised[named.point] = self._loop.call_later(GUEST_FENCE_SECONDS, give_up)
+        mirrored.promised[named.point] = self._loop.call_later(GUEST_FENCE_SECONDS, self._guard, give_up)
 
     def handle_release(self, request: Passing) -> None:
         """wp_linux_drm_syncobj_surface_v1.set_release_point."""
@@ -204,16 +210,18 @@ class GuestTimelines:
         except OSError as error:
             raise LimitExceeded(f"a point can't be waited for: {error.strerror}") from error
         mirrored.awaited[named.point] = fence
-        self._loop.add_reader(fence.fileno(), self._released, named, mirrored)
+        self._loop.add_reader(fence.fileno(), self._guard, partial(self._released, named, mirrored))
 
     def _end(self, timeline_id: int) -> None:
         """The guest names it no more, if there is one: the compositor gets what it waits for."""
         mirrored = self._timelines.pop(timeline_id, None)
         if mirrored is None:
             return
-        if mirrored.promised:
-            mirrored.timeline.signal(max(mirrored.promised))
-        self._forget(mirrored)
+        try:
+            if mirrored.promised:
+                _signal(mirrored.timeline, max(mirrored.promised))
+        finally:
+            self._forget(mirrored)
 
     def _named(self, request: Passing) -> tuple[Point, _Mirrored | None]:
         """The point that a request names, and its timeline, where that is a guest's."""
@@ -232,7 +240,7 @@ class GuestTimelines:
         text = "%s: a fence of the guest's is not over after %s s: the compositor waits no more"
         _log.warning(text, self._name, GUEST_FENCE_SECONDS)
         del mirrored.promised[point]
-        mirrored.timeline.signal(point)
+        _signal(mirrored.timeline, point)
 
     def _released(self, named: Point, mirrored: _Mirrored) -> None:
         self._stop_waiting(mirrored.awaited.pop(named.point))
@@ -252,8 +260,19 @@ class GuestTimelines:
         mirrored.timeline.close()
 
 
+def _signal(timeline: Timeline, point: int) -> None:
+    try:
+        timeline.signal(point)
+    except OSError as error:
+        raise LimitExceeded(f"a point can't be signalled: {error.strerror}") from error
+
+
 def _nobody() -> None:
     """Nobody is told."""
+
+
+def _unguarded(call: Callable[[], None]) -> None:
+    call()
 
 
 HANDLERS: Final[Messages[GuestTimelines]] = {

@@ -1,5 +1,6 @@
 """A host's device with timelines, in the test's hands: `crossdomain.context.timelines.TimelineMaker`."""
 
+import errno
 import os
 
 from crossdomain.bridge.fences import Fence
@@ -11,6 +12,8 @@ class HostTimeline:
     def __init__(self) -> None:
         self.file = os.memfd_create("timeline")
         self.signalled: list[int] = []
+        self.refuses = False
+        """Whether the kernel has no memory for a signal."""
         self.closed = False
         self._waiting: dict[int, int] = {}
 
@@ -23,6 +26,8 @@ class HostTimeline:
     def signal(self, point: int, /) -> None:
         """See `timelines.Timeline`."""
         assert not self.closed
+        if self.refuses:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         self.signalled.append(point)
 
     def release(self, point: int) -> None:

@@ -186,6 +186,28 @@ async def test_what_is_pending_when_a_timeline_goes_is_signalled_and_never_told(
     assert guest.world.context.usage.fds == 0
 
 
+async def test_a_point_that_cannot_be_signalled_when_its_timeline_goes_ends_the_client(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timelines, "GUEST_FENCE_SECONDS", 0.01)
+    await guest.set_points(1, 2)
+    guest.timeline.refuses = True
+    with pytest.raises(LimitExceeded, match="can't be signalled: Cannot allocate"):
+        guest.world.send(request("wp_linux_drm_syncobj_timeline_v1", "destroy", TIMELINE))
+    assert guest.timeline.closed
+    await guest.world.host.wait_until_gone()
+
+
+async def test_a_point_that_cannot_be_signalled_in_time_ends_the_client(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timelines, "GUEST_FENCE_SECONDS", 0.01)
+    guest.timeline.refuses = True
+    await guest.set_points(1, 2)
+    await guest.world.host.wait_until_gone()
+    assert b"can't be signalled" in await guest.world.receive_data()
+
+
 async def test_a_timeline_whose_id_another_takes_is_gone(guest: Guest) -> None:
     """The compositor refuses that, but later."""
     await guest.set_points(1, 2)
