@@ -60,6 +60,10 @@ MAX_PENDING_POINTS: Final = 256
 """Points of one client's timelines that are not signalled yet: each that the compositor is to signal holds a
 descriptor.  A surface has two or three buffers on their way, with two points each."""
 
+MAX_COPIED_BYTES: Final = 1 << 31
+"""Bytes that one submit of a client's has copied out of the guest's pages: any blob once, in some 0.4 s.  One
+command can name each byte of it thousands of times, and all who share the VM wait meanwhile."""
+
 MAX_EVENT_SIZE: Final = 65536
 """Bytes of one RECEIVE or READ, however large the guest's ring: what one read of the compositor gives."""
 

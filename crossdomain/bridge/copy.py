@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from crossdomain.abi.pages import RECTANGLE
 from crossdomain.bridge.damage import Rectangle
 from crossdomain.bridge.formats import Layout, PlaneFormat
 from crossdomain.errors import GuestFault, LocalError
@@ -98,6 +99,12 @@ def copy_plane(
     if status != lib.XD_COPY_OK:
         raise LocalError("a copy leaves its buffer")
     return result.copied
+
+
+def bytes_of(rectangles: bytes, block_bytes: int) -> int:
+    """How many bytes are copied by C's xd_rectangle array, those of blocks that are named again included."""
+    blocks = ffi.from_buffer("xd_rectangle[]", rectangles)
+    return lib.xd_bytes_of(blocks, len(rectangles) // RECTANGLE.size, block_bytes)
 
 
 def blocks_of(plane: PlaneFormat, rectangles: tuple[Rectangle, ...]) -> bytes:

@@ -35,9 +35,10 @@ from crossdomain.abi.cross_domain import (
     parse_init,
     parse_write,
 )
-from crossdomain.abi.pages import parse_copy_pages
+from crossdomain.abi.pages import CopyPages, parse_copy_pages
 from crossdomain.abi.points import POINTS
 from crossdomain.abi.sync import parse_await_sync
+from crossdomain.bridge.copy import bytes_of
 from crossdomain.context.blobs import Blobs, IdentifierCounter
 from crossdomain.context.containment import Containment
 from crossdomain.context.counters import Counters
@@ -57,6 +58,7 @@ from crossdomain.context.syncs import Syncs
 from crossdomain.context.timelines import TimelineMaker
 from crossdomain.context.traffic import Traffic
 from crossdomain.errors import GuestFault, HostFault, LimitExceeded, LocalError
+from crossdomain.limits import MAX_COPIED_BYTES
 from crossdomain.wire.faults import WireFault
 
 _log = logging.getLogger("crossdomain.context")
@@ -141,6 +143,8 @@ class Context:
             policy.timelines.open(surroundings.timelines, name, wake, self._guard)
         self.apply(allowance.quotas.client)
         policy.join(allowance.totals)
+        self._submitted_bytes = 0
+        """To be copied by the submit that is carried out."""
         self._over = False
         self._closed = False
         self._contained = Containment(name, loop, self._give_up, self._let_go)
@@ -224,6 +228,7 @@ class Context:
 
     def _submit(self, commands: Buffer) -> None:
         self._syncs.begin_submit()
+        self._submitted_bytes = 0
         rest = memoryview(commands)
         others = 0
         try:
@@ -376,6 +381,7 @@ class Context:
             return
         try:
             copy = parse_copy_pages(command)
+            self._check_copy(copy)
             pages = self._pages.open(copy.source, copy.key)
             pixels = self._resources.lookup(copy.destination).pixels()
             copied = pages.copy_out(pixels, copy)
@@ -387,6 +393,11 @@ class Context:
         self._counters.bytes_copied += copied
         if self.passage is not None:
             self.passage.add_route(copy, pixels, pages, by_key=pages.owner is not self._pages)
+
+    def _check_copy(self, copy: CopyPages) -> None:
+        self._submitted_bytes += bytes_of(copy.rectangles, copy.block_bytes)
+        if self._submitted_bytes > MAX_COPIED_BYTES:
+            raise LimitExceeded(f"more than {MAX_COPIED_BYTES} bytes to copy at once")
 
     def _answer(self, answer: bytes) -> None:
         if self._sink is None:

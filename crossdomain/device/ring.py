@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from crossdomain.context.selector import Handover
@@ -19,7 +20,9 @@ from crossdomain.errors import CrossDomainError, HostFault, LocalError
 from crossdomain.native import lib
 
 _CHAINS_PER_TURN: Final = 64
-"""Then other rings and other VMs have their turn."""
+"""Then others have their turn."""
+_TURN_SECONDS: Final = 0.1
+"""And after so long: who watches over this process wants an answer, however much each command asks for."""
 _ONE: Final = (1).to_bytes(8, "little")
 _NO_FD: Final = -1
 
@@ -245,6 +248,7 @@ class Ring:
         pop = queue.pop
         execute = self._execute
         queue.want_kicks(False)
+        end = monotonic() + _TURN_SECONDS
         taken, self._taken = self._taken, None
         if taken is not None:
             execute(taken)
@@ -260,6 +264,8 @@ class Ring:
             execute(chain)
             if self._is_broken or not queue.running:
                 return True
+            if monotonic() > end:
+                return False
         return False
 
     def _flush_held(self) -> None:

@@ -384,6 +384,7 @@ class _Lib:
     XD_MAX_BOXES: int
     XD_MAX_MIRRORS: int
     XD_MAX_ROUTES: int
+    XD_MAX_COPIED: int
     XD_MAX_DAMAGE: int
     XD_HANDED_REQUESTS: int
     XD_HANDED_EVENTS: int
@@ -466,6 +467,7 @@ class _Lib:
         count: int,
         result: CopyResultPointer,
     ) -> int: ...
+    def xd_bytes_of(self, rectangles: RectanglesPointer, count: int, bytes_per_pixel: int, /) -> int: ...
     def xd_copy_runs(
         self,
         destination: BytesPointer,

@@ -108,6 +108,16 @@ int xd_inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t des
            has_rows(plane->source_offset, plane->source_stride, row, last, source_size);
 }
 
+uint64_t xd_bytes_of(const xd_rectangle *rectangles, uint32_t count, uint32_t bytes_per_pixel) {
+    uint64_t bytes = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        uint64_t area = (uint64_t)(uint32_t)rectangles[index].width * (uint32_t)rectangles[index].height, more;
+        if (__builtin_mul_overflow(area, bytes_per_pixel, &more) || __builtin_add_overflow(bytes, more, &bytes))
+            return UINT64_MAX;
+    }
+    return bytes;
+}
+
 /* A processor's own prefetching ends where a page does, and rows of a large image are more than a page apart.
  * Longer rows give it enough to go by. */
 enum { ROWS_AHEAD = 8, LONG_ROW = 2048, CACHE_LINE = 64 };

@@ -288,6 +288,10 @@ int xd_copy_rectangles(uint8_t *destination, uint64_t destination_size, const ui
                        uint64_t source_size, const xd_plane *plane, const xd_rectangle *rectangles,
                        uint32_t count, xd_copy_result *result);
 
+/* Bytes of the rectangles, each for itself: as many as are copied where all lie in their images.  UINT64_MAX where they
+ * are more than that says. */
+uint64_t xd_bytes_of(const xd_rectangle *rectangles, uint32_t count, uint32_t bytes_per_pixel);
+
 /* Whether a plane can be, and the rectangle of it lies in both images. */
 int xd_inside(const xd_plane *plane, const xd_rectangle *rectangle, uint64_t destination_size, uint64_t source_size);
 

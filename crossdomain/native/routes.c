@@ -59,17 +59,23 @@ static int is_inside(const struct copy *copy) {
 
 int64_t xd_routes_find(const xd_routes *routes, const uint8_t *commands, uint32_t size) {
     uint32_t at = 0;
+    uint64_t left = XD_MAX_COPIED;
     struct copy copy;
     while (at < size && commands[at] == XD_COMMAND_COPY_PAGES) {
         if (!read_copy(routes, commands + at, size - at, &copy) || !is_open(copy.route) || !is_inside(&copy))
             return -1;
+        uint64_t bytes = xd_bytes_of(copy.rectangles, copy.count, copy.plane.bytes_per_pixel);
+        if (bytes > left)
+            return -1;
+        left -= bytes;
         at += copy.size;
     }
     return at;
 }
 
-void xd_routes_copy(xd_routes *routes, const uint8_t *commands, uint32_t size) {
+uint64_t xd_routes_copy(xd_routes *routes, const uint8_t *commands, uint32_t size) {
     uint32_t at = 0;
+    uint64_t before = routes->bytes_copied;
     struct copy copy;
     while (at < size && read_copy(routes, commands + at, size - at, &copy)) {
         const xd_pages *pages = copy.route->pages;
@@ -80,4 +86,5 @@ void xd_routes_copy(xd_routes *routes, const uint8_t *commands, uint32_t size) {
         routes->bytes_copied += copied;
         at += copy.size;
     }
+    return routes->bytes_copied - before;
 }

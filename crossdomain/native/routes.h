@@ -11,6 +11,9 @@
 
 enum { XD_MAX_ROUTES = 8 }; /* of a client: two buffers of some surfaces */
 
+/* Bytes before one SEND: limits.py's MAX_COPIED_BYTES. */
+#define XD_MAX_COPIED (UINT64_C(1) << 31)
+
 /* Pages of the guest's, where they are mapped: as long as there are runs, and the memory is what it was. */
 typedef struct xd_pages {
     const xd_run *runs; /* not ours */
@@ -36,9 +39,10 @@ typedef struct xd_routes {
     uint64_t bytes_copied;
 } xd_routes;
 
-/* Returns the bytes of the COPY_PAGES that a submit begins with, which may be none; -1 where one is not for here. */
+/* Returns the bytes of the COPY_PAGES that a submit begins with, which may be none; -1 where one is not for here, or
+ * they are too much. */
 int64_t xd_routes_find(const xd_routes *routes, const uint8_t *commands, uint32_t size);
-/* Carries out what was found. */
-void xd_routes_copy(xd_routes *routes, const uint8_t *commands, uint32_t size);
+/* Carries out what was found; returns the bytes that were copied. */
+uint64_t xd_routes_copy(xd_routes *routes, const uint8_t *commands, uint32_t size);
 
 #endif

@@ -9,6 +9,7 @@
 
 enum {
     CHAINS_PER_TURN = 64, /* then other rings and clients have their turn */
+    COPIED_PER_TURN = 1 << 30, /* bytes: some 0.2 s */
     MAX_DESCRIPTORS = 64, /* of a chain that is looked at here */
     DESCRIPTOR_SIZE = 16,
     /* crossdomain/abi/virtio_gpu.py */
@@ -284,7 +285,7 @@ static enum xd_served execute(xd_device *device, xd_poller *poller) {
     poller->handover = (xd_handover){.kind = XD_COMMAND, .data = request, .size = size};
     if (!xd_passage_walk(passage, poller, XD_REQUEST, data, length))
         return XD_HANDED;
-    xd_routes_copy(&passage->routes, commands, (uint32_t)copies);
+    device->copied += xd_routes_copy(&passage->routes, commands, (uint32_t)copies);
     uint32_t sent = xd_passage_send(passage, &poller->ahead.walk, data, length);
     if (poll)
         xd_mailbox_hold(passage->mailbox, chain);
@@ -304,7 +305,8 @@ static enum xd_served hand_queue(xd_poller *poller) {
 /* Carries out what is there; returns XD_SERVED where nothing is left. */
 static enum xd_served drain(xd_device *device, xd_poller *poller) {
     xd_queue *queue = &device->queue;
-    for (int chain = 0; chain < CHAINS_PER_TURN; chain++) {
+    device->copied = 0;
+    for (int chain = 0; chain < CHAINS_PER_TURN && device->copied < COPIED_PER_TURN; chain++) {
         if (!is_ready(queue)) {
             store_flags(queue, 0);
             /* The driver may have added one before it saw that we want kicks again. */

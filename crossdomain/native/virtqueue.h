@@ -67,6 +67,7 @@ struct xd_device {
     uint32_t context_count;
     uint32_t context_capacity;
     int call_fd; /* or -1 */
+    uint64_t copied; /* bytes in this turn */
     uint32_t quiet; /* answers since the last interrupt that nobody waits to be interrupted for */
     xd_chain chain; /* of a handover: taken, and not carried out */
 };

@@ -3,6 +3,7 @@
 import pytest
 
 from crossdomain.abi import cross_domain, local, pages
+from crossdomain.limits import MAX_COPIED_BYTES
 from crossdomain.native import lib
 
 
@@ -23,6 +24,7 @@ from crossdomain.native import lib
         (lib.XD_LOCAL_MAX_PACKET, local.MAX_PACKET),
         (lib.XD_LOCAL_SUBMIT, local.ToDaemon.SUBMIT),
         (lib.XD_LOCAL_EVENT, local.ToLauncher.EVENT),
+        (lib.XD_MAX_COPIED, MAX_COPIED_BYTES),
     ],
 )
 def test_c_has_the_number_of_the_module(native: int, ours: int) -> None:

@@ -1,5 +1,6 @@
 """COPY_PAGES in front of a SEND are carried out in C as they are in Python, and refused in the same cases."""
 
+import asyncio
 import os
 import struct
 import sys
@@ -12,10 +13,13 @@ import pytest
 
 from crossdomain.abi import cross_domain as protocol
 from crossdomain.abi.pages import KEY_PREFIX, KEY_SIZE, PAGE_SIZE, CopyPages, encode_copy_pages
+from crossdomain.abi.virtio_gpu import VIRTIO_GPU_CMD_SUBMIT_3D
+from crossdomain.device import ring
 from crossdomain.device.memory import GuestMemory
 from crossdomain.device.resources import GuestStorage
 from crossdomain.device.vhost_user import Region
 from crossdomain.errors import GuestFault
+from crossdomain.limits import MAX_COPIED_BYTES
 from tests.fakes.guest_context import GuestContext, MappedBlob
 from tests.unit.context.world import CompositorEnd, sync
 from tests.unit.device.machine import Machine, run
@@ -26,6 +30,8 @@ SIZE: Final = 8 * PAGE_SIZE
 ROWS: Final = SIZE // STRIDE
 KEY: Final = KEY_PREFIX + bytes(range(KEY_SIZE - len(KEY_PREFIX)))
 SOURCE: Final = 7
+_LARGE: Final = 15 << 16
+"""Bytes: as many as fit the window, so that a command has few rectangles of them."""
 FAILED: Final = 0x1200
 """The first response that is an error."""
 
@@ -35,12 +41,13 @@ Step = Callable[["Guest"], Awaitable[None]]
 class SeenMemory:
     """A `MemoryDevice` of one resource, behind whose first page, with its key, is content."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = SIZE) -> None:
         self.fd = os.memfd_create("pages")
-        size = SIZE + PAGE_SIZE
+        self.size = size = size + PAGE_SIZE
         self.region = Region(0, size, 0x7000_0000, 0)
         self.memory = GuestMemory()
-        os.pwrite(self.fd, KEY.ljust(PAGE_SIZE, b"\0") + bytes(range(256)) * (SIZE // 256), 0)
+        os.pwrite(self.fd, KEY.ljust(PAGE_SIZE, b"\0") + bytes(range(256)) * (size // 256), 0)
+        os.ftruncate(self.fd, size)
         self.memory.add(self.region, self.fd)
         self.owner: object = None
         # The two halves have changed places.
@@ -50,7 +57,7 @@ class SeenMemory:
 
     def new_pages(self) -> GuestStorage:
         """The resource made anew."""
-        return GuestStorage(self.memory, SIZE + PAGE_SIZE, self.entries)
+        return GuestStorage(self.memory, self.size, self.entries)
 
     def find(self, resource_id: int, /) -> GuestStorage:
         """See `MemoryDevice`."""
@@ -150,6 +157,63 @@ def test_what_python_has_to_see_is_copied_once(seen: SeenMemory) -> None:
         assert (counters.copies, counters.bytes_copied) == (2, SIZE + 4)
 
     run(story)
+
+
+@pytest.mark.parametrize("ports", [True, False], ids=["in C", "in Python"])
+@pytest.mark.parametrize("commands", [1, 3], ids=["one command", "several"])
+def test_what_is_copied_again_and_again_ends_its_client(ports: bool, commands: int) -> None:
+    seen = SeenMemory(_LARGE)
+    most = MAX_COPIED_BYTES // commands // _LARGE
+
+    async def story(machine: Machine) -> int:
+        guest = await opened(machine, seen)
+        guest.mirror = await guest.context.allocate(_LARGE)
+        whole = (0, 0, STRIDE // 4, _LARGE // STRIDE)
+        await guest.show(guest.usual(whole))
+        assert await guest.compositor.receive(len(STEADY)) == STEADY
+        copies = [guest.usual(*[whole] * (most + 1))] * commands
+        await guest.show(*copies)
+        await guest.compositor.wait_until_gone()
+        assert guest.answers[-1] >= FAILED
+        return machine.contexts[0].counters.bytes_copied
+
+    try:
+        assert run(story, ports=ports) < SIZE + _LARGE + MAX_COPIED_BYTES
+    finally:
+        seen.close()
+
+
+@pytest.mark.parametrize("ports", [True, False], ids=["in C", "in Python"])
+def test_large_copies_leave_others_their_turn(ports: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ring, "_TURN_SECONDS", 0.0)
+    seen = SeenMemory(_LARGE)
+
+    async def story(machine: Machine) -> set[int]:
+        guest = await opened(machine, seen)
+        guest.mirror = await guest.context.allocate(_LARGE)
+        whole = (0, 0, STRIDE // 4, _LARGE // STRIDE)
+        await guest.show(guest.usual(whole))
+        large = guest.usual(*[whole] * (MAX_COPIED_BYTES // _LARGE))
+        commands = encode_copy_pages(large) + protocol.encode_send(STEADY)
+        body = struct.pack("<II", len(commands), 0) + commands
+        loop, context = asyncio.get_running_loop(), machine.contexts[0]
+        before = context.counters.copies
+        copied: set[int] = set()
+
+        def look() -> None:
+            copied.add(context.counters.copies - before)
+            if 2 not in copied:
+                loop.call_soon(look)
+
+        look()
+        driver = machine.frontend.driver
+        await asyncio.gather(*(driver.post(VIRTIO_GPU_CMD_SUBMIT_3D, body, ctx_id=1) for _ in range(2)))
+        return copied
+
+    try:
+        assert run(story, ports=ports) == {0, 1, 2}
+    finally:
+        seen.close()
 
 
 async def lose_pages(guest: Guest) -> None:
