@@ -1,7 +1,8 @@
 """Asks the person at the desktop whether data may cross: a command of the configuration does it.
 
-One question of a VM at a time; what else the VM wants meanwhile waits.  Whoever says no is not asked again
-at once: an application asks for several types of the same thing, and a hostile one would go on asking.
+One question of a VM at a time, and few a second; what else the VM wants meanwhile waits.  Whoever says no is
+not asked again at once: an application asks for several types of the same thing, and a hostile one would go
+on asking.
 """
 
 import asyncio
@@ -13,10 +14,15 @@ import signal
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from crossdomain.context.pace import Rate
 from crossdomain.context.rules import Question, Side
 from crossdomain.limits import MAX_QUESTIONS
 
 _log = logging.getLogger("crossdomain.host")
+
+COMMANDS_PER_SECOND: Final = 4
+"""Commands of one VM that are started in the long run.  A question is asked and withdrawn as fast as a client
+comes and goes, and starting a process takes the supervisor milliseconds, which all VMs need."""
 
 QUIET_SECONDS: Final = 3.0
 """How long a no holds for everything of that VM in that direction."""
@@ -43,6 +49,7 @@ class Asker:
         self._vm = vm
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._rate = Rate(COMMANDS_PER_SECOND)
         self._quiet_until = dict.fromkeys(Side, 0.0)
 
     def __call__(self, question: Question, answer: Callable[[bool], None], /) -> Callable[[], None]:
@@ -75,6 +82,7 @@ class Asker:
         loop = asyncio.get_running_loop()
         if loop.time() < self._quiet_until[question.side]:
             return False
+        await asyncio.sleep(self._rate.spend(1))
         allowed = await self._run(question)
         if not allowed:
             self._quiet_until[question.side] = loop.time() + QUIET_SECONDS

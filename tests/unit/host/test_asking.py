@@ -3,17 +3,20 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from crossdomain.context.pace import BURST_SECONDS
 from crossdomain.context.rules import Question, Side
 from crossdomain.host import asking
 from crossdomain.host.asking import Asker, Command
 from crossdomain.limits import MAX_QUESTIONS
 from tests.fakes.patience import PATIENCE
+from tests.unit.context.world import until
 
 PASTE = Question(Side.TO_GUEST, "text/plain")
 COPY = Question(Side.TO_HOST, "text/plain")
@@ -162,6 +165,26 @@ async def test_a_question_that_is_withdrawn_ends_its_command_and_is_not_answered
         made.command = Command(("true",), PATIENCE)
         assert await ask(made)
     assert answers == []
+
+
+@pytest.mark.parametrize("withdraws", [False, True])
+async def test_whoever_asks_again_and_again_starts_few_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, withdraws: bool
+) -> None:
+    monkeypatch.setattr(asking, "COMMANDS_PER_SECOND", 4)
+    asked = tmp_path / "asked"
+    at_once = int(4 * BURST_SECONDS)
+    async with asker("sh", "-c", f"echo >> {asked}; sleep {PATIENCE if withdraws else 0}") as made:
+        started = time.monotonic()
+        for number in range(1, at_once + 3):
+            answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            withdraw = made(PASTE, answer.set_result)
+            await until(lambda number=number: asked.exists() and asked.stat().st_size == number)
+            if withdraws:
+                withdraw()
+            else:
+                assert await answer
+        assert time.monotonic() - started >= 2 / 4
 
 
 async def test_a_new_command_asks_the_next_question() -> None:
