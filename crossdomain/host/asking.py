@@ -99,12 +99,7 @@ class Asker:
         }
         arguments = [_fill(argument, places) for argument in self.command.arguments]
         try:
-            process = await asyncio.create_subprocess_exec(
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            process = await _start(arguments)
         except OSError as error:
             _log.error("%s: %r can't ask: %s", self._vm, arguments[0], error.strerror)
             return False
@@ -115,6 +110,24 @@ class Asker:
             return False
         finally:
             await _end(process)
+
+
+async def _start(arguments: list[str]) -> asyncio.subprocess.Process:
+    """Starts a command.  It may have begun when this is cancelled: then it is ended."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            await _end(await starting)
+        raise
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from crossdomain.context.rules import Question, Side
 from crossdomain.host import asking
 from crossdomain.host.asking import Asker, Command
 from crossdomain.limits import MAX_QUESTIONS
+from tests.conftest import child_processes
 from tests.fakes.patience import PATIENCE
 from tests.unit.context.world import until
 
@@ -30,11 +32,12 @@ def never_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def asker(*arguments: str, seconds: float = PATIENCE) -> AsyncGenerator[Asker]:
-    """What asks for the VM `work`."""
+    """What asks for the VM `work`; its commands end with it."""
+    before = child_processes()
     made = Asker("work", Command(arguments, seconds))
     yield made
     made.close()
-    await asyncio.sleep(0)
+    await until(lambda: child_processes() <= before)
 
 
 async def ask(asker: Asker, question: Question = PASTE) -> bool:
@@ -67,6 +70,11 @@ async def test_a_command_that_takes_too_long_refuses_and_is_ended_with_its_child
         assert await ask(made) is False
     child = int((tmp_path / "child").read_text())
     await gone(child)
+
+
+def has_size(path: Path, size: int) -> bool:
+    """Whether the file is there and has so many bytes."""
+    return path.exists() and path.stat().st_size == size
 
 
 async def gone(pid: int) -> None:
@@ -179,7 +187,7 @@ async def test_whoever_asks_again_and_again_starts_few_commands(
         for number in range(1, at_once + 3):
             answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
             withdraw = made(PASTE, answer.set_result)
-            await until(lambda number=number: asked.exists() and asked.stat().st_size == number)
+            await until(partial(has_size, asked, number))
             if withdraws:
                 withdraw()
             else:
