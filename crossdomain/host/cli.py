@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from crossdomain.device.qemu import qemu_arguments
+from crossdomain.errors import EnvironmentFault, HostFault
 from crossdomain.host import control, logs, report, settings
 from crossdomain.host.daemon import Configuration, Daemon
 from crossdomain.host.notify import Systemd
@@ -142,15 +143,21 @@ def run_status(arguments: argparse.Namespace) -> int:
     """Prints the status of a daemon that runs.
 
     Raises:
-        EnvironmentFault: none does.
+        EnvironmentFault: none does, or it is of another version.
     """
-    text = control.ask(control.control_socket(_absolute(arguments.socket or default_gpu_socket())))
-    if arguments.json:
-        print(text)
-    elif arguments.prometheus:
-        print(report.prometheus(json.loads(text)), end="")
-    else:
-        print(report.table(json.loads(text)))
+    path = control.control_socket(_absolute(arguments.socket or default_gpu_socket()))
+    told = control.ask(path)
+    try:
+        text = told.decode()
+        if not arguments.json:
+            show = report.prometheus if arguments.prometheus else report.table
+            text = show(json.loads(text))
+    except (ValueError, LookupError, TypeError, HostFault) as error:
+        raise EnvironmentFault(
+            f"what the daemon at {str(path)!r} tells is no status as this version has it",
+            hint="restart `crossdomain host`: it is an older or a newer one, or has just ended",
+        ) from error
+    print(text.removesuffix("\n"))
     return 0
 
 
@@ -242,7 +249,7 @@ def vm_name(text: str) -> str:
 
 def _power_of_two(text: str) -> int:
     """A number of MiB: QEMU aborts where a region's size is no power of two."""
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1 or value & (value - 1) or value > 1 << 20:
-        raise argparse.ArgumentTypeError(f"{text} is no power of two between 1 and {1 << 20}")
+        raise argparse.ArgumentTypeError(f"{text!r} is no power of two between 1 and {1 << 20}")
     return value

@@ -59,7 +59,7 @@ async def _answer(connection: socket.socket, status: Callable[[], Awaitable[str]
         await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(connection, answer), _SECONDS)
 
 
-def ask(path: Path) -> str:
+def ask(path: Path) -> bytes:
     """What the daemon at that control socket says.
 
     Raises:
@@ -81,4 +81,4 @@ def ask(path: Path) -> str:
         raise EnvironmentFault(
             f"the daemon at {str(path)!r} is asked by too many already", hint="try again, and see its log"
         )
-    return b"".join(parts).decode()
+    return b"".join(parts)

@@ -75,7 +75,7 @@ def _compositor(display: str | None) -> str:
 def _settings() -> str:
     path = settings.default_path()
     settings.read(None, sockets_folder)
-    return str(path) if path.exists() else f"the defaults, there is no {path}"
+    return str(path) if path is not None and path.exists() else f"the defaults, there is no {path or 'home'}"
 
 
 def _daemon() -> str:

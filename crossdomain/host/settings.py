@@ -127,10 +127,14 @@ class _Mistake(Exception):
         self.hint = hint
 
 
-def default_path() -> Path:
-    """Where the file is, if nobody says otherwise."""
+def default_path() -> Path | None:
+    """Where the file is, if nobody says otherwise; None where the user has no home."""
     folder = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(folder) if folder.startswith("/") else Path.home() / ".config") / "crossdomain" / "host.toml"
+    try:
+        parent = Path(folder) if folder.startswith("/") else Path.home() / ".config"
+    except RuntimeError:
+        return None
+    return parent / "crossdomain" / "host.toml"
 
 
 def read(path: Path | None, sockets: Callable[[], Path]) -> HostFile:
@@ -144,6 +148,8 @@ def read(path: Path | None, sockets: Callable[[], Path]) -> HostFile:
         EnvironmentFault: it can't be read, or something in it is wrong.
     """
     place = default_path() if path is None else path
+    if place is None:
+        return HostFile()
     try:
         text = place.read_text(encoding="utf-8")
     except FileNotFoundError as error:

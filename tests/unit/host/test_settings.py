@@ -150,8 +150,8 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
 def test_the_default_file_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert read(None, lambda: SOCKETS) == HostFile()
-    default_path().parent.mkdir()
-    default_path().write_text('[default]\napp_id = "{app_id}"\n')
+    (tmp_path / "crossdomain").mkdir()
+    (tmp_path / "crossdomain" / "host.toml").write_text('[default]\napp_id = "{app_id}"\n')
     assert read(None, lambda: SOCKETS).default.app_id == "{app_id}"
 
 
