@@ -87,7 +87,12 @@ class Broker:
         self._dialling.pop(dial, None)  # none is left where the worker takes no more
 
     def _refuse(self, dial: int, channel: Channel, error: OSError) -> None:
-        refused = {"say": "refused", "dial": dial, "errno": error.errno or 0, "why": error.strerror or ""}
+        refused = {
+            "say": "refused",
+            "dial": dial,
+            "errno": error.errno or 0,
+            "why": error.strerror or str(error),
+        }
         channel.send(refused)
 
     def _ask(self, question: int, fields: Fields, channel: Channel) -> None:

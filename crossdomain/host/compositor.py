@@ -52,6 +52,6 @@ class Compositor:
             return
         except OSError as error:
             raise EnvironmentFault(
-                f"no Wayland compositor at {str(self.path)!r}: {error.strerror}",
+                f"no Wayland compositor at {str(self.path)!r}: {error.strerror or error}",
                 hint="start one, or name its socket with --wayland-display or WAYLAND_DISPLAY",
             ) from error

@@ -107,7 +107,7 @@ class Enclosure:
             _log.info("%s: in a security context", self._identity.instance_id)
 
     def _fail(self, error: OSError) -> None:
-        _log.warning("%s: no security context: %s", self._identity.instance_id, error.strerror)
+        _log.warning("%s: no security context: %s", self._identity.instance_id, error.strerror or error)
         if self._awaited:
             self._failure = error
 

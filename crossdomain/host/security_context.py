@@ -160,14 +160,18 @@ def _listen() -> tuple[socket.socket, int]:
     An abstract address would let every user of the machine in, and a file would be left behind by
     a daemon that is killed.
     """
-    folder = Path(tempfile.mkdtemp(prefix="crossdomain-"))
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        listener.bind(os.fsencode(folder / "wayland"))
-        listener.listen(_BACKLOG)
-        return listener, os.open(folder / "wayland", os.O_PATH | os.O_CLOEXEC)
-    except BaseException:
-        listener.close()
-        raise
-    finally:
-        shutil.rmtree(folder)
+    with contextlib.ExitStack() as stack:
+        folder = tempfile.mkdtemp(prefix="crossdomain-")
+        stack.callback(shutil.rmtree, folder)
+        inside = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, inside)
+        # A socket's path may have 107 bytes only, and the folder's may have more.
+        path = f"/proc/self/fd/{inside}/wayland"
+        kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        with contextlib.ExitStack() as made:
+            listener = made.enter_context(socket.socket(socket.AF_UNIX, kind))
+            listener.bind(path)
+            listener.listen(_BACKLOG)
+            place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            made.pop_all()
+        return listener, place

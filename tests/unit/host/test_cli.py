@@ -37,6 +37,13 @@ def test_a_status_that_this_version_does_not_know(
     assert "restart `crossdomain host`" in shown.err
 
 
+def test_a_compositor_at_too_long_a_path(runtime_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sockets = [f"--{name}={runtime_dir / name}" for name in ("socket", "local-socket")]
+    assert main(["host", *sockets, f"--wayland-display=/{'far' * 40}"]) == 1
+    shown = capsys.readouterr().err
+    assert "path too long: start one, or name its socket with --wayland-display" in shown
+
+
 @pytest.mark.parametrize("size", ["abc", "", "3", "0", "-4", "2097152"])
 def test_a_window_of_an_impossible_size(capsys: pytest.CaptureFixture[str], size: str) -> None:
     with pytest.raises(SystemExit):

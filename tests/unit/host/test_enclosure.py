@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,6 +92,18 @@ class TestWithContexts:
                 ("commit", ()),
             ]
             os.close(lifeline_of(peer))
+
+    async def test_a_folder_for_temporary_files_may_have_a_long_name(
+        self, compositor: FakeCompositor, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = path.parent / ("temporary" * 12)
+        folder.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        async with enclosure(path, Enclosing.REQUIRE) as made:
+            (await let_in(compositor, made)).close()
+            listener_of(compositor.peers[0]).close()
+            os.close(lifeline_of(compositor.peers[0]))
+        assert not list(folder.iterdir())
 
     async def test_the_context_ends_with_the_vm(self, compositor: FakeCompositor, path: Path) -> None:
         async with enclosure(path, Enclosing.REQUIRE) as way:
