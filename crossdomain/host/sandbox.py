@@ -15,7 +15,7 @@ import termios
 from importlib import import_module
 from typing import Final, Protocol, cast
 
-from crossdomain.abi import dma_buf, drm_syncobj, sync_file, udmabuf
+from crossdomain.abi import drm_syncobj, sync_file, udmabuf
 from crossdomain.errors import EnvironmentFault
 from crossdomain.host import landlock
 from crossdomain.limits import MAX_BLOB_SIZE, MAX_WORKER_FDS, MAX_WORKER_MEMORY
@@ -62,8 +62,7 @@ SYSTEM_CALLS: Final = (
 IOCTLS: Final = (
     *(termios.FIONBIO, termios.FIOCLEX, termios.FIONCLEX),
     udmabuf.UDMABUF_CREATE_LIST,
-    *(dma_buf.DMA_BUF_IOCTL_SYNC, dma_buf.DMA_BUF_IOCTL_EXPORT_SYNC_FILE),
-    *(sync_file.SYNC_IOC_MERGE, sync_file.SYNC_IOC_FILE_INFO),
+    sync_file.SYNC_IOC_FILE_INFO,
     *(drm_syncobj.DRM_IOCTL_SYNCOBJ_CREATE, drm_syncobj.DRM_IOCTL_SYNCOBJ_DESTROY),
     *(drm_syncobj.DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, drm_syncobj.DRM_IOCTL_SYNCOBJ_EVENTFD),
     drm_syncobj.DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL,
