@@ -250,7 +250,6 @@ class Capset(NamedTuple):
 
 
 _NO_IDENTIFIERS: Final = bytes(IDENTIFIERS.size)
-_NO_PLANES: Final = (0, 0, 0, 0)
 _PHYSICAL_DEVICE_NONE: Final = -1
 
 

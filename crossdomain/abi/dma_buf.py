@@ -18,10 +18,8 @@ DMA_BUF_SYNC_START: Final = 0
 DMA_BUF_SYNC_END: Final = 4
 
 SYNC_FILE: Final = Struct("=Ii")
-"""flags (READ or WRITE), fd: of dma_buf_export_sync_file (fd out) and dma_buf_import_sync_file (fd in)."""
+"""flags (READ or WRITE), fd (out)."""
 
 DMA_BUF_IOCTL_SYNC: Final = iow("b", 0, DMA_BUF_SYNC)
 DMA_BUF_IOCTL_EXPORT_SYNC_FILE: Final = iowr("b", 2, SYNC_FILE)
 """A sync file of the fences that an access of that kind has to wait for (Linux 6.0)."""
-DMA_BUF_IOCTL_IMPORT_SYNC_FILE: Final = iow("b", 3, SYNC_FILE)
-"""Adds the fence of an access of that kind, which others wait for (Linux 6.0)."""

@@ -32,8 +32,6 @@ DRM_SYNCOBJ_TRANSFER: Final = Struct("=IIQQII")
 """src_handle, dst_handle, src_point, dst_point, flags, pad."""
 DRM_SYNCOBJ_EVENTFD: Final = Struct("=IIQiI")
 """handle, flags, point, fd, pad."""
-DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE: Final = 4
-"""Until there is a fence, which may be pending; without it, until that has signalled."""
 
 DRM_IOCTL_GET_CAP: Final = iowr("d", 0x0C, DRM_GET_CAP)
 DRM_IOCTL_SYNCOBJ_CREATE: Final = iowr("d", 0xBF, DRM_SYNCOBJ_CREATE)

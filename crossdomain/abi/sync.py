@@ -21,8 +21,6 @@ from crossdomain.errors import GuestFault
 
 FIRST_SYNC_RING: Final = 2
 """The first ring whose fences wait for AWAIT_SYNC; the two before are QUERY_RING and CHANNEL_RING."""
-RING_COUNT: Final = 64
-"""Rings that a context may have in Linux's driver."""
 
 AWAIT_SYNC: Final = Struct("<8xII")
 """identifier, pad.  16 bytes."""

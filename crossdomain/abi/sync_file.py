@@ -9,10 +9,7 @@ from typing import Final
 
 from crossdomain.abi.ioctl import iowr
 
-SYNC_MERGE_DATA: Final = Struct("=32siiII")
-"""name, fd2, fence (out: the new fd), flags, pad."""
 SYNC_FILE_INFO: Final = Struct("=32siIIIQ")
 """name, status (0 pending, 1 signalled, below: an errno), flags, num_fences, pad, address of the fences."""
 
-SYNC_IOC_MERGE: Final = iowr(">", 3, SYNC_MERGE_DATA)
 SYNC_IOC_FILE_INFO: Final = iowr(">", 4, SYNC_FILE_INFO)

@@ -10,12 +10,9 @@ import os
 import select
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
 
 from crossdomain.abi import dma_buf
 from crossdomain.abi import sync_file as abi
-
-_NAME: Final = b"crossdomain"
 
 
 def status(fd: int) -> int:
@@ -23,13 +20,6 @@ def status(fd: int) -> int:
     information = bytearray(abi.SYNC_FILE_INFO.pack(b"", 0, 0, 0, 0, 0))
     fcntl.ioctl(fd, abi.SYNC_IOC_FILE_INFO, information)
     return int(abi.SYNC_FILE_INFO.unpack(information)[1])
-
-
-def merge(first: int, second: int) -> int:
-    """Returns a sync file that signals when both have."""
-    request = bytearray(abi.SYNC_MERGE_DATA.pack(_NAME, second, -1, 0, 0))
-    fcntl.ioctl(first, abi.SYNC_IOC_MERGE, request)
-    return int(abi.SYNC_MERGE_DATA.unpack(request)[2])
 
 
 def written(dmabuf: int) -> int:

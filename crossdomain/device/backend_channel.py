@@ -50,11 +50,6 @@ class BackendChannel:
         """Whether the VMM still listens."""
         return self._transport.is_open
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether a request has been sent and not been answered."""
-        return self._waiting is not None
-
     def request(self, request: int, payload: bytes, answered: Callable[[bool], None], fd: int = -1) -> None:
         """Asks, with `fd` where it is not negative; takes ownership of it.
 

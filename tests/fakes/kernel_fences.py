@@ -53,24 +53,6 @@ def what_is_written_is_awaited(stack: ExitStack) -> None:
     assert _wait(later) is FenceState.SIGNALLED
 
 
-def merged_fences_wait_for_the_last(stack: ExitStack) -> None:
-    """In whatever order they end."""
-    vgem = stack.enter_context(Vgem())
-    buffers = [vgem.create(64, 64) for _ in range(2)]
-    writings = [buffer.begin_writing() for buffer in buffers]
-    fences = [Fence.of_sync_file(sync_file.written(buffer.fd)) for buffer in buffers]
-    merged = Fence.of_sync_file(sync_file.merge(*(fence.fileno() for fence in fences)))
-    for buffer in buffers:
-        stack.callback(buffer.close)
-    for fence in (*fences, merged):
-        stack.callback(fence.close)
-    vgem.signal(writings[1])
-    assert _wait(fences[1]) is FenceState.SIGNALLED
-    assert merged.is_pending
-    vgem.signal(writings[0])
-    assert _wait(merged) is FenceState.SIGNALLED
-
-
 def a_point_is_awaited_before_it_is_submitted(stack: ExitStack) -> None:
     """Wait before submit, points out of reach, signals that jump."""
     device = _device(stack)
@@ -204,7 +186,6 @@ CASES: Final = {
     case.__name__: case
     for case in (
         what_is_written_is_awaited,
-        merged_fences_wait_for_the_last,
         a_point_is_awaited_before_it_is_submitted,
         a_timeline_crosses_as_an_fd,
         sync_files_and_points_are_exchanged,

@@ -10,8 +10,6 @@ from crossdomain.abi import dma_buf, drm_syncobj, sync_file
     [
         (dma_buf.DMA_BUF_IOCTL_SYNC, 0x40086200),
         (dma_buf.DMA_BUF_IOCTL_EXPORT_SYNC_FILE, 0xC0086202),
-        (dma_buf.DMA_BUF_IOCTL_IMPORT_SYNC_FILE, 0x40086203),
-        (sync_file.SYNC_IOC_MERGE, 0xC0303E03),
         (sync_file.SYNC_IOC_FILE_INFO, 0xC0383E04),
         (drm_syncobj.DRM_IOCTL_GET_CAP, 0xC010640C),
         (drm_syncobj.DRM_IOCTL_SYNCOBJ_CREATE, 0xC00864BF),

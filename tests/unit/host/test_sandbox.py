@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdomain.abi import dma_buf, sync_file
+from crossdomain.abi import dma_buf
 from crossdomain.host import landlock, sandbox
 from crossdomain.limits import MAX_BLOB_SIZE
 
@@ -101,10 +101,10 @@ def test_this_machine_has_every_layer() -> None:
         lambda: fcntl.ioctl(2, termios.TIOCSTI, b"x"),
         lambda: call(16, 2, 0xDEAD0000_00000000 | termios.TIOCSTI, 0),  # ioctl, which looks at 32 bits
         lambda: fcntl.ioctl(2, termios.TIOCGWINSZ, bytes(8)),
-        # The launcher's alone: what waits for a device in the kernel, or makes fences and files.
+        # The launcher's alone: what waits for a device, or makes fences (SYNC_IOC_MERGE).
         lambda: fcntl.ioctl(2, dma_buf.DMA_BUF_IOCTL_SYNC, bytes(8)),
         lambda: fcntl.ioctl(2, dma_buf.DMA_BUF_IOCTL_EXPORT_SYNC_FILE, bytes(8)),
-        lambda: fcntl.ioctl(2, sync_file.SYNC_IOC_MERGE, bytes(48)),
+        lambda: fcntl.ioctl(2, 0xC0303E03, bytes(48)),
         lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid()),
         lambda: fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGKILL),
         lambda: fcntl.fcntl(0, fcntl.F_SETLEASE, fcntl.F_RDLCK),
