@@ -185,15 +185,20 @@ class _Ring:
         self._stop_waiting()
         while self._held:
             pending = next((fence for fence in self._held[0].fences if fence.is_pending), None)
-            if pending is not None:
-                self._wait(pending, self._held[0].deadline)
+            if pending is not None and self._wait(pending, self._held[0].deadline):
                 return
             self._complete_first()
 
-    def _wait(self, fence: Fence, deadline: float) -> None:
+    def _wait(self, fence: Fence, deadline: float) -> bool:
+        """Returns False where it can't be waited for."""
+        try:
+            self._loop.add_reader(fence.fileno(), self._advance)
+        except OSError as error:
+            _log.warning("%s: a fence of the compositor's can't be watched: %s", self._name, error.strerror)
+            return False
         self._waited = fence
-        self._loop.add_reader(fence.fileno(), self._advance)
         self._timer = self._loop.call_at(deadline, self._give_up)
+        return True
 
     def _stop_waiting(self) -> None:
         if self._waited is not None:

@@ -1,6 +1,7 @@
 """Fences of the compositor's that become fences of the guest's rings."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncGenerator
 
@@ -68,6 +69,24 @@ async def fences(client: World) -> AsyncGenerator[Fences]:
     client.send(b"".join(requests))
     yield made
     made.close()
+
+
+async def test_a_fence_that_the_kernel_does_not_watch_holds_nothing_back(
+    fences: Fences, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENOSPC: more files than a user may watch (epoll_ctl(2)).  A fence of the guest's is answered once."""
+    _first, first = await fences.give()
+    _second, second = await fences.give()
+    loop = asyncio.get_running_loop()
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "add_reader", refuse)
+        done = fences.wait(first, second)
+    assert done.done()
+    assert fences.client.context.alive
 
 
 def settle() -> "asyncio.Future[None]":
