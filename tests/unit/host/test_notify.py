@@ -66,13 +66,14 @@ async def test_the_watchdog_is_fed_in_rounds_where_all_is_well(manager: Manager)
 
     async def check(seconds: float) -> bool:
         given.append(seconds)
-        return next(answers)
+        answer = next(answers, None)
+        return await asyncio.get_running_loop().create_future() if answer is None else answer
 
     systemd = Systemd(manager.environment(WATCHDOG_USEC="30000", WATCHDOG_PID=str(os.getpid())))
     feeding = asyncio.create_task(systemd.feed(check))
     assert await manager.receive() == "WATCHDOG=1"
     assert await manager.receive() == "WATCHDOG=1"
-    assert given == [0.01, 0.01, 0.01]
+    assert given[:3] == [0.01, 0.01, 0.01]  # and the next round may have begun
     feeding.cancel()
     await asyncio.wait([feeding])
 
