@@ -63,6 +63,7 @@ Written out, because looking for them in all tables takes too long at the start;
 """
 
 _TREE: Final = (
+    ("wl_surface", "destroy"),
     ("wl_subsurface", "set_sync"),
     ("wl_subsurface", "set_desync"),
     ("wl_subsurface", "destroy"),
@@ -82,6 +83,7 @@ class _Member(NamedTuple):
 class _Edge(NamedTuple):
     """What makes a surface a subsurface."""
 
+    subsurface: int
     parent: int
     synchronized: bool
 
@@ -105,6 +107,9 @@ class Families:
         if record.interface == self._subsurface:
             self._change_edge(record.object_id, request)
             return
+        if record.interface == self._surface:
+            self._lose_surface(record.object_id)
+            return
         values = decode_arguments(request, data, record.offset)
         named = [
             integer(value)
@@ -123,7 +128,7 @@ class Families:
         self._members[created] = _Member(self._tables.index(interface), surfaces)
         if request.name == "get_subsurface" and len(surfaces) == len(named):
             child, parent = surfaces
-            self._edges[child] = _Edge(parent, synchronized=True)
+            self._edges[child] = _Edge(created, parent, synchronized=True)
 
     def surfaces_of(self, object_id: int) -> tuple[int, ...]:
         """Returns the surfaces that an object is, or belongs to."""
@@ -156,11 +161,22 @@ class Families:
 
     def _change_edge(self, subsurface_id: int, request: Message) -> None:
         member = self._members.get(subsurface_id)
-        edge = None if member is None else self._edges.get(member.surfaces[0])
-        if member is None or edge is None:
+        if member is None:
             return
         if request.destructor:
-            del self._edges[member.surfaces[0]]
             del self._members[subsurface_id]
+        child = member.surfaces[0]
+        edge = self._edges.get(child)
+        # Without one of its own it has lost a surface, and says nothing of the next that has its id.
+        if edge is None or edge.subsurface != subsurface_id:
+            return
+        if request.destructor:
+            del self._edges[child]
         else:
-            self._edges[member.surfaces[0]] = edge._replace(synchronized=request.name == "set_sync")
+            self._edges[child] = edge._replace(synchronized=request.name == "set_sync")
+
+    def _lose_surface(self, surface_id: int) -> None:
+        """A wl_surface is destroyed: those on it are on nothing."""
+        self._edges.pop(surface_id, None)
+        for child in [child for child, edge in self._edges.items() if edge.parent == surface_id]:
+            del self._edges[child]

@@ -114,3 +114,36 @@ def test_a_subsurface_is_one_until_its_end_is_told_of() -> None:
     rig.objects.interfaces[22] = subsurface
     rig.request(22, "destroy")
     assert rig.families.root_of(21) == 21
+
+
+class SubsurfaceRig(FamiliesRig):
+    """20 is a surface, and 21 one on it by the wl_subsurface 22."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add(20, "wl_surface")
+        self.add(21, "wl_surface")
+        self.add_subsurface(22, 21, 20)
+
+    def add_subsurface(self, subsurface: int, child: int, parent: int) -> None:
+        """A surface is on another one from now on."""
+        self.add(subsurface, "wl_subsurface")
+        self.request(3, "get_subsurface", subsurface, child, parent)
+
+
+def test_a_surface_that_ends_before_its_subsurface_leaves_nothing_to_the_next_with_its_id() -> None:
+    rig = SubsurfaceRig()
+    rig.request(21, "destroy")
+    assert rig.families.root_of(21) == 21
+    rig.add(23, "wl_surface")
+    rig.add_subsurface(24, 21, 23)
+    rig.request(22, "destroy")
+    assert rig.families.root_of(21) == 23
+    assert rig.families.surfaces_of(22) == ()
+
+
+def test_a_surface_that_ends_before_those_on_it_leaves_nothing_to_the_next_with_its_id() -> None:
+    rig = SubsurfaceRig()
+    rig.request(20, "destroy")
+    rig.request(22, "set_sync")
+    assert rig.families.root_of(21) == 21
