@@ -93,10 +93,13 @@ class Surfaces:
 
     def hide_everything(self) -> bytes:
         """Returns the requests after which `shows_anything` is false: windows vanish with their contents."""
-        shown = [surface_id for surface_id, surface in self._surfaces.items() if surface.buffer is not None]
-        for surface_id in shown:
-            self._surfaces[surface_id].recall()
-            self._surfaces[surface_id].buffer = None
+        shown = {
+            key: surface for key, surface in self._surfaces.items() if surface.is_shown or surface.buffer
+        }
+        for surface in shown.values():
+            surface.recall()
+            surface.buffer = None
+            surface.is_shown = False
         return b"".join(map(encode.show_nothing, shown))
 
     def close(self) -> None:

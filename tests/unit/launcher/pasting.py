@@ -61,6 +61,25 @@ class Pasting:
         client.channel.sends.clear()
         return surface
 
+    def show_pixel(self) -> int:
+        """Let the compositor show a buffer of which the relay knows nothing; the surface."""
+        client = self.client
+        manager, compositor = (
+            client.bind("wp_single_pixel_buffer_manager_v1", 1),
+            client.bind("wl_compositor", 5),
+        )
+        surface, buffer = client.new_id(), client.new_id()
+        create = "create_u32_rgba_buffer"
+        client.say(
+            request("wl_compositor", "create_surface", compositor, surface),
+            request("wp_single_pixel_buffer_manager_v1", create, manager, buffer, 0, 0, 0, 0),
+            request("wl_surface", "attach", surface, buffer, 0, 0),
+            request("wl_surface", "commit", surface),
+        )
+        client.hear()
+        client.channel.sends.clear()
+        return surface
+
     @property
     def written(self) -> bytes:
         """What the host got in WRITEs."""

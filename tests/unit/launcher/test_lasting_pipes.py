@@ -182,18 +182,38 @@ def test_a_broken_channel_takes_the_pipes_with_it(pasting: Pasting) -> None:
     os.close(writing)
 
 
+def hidden(surface: int) -> bytes:
+    """What makes a surface vanish."""
+    return request("wl_surface", "attach", surface, 0, 0, 0) + request("wl_surface", "commit", surface)
+
+
 def test_on_another_host_a_window_vanishes_and_the_connection_waits_for_the_data(foreign: Pasting) -> None:
     surface = foreign.show_window()
     writing = foreign.ask()
     foreign.client.socket.close()
     foreign.client.serve()
-    hidden = request("wl_surface", "attach", surface, 0, 0, 0) + request("wl_surface", "commit", surface)
-    assert foreign.client.channel.sent == hidden
+    assert foreign.client.channel.sent == hidden(surface)
     os.write(writing, b"hello")
     os.close(writing)
     foreign.client.serve()
     assert foreign.written == b"hello"
     assert foreign.hang_ups == [5]
+    assert foreign.client.closed
+
+
+def test_on_another_host_a_window_of_one_pixel_vanishes_once(foreign: Pasting) -> None:
+    surface = foreign.show_pixel()
+    writing = foreign.ask()
+    foreign.client.socket.close()
+    foreign.client.serve()
+    assert foreign.client.channel.sent == hidden(surface)
+    assert not foreign.client.connection.parts.shows_anything
+    os.write(writing, b"hello")
+    foreign.client.serve()
+    assert foreign.client.channel.sent == hidden(surface)
+    os.close(writing)
+    foreign.client.serve()
+    assert foreign.written == b"hello"
     assert foreign.client.closed
 
 
