@@ -324,7 +324,10 @@ class Connection:
         log.warning(f"thrown out: {text!r:.300}", client=self.name)
         if self._state is _State.OPEN:
             self._client.append(encode.display_error(object_id, code, text))
-            self._client.flush()
+            try:
+                self._client.flush()
+            except OSError:
+                self._client.mute()
         self._state = _State.CLOSING
 
     def _leave_host(self, *, tell: bool) -> None:

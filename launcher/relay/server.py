@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -89,7 +90,8 @@ class Server:
 
     def _turn_away(self, client: ClientSocket, name: str, text: str) -> None:
         log.warning(f"turned away: {text}", client=name)
-        client.send(encode.display_error(encode.DISPLAY_ID, DisplayError.IMPLEMENTATION, text))
+        with suppress(OSError):
+            client.send(encode.display_error(encode.DISPLAY_ID, DisplayError.IMPLEMENTATION, text))
         client.close()
 
     def _prove(self) -> int:
