@@ -19,6 +19,8 @@ _STATUS_PATIENCE: Final = 5.0
 _PATIENCE: Final = 120.0
 """Seconds in which an X client has to ask for something, or to be done with it, after a drop."""
 _FIXED: Final = 256
+_FIRST, _LAST = -0x8000, 0x7FFF
+"""Places of the X protocol."""
 
 
 class DragToX:
@@ -78,7 +80,7 @@ class DragToX:
     def move(self, x: int, y: int, time: int) -> None:
         """It is elsewhere on the window; `time` is the event's, ms."""
         rectangle = self._window.rectangle
-        self._place = (rectangle.x + x // _FIXED, rectangle.y + y // _FIXED)
+        self._place = (_on_root(rectangle.x + x // _FIXED), _on_root(rectangle.y + y // _FIXED))
         self._time = time
         self._is_stale = True
         self._go_on()
@@ -223,3 +225,7 @@ class DragToX:
             self._send("XdndLeave", (self._stage.window,))
         self._offer.destroy()
         self._ended(self)
+
+
+def _on_root(place: int) -> int:
+    return max(_FIRST, min(place, _LAST))

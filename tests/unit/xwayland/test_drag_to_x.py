@@ -12,6 +12,7 @@ from tests.unit.xwayland.drag_rig import OFFER, SEND_EVENT, DragRig
 
 WINDOW = 0x600001
 COPY, MOVE = 1, 2
+TRANSLATE_COORDINATES = 40
 
 
 class ToXRig(DragRig):
@@ -83,3 +84,19 @@ def test_what_lies_still_is_asked_about_again_for_another_action(rig: ToXRig) ->
     rig.answer("XdndActionMove")
     rig.choose(MOVE)
     assert rig.positions() == []
+
+
+def test_a_place_beyond_all_of_the_screen_is_the_last_that_x_has(rig: ToXRig) -> None:
+    rig.messages()
+    rig.answer("XdndActionCopy")
+    rig.drag.move(40000 << 8, -40000 << 8, 77)
+    assert rig.positions() == [(0x7FFF, 0x8000, "XdndActionCopy")]
+
+
+def test_a_place_beyond_all_of_the_screen_is_looked_for_in_windows_in_windows(rig: ToXRig) -> None:
+    rig.messages()
+    rig.aware.clear()
+    rig.answer("XdndActionCopy")
+    rig.drag.move(40000 << 8, -40000 << 8, 77)
+    asked = dict(rig.serve_x() + rig.serve_x() + rig.serve_x())
+    assert struct.unpack_from("<hh", asked[TRANSLATE_COORDINATES], 12) == (0x7FFF, -0x8000)
