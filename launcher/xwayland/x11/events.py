@@ -243,6 +243,9 @@ _REPLY_SIZE: Final = 32
 _OPAQUE_DEPTH: Final = 24
 _ALPHA_DEPTH: Final = 32
 
+_SENT: Final = frozenset({18, 23, 31, 33})
+"""Codes of what clients are to send: UnmapNotify (ICCCM 4.1.4), ConfigureRequest (4.1.5), SelectionNotify and
+ClientMessage.  All others tell what the server does, and count from nobody else."""
 _FOCUS_IN: Final = 9
 _FOCUS_OUT: Final = 10
 PROPERTY_NOTIFY: Final = 28
@@ -259,8 +262,10 @@ def event_code(data: bytes) -> int:
 
 
 def parse_event(data: bytes, extensions: ExtensionEvents) -> Event | None:  # noqa: PLR0912 (a table of codes)
-    """Returns the event in 32 bytes, or None where it is none that we know."""
-    code = data[0] & ~_SEND_EVENT
+    """Returns the event in 32 bytes, or None where it is none that counts."""
+    code = event_code(data)
+    if data[0] & _SEND_EVENT and code not in _SENT:
+        return None
     match code:
         case 9 | 10:
             detail, window, mode = _FOCUS.unpack_from(data)

@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 from Xlib import X
 from Xlib.error import ConnectionClosedError
+from Xlib.protocol import event as xevent
 
 from launcher.xwayland.limits import MAX_SURFACES, MAX_WINDOWS
 from tests.fakes import census
@@ -303,6 +304,21 @@ def test_a_maximised_window_that_takes_another_size_itself_costs_nobody_else(des
         record.configure(width=before, height=90)
         client.display.sync()
         assert_works(desktop)
+
+
+def test_events_that_a_client_has_made_up_take_nothing_from_anybody(desktop: X11Desktop) -> None:
+    with desktop.client() as client:
+        window = client.create_window(title="believed in")
+        desktop.window("believed in")
+        manager, now = client.owner("WM_S0"), X.CurrentTime
+        cleared = xevent.SelectionClear(time=now, window=client.window(manager), atom=client.atom("WM_S0"))
+        client.send(manager, cleared)
+        for kind in (xevent.DestroyNotify, xevent.MapNotify):
+            made_up = kind(window=client.window(window), event=client.window(client.root), override=False)
+            client.window(client.root).send_event(made_up, event_mask=X.SubstructureRedirectMask)
+        client.display.sync()
+        assert_works(desktop)
+        assert window in client.words(client.root, "_NET_CLIENT_LIST")
 
 
 def test_a_storm_of_properties_holds_nobody_up(desktop: X11Desktop) -> None:

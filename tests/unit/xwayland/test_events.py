@@ -109,6 +109,15 @@ def test_an_unmapping_that_a_client_made_up_is_told_apart() -> None:
     assert parse_event(made, EXTENSIONS) == events.UnmapNotify(P, W, synthetic=True)
 
 
+@pytest.mark.parametrize(("made", "expected"), CASES)
+def test_of_what_clients_make_up_only_that_counts_which_they_have_to(
+    made: rq.Event, expected: events.Event
+) -> None:
+    meant = (events.UnmapNotify, events.ConfigureRequest, events.SelectionNotify, events.ClientMessage)
+    counts = parse_event(wire(made, synthetic=True), EXTENSIONS) is not None
+    assert counts == isinstance(expected, meant)
+
+
 def test_events_of_extensions() -> None:
     selection = struct.pack("<BBHIIIII8x", 87, 0, 0, P, W, 1, 5, 4)
     assert parse_event(selection, EXTENSIONS) == events.SelectionOwnerNotify(W, 1, 5, 4, ended=False)
