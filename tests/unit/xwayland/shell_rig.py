@@ -1,7 +1,10 @@
 """A window manager before a compositor that the test plays."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Generator, Mapping
 from typing import Final
+
+import pytest
 
 from crossdomain.wire.codec import Value, decode_arguments, decode_header
 from launcher.xwayland.model.frame import FrameMetrics
@@ -63,6 +66,11 @@ class ShellRig(Rig):
         self.manager.screen = Screen(1024, 768)
         shell.manager = self.manager
 
+    def close(self) -> None:
+        """Gives the memory up that the compositor was shown."""
+        for fd in self.to_host.fds:
+            os.close(fd)
+
     def bind(self, interface: str, version: int, new: int) -> None:
         """Xwayland binds a global, as `new`."""
         self.request("wl_registry", 2, "bind", self._numbers[interface], interface, version, new)
@@ -118,3 +126,15 @@ class ShellRig(Rig):
             position += header.size
         self.to_host.data.clear()
         return found
+
+
+def rig_before(offered: Mapping[str, int]) -> Callable[[], Generator[ShellRig]]:
+    """Returns a fixture, `rig`: one before a compositor with these globals."""
+
+    @pytest.fixture(name="rig")
+    def make() -> Generator[ShellRig]:
+        made = ShellRig(offered)
+        yield made
+        made.close()
+
+    return make

@@ -58,8 +58,8 @@ class ClaimRig(ShellRig):
 
     def close(self) -> None:
         """Gives the memory up."""
-        for fd in (*self.to_host.fds, self._writing):
-            os.close(fd)
+        super().close()
+        os.close(self._writing)
 
 
 @contextmanager

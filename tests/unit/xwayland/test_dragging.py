@@ -1,6 +1,5 @@
 """_NET_WM_MOVERESIZE: a window is dragged with what the user holds down, and with nothing else."""
 
-import os
 from collections.abc import Generator
 
 import pytest
@@ -38,8 +37,7 @@ def dragged() -> Generator[DraggedRig]:
     """A rig with a window."""
     made = DraggedRig()
     yield made
-    for fd in made.to_host.fds:
-        os.close(fd)
+    made.close()
 
 
 @pytest.fixture

@@ -1,25 +1,11 @@
 """Modal dialogs (xdg_wm_dialog_v1): the messages, when they are sent and when not."""
 
-import os
-from collections.abc import Generator
-
-import pytest
-
 from launcher.xwayland.model.names import State
 from launcher.xwayland.model.properties import MotifHints
-from tests.unit.xwayland.shell_rig import NEEDED, ShellRig
+from tests.unit.xwayland.shell_rig import NEEDED, ShellRig, rig_before
 
-GLOBALS = {**NEEDED, "xdg_wm_dialog_v1": 1}
 DIALOG = ("xdg_wm_dialog_v1", "xdg_dialog_v1")
-
-
-@pytest.fixture
-def rig() -> Generator[ShellRig]:
-    """With a main window and a dialog of it."""
-    made = ShellRig(GLOBALS)
-    yield made
-    for fd in made.to_host.fds:
-        os.close(fd)
+rig = rig_before({**NEEDED, "xdg_wm_dialog_v1": 1})
 
 
 def test_a_modal_dialog_is_one_for_the_compositor_too(rig: ShellRig) -> None:

@@ -1,22 +1,10 @@
 """Windows that are transient for each other: compositors end who tells them of a circle."""
 
-import os
-from collections.abc import Generator
-
-import pytest
-
 from crossdomain.wire.codec import integer
-from tests.unit.xwayland.shell_rig import NEEDED, ShellRig
+from tests.unit.xwayland.shell_rig import NEEDED, ShellRig, rig_before
 
 TOPLEVEL = ("xdg_toplevel",)
-
-
-@pytest.fixture
-def rig() -> Generator[ShellRig]:
-    made = ShellRig(NEEDED)
-    yield made
-    for fd in made.to_host.fds:
-        os.close(fd)
+rig = rig_before(NEEDED)
 
 
 def parents(rig: ShellRig) -> list[tuple[int, int]]:

@@ -1,6 +1,5 @@
 """Menus as the compositor hears of them, whatever version of xdg-shell it has."""
 
-import os
 from collections.abc import Generator
 
 import pytest
@@ -59,8 +58,7 @@ def rigs() -> Generator[dict[int, MenuRig]]:
     for rig in made.values():
         rig.manager.unmap(rig.menu)
         rig.manager.unmap(rig.parent)
-        for fd in rig.to_host.fds:
-            os.close(fd)
+        rig.close()
 
 
 def test_a_menu_that_moves_is_moved(rigs: dict[int, MenuRig]) -> None:
