@@ -9,6 +9,7 @@ import pytest
 from crossdomain.wire.codec import Value, decode_arguments, integer, text
 from crossdomain.wire.engine import Direction
 from crossdomain.wire.walker import PythonWalker
+from launcher.relay import waiting
 from launcher.relay.pools import Pool
 from tests.unit.launcher.fake_channel import TABLES, RelayedClient, event, request
 
@@ -43,7 +44,7 @@ class Drawing:
         return fd
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        """Makes dmabufs of the pools that devices draw into."""
+        """Makes dmabufs of the pools that devices draw into, and as slow as the test is."""
 
         def get(pool: Pool) -> int | None:
             return self._fds.get(pool.pool_id)
@@ -52,6 +53,7 @@ class Drawing:
             """It is the test that says."""
 
         patch.setattr(Pool, "dmabuf", property(get, set_))
+        patch.setattr(waiting, "FENCE_SECONDS", 3600.0)
 
     def close(self) -> None:
         """Gives all up."""
