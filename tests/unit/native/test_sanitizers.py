@@ -16,6 +16,9 @@ from crossdomain.wire.tables import load
 from crossdomain.wire.walker import PythonWalker
 from tests.unit.wire.traffic import Traffic
 
+pytestmark = pytest.mark.timeout(900)
+"""The compiler takes seconds, and minutes beside others."""
+
 NATIVE: Final = Path(__file__).resolve().parents[3] / "crossdomain" / "native"
 DRIVER: Final = Path(__file__).with_name("driver.c")
 FLAGS: Final = (
@@ -40,7 +43,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources = [*sorted(NATIVE.glob("[!_]*.c")), DRIVER]
     compiler = shutil.which("cc") or "gcc"
     command = [compiler, *FLAGS, f"-I{NATIVE}", *map(str, sources), "-o", str(program)]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True)
     return program
 
 
