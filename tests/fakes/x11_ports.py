@@ -184,9 +184,10 @@ class FakeToplevel(_FakeRole):
         assert self.alive
         self.asked.append(("resize", edge))
 
-    def activate(self, token: str = "") -> None:
+    def activate(self, token: str = "") -> bool:
         assert self.alive
         self.asked.append(("activate", token))
+        return self.shell.activates
 
     def demand_attention(self) -> None:
         assert self.alive
@@ -238,6 +239,8 @@ class FakeShell:
     def __init__(self) -> None:
         self.roles: Final[dict[object, FakeToplevel | FakePopup]] = {}
         self.serial = 0
+        self.activates = True
+        """Whether it can be asked for the keyboard."""
         self._kinds: dict[object, str] = {}
         """What kind of role each surface has had, which it keeps for good (wl_surface)."""
 

@@ -103,6 +103,7 @@ class Manager:
         """A window is mapped."""
         window.override_redirect = override_redirect
         window.mapped = True
+        window.is_new = True
         window.dismissals = 0
         self.stack.add(window.window)
         if not override_redirect:
@@ -226,6 +227,18 @@ class Manager:
             self._set_state(window, WmState.ICONIC)
             self.x.set_net_states(window.window, window.states)
 
+    def restore(self, window: Window) -> None:
+        """The client wants a window back that is out of the way (ICCCM 4.1.4)."""
+        role = window.role
+        if not isinstance(role, Toplevel) or State.HIDDEN not in window.states or role.port.activate():
+            return
+        # The compositor can't be asked for it: but whatever is new is shown.
+        window.states.discard(State.HIDDEN)
+        self._set_state(window, WmState.NORMAL)
+        self.x.set_net_states(window.window, window.states)
+        self._drop_role(window)
+        self.assign_role(window)
+
     def enter_pointer(self, window: Window) -> None:
         """The pointer is on a window."""
         self._pointer = root_of(window)
@@ -264,8 +277,10 @@ class Manager:
 
     def toplevel_ready(self, window: Window) -> None:
         """See `toplevel.ToplevelHost`."""
-        if window.starts_iconic:
-            self.minimize(window)
+        if window.is_new:
+            window.is_new = False
+            if window.starts_iconic:
+                self.minimize(window)
         if isinstance(window.role, Toplevel):
             if window.startup_id:
                 window.role.port.activate(window.startup_id)

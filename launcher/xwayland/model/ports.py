@@ -188,8 +188,8 @@ class ToplevelPort(RolePort, Protocol):
         """Lets the user resize the window in the same way."""
         ...
 
-    def activate(self, token: str = "") -> None:
-        """Asks for the keyboard, where there is a way to: by a token, or by what the user did last."""
+    def activate(self, token: str = "") -> bool:
+        """Asks for the keyboard, by a token or by what the user did last; returns whether it could be."""
         ...
 
     def demand_attention(self) -> None:

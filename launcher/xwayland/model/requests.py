@@ -135,7 +135,9 @@ class Requests:
 
     def activate(self, window: Window) -> None:
         """_NET_ACTIVE_WINDOW."""
-        if isinstance(window.role, Toplevel):
+        if State.HIDDEN in window.states:
+            self._manager.restore(window)
+        elif isinstance(window.role, Toplevel):
             window.role.port.activate()
 
     def close(self, window: Window) -> None:
@@ -217,8 +219,11 @@ class Requests:
             port.set_fullscreen(fullscreen=on)
         if states & MAXIMIZED:
             self._maximize(window, window.role, states & MAXIMIZED, on=on)
-        if State.HIDDEN in states and on:
-            self._manager.minimize(window)
+        if State.HIDDEN in states:
+            if on:
+                self._manager.minimize(window)
+            else:
+                self._manager.restore(window)
 
     def _maximize(self, window: Window, role: Toplevel, axes: frozenset[State], *, on: bool) -> None:
         """Both axes are the compositor's to maximise, one alone is a size of our own."""

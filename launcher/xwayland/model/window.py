@@ -45,6 +45,7 @@ class Window:
         "hints",
         "icons",
         "is_admitted",
+        "is_new",
         "is_ready",
         "is_requested",
         "kind",
@@ -82,6 +83,8 @@ class Window:
         self.border_width = border_width
         self.override_redirect = override_redirect
         self.mapped = False
+        self.is_new = False
+        """Whether nothing was shown of it since it was mapped."""
         self.dismissals = 0
         """How often the compositor has closed it since it was mapped."""
         self.is_ready = False

@@ -16,22 +16,29 @@ class Activation:
         self._activation = objects.find("xdg_activation_v1")
         self._seats = seats
 
-    def activate(self, surface: Surface, token: str) -> None:
-        """Hands in a token: whoever started the application got it (_NET_STARTUP_ID)."""
-        if self._activation is not None and surface.alive:
-            self._activation.send("activate", token, surface.entry)
+    def activate(self, surface: Surface, token: str) -> bool:
+        """Hands in a token: whoever started the application got it (_NET_STARTUP_ID).
 
-    def ask(self, window: Window, surface: Surface) -> None:
+        Returns whether that, as `ask`, can come to anything.
+        """
+        if self._activation is None or not surface.alive:
+            return False
+        self._activation.send("activate", token, surface.entry)
+        return True
+
+    def ask(self, window: Window, surface: Surface) -> bool:
         """Asks for the keyboard because of what the user did last."""
         last = self._seats.last_input
         focused = self._seats.keyboard_surface or surface
-        if last is not None:
+        if self._activation is None or last is None:
+            return False
 
-            def describe(token: Proxy) -> None:
-                token.send("set_serial", last[1], last[0])
-                token.send("set_surface", focused.entry)
+        def describe(token: Proxy) -> None:
+            token.send("set_serial", last[1], last[0])
+            token.send("set_surface", focused.entry)
 
-            self._get_token(window, surface, describe)
+        self._get_token(window, surface, describe)
+        return True
 
     def demand_attention(self, window: Window, surface: Surface) -> None:
         """Asks without any right to the keyboard: compositors mark the window then."""

@@ -96,12 +96,11 @@ class ToplevelRole:
         if held is not None:
             self.toplevel.send("resize", *held, int(edge))
 
-    def activate(self, token: str = "") -> None:
+    def activate(self, token: str = "") -> bool:
         """See `model.ports.ToplevelPort`."""
         if token:
-            self._shell.activation.activate(self.surface, token)
-        else:
-            self._shell.activation.ask(self.window, self.surface)
+            return self._shell.activation.activate(self.surface, token)
+        return self._shell.activation.ask(self.window, self.surface)
 
     def demand_attention(self) -> None:
         """See `model.ports.ToplevelPort`."""

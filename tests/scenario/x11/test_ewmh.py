@@ -1,7 +1,7 @@
 """What X clients ask of a window manager (EWMH 1.5, ICCCM 4.1): they get it, and are told so."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Final
 
@@ -16,6 +16,8 @@ from tests.fakes.x11_counter import Counter
 
 REMOVE, ADD, TOGGLE = range(3)
 NORMAL, ICONIC = 1, 3
+COLOUR: Final = (0x33, 0x66, 0x99)
+"""Of the windows of `XTestClient.create_window`."""
 FRAME: Final = [1, 1, 28, 1]
 """_NET_FRAME_EXTENTS: left, right, top, bottom."""
 
@@ -139,6 +141,40 @@ def test_a_window_is_iconified(desktop: X11Desktop, client: XTestClient) -> None
     desktop.wait(lambda: state_of(client, window) == ICONIC, "iconic")
     assert has_states(client, window, "HIDDEN")
     desktop.gone("small")
+
+
+def iconify(desktop: X11Desktop, client: XTestClient, title: str) -> int:
+    """A window that is out of the way, and was at its place before."""
+    window, _ = open_window(desktop, client, title)
+    client.ask_manager(window, "WM_CHANGE_STATE", ICONIC)
+    desktop.wait(lambda: state_of(client, window) == ICONIC, "iconic")
+    desktop.gone(title)
+    return window
+
+
+def unhide(client: XTestClient, window: int) -> None:
+    """What GTK asks for."""
+    ask_state(client, window, REMOVE, "HIDDEN")
+
+
+def activate(client: XTestClient, window: int) -> None:
+    """What other toolkits do."""
+    client.ask_manager(window, "_NET_ACTIVE_WINDOW", 1)
+
+
+@pytest.mark.parametrize("ask", [unhide, activate])
+def test_an_iconified_window_comes_back(
+    desktop: X11Desktop, client: XTestClient, ask: Callable[[XTestClient, int], None]
+) -> None:
+    """Also on this compositor, which has no activation."""
+    window = iconify(desktop, client, "back")
+    ask(client, window)
+    view = desktop.window("back")
+    assert (view.width, view.height) == (200, 100)
+    # The cursor is on the left half of it.
+    desktop.wait(lambda: bool((desktop.picture_of(view)[:, 120:] == COLOUR).all()), "its contents")
+    desktop.wait(lambda: state_of(client, window) == NORMAL, "normal")
+    assert not has_states(client, window, "HIDDEN")
 
 
 def test_a_window_begins_iconic(desktop: X11Desktop, client: XTestClient) -> None:

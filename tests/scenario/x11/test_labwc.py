@@ -15,6 +15,7 @@ from tests.fakes.x11 import PATIENCE, running_x11
 from tests.fakes.x11_client import XTestClient
 
 REMOVE: Final = 0
+NORMAL, ICONIC = 1, 3
 RED: Final = (0xE0, 0x20, 0x30)
 GREEN: Final = (0x20, 0xD0, 0x40)
 MAIN: Final = (0x12, 0x34, 0xAB)
@@ -137,3 +138,18 @@ def test_the_keyboard_stays_with_a_modal_dialog(desktop: LabwcDesktop) -> None:
         return client.active_title() == "main"
 
     wait_until(main_can_be_had, seconds=PATIENCE, what="the window below is active")
+
+
+def test_an_iconified_window_comes_back_where_it_was(desktop: LabwcDesktop) -> None:
+    client = desktop.client
+    window = desktop.open("icon", MAIN, (300, 200))
+    before = desktop.edges(MAIN)
+    client.ask_manager(window, "WM_CHANGE_STATE", ICONIC)
+    wait_until(lambda: desktop.count(MAIN) == 0, seconds=PATIENCE, what="it is out of the way")
+    desktop.open("other", GREEN, (60, 40))
+    desktop.click(GREEN)
+    client.ask_manager(window, "_NET_WM_STATE", REMOVE, client.atom("_NET_WM_STATE_HIDDEN"))
+    desktop.await_keyboard("icon")
+    wait_until(lambda: desktop.count(MAIN) == 300 * 200, seconds=PATIENCE, what="it is back")
+    assert desktop.edges(MAIN) == before
+    assert client.words(window, "WM_STATE")[0] == NORMAL

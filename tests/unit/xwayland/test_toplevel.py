@@ -1,5 +1,6 @@
 """The life of a toplevel: configured before its first contents, answered with what carries it out."""
 
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -309,6 +310,67 @@ def test_a_window_that_begins_as_an_icon(desk: Desk) -> None:
     desk.configure(window, ANYTHING, ShellState.ACTIVATED)
     assert desk.x.wm_states[1] == WmState.NORMAL
     assert State.HIDDEN not in desk.x.net_states[1]
+
+
+@pytest.fixture
+def iconic(desk: Desk) -> Window:
+    """A window that has begun as an icon."""
+    window = desk.add()
+    window.wm_hints = WmHints(initial_state=InitialState.ICONIC)
+    desk.map(window)
+    desk.configure(window).hear()
+    port_of(window).asked.clear()
+    return window
+
+
+def unhide(desk: Desk, window: Window) -> None:
+    """What GTK asks for besides the mapping."""
+    desk.requests.change_states(window, Change.REMOVE, frozenset({State.HIDDEN}))
+
+
+def activate(desk: Desk, window: Window) -> None:
+    """What all others do."""
+    desk.requests.activate(window)
+
+
+BACK: Final = (unhide, activate)
+"""The ways to have an iconified window back."""
+
+
+@pytest.mark.parametrize("ask", BACK)
+def test_an_iconified_window_comes_back_by_activation(
+    desk: Desk, iconic: Window, ask: Callable[[Desk, Window], None]
+) -> None:
+    ask(desk, iconic)
+    port = port_of(iconic)
+    assert port.asked == [("activate", "")]
+    assert desk.x.wm_states[1] == WmState.ICONIC
+    desk.configure(iconic, ANYTHING, ShellState.ACTIVATED)
+    assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.NORMAL, set())
+    assert port_of(iconic) is port
+
+
+@pytest.mark.parametrize("ask", BACK)
+def test_an_iconified_window_comes_back_anew_where_there_is_no_activation(
+    desk: Desk, iconic: Window, ask: Callable[[Desk, Window], None]
+) -> None:
+    desk.shell.activates = False
+    before = port_of(iconic)
+    ask(desk, iconic)
+    assert not before.alive
+    port = desk.configure(iconic)
+    assert is_shown(iconic)
+    assert ("minimized", True) not in port.asked
+    assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.NORMAL, set())
+
+
+@pytest.mark.parametrize("ask", BACK)
+def test_a_window_that_is_no_icon_is_not_shown_anew(desk: Desk, ask: Callable[[Desk, Window], None]) -> None:
+    desk.shell.activates = False
+    window = desk.open()
+    ask(desk, window)
+    assert port_of(window).alive
+    assert is_shown(window)
 
 
 def test_a_withdrawn_window_leaves_nothing(desk: Desk) -> None:
