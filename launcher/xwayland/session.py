@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from crossdomain.errors import CrossDomainError, EnvironmentFault, LocalError
 from crossdomain.wire.tables import load as load_tables
 from launcher import log
+from launcher.xwayland.mappings import Mappings
 from launcher.xwayland.shell.objects import Objects
 from launcher.xwayland.sides import WaylandSide, XSide
 from launcher.xwayland.timers import TimedLoop
@@ -97,6 +98,7 @@ class Session:
             mediator,
             self._globals,
             Arrangement(mediator),
+            Mappings(self._loop, self._settings.listeners[0], self._settings.cookie),
             keeps_clipboard=self._settings.keeps_clipboard,
         )
         self._wayland.start(mediator)

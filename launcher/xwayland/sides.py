@@ -158,7 +158,7 @@ class WaylandSide:
 
 
 class XSide:
-    """The window manager's X connection."""
+    """An X connection of ours."""
 
     def __init__(
         self,
@@ -179,6 +179,8 @@ class XSide:
         """Gets each event, whole."""
         self.pause: Callable[[], None] = lambda: None
         """Called between events: others have their turn."""
+        self.ended: Callable[[], None] = lambda: None
+        """Called where the server has hung up."""
         self._turn = 0
         self.connection = Connection(self._give_event)
         connection.setblocking(False)
@@ -231,6 +233,7 @@ class XSide:
         if not data:
             # The server is ending; its process tells why.
             self.close()
+            self.ended()
             return
         try:
             self._receive(data)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from launcher.xwayland.association import Association
 from launcher.xwayland.decorations.pointers import draw_pointer, side_of, spot_of
+from launcher.xwayland.mappings import Mappings
 from launcher.xwayland.model.frame import FrameMetrics
 from launcher.xwayland.model.geometry import Rectangle, Size
 from launcher.xwayland.model.manager import Manager
@@ -43,6 +44,7 @@ class WindowManager:
         mediator: Mediator,
         globals_: Globals,
         arrangement: Arrangement,
+        mappings: Mappings,
         *,
         keeps_clipboard: bool,
     ) -> None:
@@ -52,6 +54,7 @@ class WindowManager:
         self._mediator = mediator
         self._globals = globals_
         self._arrangement = arrangement
+        self._mappings = mappings
         self._association = Association(self._pair)
         self._surfaces = Surfaces(mediator, self._association)
         self._seats = Seats(mediator, self._surfaces, self)
@@ -85,7 +88,7 @@ class WindowManager:
         root = Root(client, factor, _draw_arrow(factor))
         server_time = ServerTime(client, root.window)
         resizing = Resizing(client, self._loop)
-        port = Port(client, resizing, server_time)
+        port = Port(client, resizing, server_time, self._mappings)
         manager = Manager(port, shell, FrameMetrics.scaled(factor))
         shell.manager = manager
         self._manager = manager
@@ -103,7 +106,14 @@ class WindowManager:
         def outputs_changed() -> None:
             manager.place_outputs(tuple(Rectangle(*each) for each in self._arrangement.rectangles))
 
+        def mapped(number: int) -> None:
+            window = manager.windows.get(number)
+            if window is not None:
+                manager.restore(window)
+
         resizing.drawn = drawn
+        self._mappings.own = client.setup.resource_id_base
+        self._mappings.mapped = mapped
         dispatch.alarm_event = resizing.handle_alarm
         dispatch.window_gone = resizing.forget
         dispatch.screen_changed = screen_changed
@@ -124,6 +134,7 @@ class WindowManager:
 
     def close(self) -> None:
         """Ends what is under way."""
+        self._mappings.close()
         if self._selections is not None:
             self._selections.close()
         if self._order is not None:

@@ -21,6 +21,7 @@ class FakeX:
         self.wm_states: dict[int, WmState] = {}
         self.net_states: dict[int, set[State]] = {}
         self.extents: dict[int, Extents] = {}
+        self.hears_mappings = False
         self.focus = 0
         self.active = 0
         self.clients: list[int] = []
@@ -59,6 +60,10 @@ class FakeX:
 
     def send_protocol(self, window: int, protocol: Protocol, *data: int) -> None:
         self.asked.append(("protocol", window, protocol, *data))
+
+    def hear_mappings(self, *, wanted: bool) -> None:
+        assert wanted != self.hears_mappings
+        self.hears_mappings = wanted
 
     def kill_client(self, window: int) -> None:
         self.asked.append(("kill", window))

@@ -47,6 +47,7 @@ class Manager:
         self._managed: dict[Window, None] = {}
         self._orphans: dict[Window, None] = {}
         self._closing: set[Window] = set()
+        self._iconic: set[Window] = set()
         self._shares: Counter[int] = Counter()
         """How many windows each X client shows."""
         self._unseen: dict[Window, None] = {}
@@ -380,6 +381,7 @@ class Manager:
         self._orphans.pop(window, None)
         self._unseen.pop(window, None)
         self._drop_role(window)
+        self._note_iconic(window, is_iconic=False)
         self.stack.remove(window.window)
         self._managed.pop(window, None)
         if window.is_admitted:
@@ -435,7 +437,17 @@ class Manager:
     def _set_state(self, window: Window, state: WmState) -> None:
         if window.wm_state is not state:
             window.wm_state = state
+            self._note_iconic(window, is_iconic=state is WmState.ICONIC)
             self.x.set_wm_state(window.window, state)
+
+    def _note_iconic(self, window: Window, *, is_iconic: bool) -> None:
+        before = bool(self._iconic)
+        if is_iconic:
+            self._iconic.add(window)
+        else:
+            self._iconic.discard(window)
+        if before != bool(self._iconic):
+            self.x.hear_mappings(wanted=not before)
 
     def _look_for_urgency(self, window: Window, role: Toplevel) -> None:
         if role.configured:

@@ -62,6 +62,10 @@ class XPort(Protocol):
         """Sends a WM_PROTOCOLS message; its time is filled in."""
         ...
 
+    def hear_mappings(self, *, wanted: bool) -> None:
+        """Whether to tell when a client maps a window that is mapped, as a wish to have it back."""
+        ...
+
     def kill_client(self, window: int) -> None:
         """Ends the connection of the client that made a window."""
         ...

@@ -43,6 +43,7 @@ class _Waiting(NamedTuple):
     sequence: int
     reply: Reply | None
     failed: Failed | None
+    lasts: bool = False
 
 
 class Connection:
@@ -71,12 +72,12 @@ class Connection:
         if failed is not None:
             self._waiting.append(_Waiting(self._sent, None, failed))
 
-    def ask(self, data: bytes, reply: Reply, failed: Failed | None = None) -> None:
-        """Sends a request whose reply is given to `reply`."""
+    def ask(self, data: bytes, reply: Reply, failed: Failed | None = None, *, lasts: bool = False) -> None:
+        """Sends a request whose reply is given to `reply`; one that `lasts`, the last, has any number."""
         self._outgoing += data
         self._sent += 1
         self._answered = self._sent
-        self._waiting.append(_Waiting(self._sent, reply, failed))
+        self._waiting.append(_Waiting(self._sent, reply, failed, lasts))
 
     def receive(self, data: bytes) -> None:
         """Takes bytes of the server's.
@@ -125,7 +126,9 @@ class Connection:
             behind = (sequence - self._waiting[0].sequence) & 0xFFFF
             if behind >= _SEQUENCE_LIMIT:
                 return None
-            waiting = self._waiting.popleft()
+            waiting = self._waiting[0]
+            if behind or not waiting.lasts:
+                self._waiting.popleft()
             if behind == 0:
                 return waiting
         return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from launcher.xwayland.mappings import Mappings
 from launcher.xwayland.model.geometry import Extents, Rectangle
 from launcher.xwayland.model.names import Action, Protocol, State, WmState
 from launcher.xwayland.x11 import requests
@@ -15,8 +16,11 @@ from launcher.xwayland.x11.server_time import ServerTime
 class Port:
     """Sends what the model asks for."""
 
-    def __init__(self, client: XClient, resizing: Resizing, server_time: ServerTime) -> None:
+    def __init__(
+        self, client: XClient, resizing: Resizing, server_time: ServerTime, mappings: Mappings
+    ) -> None:
         self._client = client
+        self._mappings = mappings
         self._resizing = resizing
         self._server_time = server_time
         self.raised: Callable[[], None] = lambda: None
@@ -73,6 +77,10 @@ class Port:
         words = (self._client.atoms[protocol.value], self._client.now(), *data)
         self._client.send_message(window, window, "WM_PROTOCOLS", words)
 
+    def hear_mappings(self, *, wanted: bool) -> None:
+        """See `model.ports.XPort`."""
+        self._mappings.listen(wanted=wanted)
+
     def kill_client(self, window: int) -> None:
         """See `model.ports.XPort`."""
         self._client.request(requests.kill_client(window))
@@ -87,12 +95,13 @@ class Port:
 
     def set_wm_state(self, window: int, state: WmState) -> None:
         """See `model.ports.XPort`."""
-        self._client.set_words(window, "WM_STATE", "WM_STATE", (state, 0))
+        # Who knows that it is iconified may want to be back at once.
+        self._mappings.when_heard(lambda: self._write_state(window, state))
 
     def set_net_states(self, window: int, states: Iterable[State]) -> None:
         """See `model.ports.XPort`."""
         atoms = sorted(self._client.atoms[state.value] for state in states)
-        self._client.set_words(window, "_NET_WM_STATE", "ATOM", atoms)
+        self._mappings.when_heard(lambda: self._client.set_words(window, "_NET_WM_STATE", "ATOM", atoms))
 
     def set_allowed_actions(self, window: int, actions: Iterable[Action]) -> None:
         """See `model.ports.XPort`."""
@@ -114,6 +123,13 @@ class Port:
 
     def forget_client_state(self, window: int) -> None:
         """See `model.ports.XPort`."""
-        self._client.delete(window, "_NET_WM_STATE")
-        self._client.delete(window, "_NET_WM_DESKTOP")
-        self._client.set_words(window, "WM_STATE", "WM_STATE", (WmState.WITHDRAWN, 0))
+
+        def forget() -> None:
+            self._client.delete(window, "_NET_WM_STATE")
+            self._client.delete(window, "_NET_WM_DESKTOP")
+            self._write_state(window, WmState.WITHDRAWN)
+
+        self._mappings.when_heard(forget)
+
+    def _write_state(self, window: int, state: WmState) -> None:
+        self._client.set_words(window, "WM_STATE", "WM_STATE", (state, 0))

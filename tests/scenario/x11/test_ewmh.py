@@ -162,7 +162,13 @@ def activate(client: XTestClient, window: int) -> None:
     client.ask_manager(window, "_NET_ACTIVE_WINDOW", 1)
 
 
-@pytest.mark.parametrize("ask", [unhide, activate])
+def map_again(client: XTestClient, window: int) -> None:
+    """What ICCCM says: nothing but this."""
+    client.window(window).map()
+    client.display.sync()
+
+
+@pytest.mark.parametrize("ask", [unhide, activate, map_again])
 def test_an_iconified_window_comes_back(
     desktop: X11Desktop, client: XTestClient, ask: Callable[[XTestClient, int], None]
 ) -> None:
