@@ -14,6 +14,7 @@ from launcher.xwayland.model.properties import (
     parse_class,
     parse_extents,
     parse_icons,
+    parse_modes,
     parse_motif_hints,
     parse_size_hints,
     parse_wm_hints,
@@ -121,6 +122,10 @@ def _set_gtk_extents(window: Window, found: Property, _atoms: Atoms) -> None:
     window.gtk_extents = parse_extents(found.value) if found.format else None
 
 
+def _set_modes(window: Window, found: Property, _atoms: Atoms) -> None:
+    window.modes = parse_modes(found.value)
+
+
 def _set_icons(window: Window, found: Property, _atoms: Atoms) -> None:
     window.icons = tuple(parse_icons(found.value))
 
@@ -158,6 +163,7 @@ _READINGS: Final[Mapping[str, _Reading]] = {
     "_NET_STARTUP_ID": _Reading(_set_startup_id, 8),
     "_NET_WM_SYNC_REQUEST_COUNTER": _Reading(_set_counter, 32),
     "_NET_WM_WINDOW_OPACITY": _Reading(_set_opacity, 32),
+    "_XWAYLAND_RANDR_EMU_MONITOR_RECTS": _Reading(_set_modes, 32),
     "_NET_WM_ICON": _Reading(_set_icons, 32, MAX_ICON_WORDS),
 }
 

@@ -206,6 +206,11 @@ class XTestClient:
         child = self.window(self.root).query_pointer().child
         return str(child.get_wm_name()) if child else ""
 
+    def pointer_place(self) -> tuple[int, int]:
+        """Where the pointer is on the X screen."""
+        found = self.window(self.root).query_pointer()
+        return int(found.root_x), int(found.root_y)
+
     def focused(self) -> int:
         """The window that X sends keys to, 0 where it is none."""
         return int(getattr(self.display.get_input_focus().focus, "id", 0))
@@ -242,7 +247,17 @@ class XTestClient:
             raise TimeoutError(f"no {what} within {_PATIENCE} s")
         return event
 
-    # Pointers as games use them.
+    # What games do.
+
+    def set_mode(self, width: int, height: int) -> None:
+        """Set the first output to another mode (RandR), for this client."""
+        found = self.window(self.root).xrandr_get_screen_resources()
+        (crtc,) = found.crtcs[:1]
+        outputs = self.display.xrandr_get_crtc_info(crtc, found.config_timestamp).outputs
+        mode = next(mode.id for mode in found.modes if (mode.width, mode.height) == (width, height))
+        rotate_0 = 1
+        self.display.xrandr_set_crtc_config(crtc, found.config_timestamp, 0, 0, mode, rotate_0, list(outputs))
+        self.display.sync()
 
     def hide_cursor(self, window: int) -> None:
         """Hide the cursor while the pointer is on a window."""

@@ -9,7 +9,7 @@ from enum import Enum, IntFlag
 from typing import Final, NamedTuple
 
 from launcher.xwayland.limits import MAX_CLASS, MAX_ICON_IMAGES, MAX_ICON_SIDE, MAX_SIDE
-from launcher.xwayland.model.geometry import Aspect, Extents, Gravity, Size, SizeHints
+from launcher.xwayland.model.geometry import Aspect, Extents, Gravity, Rectangle, Size, SizeHints
 
 
 class _SizeFlag(IntFlag):
@@ -208,6 +208,13 @@ def parse_extents(value: bytes) -> Extents | None:
     if len(words) < 4 or any(word > MAX_SIDE // 4 for word in words[:4]):
         return None
     return Extents(*words[:4])
+
+
+def parse_modes(value: bytes) -> tuple[Rectangle, ...]:
+    """_XWAYLAND_RANDR_EMU_MONITOR_RECTS: those that a window can have."""
+    words = parse_words(value)
+    found = (Rectangle(*words[offset : offset + 4]) for offset in range(0, len(words) - 3, 4))
+    return tuple(mode for mode in found if mode.width and mode.height and max(mode) <= MAX_SIDE)
 
 
 def parse_icons(value: bytes) -> list[IconImage]:

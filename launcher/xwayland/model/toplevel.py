@@ -44,6 +44,8 @@ class _Pending(NamedTuple):
 
     serial: int
     size: Size
+    shown: Size
+    """How large that is shown: Xwayland stretches what its client has another mode for."""
     extents: Extents
 
 
@@ -60,6 +62,7 @@ class Toplevel:
         "_last",
         "_metrics",
         "_minimizing",
+        "_mode",
         "_normal",
         "_pending",
         "_shown",
@@ -87,6 +90,8 @@ class Toplevel:
         self._minimizing = 0
         """How often it was minimised without the compositor having heard of that."""
         self._normal: Size | None = None
+        self._mode: Rectangle | None = None
+        """What the window has of the X screen, where its client has set its output to another mode."""
         self._extents = NO_EXTENTS
         self._exact: Size | None = None
         """What contents the compositor insists on since the last answer, if it does."""
@@ -123,11 +128,12 @@ class Toplevel:
             self._normal = self.window.rectangle.size
         leaving = self.is_exact and not configure.states & _EXACT
         self._last = configure
+        self._mode = self._wanted_mode()
         extents = self._wanted_extents()
         wanted = self._wanted_size(configure, extents, leaving=leaving)
-        self._pending = _Pending(configure.serial, wanted, extents)
+        self._pending = self._answer(configure.serial, wanted, extents)
         self._host.toplevel_configured(self.window, told)
-        self._resize(wanted)
+        self._resize(self._pending.size)
         self._x.set_frame_extents(self.window.window, _visible(extents))
 
     def drawn(self) -> None:
@@ -155,22 +161,23 @@ class Toplevel:
         """What the window wants around it has changed."""
         if not self.configured:
             return
-        extents, pending = self._wanted_extents(), self._pending
-        if extents == (self._extents if pending is None else pending.extents):
+        extents, pending, mode = self._wanted_extents(), self._pending, self._wanted_mode()
+        if mode == self._mode and extents == (self._extents if pending is None else pending.extents):
             return
+        self._mode = mode
         size = self.window.rectangle.size
         if self.is_exact:
             size = self._wanted_size(self._last, extents, leaving=False)
         serial = 0 if pending is None else pending.serial
-        self._pending = _Pending(serial, size, extents)
+        self._pending = self._answer(serial, size, extents)
         self._x.set_frame_extents(self.window.window, _visible(extents))
-        if pending is None or size != pending.size:
-            self._resize(size)
+        if pending is None or self._pending.size != pending.size:
+            self._resize(self._pending.size)
 
     def client_resized(self, size: Size) -> None:
         """The client has chosen a size for itself, and got it."""
-        if self._pending is not None:
-            self._pending = self._pending._replace(size=size)
+        if self._pending is not None and not self.is_exact:
+            self._pending = self._pending._replace(size=size, shown=size)
 
     def commits(self, size: Size) -> None:
         """Xwayland commits contents of that size, which may be held back still."""
@@ -201,18 +208,32 @@ class Toplevel:
             return current
         return constrain(Size(width, height), self.window.hints, exactly=exactly)
 
+    def _wanted_mode(self) -> Rectangle | None:
+        """Returns what a window in full screen has where Xwayland stretches it: it does so there alone."""
+        if ShellState.FULLSCREEN not in self._last.states:
+            return None
+        output = self._host.screen.part_for(self.window.rectangle)
+        return next((mode for mode in self.window.modes if mode[:2] == output[:2]), None)
+
+    def _answer(self, serial: int, wanted: Size, extents: Extents) -> _Pending:
+        return _Pending(serial, wanted if self._mode is None else self._mode.size, wanted, extents)
+
     def _resize(self, size: Size) -> None:
         """Gives the window its size, and goes on at once where it has it."""
         window = self.window
+        place = Rectangle(window.rectangle.x, window.rectangle.y, *size)
+        place = on_screen(place, self._host.screen) if self._mode is None else self._mode
         if size != window.rectangle.size:
-            place = Rectangle(window.rectangle.x, window.rectangle.y, *size)
-            window.rectangle = on_screen(place, self._host.screen)
+            window.rectangle = place
             if self.configured and window.tells_drawn:
                 self._is_drawing = self._x.begin_resize(window.window, window.sync_counter)
             self._x.configure_window(window.window, window.rectangle)
             if not self.configured:
                 self.port.pulse()
         elif self._pending is not None:
+            if self._mode is not None and place != window.rectangle:
+                window.rectangle = place
+                self._x.move_window(window.window, place.x, place.y)
             self._apply(self._pending)
             self.port.commit()
 
@@ -220,10 +241,10 @@ class Toplevel:
         """Answers a Configure with what is committed next."""
         self._pending = None
         self._extents = pending.extents
-        self._exact = pending.size if self.is_exact else None
+        self._exact = pending.shown if self.is_exact else None
         if pending.serial:
             self.port.ack(pending.serial)
-        self._show(pending.size)
+        self._show(pending.shown)
         if not self.configured:
             self.configured = True
             self.port.release()

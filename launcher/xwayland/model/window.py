@@ -51,6 +51,7 @@ class Window:
         "kind",
         "leader",
         "mapped",
+        "modes",
         "motif",
         "name",
         "net_name",
@@ -117,6 +118,8 @@ class Window:
         self.sync_counter = 0
         self.unmaximized: Size | None = None
         """Its size before one axis was maximised, where one is."""
+        self.modes: tuple[Rectangle, ...] = ()
+        """Where its client takes outputs to have another mode (RandR), and how large they are to it then."""
         self.opacity = 1.0
         self.shape: Shape | None = None
         """What it covers of its rectangle, None for all of it."""

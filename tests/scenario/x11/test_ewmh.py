@@ -79,6 +79,17 @@ def lacks_state(client: XTestClient, window: int, state: str) -> bool:
     return not has_states(client, window, state)
 
 
+def place_of(client: XTestClient, window: int) -> tuple[int, int, int, int]:
+    """x, y, width and height on the X screen."""
+    place = client.window(window).get_geometry()
+    return int(place.x), int(place.y), int(place.width), int(place.height)
+
+
+def is_full_of(desktop: X11Desktop, colour: tuple[int, int, int]) -> bool:
+    """Whether all of the screen's right half, where the cursor is not, is of one colour."""
+    return bool((desktop.screenshot()[:, 560:] == colour).all())
+
+
 def test_the_manager_tells_who_it_is(client: XTestClient) -> None:
     (check,) = client.words(client.root, "_NET_SUPPORTING_WM_CHECK")
     assert client.words(check, "_NET_SUPPORTING_WM_CHECK") == [check]
@@ -110,6 +121,20 @@ def test_fullscreen_is_toggled(desktop: X11Desktop, client: XTestClient) -> None
     desktop.wait(lambda: desktop.window("full").width == before.width, "its former size")
     desktop.wait(lambda: not has_states(client, window, "FULLSCREEN"), "the state is gone")
     assert client.words(window, "_NET_FRAME_EXTENTS") == FRAME
+
+
+def test_full_screen_is_what_a_game_has_set_the_screen_to(desktop: X11Desktop, client: XTestClient) -> None:
+    window, _ = open_window(desktop, client, "game")
+    client.set_mode(640, 480)
+    ask_state(client, window, ADD, "FULLSCREEN")
+    desktop.wait(lambda: place_of(client, window) == (0, 0, 640, 480), "the game has all of its screen")
+    desktop.wait(lambda: desktop.window("game")[1:5] == (0, 0, 1024, 768), "and its user all of the real one")
+    desktop.wait(lambda: is_full_of(desktop, COLOUR), "with its picture")
+    desktop.seat.move_pointer(512, 384)
+    desktop.wait(lambda: client.pointer_place() == (320, 240), "the pointer is in the middle for both")
+    client.set_mode(1024, 768)
+    desktop.wait(lambda: place_of(client, window) == (0, 0, 1024, 768), "the real one")
+    desktop.wait(lambda: is_full_of(desktop, COLOUR), "with its picture")
 
 
 def test_both_axes_are_maximised(desktop: X11Desktop, client: XTestClient) -> None:

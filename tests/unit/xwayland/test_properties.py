@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.xwayland.limits import MAX_ICON_IMAGES, MAX_ICON_SIDE, MAX_SIDE
-from launcher.xwayland.model.geometry import Extents, Gravity, Size
+from launcher.xwayland.model.geometry import Extents, Gravity, Rectangle, Size
 from launcher.xwayland.model.properties import (
     EVERY_FUNCTION,
     IconImage,
@@ -21,6 +21,7 @@ from launcher.xwayland.model.properties import (
     parse_class,
     parse_extents,
     parse_icons,
+    parse_modes,
     parse_motif_hints,
     parse_size_hints,
     parse_wm_hints,
@@ -107,6 +108,11 @@ def test_shadows_that_no_window_has_are_none() -> None:
     assert parse_extents(words(0xFFFFFFFF, 0, 0, 0)) is None
 
 
+def test_modes_are_those_that_a_window_can_have() -> None:
+    data = words(0, 0, 640, 480, 1024, 0, 0xFFFFFFFF, 1, 0, 0, 0, 480, 1024, 768, 800, 600, 1, 2, 3)
+    assert parse_modes(data) == (Rectangle(0, 0, 640, 480), Rectangle(1024, 768, 800, 600))
+
+
 def test_icons_in_several_sizes() -> None:
     value = words(1, 2, 10, 20) + words(2, 1, 30, 40)
     assert parse_icons(value) == [IconImage(1, 2, words(10, 20)), IconImage(2, 1, words(30, 40))]
@@ -157,6 +163,7 @@ def test_any_bytes_are_some_hints(value: bytes) -> None:
     parse_motif_hints(value)
     parse_class(value)
     parse_extents(value)
+    parse_modes(value)
     assert len(parse_words(value)) == len(value) // 4
 
 

@@ -291,6 +291,53 @@ def test_toggling_maximised_twice(desk: Desk) -> None:
     assert port_of(window).asked == [("maximized", True), ("maximized", False)]
 
 
+GAME: Final = Rectangle(0, 0, 640, 480)
+"""What a game has of the screen in the mode that it has set."""
+
+
+def test_full_screen_has_the_mode_that_its_client_has_set(desk: Desk) -> None:
+    window = desk.open()
+    window.modes = (Rectangle(1024, 0, 320, 200), GAME)
+    port = desk.configure(window, Size(1024, 768), ShellState.FULLSCREEN)
+    assert desk.x.geometry[1] == GAME
+    desk.manager.commit(window, GAME.size)
+    assert port.acked == port.sent[-1]
+    assert port.shown is not None
+    assert port.shown[:2] == (Size(1024, 768), NO_EXTENTS)
+
+
+def test_a_mode_that_is_set_later_counts_and_its_end_too(desk: Desk) -> None:
+    window = desk.open()
+    port = desk.configure(window, Size(1024, 768), ShellState.FULLSCREEN)
+    desk.manager.commit(window, Size(1024, 768))
+    for modes, size in (((GAME,), GAME.size), ((), Size(1024, 768))):
+        window.modes = modes
+        desk.manager.refresh(window)
+        desk.requests.configure(window, Wish(ConfigureMask.WIDTH, width=5))
+        assert window.rectangle == Rectangle(0, 0, *size)
+        desk.manager.commit(window, size)
+        assert shown_size(port) == Size(1024, 768)
+
+
+def test_a_window_of_the_modes_size_comes_to_its_place_with_full_screen(desk: Desk) -> None:
+    window = desk.add(place=Rectangle(100, 80, 640, 480))
+    window.hints = SizeHints(positioned=True)
+    desk.map(window)
+    desk.configure(window)
+    window.modes = (GAME,)
+    port = desk.configure(window, Size(1024, 768), ShellState.FULLSCREEN)
+    assert ("move", 1, 0, 0) in desk.x.asked
+    assert port.acked == port.sent[-1]
+
+
+def test_a_mode_is_nothing_to_a_window_that_is_not_in_full_screen(desk: Desk) -> None:
+    window = desk.open()
+    window.modes = (GAME,)
+    desk.manager.refresh(window)
+    desk.configure(window, Size(1024, 768), ShellState.MAXIMIZED)
+    assert window.rectangle.size == (1024, 740)
+
+
 def test_one_axis_is_maximised_by_a_size(desk: Desk) -> None:
     window = desk.open()
     desk.requests.change_states(window, Change.ADD, frozenset({State.MAXIMIZED_VERT}))
