@@ -170,10 +170,12 @@ class FakeToplevel(_FakeRole):
         assert self.alive
         self.asked.append(("fullscreen", fullscreen))
 
-    def set_minimized(self, heard: Callable[[], None]) -> None:
+    def set_minimized(self, heard: Callable[[], None]) -> bool:
         assert self.alive
-        self.asked.append(("minimized", True))
-        self.hears.append(heard)
+        if self.shell.minimizes:
+            self.asked.append(("minimized", True))
+            self.hears.append(heard)
+        return self.shell.minimizes
 
     def hear(self) -> None:
         """All that it was asked is carried out."""
@@ -244,6 +246,8 @@ class FakeShell:
     def __init__(self) -> None:
         self.roles: Final[dict[object, FakeToplevel | FakePopup]] = {}
         self.serial = 0
+        self.minimizes = True
+        """Whether it knows windows that are out of the way."""
         self.activates = True
         """Whether it can be asked for the keyboard."""
         self._kinds: dict[object, str] = {}

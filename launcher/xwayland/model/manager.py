@@ -222,8 +222,8 @@ class Manager:
 
     def minimize(self, window: Window) -> None:
         """The user, or the client, wants a window out of the way."""
-        if isinstance(window.role, Toplevel):
-            window.role.minimize()
+        # A client that believes itself to be out of sight draws no more.
+        if isinstance(window.role, Toplevel) and window.role.minimize():
             window.states.add(State.HIDDEN)
             self._set_state(window, WmState.ICONIC)
             self.x.set_net_states(window.window, window.states)

@@ -7,7 +7,7 @@ from crossdomain.wire.codec import integer
 from launcher.xwayland.wayland.globals import Globals
 from launcher.xwayland.wayland.proxy import Proxy
 
-_NEEDED: Final = (("wl_compositor", 4), ("wl_subcompositor", 1), ("wl_shm", 1), ("xdg_wm_base", 3))
+_NEEDED: Final = (("wl_compositor", 4), ("wl_subcompositor", 1), ("wl_shm", 1), ("xdg_wm_base", 5))
 _OPTIONAL: Final = (
     ("zxdg_decoration_manager_v1", 1),
     ("xdg_wm_dialog_v1", 1),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from launcher.xwayland.shell.shell import Shell
 
 _KNOWN_STATES: Final = frozenset(state.value for state in ShellState)
+_MINIMIZE: Final = 4
+"""xdg_toplevel.wm_capabilities."""
 _CLIENT_SIDE: Final = 1
 _SERVER_SIDE: Final = 2
 """zxdg_toplevel_decoration_v1.mode."""
@@ -39,6 +41,8 @@ class ToplevelRole:
         self.toplevel = self.xdg_surface.create("get_toplevel")
         self.toplevel.handlers["configure"] = self._handle_toplevel
         self.toplevel.handlers["close"] = self._handle_close
+        self.toplevel.handlers["wm_capabilities"] = self._handle_capabilities
+        self._can_minimize = True
         self._icon = Icon(shell.icons, self.toplevel)
         self._look = Look(shell, window, surface)
         self._size = Size(0, 0)
@@ -78,11 +82,14 @@ class ToplevelRole:
         else:
             self.toplevel.send("unset_fullscreen")
 
-    def set_minimized(self, heard: Callable[[], None]) -> None:
+    def set_minimized(self, heard: Callable[[], None]) -> bool:
         """See `model.ports.ToplevelPort`."""
+        if not self._can_minimize:
+            return False
         self.toplevel.send("set_minimized")
         # Weston configures what it did for a batch of requests after it has answered them all.
         self._shell.settle(lambda: self._shell.settle(heard))
+        return True
 
     def move(self) -> None:
         """See `model.ports.ToplevelPort`."""
@@ -217,9 +224,10 @@ class ToplevelRole:
 
     def _handle_toplevel(self, values: tuple[Value, ...], _fds: list[int]) -> None:
         self._size = Size(max(0, integer(values[0])), max(0, integer(values[1])))
-        data = values[2] if isinstance(values[2], bytes) else b""
-        numbers = struct.unpack(f"<{len(data) // 4}I", data[: len(data) & ~3])
-        self._states = frozenset(ShellState(number) for number in numbers if number in _KNOWN_STATES)
+        self._states = frozenset(ShellState(each) for each in _numbers(values[2]) if each in _KNOWN_STATES)
+
+    def _handle_capabilities(self, values: tuple[Value, ...], _fds: list[int]) -> None:
+        self._can_minimize = _MINIMIZE in _numbers(values[0])
 
     def _handle_configure(self, values: tuple[Value, ...], _fds: list[int]) -> None:
         configure = Configure(integer(values[0]), self._size, self._states)
@@ -265,7 +273,7 @@ class ToplevelRole:
         wanted = {
             Part.CLOSE: window.can_close,
             Part.MAXIMIZE: window.can_maximize,
-            Part.MINIMIZE: window.can_minimize,
+            Part.MINIMIZE: window.can_minimize and self._can_minimize,
         }
         state = FrameState(
             content,
@@ -320,6 +328,11 @@ class ToplevelRole:
             if self._sent.get(request, (0, 0)) != size:
                 self._sent[request] = size
                 self.toplevel.send(request, *size)
+
+
+def _numbers(array: Value) -> tuple[int, ...]:
+    data = array if isinstance(array, bytes) else b""
+    return struct.unpack(f"<{len(data) // 4}I", data[: len(data) & ~3])
 
 
 def _extents_of(window: Window) -> Extents:

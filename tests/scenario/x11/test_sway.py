@@ -20,6 +20,7 @@ from tests.fakes.x11_client import XTestClient
 from tests.scenario.test_input_protocols import activation_token
 
 ADD = 1
+NORMAL, ICONIC = 1, 3
 MENU = (0x99, 0x33, 0x66)
 """The colour of `XTestClient.create_menu`'s windows."""
 
@@ -65,6 +66,18 @@ def desktop(debian: Image) -> Generator[SwayDesktop]:
         XTestClient(applications.display, applications.authority) as client,
     ):
         yield SwayDesktop(sway, applications, client)
+
+
+def test_a_window_that_can_not_be_out_of_the_way_is_not_told_so(desktop: SwayDesktop) -> None:
+    """Electron, Firefox and others draw nothing then."""
+    client = desktop.client
+    window = desktop.open("icon")
+    client.ask_manager(window, "WM_CHANGE_STATE", ICONIC)
+    client.window(window).set_wm_name("still there")
+    client.display.sync()
+    desktop.wait("still there", "visible")
+    assert client.words(window, "WM_STATE")[0] == NORMAL
+    assert "_NET_WM_STATE_HIDDEN" not in client.names(window, "_NET_WM_STATE")
 
 
 def test_a_startup_id_gives_a_new_window_the_keyboard(desktop: SwayDesktop) -> None:

@@ -370,6 +370,17 @@ def iconic(desk: Desk) -> Window:
     return window
 
 
+def test_where_the_compositor_has_no_icons_no_window_is_one(desk: Desk) -> None:
+    desk.shell.minimizes = False
+    window = desk.add()
+    window.wm_hints = WmHints(initial_state=InitialState.ICONIC)
+    desk.map(window)
+    desk.configure(window)
+    desk.requests.iconify(window)
+    desk.requests.change_states(window, Change.ADD, frozenset({State.HIDDEN}))
+    assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.NORMAL, set())
+
+
 def unhide(desk: Desk, window: Window) -> None:
     """What GTK asks for besides the mapping."""
     desk.requests.change_states(window, Change.REMOVE, frozenset({State.HIDDEN}))
