@@ -4,10 +4,13 @@ import fcntl
 import os
 import stat
 from enum import Enum, auto
+from typing import Final
 
 from crossdomain.bridge.fences import is_fence
 from crossdomain.context.blobs import is_dmabuf, size_of
 from crossdomain.wire.policy import Carriage
+
+_DEV_NULL: Final = os.makedev(1, 3)
 
 
 class Kind(Enum):
@@ -42,6 +45,20 @@ def classify(fd: int, carriage: Carriage | None) -> Kind:
     if stat.S_ISFIFO(os.fstat(fd).st_mode) and mode == os.O_WRONLY:
         return Kind.WRITER
     return Kind.OTHER
+
+
+def fill(fd: int) -> int:
+    """Returns a file that a guest can have in place of /dev/null; owns `fd`, unless it raises.
+
+    With that comes wl_keyboard.keymap where there is none (no_keymap).
+    """
+    found = os.fstat(fd)
+    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _DEV_NULL:
+        return fd
+    filled = os.memfd_create("nothing", os.MFD_CLOEXEC)
+    os.write(filled, b"\0")
+    os.close(fd)
+    return filled
 
 
 def describe(fd: int) -> str:

@@ -6,7 +6,7 @@ from crossdomain.abi.cross_domain import Identifier, IdentifierType
 from crossdomain.context.blobs import Blobs, size_of
 from crossdomain.context.compositor import close_all
 from crossdomain.context.counters import Counters
-from crossdomain.context.descriptors import Kind, classify, describe, open_writer
+from crossdomain.context.descriptors import Kind, classify, describe, fill, open_writer
 from crossdomain.context.pipes import Pipes
 from crossdomain.context.ports import Resources
 from crossdomain.context.shown import ShownPages
@@ -93,6 +93,8 @@ class Identifiers:
                 raise GuestFault(f"identifiers of type {entry.type} are not offered")
 
     def _announce_one(self, fds: list[int], carriage: Carriage | None) -> Identifier:
+        if carriage is Carriage.FILE:
+            fds[-1] = fill(fds[-1])
         described = describe(fds[-1])
         match classify(fds[-1], carriage):
             case Kind.WRITER:

@@ -237,6 +237,14 @@ def test_a_file_of_the_compositor_reaches_the_client(
     os.close(received)
 
 
+def test_that_there_is_no_keymap_reaches_the_client(objects: Objects) -> None:
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    received = objects.tell("wl_keyboard", "keymap", nothing)
+    assert os.pread(received, 100, 0) == b"\0"
+    os.close(received)
+    os.close(nothing)
+
+
 @pytest.mark.parametrize(("interface", "name"), carried(Carriage.PIPE, Direction.REQUEST))
 def test_what_the_compositor_writes_reaches_the_client(interface: str, name: str, objects: Objects) -> None:
     reading, writing = os.pipe()
