@@ -2,12 +2,14 @@
 
 Exit status 1 where something was found.  The inputs that did it are in build/fuzz/, and so are the corpus and
 the number of executions, which the next run goes on from: ten million of a target in Python take hours.
+Control-C, or SIGTERM, ends it in order.
 As many processes run at a time as there are processors, several of one target where others have enough.
 """
 
 import argparse
 import itertools
 import os
+import signal
 import sys
 import threading
 from collections import defaultdict
@@ -16,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz.campaign import NAMES, Bounds, Result, run
+from tests.fuzz.campaign import NAMES, Bounds, Result, Runner
 from tests.fuzz.progress import Progress
 
 _RUNS: Final = 10_000_000
@@ -31,7 +33,7 @@ class _Campaign:
     """All processes of one call."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._runner = Runner(folder)
         self._progress = Progress(folder)
         self._found: set[str] = set()
         self._output = threading.Lock()
@@ -42,20 +44,24 @@ class _Campaign:
         """The exit status."""
         return 1 if self._found else 0
 
+    def stop(self) -> None:
+        """See `Runner.stop`."""
+        self._runner.stop()
+
     def run_for(self, name: str, seconds: int) -> None:
         """One process of one target, for a time."""
-        self._tell(run(name, Bounds(seconds), self._folder))
+        self._tell(self._runner.run(name, Bounds(seconds)))
 
     def run_to(self, names: Iterable[str], runs: int) -> None:
         """Process after process, until each target has been executed so often or has found something."""
         names = tuple(names)
-        while True:
+        while not self._runner.stopped:
             name = self._progress.choose((name for name in names if name not in self._found), runs)
             if name is None:
                 return
             left = runs - self._progress.total(name).executed
             brief = next(self._slices[name]) % _LONG != 0
-            self._tell(run(name, Bounds(_SLICE_SECONDS, left, brief=brief), self._folder))
+            self._tell(self._runner.run(name, Bounds(_SLICE_SECONDS, left, brief=brief)))
 
     def _tell(self, result: Result) -> None:
         total = self._progress.add(result.name, result.executed, result.seconds)
@@ -84,6 +90,8 @@ def main() -> int:
     if unknown:
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     campaign = _Campaign(arguments.folder)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: campaign.stop())
     processes = arguments.processes or os.cpu_count() or 1
     with ThreadPoolExecutor(processes) as pool:
         if arguments.seconds:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ _BRIEF: Final = 48
 """And for Python where lives are to be short: three steps or four, and half as long."""
 _EXECUTED: Final = re.compile(r"stat::number_of_executed_units: *(\d+)")
 _GRACE_SECONDS: Final = 300
+_STOP: Final = signal.SIGUSR1
+"""Whoever fuzzes ends after the execution that is under way, and tells how many there were."""
 _TAIL: Final = 60
 
 
@@ -48,30 +51,71 @@ class Result(NamedTuple):
     """Empty where nothing was found, else the end of what the fuzzer said."""
 
 
+class Runner:
+    """Runs targets; inputs that they find, and corpora, are kept in `folder`.  Safe in several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Everything ends, soon and in order: what has been executed until then counts."""
+        with self._lock:
+            self.stopped = True
+            for process in self._running:
+                process.send_signal(_STOP)
+
+    def run(self, name: str, bounds: Bounds) -> Result:
+        """One target in one process."""
+        corpus = self._folder / name
+        corpus.mkdir(parents=True, exist_ok=True)
+        command = _command(name, bounds, corpus, self._folder)
+        start = time.monotonic()
+        with self._lock:
+            if self.stopped:
+                return Result(name, 0, 0.0, "")
+            process = _start(command)
+            self._running.add(process)
+        try:
+            output, _ = process.communicate(
+                timeout=bounds.seconds + _GRACE_SECONDS if bounds.seconds else None
+            )
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+        finally:
+            with self._lock:
+                self._running.remove(process)
+        return self._read(name, output, process.returncode, time.monotonic() - start)
+
+    def _read(self, name: str, output: str, status: int, seconds: float) -> Result:
+        found = _EXECUTED.findall(output)
+        executed = int(found[-1]) if found else 0
+        failed = status != 0 or not executed
+        if self.stopped and status == -_STOP:
+            failed = False  # it had not begun
+        words = [*output.splitlines()[-_TAIL:], f"exit status {status}"]
+        report = "\n".join(words) if failed else ""
+        return Result(name, executed, seconds, report)
+
+
 def run(name: str, bounds: Bounds, folder: Path) -> Result:
-    """Runs a target; inputs that it finds, and its corpus, are kept in `folder`."""
-    corpus = folder / name
-    corpus.mkdir(parents=True, exist_ok=True)
-    start = time.monotonic()
-    process = subprocess.Popen(
-        _command(name, bounds, corpus, folder),
+    """One target alone."""
+    return Runner(folder).run(name, bounds)
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
         start_new_session=True,
     )
-    try:
-        output, _ = process.communicate(timeout=bounds.seconds + _GRACE_SECONDS if bounds.seconds else None)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise
-    found = _EXECUTED.findall(output)
-    executed = int(found[-1]) if found else 0
-    failed = process.returncode != 0 or not executed
-    report = "\n".join(output.splitlines()[-_TAIL:]) if failed else ""
-    return Result(name, executed, time.monotonic() - start, report)
 
 
 def _command(name: str, bounds: Bounds, corpus: Path, folder: Path) -> Sequence[str]:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import random
+import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine
@@ -310,10 +311,13 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable()
     end = time.monotonic() + arguments.seconds
+    asked: list[int] = []
+    signal.signal(signal.SIGUSR1, lambda number, _frame: asked.append(number))
     try:
         fuzz(
             lambda: (
-                (bool(arguments.seconds) and time.monotonic() >= end)
+                bool(asked)
+                or (bool(arguments.seconds) and time.monotonic() >= end)
                 or (bool(arguments.runs) and executed[0] >= arguments.runs)
             ),
             arguments.seed or random.randrange(1 << 32),

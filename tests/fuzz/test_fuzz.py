@@ -1,15 +1,17 @@
 """Every fuzz target for a moment, the same each time, and all inputs that once found something."""
 
+import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.fuzz import campaign, tracer
-from tests.fuzz.campaign import Bounds
+from tests.fuzz.campaign import Bounds, Runner
 
 CORPUS: Final = Path(__file__).with_name("corpus")
 RUNS: Final = {
@@ -53,6 +55,39 @@ def test_libfuzzer_sees_the_branches_of_python(folder: Path) -> None:
     run = subprocess.run([*command, "-runs=1"], capture_output=True, text=True, check=True, timeout=120)
     (branches,) = re.findall(r"INITED cov: (\d+)", run.stderr)
     assert int(branches) > 100
+
+
+_BEGIN: Final = """
+open(sys.argv[1], "w").close()
+signal.pause()
+"""
+_STOPPABLE: Final = """
+import signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(print("stat::number_of_executed_units: 7")))
+"""
+
+
+@pytest.mark.parametrize(("preparation", "executed"), [(_STOPPABLE, 7), ("import signal, sys", 0)])
+def test_what_is_stopped_counts(
+    preparation: str, executed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    command = [sys.executable, "-c", preparation + _BEGIN, str(begun)]
+    monkeypatch.setattr(campaign, "_command", lambda *_: command)
+    runner = Runner(tmp_path)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(runner.run, "wire", Bounds())
+        begun.read_bytes()
+        runner.stop()
+    result = running.result()
+    assert (result.executed, result.report) == (executed, "")
+    assert runner.run("wire", Bounds()).executed == 0
+
+
+def test_an_end_without_a_word_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "_command", lambda *_: ["sh", "-c", "kill -USR1 $$"])
+    assert campaign.run("wire", Bounds(), tmp_path).report == "exit status -10"
 
 
 def test_no_two_targets_have_one_name() -> None:
