@@ -26,7 +26,6 @@ from crossdomain.wire import load, policy
 from tests.fakes.host_timelines import HostDevice
 from tests.fuzz.descriptors import KINDS, memory
 from tests.fuzz.source import Source
-from tests.fuzz.watch import parts
 from tests.unit.context.world import event
 
 _FDS: Final = 40
@@ -45,6 +44,10 @@ _RULES: Final = Rules(
     "{vm}: {title}", "vm.{app_id}", Flow.ASK, Flow.TO_HOST, frozenset({int.from_bytes(b"NV12", "little")})
 )
 """As much as rules can ask for."""
+_PLAIN: Final = Rules()
+_QUOTAS: Final = Quotas()
+_IN_CIRCLES: Final = ("_policy", "_traffic", "passage")
+"""Parts of a context that refer to it, or to each other, in circles."""
 
 
 class _Showing:
@@ -70,6 +73,9 @@ class _Showing:
         return memory()
 
 
+_SHOWING: Final = _Showing()
+
+
 class Compositors:
     """Makes contexts, and is what they are connected to."""
 
@@ -78,10 +84,9 @@ class Compositors:
         self._ports = ports
         self.memory: MemoryDevice | None = None
         """Where a VM's clients show pages."""
-        self._guest = Guest("fuzz", _RULES if ports is None else Rules())
-        self._showing = _Showing()
+        self._guest = Guest("fuzz", _RULES if ports is None else _PLAIN)
         self._orphans = Orphans()
-        self.allowance = Allowance(Quotas())
+        self.allowance = Allowance(_QUOTAS)
         self._open: list[socket.socket] = []
         self._contexts: list[Context] = []
 
@@ -96,7 +101,7 @@ class Compositors:
 
     def make(self, name: str, resources: Resources, sink: EventSink | None = None) -> Context:
         """A context of the VM."""
-        client_policy = ClientPolicy(load(), policy.load(), self._guest, self._showing)
+        client_policy = ClientPolicy(load(), policy.load(), self._guest, _SHOWING)
         surroundings = Surroundings(
             connect=self._connect,
             policy=client_policy,
@@ -139,15 +144,19 @@ class Compositors:
     def close(self) -> None:
         """Hangs up on all."""
         for connection in self._open:
-            _drain(connection)
             connection.close()
         self._open.clear()
         self._orphans.close()
 
     @property
     def parts(self) -> list[object]:
-        """All contexts that were made, what each has of its own, and this, see `Watch.take_apart`."""
-        return [*(part for context in self._contexts for part in parts(context)), self]
+        """All contexts that were made, what of each is in circles, and this, see `Watch.take_apart`."""
+        found: list[object] = [self, *self._contexts]
+        for context in self._contexts:
+            own = vars(context)
+            found += [own[name] for name in _IN_CIRCLES if own[name] is not None]
+            found.append(own["_policy"].timelines)
+        return found
 
     def _connect(self) -> socket.socket:
         ours, theirs = socket.socketpair()

@@ -7,6 +7,7 @@ import os
 import selectors
 import time
 from asyncio import events
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final
 
@@ -25,17 +26,37 @@ class _Ports(PortSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Returns what is ready."""
-        return super().select(self.patience if timeout is None else min(timeout, self.patience))
+        if timeout is None or timeout > self.patience:
+            timeout = self.patience
+        return super().select(timeout)
 
 
 class _Loop(asyncio.SelectorEventLoop):
     """A loop that is turned by hand: starting and stopping one for every step was most of the time."""
 
-    _run_once: Callable[[], None]  # asyncio's, for as long as there has been one
+    # asyncio's, for as long as there has been one
+    _run_once: Callable[[], None]
+    _process_events: Callable[[list[tuple[selectors.SelectorKey, int]]], None]
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
+
+    def __init__(self, ports: _Ports) -> None:
+        super().__init__(ports)
+        self._ports = ports
 
     def turn(self) -> None:
-        """One round: what is ready, once."""
-        self._run_once()
+        """One round: what is ready, once, as `_run_once` does it where there are no timers."""
+        if self._scheduled:
+            self._run_once()
+            return
+        ready = self._ready
+        events = self._ports.select(0.0 if ready else None)
+        if events:
+            self._process_events(events)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
 
 
 class Watch:

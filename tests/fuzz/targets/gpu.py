@@ -58,6 +58,7 @@ _KINDS: Final = (
     abi.VIRTIO_GPU_CMD_GET_EDID,
 )
 _FENCED: Final = abi.VIRTIO_GPU_FLAG_FENCE | abi.VIRTIO_GPU_FLAG_INFO_RING_IDX
+_MAP: Final = struct.pack("<I", abi.VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB)
 _fd: Final = os.memfd_create("fuzz-ram", os.MFD_CLOEXEC)
 os.ftruncate(_fd, RAM)
 _memory: Final = GuestMemory()
@@ -97,9 +98,7 @@ class _Device:
         self._compositors = Compositors(_watch.ports if source.flag() else None)
         _ram[:] = _fresh
         self._window = HostVisibleWindow(1 << 20, _watch.loop)
-        ours, self._vmm = socket.socketpair()
-        self._vmm.setblocking(False)
-        self._window.connect(BackendChannel(ours, _watch.loop, lambda _fault: None))
+        self._vmm: socket.socket | None = None
         expectations = Expectations()
         self._gpu = Gpu(
             _memory,
@@ -123,7 +122,8 @@ class _Device:
         finally:
             self._gpu.close()
             self._window.close()
-            self._vmm.close()
+            if self._vmm is not None:
+                self._vmm.close()
             self._compositors.close()
             _watch.take_apart(*self._compositors.parts, self._gpu, self._window, self)
 
@@ -150,9 +150,18 @@ class _Device:
                 self._execute(self._command(), oversized=self._source.byte() == 255)
 
     def _execute(self, request: bytes, *, oversized: bool = False) -> None:
+        if self._vmm is None and request[: len(_MAP)] == _MAP:
+            self._vmm = self._connect()
         self._heads += 1
         self._under_way.add(self._heads)
         self._gpu.execute(Chain(self._heads, request, [], oversized=oversized))
+
+    def _connect(self) -> socket.socket:
+        """The VMM's channel, which was there from the start for all that a device without a mapping knows."""
+        ours, vmm = socket.socketpair()
+        vmm.setblocking(False)
+        self._window.connect(BackendChannel(ours, _watch.loop, lambda _fault: None))
+        return vmm
 
     def _command(self) -> bytes:
         source = self._source
@@ -197,6 +206,8 @@ class _Device:
         return PAGE * self._source.below(20) if self._source.byte() < 240 else self._source.number(PAGE, 64)
 
     def _answer_map(self) -> None:
+        if self._vmm is None:
+            return
         try:
             data, fds, _flags, _address = socket.recv_fds(self._vmm, 12 + 40, 4)
         except OSError:
