@@ -25,7 +25,7 @@ _RUNS: Final = 10_000_000
 _SLICE_SECONDS: Final = 300
 """How long one process runs at a time: as much is lost where the machine is switched off."""
 _LONG: Final = 4
-"""One slice of so many has inputs of any length, the others short ones."""
+"""One slice of so many has inputs of any length and looks at comparisons, the others are brief."""
 _FOLDER: Final = Path("build/fuzz")
 
 

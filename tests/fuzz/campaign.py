@@ -38,7 +38,7 @@ class Bounds(NamedTuple):
     seed: int = 0
     """The same number is the same run; 0 chooses one."""
     brief: bool = False
-    """Whether all inputs of a target in Python are to be short."""
+    """Whether all inputs of a target in Python are to be short, and made without a look at comparisons."""
 
 
 class Result(NamedTuple):
@@ -133,6 +133,8 @@ def _command(name: str, bounds: Bounds, corpus: Path, folder: Path) -> Sequence[
         *([f"-runs={bounds.runs}"] if bounds.runs else []),
     ]
     if name in targets.NAMES:
+        if bounds.brief:
+            flags.append("-use_cmp=0")
         return [
             sys.executable,
             "-m",

@@ -22,9 +22,9 @@ def main() -> None:
     """Chooses and writes."""
     name, folder = sys.argv[1], Path(sys.argv[2])
     logging.disable()
-    target, atheris = guided.load(name)
-    attached = tracer.attach(tracer.build(folder), atheris)
-    attached.take_over()
+    extension = tracer.load(tracer.build(folder))
+    target, atheris = guided.load(name, extension, compares=False)
+    attached = tracer.attach(extension, atheris)
 
     def reach(data: bytes) -> frozenset[int]:
         return _branches(target.run, data[: targets.LARGEST], attached.counters)

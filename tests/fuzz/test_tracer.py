@@ -45,18 +45,19 @@ def counting(built: Tracer) -> Iterator[Counting]:
 
 def test_a_branch_counts_each_time(counting: Counting) -> None:
     for number in (1, 3, 1):
-        counting.tracer.branch(number)
+        assert ~counting.tracer.Counter(number)
     assert list(counting.counters) == [0, 2, 0, 1]
 
 
 def test_a_count_stops_at_its_most(counting: Counting) -> None:
+    counter = counting.tracer.Counter(0)
     for _ in range(300):
-        counting.tracer.branch(0)
+        assert ~counter is counter
     assert counting.counters[0] == 255
 
 
 def test_a_branch_without_a_counter_is_nothing(counting: Counting) -> None:
-    counting.tracer.branch(COUNT)
+    assert ~counting.tracer.Counter(COUNT)
     assert list(counting.counters) == [0] * COUNT
 
 

@@ -1,6 +1,7 @@
-"""What atheris' instrumented bytecode calls, in C of our own: its binding took a third of an execution.
+"""What atheris puts into bytecode, in C of our own: its binding took a third of an execution.
 
-libFuzzer reads counters where they are, so ours are registered beside those of atheris, which stay 0.
+libFuzzer reads counters where they are, so ours are registered beside those of atheris, which stay 0.  At a
+branch stand a counter, an operator and a pop: a call took a sixth of an execution.
 """
 
 import ctypes
@@ -24,12 +25,26 @@ _ROOM: Final = 4096
 class Tracer(Protocol):
     """The extension."""
 
-    branch: Callable[[int], None]
+    Counter: "Callable[[int], Counter]"
     compare: Callable[..., object]
 
     def begin(self, counters: int, count: int, tell_compared: int, operator_shift: int) -> None:
         """Whose counters these are, and where comparisons are told, as addresses."""
         ...
+
+
+class Counter(Protocol):
+    """That of the branch with a number."""
+
+    def __invert__(self) -> "Counter":
+        """The branch was taken once more."""
+        ...
+
+
+class _Instrumentor(Protocol):
+    """That of atheris, for one code object."""
+
+    consts: list[object]
 
 
 _build_lock: Final = threading.Lock()
@@ -57,9 +72,23 @@ class Attached(NamedTuple):
     """Call it once atheris has begun, because it sets its own functions then."""
 
 
-def attach(built: Path, atheris: ModuleType) -> Attached:
+def install(tracer: Tracer, atheris: ModuleType, *, compares: bool = True) -> None:
+    """What atheris sees imported from now on counts its branches here, and tells comparisons or not."""
+    bytecode = import_module("atheris.instrument_bytecode")
+    reserve, instruction = vars(atheris)["_reserve_counter"], vars(bytecode)["_generate_instruction"]
+
+    def count(self: _Instrumentor, place: object) -> list[object]:
+        self.consts.append(tracer.Counter(reserve()))
+        steps = ("LOAD_CONST", len(self.consts) - 1), ("UNARY_INVERT", None), ("POP_TOP", None)
+        return [instruction(operation, argument, place) for operation, argument in steps]
+
+    bytecode.Instrumentor._generate_trace_branch_invocation = count
+    if not compares:
+        bytecode.Instrumentor.trace_data_flow = lambda _self: None
+
+
+def attach(tracer: Tracer, atheris: ModuleType) -> Attached:
     """Gives libFuzzer counters for all that has been instrumented; call it before atheris begins."""
-    tracer = load(built)
     core = ctypes.CDLL(_origin("atheris.core_with_libfuzzer"))
     count = vars(atheris)["_reserve_counter"]() + _ROOM
     counters, places = (ctypes.c_uint8 * count)(), (ctypes.c_size_t * (2 * count))()
@@ -76,7 +105,7 @@ def attach(built: Path, atheris: ModuleType) -> Attached:
     _kept.extend((counters, places))
 
     def take_over() -> None:
-        vars(atheris).update(_trace_branch=tracer.branch, _trace_cmp=tracer.compare)
+        vars(atheris).update(_trace_cmp=tracer.compare)
 
     return Attached(counters, take_over)
 

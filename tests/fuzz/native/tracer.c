@@ -1,4 +1,4 @@
-/* What instrumented Python calls at each branch and comparison, without the detour through a binding.
+/* What instrumented Python has at each branch and calls at each comparison, without the detour through a binding.
  *
  * The counters and libFuzzer's function are somebody else's, and stay until the process ends.
  */
@@ -25,14 +25,41 @@ static PyObject *begin(PyObject *module, PyObject *arguments) {
     Py_RETURN_NONE;
 }
 
-/* branch(number): it was taken once more. */
-static PyObject *branch(PyObject *module, PyObject *number) {
-    size_t index = PyLong_AsSize_t(number);
-    (void)module;
-    if (index < counter_count && counters[index] != UINT8_MAX)
-        counters[index]++;
-    Py_RETURN_NONE;
+/* A branch's counter.  `~counter` says that it was taken once more: no call, and the counter is what it comes to. */
+struct counter {
+    PyObject_HEAD
+    size_t number;
+};
+
+static PyObject *count(PyObject *self) {
+    size_t number = ((struct counter *)self)->number;
+    if (number < counter_count && counters[number] != UINT8_MAX)
+        counters[number]++;
+    Py_INCREF(self);
+    return self;
 }
+
+static PyObject *make_counter(PyTypeObject *type, PyObject *arguments, PyObject *names) {
+    size_t number;
+    (void)names;
+    if (!PyArg_ParseTuple(arguments, "n", &number))
+        return NULL;
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self)
+        ((struct counter *)self)->number = number;
+    return self;
+}
+
+static PyNumberMethods numbers = {.nb_invert = count};
+
+static PyTypeObject counter_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "tracer.Counter",
+    .tp_basicsize = sizeof(struct counter),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_as_number = &numbers,
+    .tp_new = make_counter,
+};
 
 /* A number that fits into what the bytes of an input are compared with. */
 static int fits(PyObject *object, uint32_t *value) {
@@ -58,7 +85,6 @@ static PyObject *compare(PyObject *module, PyObject *const *arguments, Py_ssize_
 
 static PyMethodDef methods[] = {
     {"begin", begin, METH_VARARGS, NULL},
-    {"branch", branch, METH_O, NULL},
     {"compare", (PyCFunction)(void (*)(void))compare, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -66,5 +92,10 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "tracer", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit_tracer(void) {
-    return PyModule_Create(&definition);
+    PyObject *module = PyModule_Create(&definition);
+    if (module && PyModule_AddType(module, &counter_type)) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
 }
