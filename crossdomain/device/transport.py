@@ -18,7 +18,9 @@ from crossdomain.errors import CrossDomainError, HostFault, LocalError
 from crossdomain.limits import MAX_VHOST_USER_BACKLOG
 
 _ANCILLARY_SIZE: Final = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
-_RECEIVE_FLAGS: Final = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+_RECEIVE_FLAGS: Final = int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
+_SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+_TRUNCATED: Final = int(socket.MSG_CTRUNC)
 _MESSAGES_PER_WAKEUP: Final = 32
 """Then others have their turn; the socket stays readable and comes again."""
 
@@ -36,7 +38,7 @@ def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
     for level, kind, body in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(body[: len(body) - len(body) % fds.itemsize])
-    if flags & socket.MSG_CTRUNC:
+    if flags & _TRUNCATED:
         close_all(fds)
         raise HostFault(f"more than {MAX_FDS} fds in one vhost-user message, or no descriptor is left")
     return data, list(fds)
@@ -161,7 +163,7 @@ class Transport:
             data, fds = self._outgoing[0]
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
             try:
-                sent = self._connection.sendmsg([data], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                sent = self._connection.sendmsg([data], rights, _SEND_FLAGS)
             except OSError as error:
                 if self._room.wait(error):
                     return

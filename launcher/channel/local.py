@@ -41,6 +41,8 @@ _GIVEN_SYNCS: Final = 1 << 16
 _FULL_EVENT: Final = 4096
 """Bytes of an event's payload that tell of more to come."""
 _ANCILLARY: Final = socket.CMSG_SPACE(array.array("i").itemsize)
+_TRUNCATED: Final = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+"""A plain number: to mask one with a flag of `socket` takes as long as the read."""
 
 
 class LocalMemory:
@@ -396,7 +398,7 @@ class LocalChannel:
             _close(fd)
             self._ended = True
             return None, -1
-        return _parse(data, fd, is_truncated=bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))), fd
+        return _parse(data, fd, is_truncated=bool(flags & _TRUNCATED)), fd
 
     def _keep_packet(self, data: bytes, fds: list[int], is_truncated: bool) -> None:
         """See `Way.keep`."""

@@ -20,6 +20,8 @@ _MAX_SEND: Final = 262144
 _SCM_MAX_FD: Final = 253
 _INT_SIZE: Final = array.array("i").itemsize
 _ANCILLARY: Final = socket.CMSG_SPACE(_SCM_MAX_FD * _INT_SIZE)
+_TRUNCATED: Final = int(socket.MSG_CTRUNC)
+"""A plain number: to mask one with a flag of `socket` takes as long as the read."""
 _CREDENTIALS: Final = struct.Struct("=iII")
 """struct ucred: pid, uid, gid."""
 
@@ -65,7 +67,7 @@ class ClientSocket:
             return None
         except ConnectionError:
             return b""
-        self.keep(_fds_of(ancillary) if ancillary else [], is_truncated=bool(flags & socket.MSG_CTRUNC))
+        self.keep(_fds_of(ancillary) if ancillary else [], is_truncated=bool(flags & _TRUNCATED))
         return data
 
     def keep(self, fds: list[int], *, is_truncated: bool) -> None:
