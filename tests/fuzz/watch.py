@@ -121,14 +121,23 @@ class Watch:
         Raises:
             AssertionError: it takes too long.
         """
-        self.turn(TURNS)
+        for _ in range(TURNS):
+            if not task.done():
+                self.loop.turn()
+        if not task.done():
+            self._wait_for(task)
+        try:
+            task.result()
+        finally:
+            del task  # which has the exception, which has this frame
+
+    def _wait_for(self, task: asyncio.Task[None]) -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         self.ports.patience = _NAP_SECONDS
         while not task.done():
             assert time.monotonic() < deadline, f"{task} does not end"
             self.loop.turn()
         self.ports.patience = 0.0
-        task.result()
 
     def _start(
         self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any]
@@ -141,15 +150,6 @@ class Watch:
     def _note(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
         self._failures.append(error if isinstance(error, BaseException) else AssertionError(str(context)))
-
-
-def parts(whole: object) -> list[object]:
-    """It, after those of its attributes that are objects of the product's own, see `Watch.take_apart`."""
-    return [*(part for part in vars(whole).values() if _is_own(part)), whole]
-
-
-def _is_own(part: object) -> bool:
-    return type(part).__module__.startswith("crossdomain.") and hasattr(part, "__dict__")
 
 
 async def turn(count: int = TURNS) -> None:

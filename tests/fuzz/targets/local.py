@@ -41,6 +41,7 @@ def _keyed() -> int:
 
 _KINDS: Final = (*KINDS, _keyed)
 """The last begins with a key, so that COPY_PAGES and SHOW_PAGES may name it."""
+_CAPSET: Final = capset(shares_files=True)
 _watch: Final = Watch()
 
 
@@ -62,7 +63,7 @@ class _Launcher:
             theirs,
             self._compositors.new_local_context,
             self._end,
-            capset(shares_files=True),
+            _CAPSET,
             self._compositors.allowance,
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from crossdomain.abi import vhost_user as abi
+from crossdomain.device.backend import Backend
 from crossdomain.device.offer import Offer
 from crossdomain.device.session import GpuSession
 from crossdomain.device.vhost_user import REQUESTS, close_all
@@ -15,7 +16,7 @@ from crossdomain.errors import CrossDomainError
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.descriptors import KINDS, MEMORY, memory
 from tests.fuzz.source import Source
-from tests.fuzz.watch import Watch, parts
+from tests.fuzz.watch import Watch
 
 _HEADER: Final = struct.Struct("<III")
 _REQUESTS: Final = tuple(sorted(REQUESTS))
@@ -43,7 +44,7 @@ class _Vmm:
         self._ram = memory()
         self._kick = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         offer = Offer(self._compositors.new_context, bytes(32), 1 << 20, "fuzz")
-        self._session = GpuSession(theirs, offer, ports=ports)
+        self._session = GpuSession(theirs, offer, ports=ports, allowance=self._compositors.allowance)
         self._serving = _watch.loop.create_task(self._session.serve())
         self._backend: socket.socket | None = None
 
@@ -61,9 +62,9 @@ class _Vmm:
                 self._backend.close()
             close_all((self._ram, self._kick))
             self._compositors.close()
-            session = [part for own in parts(self._session) for part in parts(own)]
             self._end()
-            _watch.take_apart(*self._compositors.parts, *session, self)
+            backend: Backend = vars(self._session)["_backend"]
+            _watch.take_apart(*self._compositors.parts, backend.gpu, backend, self._session, self)
 
     def _end(self) -> None:
         with contextlib.suppress(CrossDomainError):
