@@ -319,7 +319,7 @@ class Counting(PortSelector):
 
 
 def test_a_client_that_is_too_fast_waits_though_no_python_runs() -> None:
-    stream = [sync(6 + number) for number in range(120)]
+    stream = [sync(6 + number) for number in range(160)]
 
     async def story(machine: Machine) -> int:
         context, compositor = await machine.open()
@@ -335,7 +335,7 @@ def test_a_client_that_is_too_fast_waits_though_no_python_runs() -> None:
         return at_once // 12
 
     # A hundred at once, the opening's among them, and some where this takes its time.
-    assert 50 < run(story, quotas=Quotas(client=replace(ClientQuotas(), messages_per_second=20))) < 120
+    assert 50 < run(story, quotas=Quotas(client=replace(ClientQuotas(), messages_per_second=20))) < 160
 
 
 def test_a_vm_that_is_too_fast_rests_though_no_python_runs_and_goes_on() -> None:

@@ -16,7 +16,6 @@ from crossdomain.context.rules import Question, Side
 from crossdomain.host import asking
 from crossdomain.host.asking import Asker, Command
 from crossdomain.limits import MAX_QUESTIONS
-from tests.conftest import child_processes
 from tests.fakes.patience import PATIENCE
 from tests.unit.context.world import until
 
@@ -33,11 +32,12 @@ def never_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def asker(*arguments: str, seconds: float = PATIENCE) -> AsyncGenerator[Asker]:
     """What asks for the VM `work`; its commands end with it."""
-    before = child_processes()
     made = Asker("work", Command(arguments, seconds))
     yield made
     made.close()
-    await until(lambda: child_processes() <= before)
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 async def ask(asker: Asker, question: Question = PASTE) -> bool:
