@@ -1,19 +1,20 @@
 """A hostile VM through its whole life, beside a neighbour on the same loop that notices nothing.
 
-Rules are what a VMM, a guest's kernel and its programs do, well and badly, in any order; after each the
-neighbour's client and compositor still hear each other.  `python -m tests.fuzz.sessions` does it for longer.
+Rules are what a VMM, a guest's kernel and its programs do, well and badly, in any order; after each, and
+after each of many that one rule does in a row, the neighbour's client and compositor still hear each
+other.  `python -m tests.fuzz.sessions` does it for longer.
 """
 
 import argparse
 import asyncio
 import logging
 import os
-import random
 import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from random import Random, randrange
 from typing import Any, Final
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -40,13 +41,29 @@ from tests.fakes.patience import PATIENCE
 from tests.fuzz.commands import any_command, opening
 from tests.fuzz.contexts import Compositors
 from tests.fuzz.source import Source
-from tests.fuzz.watch import turn
+from tests.fuzz.watch import Loop, turn
 from tests.unit.context.world import delete_id, sync
 
 STEPS: Final = 40
 """Rules of one session."""
+_IN_A_ROW: Final = 200
+_SIZES: Final = (0, 8, 24, 160)
 _WINDOW: Final = 1 << 22
-_ids: Final = st.integers(0, 4)
+_MOST_POLLS: Final = 16
+_INITS: Final = (5, 5, 5, 4)
+_PAGES: Final = (1, 2, 1 << 12)
+_OFFSETS: Final = (0, PAGE, _WINDOW - PAGE, _WINDOW, 1)
+_CHANGES: Final = (
+    abi.VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB,
+    abi.VIRTIO_GPU_CMD_RESOURCE_UNREF,
+    abi.VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,
+    abi.VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE,
+    abi.VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING,
+    0x0200,
+)
+_RAW: Final = (0x0107, 0x0108, 0x0109, 0x010C, 0x0201, 0x0207, 0x0208)
+_CONTEXTS: Final = 5
+_ids: Final = st.integers(0, _CONTEXTS - 1)
 _input: Final = st.binary(max_size=160)
 _descriptors: Final = st.builds(
     Descriptor,
@@ -76,14 +93,14 @@ class Vm:
         session = GpuSession(theirs, offer, ports=self._ports)
         self._serving = self._loop.create_task(session.serve())
         frontend = FakeFrontend(ours, memory_slots=memory_slots, announces=announces)
-        await asyncio.wait_for(frontend.boot(), PATIENCE)
+        await frontend.boot()
         return frontend
 
     async def end(self, frontend: FakeFrontend) -> None:
         """Hangs up, and waits until the device has let go of everything."""
         await frontend.close()
         assert self._serving is not None
-        await asyncio.wait_for(self._serving, PATIENCE)
+        await self._serving
         self.compositors.close()
 
 
@@ -93,25 +110,29 @@ class Sessions(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.fds = set(os.listdir("/proc/self/fd"))
-        self.ports = PortSelector()
-        self.loop = asyncio.SelectorEventLoop(self.ports)
+        self.loop = Loop()
         self.failures: list[object] = []
         self.loop.set_exception_handler(lambda _loop, context: self.failures.append(context))
 
     @initialize(in_c=st.booleans())
     def boot(self, in_c: bool) -> None:
         """Both VMs start, and C carries what needs no Python, or does not."""
-        ports = self.ports if in_c else None
+        ports = self.loop.ports if in_c else None
         self.vm, self.neighbour_vm = Vm(self.loop, ports), Vm(self.loop, ports)
         self.neighbour = self._do(self.neighbour_vm.boot())
         self.client = self._do(GuestContext.open(self.neighbour, 1))
         self.frontend = self._do(self.vm.boot())
+        self.rings = self._place_rings()
         self.broken = False
         self.polls = 0
         self.syncs = 1
 
+    def _place_rings(self) -> int:
+        """A page for each context's rings, where no queue of the driver's is: `break_ring` breaks those."""
+        return int(self.frontend.ram.allocate(_CONTEXTS * PAGE))
+
     def _do(self, steps: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  # whatever it returns
-        return self.loop.run_until_complete(asyncio.wait_for(steps, PATIENCE))
+        return self.loop.complete(steps, PATIENCE)
 
     def _command(self, kind: int, body: bytes = b"", *, ctx_id: int = 0, room: int = 64) -> Response:
         """One command, which is answered whatever it says."""
@@ -141,13 +162,13 @@ class Sessions(RuleBasedStateMachine):
     # The hostile VM: what its programs do.
 
     @precondition(lambda self: not self.broken)
-    @rule(ctx_id=_ids, context_init=st.sampled_from((5, 5, 5, 4)))
+    @rule(ctx_id=_ids, context_init=st.sampled_from(_INITS))
     def create_context(self, ctx_id: int, context_init: int) -> None:
         """CTX_CREATE, and its rings."""
         driver = self.frontend.driver
         if self._do(driver.ctx_create(ctx_id, context_init=context_init)).ok:
             for resource_id in (2 * ctx_id + 10, 2 * ctx_id + 11):
-                self._do(driver.create_guest_blob(resource_id, PAGE, [(PAGE * (2 + ctx_id), PAGE)]))
+                self._do(driver.create_guest_blob(resource_id, PAGE, [(self.rings + PAGE * ctx_id, PAGE)]))
                 self._do(driver.ctx_attach_resource(ctx_id, resource_id))
 
     @precondition(lambda self: not self.broken)
@@ -171,7 +192,7 @@ class Sessions(RuleBasedStateMachine):
         init = protocol.encode_init(*rings) if part == 0 else b""
         self._do(self.frontend.driver.submit_3d(ctx_id, init + protocol.encode_send(opening()[part])))
 
-    @precondition(lambda self: not self.broken and self.polls < 16)
+    @precondition(lambda self: not self.broken and self.polls < _MOST_POLLS)
     @rule(ctx_id=_ids)
     def poll(self, ctx_id: int) -> None:
         """A fence that may be held for ever."""
@@ -192,7 +213,7 @@ class Sessions(RuleBasedStateMachine):
         resource_id=st.integers(1, 8),
         ctx_id=_ids,
         blob_id=st.integers(0, 4),
-        pages=st.sampled_from((1, 2, 1 << 12)),
+        pages=st.sampled_from(_PAGES),
     )
     def create_host_blob(self, resource_id: int, ctx_id: int, blob_id: int, pages: int) -> None:
         """RESOURCE_CREATE_BLOB of the host's memory, named or not."""
@@ -200,36 +221,61 @@ class Sessions(RuleBasedStateMachine):
         self._do(self.frontend.driver.create_host_blob(resource_id, size, ctx_id=ctx_id, blob_id=blob_id))
 
     @precondition(lambda self: not self.broken)
-    @rule(resource_id=st.integers(1, 8), offset=st.sampled_from((0, PAGE, _WINDOW - PAGE, _WINDOW, 1)))
+    @rule(resource_id=st.integers(1, 8), offset=st.sampled_from(_OFFSETS))
     def map_blob(self, resource_id: int, offset: int) -> None:
         """RESOURCE_MAP_BLOB."""
         self._do(self.frontend.driver.map_blob(resource_id, offset))
 
     @precondition(lambda self: not self.broken)
-    @rule(
-        kind=st.sampled_from(
-            (
-                abi.VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB,
-                abi.VIRTIO_GPU_CMD_RESOURCE_UNREF,
-                abi.VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,
-                abi.VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE,
-                abi.VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING,
-                0x0200,
-            )
-        ),
-        resource_id=st.integers(0, 20),
-        ctx_id=_ids,
-    )
+    @rule(kind=st.sampled_from(_CHANGES), resource_id=st.integers(0, 20), ctx_id=_ids)
     def change_resource(self, kind: int, resource_id: int, ctx_id: int) -> None:
         """A command that names a resource."""
         self._command(kind, resource_id.to_bytes(4, "little") + bytes(4), ctx_id=ctx_id)
 
     @precondition(lambda self: not self.broken)
-    @rule(kind=st.sampled_from((0x0107, 0x0108, 0x0109, 0x010C, 0x0201, 0x0207, 0x0208)), body=_input)
+    @rule(kind=st.sampled_from(_RAW), body=_input)
     def raw_command(self, kind: int, body: bytes) -> None:
         """Any bytes behind a header."""
         response = self._do(self.frontend.driver.command_raw(encode_header(kind, ctx_id=1) + body, room=64))
         assert isinstance(response, Response)
+
+    @precondition(lambda self: not self.broken)
+    @rule(number=st.integers(0, (1 << 64) - 1), count=st.integers(1, _IN_A_ROW))
+    def hurry(self, number: int, count: int) -> None:
+        """Many of the above in a row, by chance: hypothesis takes longer to choose than they take."""
+        random = Random(number)
+        for _ in range(count):
+            self._act_by_chance(random)
+            self.neighbour_is_served()
+
+    def _act_by_chance(self, random: Random) -> None:
+        ctx_id, data = random.randrange(_CONTEXTS), random.randbytes(random.choice(_SIZES))
+        match random.randrange(12):
+            case 0:
+                self.create_context(ctx_id=ctx_id, context_init=random.choice(_INITS))
+            case 1:
+                self.destroy_context(ctx_id=ctx_id)
+            case 2 | 3 | 4:
+                self.submit(ctx_id=ctx_id, data=data)
+            case 5 | 6:
+                self.send(ctx_id=ctx_id, part=random.randrange(4))
+            case 7 if self.polls < _MOST_POLLS:
+                self.poll(ctx_id=ctx_id)
+            case 8:
+                blob = random.randrange(1, 9), random.choice(_PAGES)
+                self.create_host_blob(
+                    resource_id=blob[0], ctx_id=ctx_id, blob_id=random.randrange(5), pages=blob[1]
+                )
+            case 9:
+                self.map_blob(resource_id=random.randrange(1, 9), offset=random.choice(_OFFSETS))
+            case 10:
+                self.change_resource(
+                    kind=random.choice(_CHANGES), resource_id=random.randrange(21), ctx_id=ctx_id
+                )
+            case 11:
+                self.raw_command(kind=random.choice(_RAW), body=data)
+            case _:
+                self.compositor_acts(data=data)
 
     # What its kernel and its VMM do.
 
@@ -272,6 +318,7 @@ class Sessions(RuleBasedStateMachine):
         """The VMM is gone from one moment to the next, and another comes."""
         self._do(self.vm.end(self.frontend))
         self.frontend = self._do(self.vm.boot(memory_slots=memory_slots, announces=announces))
+        self.rings = self._place_rings()
         self.broken, self.polls = False, 0
 
     def teardown(self) -> None:
@@ -320,7 +367,7 @@ def main() -> None:
                 or (bool(arguments.seconds) and time.monotonic() >= end)
                 or (bool(arguments.runs) and executed[0] >= arguments.runs)
             ),
-            arguments.seed or random.randrange(1 << 32),
+            arguments.seed or randrange(1 << 32),
         )
     finally:
         print(f"stat::number_of_executed_units: {executed[0]}", flush=True)

@@ -9,9 +9,11 @@ import time
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from crossdomain.context.selector import PortSelector
+
+_T = TypeVar("_T")
 
 TURNS: Final = 4
 """Of the loop, that an event gets to arrive."""
@@ -19,7 +21,7 @@ _PATIENCE_SECONDS: Final = 5.0
 _NAP_SECONDS: Final = 0.01
 
 
-class _Ports(PortSelector):
+class Ports(PortSelector):
     """What a worker's loop waits with; but here nobody waits, unless it is for an end."""
 
     patience = 0.0
@@ -31,7 +33,7 @@ class _Ports(PortSelector):
         return super().select(timeout)
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class Loop(asyncio.SelectorEventLoop):
     """A loop that is turned by hand: starting and stopping one for every step was most of the time."""
 
     # asyncio's, for as long as there has been one
@@ -40,9 +42,10 @@ class _Loop(asyncio.SelectorEventLoop):
     _ready: deque[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]
 
-    def __init__(self, ports: _Ports) -> None:
-        super().__init__(ports)
-        self._ports = ports
+    def __init__(self) -> None:
+        self.ports = Ports()
+        """For whoever has C carry what needs no Python."""
+        super().__init__(self.ports)
 
     def turn(self) -> None:
         """One round: what is ready, once, as `_run_once` does it where there are no timers."""
@@ -50,7 +53,7 @@ class _Loop(asyncio.SelectorEventLoop):
             self._run_once()
             return
         ready = self._ready
-        events = self._ports.select(0.0 if ready else None)
+        events = self.ports.select(0.0 if ready else None)
         if events:
             self._process_events(events)
         for _ in range(len(ready)):
@@ -58,14 +61,41 @@ class _Loop(asyncio.SelectorEventLoop):
             if not handle.cancelled():
                 handle._run()
 
+    def complete(self, steps: Coroutine[Any, Any, _T], seconds: float) -> _T:
+        """Turns until a coroutine has ended; what it returns.
+
+        Raises:
+            AssertionError: it has not, in time.
+            BaseException: what it raised.
+        """
+        events._set_running_loop(self)
+        try:
+            task = self.create_task(steps)
+            self.wait_for(task, seconds)
+            return task.result()
+        finally:
+            events._set_running_loop(None)
+
+    def wait_for(self, task: asyncio.Task[Any], seconds: float) -> None:
+        """Turns until the task is done.
+
+        Raises:
+            AssertionError: it is not, in time.
+        """
+        deadline = time.monotonic() + seconds
+        self.ports.patience = _NAP_SECONDS
+        while not task.done():
+            assert time.monotonic() < deadline, f"{task} does not end"
+            self.turn()
+        self.ports.patience = 0.0
+
 
 class Watch:
     """One loop for all executions of a target: a loop for each would be most of the time."""
 
     def __init__(self) -> None:
-        self.ports = _Ports()
-        """For whoever has C carry what needs no Python."""
-        self.loop = _Loop(self.ports)
+        self.loop = Loop()
+        self.ports = self.loop.ports
         atexit.register(self.loop.close)  # while what it waits with is still there
         self._failures: list[BaseException] = []
         self._tasks: list[asyncio.Task[Any]] = []
@@ -124,20 +154,11 @@ class Watch:
         for _ in range(TURNS):
             if not task.done():
                 self.loop.turn()
-        if not task.done():
-            self._wait_for(task)
         try:
+            self.loop.wait_for(task, _PATIENCE_SECONDS)
             task.result()
         finally:
             del task  # which has the exception, which has this frame
-
-    def _wait_for(self, task: asyncio.Task[None]) -> None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        self.ports.patience = _NAP_SECONDS
-        while not task.done():
-            assert time.monotonic() < deadline, f"{task} does not end"
-            self.loop.turn()
-        self.ports.patience = 0.0
 
     def _start(
         self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any]
