@@ -44,8 +44,9 @@ _RULES: Final = Rules(
     "{vm}: {title}", "vm.{app_id}", Flow.ASK, Flow.TO_HOST, frozenset({int.from_bytes(b"NV12", "little")})
 )
 """As much as rules can ask for."""
-_PLAIN: Final = Rules()
-_QUOTAS: Final = Quotas()
+_RULED: Final = Guest("fuzz", _RULES)
+_PLAIN: Final = Guest("fuzz", Rules())
+_ALLOWANCE: Final = Allowance(Quotas())
 _IN_CIRCLES: Final = ("_policy", "_traffic", "passage")
 """Parts of a context that refer to it, or to each other, in circles."""
 
@@ -79,14 +80,18 @@ _SHOWING: Final = _Showing()
 class Compositors:
     """Makes contexts, and is what they are connected to."""
 
-    def __init__(self, ports: PortSelector | None = None) -> None:
-        """`ports` is what the running loop waits with, where C is to carry what needs no Python."""
+    def __init__(self, ports: PortSelector | None = None, *, of_own: bool = False) -> None:
+        """`ports` is what the running loop waits with, where C is to carry what needs no Python.
+
+        The VM is one `of_own`, or the same as ever: what an end forgets to give back shows then.
+        """
         self._ports = ports
         self.memory: MemoryDevice | None = None
         """Where a VM's clients show pages."""
-        self._guest = Guest("fuzz", _RULES if ports is None else _PLAIN)
+        guest = _RULED if ports is None else _PLAIN
+        self._guest = Guest("fuzz", guest.rules) if of_own else guest
         self._orphans = Orphans()
-        self.allowance = Allowance(_QUOTAS)
+        self.allowance = Allowance(Quotas()) if of_own else _ALLOWANCE
         self._open: list[socket.socket] = []
         self._contexts: list[Context] = []
 
@@ -148,9 +153,18 @@ class Compositors:
         self._open.clear()
         self._orphans.close()
 
-    @property
-    def parts(self) -> list[object]:
-        """All contexts that were made, what of each is in circles, and this, see `Watch.take_apart`."""
+    def end(self) -> list[object]:
+        """Call it when all has been closed.
+
+        Returns:
+            All contexts that were made, what of each is in circles, and this, see `Watch.take_apart`.
+
+        Raises:
+            AssertionError: something of what they had still counts.
+        """
+        allowance, totals = self.allowance, self.allowance.totals
+        counted = allowance.resources, allowance.blob_bytes, totals.objects, totals.surfaces
+        assert not any(counted), f"resources, bytes of blobs, objects and surfaces are left: {counted}"
         found: list[object] = [self, *self._contexts]
         for context in self._contexts:
             own = vars(context)

@@ -81,7 +81,7 @@ class Vm:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ports: PortSelector | None) -> None:
         """`ports` is what the loop waits with, where C is to carry what needs no Python."""
-        self.compositors = Compositors(ports)
+        self.compositors = Compositors(ports, of_own=True)
         self._ports = ports
         self._loop = loop
         self._serving: asyncio.Task[None] | None = None

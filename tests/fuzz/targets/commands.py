@@ -73,7 +73,7 @@ class _Life:
             self._compositors.close()
             for memory in self._taken:
                 memory.close()
-            _watch.take_apart(*self._compositors.parts, self)
+            _watch.take_apart(*self._compositors.end(), self)
         assert all(fence.completed for fence in self._fences), "a fence was never completed"
 
     def _submit(self) -> None:

@@ -125,7 +125,7 @@ class _Device:
             if self._vmm is not None:
                 self._vmm.close()
             self._compositors.close()
-            _watch.take_apart(*self._compositors.parts, self._gpu, self._window, self)
+            _watch.take_apart(*self._compositors.end(), self._gpu, self._window, self)
 
     def _boot(self) -> None:
         """What a guest's driver and launcher send until a client may talk."""

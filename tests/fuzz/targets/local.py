@@ -83,7 +83,7 @@ class _Launcher:
             _watch.turn(2)
             self._connection.close()
             self._compositors.close()
-            _watch.take_apart(*self._compositors.parts, self._connection, self)
+            _watch.take_apart(*self._compositors.end(), self._connection, self)
         assert self._ended, "nobody was told of the end"
 
     def _end(self, _connection: LocalConnection) -> None:

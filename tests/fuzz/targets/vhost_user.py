@@ -64,7 +64,7 @@ class _Vmm:
             self._compositors.close()
             self._end()
             backend: Backend = vars(self._session)["_backend"]
-            _watch.take_apart(*self._compositors.parts, backend.gpu, backend, self._session, self)
+            _watch.take_apart(*self._compositors.end(), backend.gpu, backend, self._session, self)
 
     def _end(self) -> None:
         with contextlib.suppress(CrossDomainError):
