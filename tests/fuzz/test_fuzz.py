@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -67,6 +68,15 @@ signal.signal(signal.SIGUSR1, lambda *_: sys.exit(print("stat::number_of_execute
 """
 
 
+def _always(command: list[str]) -> Callable[..., list[str]]:
+    """In place of `campaign._command`."""
+
+    def same(*_arguments: object) -> list[str]:
+        return command
+
+    return same
+
+
 @pytest.mark.parametrize(("preparation", "executed"), [(_STOPPABLE, 7), ("import signal, sys", 0)])
 def test_what_is_stopped_counts(
     preparation: str, executed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -74,7 +84,7 @@ def test_what_is_stopped_counts(
     begun = tmp_path / "begun"
     os.mkfifo(begun)
     command = [sys.executable, "-c", preparation + _BEGIN, str(begun)]
-    monkeypatch.setattr(campaign, "_command", lambda *_: command)
+    monkeypatch.setattr(campaign, "_command", _always(command))
     runner = Runner(tmp_path)
     with ThreadPoolExecutor() as pool:
         running = pool.submit(runner.run, "wire", Bounds())
@@ -86,7 +96,7 @@ def test_what_is_stopped_counts(
 
 
 def test_an_end_without_a_word_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaign, "_command", lambda *_: ["sh", "-c", "kill -USR1 $$"])
+    monkeypatch.setattr(campaign, "_command", _always(["sh", "-c", "kill -USR1 $$"]))
     assert campaign.run("wire", Bounds(), tmp_path).report == "exit status -10"
 
 
