@@ -147,6 +147,7 @@ class FakeToplevel(_FakeRole):
         self.asked: list[tuple[str, object]] = []
         self.shown: tuple[Size, Extents, frozenset[ShellState]] | None = None
         self.hears: list[Callable[[], None]] = []
+        self.denies: list[Callable[[], None]] = []
 
     def next_configure(self, size: Size, states: frozenset[ShellState]) -> Configure:
         """What a compositor sends next."""
@@ -191,10 +192,20 @@ class FakeToplevel(_FakeRole):
         assert self.alive
         self.asked.append(("resize", edge))
 
-    def activate(self, token: str = "") -> bool:
+    def restore(self, denied: Callable[[], None]) -> None:
+        assert self.alive
+        self.asked.append(("restored", True))
+        self.denies.append(denied)
+
+    def deny(self) -> None:
+        """Nothing has come of what it was asked for."""
+        denies, self.denies = self.denies, []
+        for denied in denies:
+            denied()
+
+    def activate(self, token: str = "") -> None:
         assert self.alive
         self.asked.append(("activate", token))
-        return self.shell.activates
 
     def demand_attention(self) -> None:
         assert self.alive
@@ -248,8 +259,6 @@ class FakeShell:
         self.serial = 0
         self.minimizes = True
         """Whether it knows windows that are out of the way."""
-        self.activates = True
-        """Whether it can be asked for the keyboard."""
         self._kinds: dict[object, str] = {}
         """What kind of role each surface has had, which it keeps for good (wl_surface)."""
 

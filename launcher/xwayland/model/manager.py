@@ -231,9 +231,13 @@ class Manager:
     def restore(self, window: Window) -> None:
         """The client wants a window back that is out of the way (ICCCM 4.1.4)."""
         role = window.role
-        if not isinstance(role, Toplevel) or State.HIDDEN not in window.states or role.port.activate():
+        if isinstance(role, Toplevel) and State.HIDDEN in window.states:
+            role.port.restore(lambda: self._show_anew(window, role))
+
+    def _show_anew(self, window: Window, role: Toplevel) -> None:
+        """The compositor does not give a window back; but whatever is new is shown."""
+        if window.role is not role or State.HIDDEN not in window.states:
             return
-        # The compositor can't be asked for it: but whatever is new is shown.
         window.states.discard(State.HIDDEN)
         self._set_state(window, WmState.NORMAL)
         self.x.set_net_states(window.window, window.states)

@@ -195,8 +195,12 @@ class ToplevelPort(RolePort, Protocol):
         """Lets the user resize the window in the same way."""
         ...
 
-    def activate(self, token: str = "") -> bool:
-        """Asks for the keyboard, by a token or by what the user did last; returns whether it could be."""
+    def restore(self, denied: Callable[[], None]) -> None:
+        """Asks to be shown again after `set_minimized`; `denied` is called where nothing has come of it."""
+        ...
+
+    def activate(self, token: str = "") -> None:
+        """Asks for the keyboard, where there is a way to: by a token, or by what the user did last."""
         ...
 
     def demand_attention(self) -> None:

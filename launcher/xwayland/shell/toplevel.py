@@ -103,11 +103,22 @@ class ToplevelRole:
         if held is not None:
             self.toplevel.send("resize", *held, int(edge))
 
-    def activate(self, token: str = "") -> bool:
+    def restore(self, denied: Callable[[], None]) -> None:
+        """See `model.ports.ToplevelPort`."""
+
+        def asked() -> None:
+            # Compositors configure what has come of it after they have answered.
+            self._shell.settle(lambda: self._shell.settle(denied))
+
+        if not self._shell.activation.ask(self.window, self.surface, asked):
+            denied()
+
+    def activate(self, token: str = "") -> None:
         """See `model.ports.ToplevelPort`."""
         if token:
-            return self._shell.activation.activate(self.surface, token)
-        return self._shell.activation.ask(self.window, self.surface)
+            self._shell.activation.activate(self.surface, token)
+        else:
+            self._shell.activation.ask(self.window, self.surface)
 
     def demand_attention(self) -> None:
         """See `model.ports.ToplevelPort`."""

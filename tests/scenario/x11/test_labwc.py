@@ -140,16 +140,36 @@ def test_the_keyboard_stays_with_a_modal_dialog(desktop: LabwcDesktop) -> None:
     wait_until(main_can_be_had, seconds=PATIENCE, what="the window below is active")
 
 
+def iconify(desktop: LabwcDesktop, window: int) -> None:
+    """The window gets out of the way."""
+    desktop.client.ask_manager(window, "WM_CHANGE_STATE", ICONIC)
+    wait_until(lambda: desktop.count(MAIN) == 0, seconds=PATIENCE, what="it is out of the way")
+
+
+def await_back(desktop: LabwcDesktop, window: int) -> None:
+    """It is shown again, and has the keyboard."""
+    desktop.await_keyboard("icon")
+    wait_until(lambda: desktop.count(MAIN) == 300 * 200, seconds=PATIENCE, what="it is back")
+    assert desktop.client.words(window, "WM_STATE")[0] == NORMAL
+
+
 def test_an_iconified_window_comes_back_where_it_was(desktop: LabwcDesktop) -> None:
     client = desktop.client
     window = desktop.open("icon", MAIN, (300, 200))
     before = desktop.edges(MAIN)
-    client.ask_manager(window, "WM_CHANGE_STATE", ICONIC)
-    wait_until(lambda: desktop.count(MAIN) == 0, seconds=PATIENCE, what="it is out of the way")
+    iconify(desktop, window)
     desktop.open("other", GREEN, (60, 40))
     desktop.click(GREEN)
     client.ask_manager(window, "_NET_WM_STATE", REMOVE, client.atom("_NET_WM_STATE_HIDDEN"))
-    desktop.await_keyboard("icon")
-    wait_until(lambda: desktop.count(MAIN) == 300 * 200, seconds=PATIENCE, what="it is back")
+    await_back(desktop, window)
     assert desktop.edges(MAIN) == before
-    assert client.words(window, "WM_STATE")[0] == NORMAL
+
+
+def test_an_iconified_window_comes_back_although_nobody_has_the_keyboard(desktop: LabwcDesktop) -> None:
+    """So that labwc activates nothing."""
+    window = desktop.open("icon", MAIN, (300, 200))
+    desktop.click(MAIN)
+    iconify(desktop, window)
+    desktop.client.window(window).map()
+    desktop.client.display.sync()
+    await_back(desktop, window)

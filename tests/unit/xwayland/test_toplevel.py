@@ -401,20 +401,22 @@ def test_an_iconified_window_comes_back_by_activation(
 ) -> None:
     ask(desk, iconic)
     port = port_of(iconic)
-    assert port.asked == [("activate", "")]
+    assert port.asked == [("restored", True)]
     assert desk.x.wm_states[1] == WmState.ICONIC
     desk.configure(iconic, ANYTHING, ShellState.ACTIVATED)
     assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.NORMAL, set())
+    port.deny()
     assert port_of(iconic) is port
 
 
 @pytest.mark.parametrize("ask", BACK)
-def test_an_iconified_window_comes_back_anew_where_there_is_no_activation(
+def test_an_iconified_window_comes_back_anew_where_that_is_denied(
     desk: Desk, iconic: Window, ask: Callable[[Desk, Window], None]
 ) -> None:
-    desk.shell.activates = False
     before = port_of(iconic)
     ask(desk, iconic)
+    ask(desk, iconic)
+    before.deny()
     assert not before.alive
     port = desk.configure(iconic)
     assert is_shown(iconic)
@@ -422,13 +424,11 @@ def test_an_iconified_window_comes_back_anew_where_there_is_no_activation(
     assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.NORMAL, set())
 
 
-@pytest.mark.parametrize("ask", BACK)
-def test_a_window_that_is_no_icon_is_not_shown_anew(desk: Desk, ask: Callable[[Desk, Window], None]) -> None:
-    desk.shell.activates = False
+def test_a_window_that_is_no_icon_is_not_shown_anew(desk: Desk) -> None:
     window = desk.open()
-    ask(desk, window)
-    assert port_of(window).alive
-    assert is_shown(window)
+    for ask in BACK:
+        ask(desk, window)
+    assert port_of(window).asked == [("activate", "")]
 
 
 def test_a_withdrawn_window_leaves_nothing(desk: Desk) -> None:
