@@ -14,6 +14,7 @@ from tests.fakes.daemon import RunningDaemon, running_daemon
 from tests.fakes.launcher import Finished, run_launcher
 from tests.fakes.x11 import X11Desktop
 
+ICONIC: Final = 3
 NO_XWAYLAND: Final = {"PATH": "/nonexistent", "DISPLAY": ""}
 """An environment in which Xwayland is not installed."""
 
@@ -61,6 +62,15 @@ def test_xwayland_runs_from_the_first_x_client_to_the_last(desktop: X11Desktop) 
     desktop.gone("first")
     assert xwaylands(desktop) == [pid]
     desktop.end_applications()
+    desktop.wait(lambda: not xwaylands(desktop), "no Xwayland after the last client")
+
+
+def test_a_client_that_ends_as_an_icon_keeps_no_xwayland(desktop: X11Desktop) -> None:
+    with desktop.client() as client:
+        window = client.create_window(title="icon")
+        desktop.window("icon")
+        client.ask_manager(window, "WM_CHANGE_STATE", ICONIC)
+        desktop.wait(lambda: client.words(window, "WM_STATE")[:1] == [ICONIC], "iconic")
     desktop.wait(lambda: not xwaylands(desktop), "no Xwayland after the last client")
 
 
