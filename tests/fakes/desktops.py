@@ -12,7 +12,7 @@ from typing import IO, Final, Protocol
 
 from crossdomain.vm import root
 from crossdomain.vm.seat import BUTTON_LEFT, keystrokes
-from tests.fakes import gnome_person
+from tests.fakes import gnome_person, rooted
 from tests.fakes.forky import Forky
 from tests.fakes.sway import Sway, running_sway
 from tests.fakes.weston import Pixels, accepts, load_pixels, stop, wait_until
@@ -149,15 +149,7 @@ def running_kwin(folder: Path) -> Generator[Kwin]:
             f"--socket={_SOCKET}", f"--width={SIZE[0]}", f"--height={SIZE[1]}",
             "--no-lockscreen", "--no-global-shortcuts", "--no-kactivities",
         ]  # fmt: skip
-        with (folder / "kwin.log").open("wb") as log:
-            process = subprocess.Popen(
-                Forky(PACKAGES).command(command),
-                env=root.program_environment(extra),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        process = rooted.start(Forky(PACKAGES).command(command), extra, folder / "kwin.log")
         kwin = Kwin(folder, sway)
         try:
             wait_until(lambda: accepts(kwin.socket_path), seconds=_SECONDS, what="KWin serves")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from crossdomain.vm import root
+from tests.fakes import rooted
 from tests.fakes.forky import Forky
 from tests.fakes.weston import START_SECONDS, Pixels, accepts, stop, wait_until
 from tests.fakes.wlroots import VirtualSeat, screencopy
@@ -59,15 +59,8 @@ def running_labwc(folder: Path) -> Generator[tuple[Labwc, VirtualSeat]]:
         "WLR_RENDERER": "pixman",
         "WLR_LIBINPUT_NO_DEVICES": "1",
     }
-    with (folder / "labwc.log").open("wb") as log:
-        process = subprocess.Popen(
-            Forky().command(["labwc", "--config-dir", str(folder)]),
-            env=root.program_environment(extra),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    command = Forky().command(["labwc", "--config-dir", str(folder)])
+    process = rooted.start(command, extra, folder / "labwc.log")
     labwc = Labwc(folder, process)
     try:
         wait_until(lambda: _serves(labwc), seconds=START_SECONDS, what="labwc serves")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from crossdomain.vm import root
+from tests.fakes import rooted
 from tests.fakes.weston import START_SECONDS, Pixels, accepts, stop, wait_until
 from tests.fakes.wlroots import VirtualSeat, screencopy
 
@@ -222,16 +222,8 @@ def running_sway(
         "WLR_LIBINPUT_NO_DEVICES": "1",
         "XCURSOR_PATH": str(runtime_dir / "icons"),
     }
-    with (runtime_dir / "sway.log").open("wb") as log:
-        process = subprocess.Popen(
-            debian.command([*wrapper, "sway", "--config", str(file)]),
-            pass_fds=inherited,
-            env=root.program_environment(extra),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    command = debian.command([*wrapper, "sway", "--config", str(file)])
+    process = rooted.start(command, extra, runtime_dir / "sway.log", inherited=inherited)
     sway = Sway(runtime_dir, process, (width, height))
     try:
         wait_until(lambda: _serves(sway), seconds=START_SECONDS, what="sway serves")

@@ -1,11 +1,10 @@
 """A headless Weston 16, for what no older one has: fifo and commit timing, colour management."""
 
-import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crossdomain.vm import root
+from tests.fakes import rooted
 from tests.fakes.forky import Forky
 from tests.fakes.weston import START_SECONDS, Weston, accepts, stop, wait_until
 
@@ -27,14 +26,8 @@ def running_weston16(folder: Path, *, renderer: str = "pixman", configuration: s
         f"--renderer={renderer}", "--width=640", "--height=480",
         "--debug",  # lets any client take screenshots
     ]  # fmt: skip
-    with (folder / "weston.log").open("wb") as log:
-        process = subprocess.Popen(
-            Forky().command(command),
-            env=root.program_environment({"XDG_RUNTIME_DIR": str(folder)}),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    extra = {"XDG_RUNTIME_DIR": str(folder)}
+    process = rooted.start(Forky().command(command), extra, folder / "weston.log")
     weston = Weston(folder, "weston16", process)
     try:
         wait_until(lambda: _serves(weston), seconds=START_SECONDS, what="Weston 16 serves")

@@ -4,7 +4,8 @@ import itertools
 import os
 import subprocess
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,16 +36,15 @@ class Edges(NamedTuple):
     bottom: int
 
 
-@pytest.fixture(scope="module", params=("kwin", "gnome"))
+@pytest.fixture(scope="module", params=(running_kwin, running_gnome), ids=("kwin", "gnome"))
 def desktop(request: pytest.FixtureRequest) -> Generator[Desktop]:
     """One for all tests; each ends its windows."""
-    with tempfile.TemporaryDirectory(prefix="xd-", ignore_cleanup_errors=True) as folder:
-        if request.param == "kwin":
-            with running_kwin(Path(folder)) as kwin:
-                yield kwin
-        else:
-            with running_gnome(Path(folder)) as gnome:
-                yield gnome
+    run: Callable[[Path], AbstractContextManager[Desktop]] = request.param
+    with (
+        tempfile.TemporaryDirectory(prefix="xd-", ignore_cleanup_errors=True) as folder,
+        run(Path(folder)) as made,
+    ):
+        yield made
 
 
 @pytest.fixture
@@ -59,6 +59,26 @@ def empty(desktop: Desktop) -> Pixels:
     """What is on the screen without windows."""
     desktop.move_pointer(0, SIZE[1] - 1)
     return _settled(desktop, None)
+
+
+@pytest.fixture
+def red(desktop: Desktop, empty: Pixels, applications: ApplicationEnvironment) -> Generator[Edges]:
+    """Where the contents are of an X11 window of one colour, which is alone on the screen and was clicked."""
+    del empty
+    with XTestClient(applications.display, applications.authority) as client:
+        record = client.window(client.create_window(width=WINDOW[0], height=WINDOW[1]))
+        record.change_attributes(background_pixel=int.from_bytes(bytes(RED), "big"))
+        record.set_wm_name("red")
+        record.map()
+        client.display.sync()
+        wait_until(lambda: _size(_edges(desktop)) == WINDOW, seconds=PATIENCE, what="a red window")
+        edges = _edges(desktop)
+        assert edges is not None
+        # KWin in a window of its own takes a pointer from its first click on.
+        desktop.move_pointer(edges.left + 100, edges.top + 100)
+        for pressed in (True, False):
+            desktop.button(pressed=pressed)
+        yield edges
 
 
 def test_a_window_looks_as_it_does_without_us(
@@ -78,42 +98,34 @@ def test_a_window_looks_as_it_does_without_us(
     assert different(*pictures, series="desktops") == []
 
 
-def test_an_x11_window_goes_where_its_title_is_dragged(
-    desktop: Desktop, empty: Pixels, applications: ApplicationEnvironment
-) -> None:
-    del empty
-    with XTestClient(applications.display, applications.authority) as client:
-        before = _open(desktop, client)
-        # GNOME's keyboard comes with the first key, and from then on no surface keeps a pressed pointer.
-        desktop.type("x")
-        x, y = before.left + 100, before.top - ABOVE
-        desktop.move_pointer(x, y)
-        desktop.button(pressed=True)
-        steps = itertools.cycle(range(0, 40, 5))
+def test_an_x11_window_goes_where_its_title_is_dragged(desktop: Desktop, red: Edges) -> None:
+    # GNOME's keyboard comes with the first key, and from then on no surface keeps a pressed pointer.
+    desktop.type("x")
+    x, y = red.left + 100, red.top - ABOVE
+    desktop.move_pointer(x, y)
+    desktop.button(pressed=True)
+    steps = itertools.cycle(range(0, 40, 5))
 
-        def follows() -> bool:
-            desktop.move_pointer(x + next(steps), y)
-            return _edges(desktop) != before
+    def follows() -> bool:
+        desktop.move_pointer(x + next(steps), y)
+        return _edges(desktop) != red
 
-        wait_until(follows, seconds=PATIENCE, what="it follows")
-        desktop.move_pointer(x + 90, y - 60)
-        moved = Edges(before.left + 90, before.top - 60, before.right + 90, before.bottom - 60)
-        wait_until(lambda: _edges(desktop) == moved, seconds=PATIENCE, what=f"from {before} to {moved}")
-        desktop.button(pressed=False)
+    wait_until(follows, seconds=PATIENCE, what="it follows")
+    desktop.move_pointer(x + 90, y - 60)
+    moved = Edges(red.left + 90, red.top - 60, red.right + 90, red.bottom - 60)
+    wait_until(lambda: _edges(desktop) == moved, seconds=PATIENCE, what=f"from {red} to {moved}")
+    desktop.button(pressed=False)
 
 
 def test_a_double_click_on_the_title_of_an_x11_window_maximises_it_and_back(
-    desktop: Desktop, empty: Pixels, applications: ApplicationEnvironment
+    desktop: Desktop, red: Edges
 ) -> None:
-    del empty
-    with XTestClient(applications.display, applications.authority) as client:
-        before = _open(desktop, client)
-        _double_click(desktop, before.left + 100, before.top - ABOVE)
-        wait_until(lambda: _is_maximised(desktop), seconds=PATIENCE, what="it is maximised")
-        now = _edges(desktop)
-        assert now is not None
-        _double_click(desktop, before.left + 100, now.top - ABOVE)
-        wait_until(lambda: _edges(desktop) == before, seconds=PATIENCE, what=f"it is back at {before}")
+    _double_click(desktop, red.left + 100, red.top - ABOVE)
+    wait_until(lambda: _is_maximised(desktop), seconds=PATIENCE, what="it is maximised")
+    now = _edges(desktop)
+    assert now is not None
+    _double_click(desktop, red.left + 100, now.top - ABOVE)
+    wait_until(lambda: _edges(desktop) == red, seconds=PATIENCE, what=f"it is back at {red}")
 
 
 def test_a_terminal_takes_what_is_typed(
@@ -141,24 +153,6 @@ def _settled(desktop: Desktop, before: Pixels | None) -> Pixels:
 
     wait_until(stays, seconds=PATIENCE, what="the screen stays as it is", every=0.5)
     return pictures[-1]
-
-
-def _open(desktop: Desktop, client: XTestClient) -> Edges:
-    """A window of one colour; where its contents are."""
-    window = client.create_window(width=WINDOW[0], height=WINDOW[1])
-    record = client.window(window)
-    record.change_attributes(background_pixel=int.from_bytes(bytes(RED), "big"))
-    record.set_wm_name("red")
-    record.map()
-    client.display.sync()
-    wait_until(lambda: _size(_edges(desktop)) == WINDOW, seconds=PATIENCE, what="a red window")
-    edges = _edges(desktop)
-    assert edges is not None
-    # KWin in a window of its own takes a pointer from its first click on.
-    desktop.move_pointer(edges.left + 100, edges.top + 100)
-    for pressed in (True, False):
-        desktop.button(pressed=pressed)
-    return edges
 
 
 def _edges(desktop: Desktop) -> Edges | None:

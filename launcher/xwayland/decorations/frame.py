@@ -167,7 +167,6 @@ class Frame:
         Mutter may let it go with its button pressed, where others keep it: then that is a drag.
         """
         if self._press is not None:
-            self._press = None
             self.actions.move()
         self.leave()
 

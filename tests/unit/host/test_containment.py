@@ -24,15 +24,12 @@ from crossdomain.abi.local import ToDaemon, ToLauncher
 from crossdomain.context.identifiers import Identifiers
 from crossdomain.context.peer import Peer
 from crossdomain.host import logs, sandbox, worker
-from crossdomain.host.broker import Broker
-from crossdomain.host.compositor import Compositor
 from crossdomain.host.enclosure import Enclosing
 from crossdomain.host.settings import Settings
-from crossdomain.host.tenant import Names
 from crossdomain.host.workers import Worker
-from crossdomain.wire import policy
 from tests.fakes.patience import PATIENCE, in_time
 from tests.unit.context.world import sync
+from tests.unit.host.started import start_worker
 
 REQUEST: Final = sync(2)
 
@@ -110,19 +107,9 @@ class House:
         self._listener.setblocking(False)
         self._ended: asyncio.Future[None] = self._loop.create_future()
         settings = Settings(security_context=Enclosing.OFF)
-        plan = worker.Plan(
-            names=Names("local", "local", Peer.of_vm("local")),
-            policy=policy.load(),
-            settings=settings,
-            window_size=1 << 20,
-            udmabuf=None,
-            sync_device=None,
-            shows_dmabufs=False,
-            seccomp=None,
-            gpu=None,
+        self.worker = start_worker(
+            "local", Peer.of_vm("local"), settings, folder / "wayland", lambda: self._ended.set_result(None)
         )
-        broker = Broker("local", "local", Compositor(folder / "wayland"), settings)
-        self.worker = Worker(plan, broker, lambda _worker: self._ended.set_result(None))
 
     def invite(self, name: bytes) -> Client:
         """A client, which is welcome.

@@ -13,15 +13,11 @@ import pytest
 from crossdomain.context.peer import Peer
 from crossdomain.context.quotas import Quotas, VmQuotas
 from crossdomain.host import worker
-from crossdomain.host.broker import Broker
 from crossdomain.host.channel import encode
-from crossdomain.host.compositor import Compositor
 from crossdomain.host.enclosure import Enclosing
 from crossdomain.host.settings import Settings
-from crossdomain.host.tenant import Names
-from crossdomain.host.workers import Worker
 from crossdomain.limits import MAX_WORKER_SOCKETS
-from crossdomain.wire import policy
+from tests.unit.host.started import start_worker
 
 DEADLINE: Final = 30.0
 
@@ -49,20 +45,10 @@ async def test_who_keeps_more_connections_than_its_clients_take_is_ended(
     listener.setblocking(False)
     loop.add_reader(listener, lambda: accepted.append(listener.accept()[0]))
     settings = Settings(security_context=Enclosing.OFF, quotas=Quotas(vm=VmQuotas(contexts=50)))
-    plan = worker.Plan(
-        names=Names("vm", "vm", Peer.of_vm("vm work")),
-        policy=policy.load(),
-        settings=settings,
-        window_size=1 << 20,
-        udmabuf=None,
-        sync_device=None,
-        shows_dmabufs=False,
-        seccomp=None,
-        gpu=None,
-    )
     ended: asyncio.Future[None] = loop.create_future()
-    broker = Broker("vm", "vm", Compositor(tmp_path / "wayland"), settings)
-    taken_over = Worker(plan, broker, lambda _worker: ended.set_result(None))
+    taken_over = start_worker(
+        "vm", Peer.of_vm("vm work"), settings, tmp_path / "wayland", lambda: ended.set_result(None)
+    )
     try:
         await asyncio.wait_for(asyncio.shield(ended), DEADLINE)
     finally:

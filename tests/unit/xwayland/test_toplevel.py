@@ -1,6 +1,5 @@
 """The life of a toplevel: configured before its first contents, answered with what carries it out."""
 
-from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -11,7 +10,7 @@ from launcher.xwayland.model.geometry import NO_EXTENTS, Extents, Rectangle, Scr
 from launcher.xwayland.model.manager import Manager
 from launcher.xwayland.model.names import Protocol, State, WmState
 from launcher.xwayland.model.ports import FrameKind, ShellState
-from launcher.xwayland.model.properties import InitialState, MotifDecoration, MotifHints, WmHints
+from launcher.xwayland.model.properties import MotifDecoration, MotifHints, WmHints
 from launcher.xwayland.model.requests import Change, ConfigureMask, Requests, Wish
 from launcher.xwayland.model.window import Window
 from tests.fakes.x11_ports import FakeShell, FakeToplevel, FakeX
@@ -343,92 +342,6 @@ def test_one_axis_is_maximised_by_a_size(desk: Desk) -> None:
     desk.requests.change_states(window, Change.ADD, frozenset({State.MAXIMIZED_VERT}))
     assert window.rectangle.size == (200, 768 - 29)
     assert desk.x.net_states[1] == {State.MAXIMIZED_VERT}
-
-
-def test_a_window_that_begins_as_an_icon(desk: Desk) -> None:
-    window = desk.add()
-    window.wm_hints = WmHints(initial_state=InitialState.ICONIC)
-    port = desk.map(window)
-    desk.configure(window)
-    assert ("minimized", True) in port.asked
-    desk.configure(window, ANYTHING, ShellState.ACTIVATED)
-    assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.ICONIC, {State.HIDDEN})
-    port.hear()
-    desk.configure(window, ANYTHING, ShellState.ACTIVATED)
-    assert desk.x.wm_states[1] == WmState.NORMAL
-    assert State.HIDDEN not in desk.x.net_states[1]
-
-
-@pytest.fixture
-def iconic(desk: Desk) -> Window:
-    """A window that has begun as an icon."""
-    window = desk.add()
-    window.wm_hints = WmHints(initial_state=InitialState.ICONIC)
-    desk.map(window)
-    desk.configure(window).hear()
-    port_of(window).asked.clear()
-    return window
-
-
-def test_where_the_compositor_has_no_icons_no_window_is_one(desk: Desk) -> None:
-    desk.shell.minimizes = False
-    window = desk.add()
-    window.wm_hints = WmHints(initial_state=InitialState.ICONIC)
-    desk.map(window)
-    desk.configure(window)
-    desk.requests.iconify(window)
-    desk.requests.change_states(window, Change.ADD, frozenset({State.HIDDEN}))
-    assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.NORMAL, set())
-
-
-def unhide(desk: Desk, window: Window) -> None:
-    """What GTK asks for besides the mapping."""
-    desk.requests.change_states(window, Change.REMOVE, frozenset({State.HIDDEN}))
-
-
-def activate(desk: Desk, window: Window) -> None:
-    """What all others do."""
-    desk.requests.activate(window)
-
-
-BACK: Final = (unhide, activate)
-"""The ways to have an iconified window back."""
-
-
-@pytest.mark.parametrize("ask", BACK)
-def test_an_iconified_window_comes_back_by_activation(
-    desk: Desk, iconic: Window, ask: Callable[[Desk, Window], None]
-) -> None:
-    ask(desk, iconic)
-    port = port_of(iconic)
-    assert port.asked == [("restored", True)]
-    assert desk.x.wm_states[1] == WmState.ICONIC
-    desk.configure(iconic, ANYTHING, ShellState.ACTIVATED)
-    assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.NORMAL, set())
-    port.deny()
-    assert port_of(iconic) is port
-
-
-@pytest.mark.parametrize("ask", BACK)
-def test_an_iconified_window_comes_back_anew_where_that_is_denied(
-    desk: Desk, iconic: Window, ask: Callable[[Desk, Window], None]
-) -> None:
-    before = port_of(iconic)
-    ask(desk, iconic)
-    ask(desk, iconic)
-    before.deny()
-    assert not before.alive
-    port = desk.configure(iconic)
-    assert is_shown(iconic)
-    assert ("minimized", True) not in port.asked
-    assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.NORMAL, set())
-
-
-def test_a_window_that_is_no_icon_is_not_shown_anew(desk: Desk) -> None:
-    window = desk.open()
-    for ask in BACK:
-        ask(desk, window)
-    assert port_of(window).asked == [("activate", "")]
 
 
 def test_a_withdrawn_window_leaves_nothing(desk: Desk) -> None:
