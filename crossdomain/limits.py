@@ -224,6 +224,10 @@ MAX_VM_OBJECTS: Final = 1 << 20
 """Objects of all clients of a VM together: two of them may have as many as one may.  Each is 8 bytes here,
 and some 100 in the compositor."""
 
+IDS_PER_OBJECT: Final = 4
+"""Ids of a VM's clients, those of objects that are gone among them, for each object that they may have
+together: a client that never takes an id again has an entry of 8 bytes for each until it leaves."""
+
 MAX_VM_SURFACES: Final = 16384
 """Surfaces of all clients of a VM together: some hundred of each of 50 browsers."""
 

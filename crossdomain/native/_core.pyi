@@ -14,6 +14,8 @@ class TotalsPointer(_Pointer):
     max_live: int
     counted: int
     max_counted: int
+    ids: int
+    max_ids: int
 
 class PortPointer(_Pointer): ...
 

@@ -155,6 +155,8 @@ typedef struct xd_totals {
     uint32_t max_live;
     uint32_t counted;
     uint32_t max_counted;
+    uint32_t ids; /* the client's, in use now or once: each takes an entry of its walker's map */
+    uint32_t max_ids;
     uint32_t users; /* whoever made it, and walkers */
 } xd_totals;
 

@@ -8,7 +8,8 @@
 
 /* Entries ------------------------------------------------------------------------------- */
 
-int xd_map_extend(struct xd_map *map) {
+int xd_map_extend(xd_walker *walker, int side) {
+    struct xd_map *map = &walker->maps[side];
     if (map->count == map->capacity) {
         uint32_t capacity = map->capacity ? map->capacity * 2 : FIRST_CAPACITY;
         struct xd_entry *entries = realloc(map->entries, capacity * sizeof *entries);
@@ -18,6 +19,8 @@ int xd_map_extend(struct xd_map *map) {
         map->capacity = capacity;
     }
     memset(&map->entries[map->count++], 0, sizeof *map->entries);
+    if (side == XD_CLIENT && walker->totals)
+        walker->totals->ids++;
     return 0;
 }
 
@@ -79,7 +82,7 @@ xd_totals *xd_totals_create(void) {
     xd_totals *totals = calloc(1, sizeof *totals);
     if (totals) {
         totals->users = 1;
-        totals->max_live = totals->max_counted = UINT32_MAX;
+        totals->max_live = totals->max_counted = totals->max_ids = UINT32_MAX;
     }
     return totals;
 }
@@ -94,6 +97,7 @@ void xd_walker_join(xd_walker *walker, xd_totals *totals) {
     totals->users++;
     totals->live += walker->live;
     totals->counted += walker->counted;
+    totals->ids += walker->maps[XD_CLIENT].count;
 }
 
 void xd_walker_leave(xd_walker *walker) {
@@ -102,6 +106,7 @@ void xd_walker_leave(xd_walker *walker) {
         return;
     totals->live -= walker->live;
     totals->counted -= walker->counted;
+    totals->ids -= walker->maps[XD_CLIENT].count;
     walker->totals = NULL;
     xd_totals_release(totals);
 }
@@ -118,7 +123,7 @@ int xd_walker_own(xd_walker *walker, uint32_t object_id, uint32_t deletes) {
         return -1;
     if (!deletes || deletes > UINT16_MAX - xd_walker_own_pending(walker, object_id))
         return -1;
-    if (object_id == map->count && xd_map_extend(map))
+    if (object_id == map->count && xd_map_extend(walker, XD_CLIENT))
         return -1;
     struct xd_entry *entry = &map->entries[object_id];
     entry->own = (uint16_t)(entry->own + deletes);

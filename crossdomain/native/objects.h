@@ -34,8 +34,8 @@ static inline void xd_count(xd_walker *walker, uint32_t live, uint32_t counted) 
     }
 }
 
-/* Makes room for the entry that follows the last one; returns -1 where there is no memory. */
-int xd_map_extend(struct xd_map *map);
+/* Makes room for the entry that follows the last one of a side; returns -1 where there is no memory. */
+int xd_map_extend(xd_walker *walker, int side);
 
 /* A destructor of the client's. */
 void xd_object_destroy(xd_walker *walker, struct xd_entry *entry, uint32_t object_id);

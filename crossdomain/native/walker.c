@@ -158,7 +158,8 @@ static enum xd_fault allow(const xd_walker *walker, const struct step *step) {
         return XD_FAULT_LIVE_OBJECTS;
     if (is_counted_too && walker->counted >= walker->max_counted)
         return XD_FAULT_SURFACES;
-    if (is_new && totals && totals->live >= totals->max_live)
+    int is_another = step->new_id == walker->maps[XD_CLIENT].count;
+    if (totals && ((is_new && totals->live >= totals->max_live) || (is_another && totals->ids >= totals->max_ids)))
         return XD_FAULT_ALL_LIVE_OBJECTS;
     return is_counted_too && totals && totals->counted >= totals->max_counted ? XD_FAULT_ALL_SURFACES : XD_FAULT_NONE;
 }
@@ -167,7 +168,7 @@ static enum xd_fault create(xd_walker *walker, const struct step *step) {
     int side = step->direction == XD_EVENT ? XD_SERVER : XD_CLIENT;
     uint32_t index = side == XD_SERVER ? step->new_id - XD_SERVER_ID_START : step->new_id;
     struct xd_map *map = &walker->maps[side];
-    if (index == map->count && xd_map_extend(map))
+    if (index == map->count && xd_map_extend(walker, side))
         return XD_FAULT_NO_MEMORY;
     struct xd_entry *entry = &map->entries[index];
     if (side == XD_CLIENT)
@@ -405,7 +406,7 @@ xd_walker *xd_walker_create(const xd_tables *tables, int strict, uint32_t max_ob
     walker->live = 1;
     walker->interest = calloc(tables->message_count + 1u, 1);
     /* Id 0 is the null object, it never has an entry of its own; id 1 is wl_display. */
-    if (!walker->interest || xd_map_extend(&walker->maps[XD_CLIENT]) || xd_map_extend(&walker->maps[XD_CLIENT])) {
+    if (!walker->interest || xd_map_extend(walker, XD_CLIENT) || xd_map_extend(walker, XD_CLIENT)) {
         xd_walker_free(walker);
         return NULL;
     }

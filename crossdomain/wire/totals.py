@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from crossdomain.limits import IDS_PER_OBJECT
 from crossdomain.native import ffi, lib
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ _MOST: Final = 0xFFFFFFFF
 
 
 class Totals:
-    """Objects, wl_displays among them, and surfaces.  Without limits at first."""
+    """Objects, wl_displays among them, surfaces, and ids in use now or once.  Without limits at first."""
 
     def __init__(self) -> None:
         pointer = lib.xd_totals_create()
@@ -35,15 +36,22 @@ class Totals:
         return self._totals.counted
 
     @property
-    def most(self) -> tuple[int, int]:
-        """How many objects and how many surfaces there may be."""
-        return self._totals.max_live, self._totals.max_counted
+    def ids(self) -> int:
+        """How many have been in use by those that are here, each of which takes memory until it leaves."""
+        return self._totals.ids
+
+    @property
+    def most(self) -> tuple[int, int, int]:
+        """How many objects, surfaces and ids there may be."""
+        return self._totals.max_live, self._totals.max_counted, self._totals.max_ids
 
     def limit(self, objects: int, surfaces: int) -> None:
-        """So many may there be; what is there already stays."""
+        """So many may there be, and IDS_PER_OBJECT as many ids as objects; what is there already stays."""
         self._totals.max_live, self._totals.max_counted = min(objects, _MOST), min(surfaces, _MOST)
+        self._totals.max_ids = min(objects * IDS_PER_OBJECT, _MOST)
 
-    def add(self, objects: int, surfaces: int) -> None:
+    def add(self, objects: int, surfaces: int, ids: int) -> None:
         """So many more, or fewer: for a walker without C."""
         self._totals.live += objects
         self._totals.counted += surfaces
+        self._totals.ids += ids

@@ -88,7 +88,7 @@ class PythonWalker:
         self._most_objects = self._most_surfaces = 1 << 32
         self._surface: int | None = None
         self._totals: Totals | None = None
-        self._told = (0, 0)
+        self._told = (0, 0, 0)
 
     def walk(self, direction: Direction, data: Data) -> Walk:
         walked = self._walk(direction, data)
@@ -149,14 +149,14 @@ class PythonWalker:
 
     def leave(self) -> None:
         if self._totals is not None:
-            self._totals.add(-self._told[0], -self._told[1])
-        self._totals, self._told = None, (0, 0)
+            self._totals.add(*(-told for told in self._told))
+        self._totals, self._told = None, (0, 0, 0)
 
     def _tell(self) -> None:
         if self._totals is not None:
-            objects, surfaces = self.live()
-            self._totals.add(objects - self._told[0], surfaces - self._told[1])
-            self._told = objects, surfaces
+            now = (*self.live(), self._next_client_id)
+            self._totals.add(*(count - told for count, told in zip(now, self._told, strict=True)))
+            self._told = now
 
     def live(self) -> tuple[int, int]:
         clients = [entry for object_id, entry in self._entries.items() if object_id < SERVER_ID_START]
@@ -171,6 +171,7 @@ class PythonWalker:
             raise LocalError(f"too many own objects with the id {object_id}")
         self._own[object_id] = pending
         self._next_client_id = max(self._next_client_id, object_id + 1)
+        self._tell()
 
     def own_pending(self, object_id: int) -> int:
         return self._own.get(object_id, 0)
@@ -351,7 +352,10 @@ class PythonWalker:
             return
         all_objects = self._totals.objects - self._told[0] + objects
         all_surfaces = self._totals.surfaces - self._told[1] + surfaces
+        all_ids = self._totals.ids - self._told[2] + self._next_client_id
         if is_new and all_objects >= self._totals.most[0]:
+            raise _Refused(FaultKind.ALL_LIVE_OBJECTS)
+        if creation.object_id == self._next_client_id and all_ids >= self._totals.most[2]:
             raise _Refused(FaultKind.ALL_LIVE_OBJECTS)
         if is_surface and all_surfaces >= self._totals.most[1]:
             raise _Refused(FaultKind.ALL_SURFACES)

@@ -163,8 +163,8 @@ class Compositors:
             AssertionError: something of what they had still counts.
         """
         allowance, totals = self.allowance, self.allowance.totals
-        counted = allowance.resources, allowance.blob_bytes, totals.objects, totals.surfaces
-        assert not any(counted), f"resources, bytes of blobs, objects and surfaces are left: {counted}"
+        counted = allowance.resources, allowance.blob_bytes, totals.objects, totals.surfaces, totals.ids
+        assert not any(counted), f"resources, bytes of blobs, objects, surfaces and ids are left: {counted}"
         found: list[object] = [self, *self._contexts]
         for context in self._contexts:
             own = vars(context)

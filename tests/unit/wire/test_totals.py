@@ -2,6 +2,7 @@
 
 import pytest
 
+from crossdomain.limits import IDS_PER_OBJECT
 from crossdomain.wire.engine import Direction, Walker
 from crossdomain.wire.native import NativeWalker
 from crossdomain.wire.tables import load
@@ -58,6 +59,25 @@ def test_who_asks_for_more_than_all_may_have_is_refused(kind: type[Walker]) -> N
     assert "(quota vm.objects)" in str(refused.fault)
     second.leave()
     assert first.walk(Direction.REQUEST, sync(5)).fault is None
+
+
+@KINDS
+def test_ids_count_where_their_objects_are_gone(kind: type[Walker]) -> None:
+    totals = Totals()
+    first, second = opened(kind, totals), opened(kind, totals)
+    assert totals.ids == 8
+    totals.limit(7, 1)
+    for object_id in range(4, 23):
+        assert first.walk(Direction.REQUEST, sync(object_id)).fault is None
+        first.walk(Direction.EVENT, delete_id(object_id))
+    second.own(4)
+    assert (totals.objects, totals.ids) == (6, 7 * IDS_PER_OBJECT)
+    refused = first.walk(Direction.REQUEST, sync(23))
+    assert "(quota vm.objects)" in str(refused.fault)
+    assert first.walk(Direction.REQUEST, sync(22)).fault is None
+    first.leave()
+    assert totals.ids == 5
+    assert second.walk(Direction.REQUEST, sync(5)).fault is None
 
 
 def test_a_walker_that_is_gone_has_left_and_totals_may_go_first() -> None:

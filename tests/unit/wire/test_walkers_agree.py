@@ -28,6 +28,12 @@ INTEREST = (
 MOST_OBJECTS, MOST_SURFACES = 40, 8
 """Some of the conversations below reach them."""
 
+
+def counted(totals: Totals) -> tuple[int, int, int]:
+    """What all clients have."""
+    return totals.objects, totals.surfaces, totals.ids
+
+
 both_modes = pytest.mark.parametrize("strict", [True, False], ids=["strict", "lenient"])
 
 
@@ -43,7 +49,8 @@ class Pair:
             walker.limit(MOST_OBJECTS, MOST_SURFACES)
             totals.limit(MOST_OBJECTS + 10, MOST_SURFACES + 2)
             # Others of the VM leave less room than this client alone may have, or more.
-            totals.add(*((15, 3) if strict else (5, 1)))
+            others_ids = totals.most[2] - MOST_IDS + (4 if strict else -4)
+            totals.add(*((15, 3) if strict else (5, 1)), others_ids)
             walker.join(totals)
 
     def walk(self, direction: Direction, data: bytes) -> Walk:
@@ -61,7 +68,7 @@ class Pair:
         """Both have the same objects."""
         assert state(self.native) == state(self.oracle)
         of_oracle, of_native = self.totals
-        assert (of_native.objects, of_native.surfaces) == (of_oracle.objects, of_oracle.surfaces)
+        assert counted(of_native) == counted(of_oracle)
 
     def watch_quietly(self) -> None:
         for walker in (self.oracle, self.native):
