@@ -23,7 +23,8 @@ async def measure_frames(
 ) -> list[Row]:
     """Rates of every way, and what launcher and daemon cost beside waypipe, the client and Weston.
 
-    The rows frame_SCENE_cpu_PATH are named by the ways that the buffers took, as the launcher counts them.
+    The rows frame_SCENE_cpu_PATH are named by the ways that the buffers took, as the launcher counts them;
+    rows launcher_cpu_SCENE_relay and daemon_cpu_SCENE_relay are what processes in these places cost at least.
     """
     samples = await sample_frames(ways, scene, effort)
     rows = rate_rows(ways, scene, samples)
@@ -33,20 +34,23 @@ async def measure_frames(
         rows.append(waypipe)
     for local in locals_:
         rows += cost_rows(scene, samples, (local.name, path_of(local)), waypipe)
-    return rows
+    return [*rows, *(_role_rows(scene, samples, "relay") if samples.has("relay", "daemon") else ())]
 
 
 def cost_rows(scene: Scene, samples: Samples, way: tuple[str, str], waypipe: Row | None) -> list[Row]:
     """Returns the CPU of every role per frame over one local channel; `way` is its name and its buffers'."""
     name, path = way
+    used = samples.median(name, "launcher") + samples.median(name, "daemon")
+    both = Row(f"frame_{scene.name}_cpu_{path}", used, "ms/frame")
+    return [*_role_rows(scene, samples, name), both if waypipe is None else against(both, waypipe)]
 
+
+def _role_rows(scene: Scene, samples: Samples, name: str) -> list[Row]:
     def cost(role: str) -> Row:
         return Row(f"{role}_cpu_{scene.name}_{name}", samples.median(name, role), "ms/frame")
 
     launcher, daemon, client, compositor = map(cost, ("launcher", "daemon", "client", "compositor"))
-    both = Row(f"frame_{scene.name}_cpu_{path}", launcher.value + daemon.value, "ms/frame")
-    rows = [client, compositor, against(launcher, client), against(daemon, compositor)]
-    return [*rows, both if waypipe is None else against(both, waypipe)]
+    return [client, compositor, against(launcher, client), against(daemon, compositor)]
 
 
 def path_of(local: Local) -> str:

@@ -26,6 +26,7 @@ from tests.fakes.guest_tests import TESTS, share_of_tests
 from tests.fakes.weston import QUIET_SHELL
 
 CLIENT: Final = "/tmp/bench-client"
+_RELAY: Final = "/tmp/bench-relay"
 GUEST_DISPLAY: Final = "bench"
 """WAYLAND_DISPLAY of the Weston in the guest."""
 _SEAT: Final = "/tmp/seat.so"
@@ -175,6 +176,25 @@ class InGuest:
         return {}
 
 
+class RelayInGuest:
+    """To the Weston inside the guest through two processes there that only wait, read and write."""
+
+    name = "relay_vm"
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    async def start(self, arguments: Sequence[str]) -> GuestClient:
+        """Starts the client below a relay of its own."""
+        start = f'exec {_RELAY} "$XDG_RUNTIME_DIR/{GUEST_DISPLAY}" "$XDG_RUNTIME_DIR/relay-$$" "$@"'
+        return GuestClient(await self._machine.spawn(["sh", "-c", start, "relay", CLIENT, *arguments]))
+
+    def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
+        """Nobody on this machine; the half at the client is its parent."""
+        del process
+        return {}
+
+
 class ThroughVm:
     """From the guest through crossdomain-run and the daemon to the Weston on the host."""
 
@@ -239,11 +259,14 @@ async def choose_image() -> tuple[Image, bool]:
 
 
 @asynccontextmanager
-async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest, ThroughVm]]:
+async def guest_ways(
+    client: Path, relay: Path, folder: Path
+) -> AsyncGenerator[tuple[InGuest, ThroughVm, RelayInGuest]]:
     """Boots a VM with a Weston inside, and starts a Weston and a daemon for it on this machine.
 
     Args:
         client: the static program.
+        relay: another.
         folder: for sockets; a short path.
     """
     made, use_kvm = await choose_image()
@@ -259,10 +282,12 @@ async def guest_ways(client: Path, folder: Path) -> AsyncGenerator[tuple[InGuest
             shares=(share_of_tests(made),),
         )
         async with Machine(with_forky(config)) as machine:
-            await machine.push(CLIENT, client.read_bytes(), mode=0o755)
+            for path, program in ((CLIENT, client), (_RELAY, relay)):
+                await machine.push(path, program.read_bytes(), mode=0o755)
             await machine.push(_SEAT, (await asyncio.to_thread(seat.compile_module, made)).read_bytes())
             seat_driver = await _start_guest_weston(machine)
-            yield InGuest(machine, seat_driver), ThroughVm(machine, daemon, weston)
+            through_us = ThroughVm(machine, daemon, weston)
+            yield InGuest(machine, seat_driver), through_us, RelayInGuest(machine)
 
 
 async def _start_guest_weston(machine: Machine) -> GuestProcess:

@@ -211,11 +211,9 @@ class Relay:
         return await start_process([*halves, self._bench.client, *arguments], self._bench.environment)
 
     def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
-        """Both halves, and the compositor."""
-        return {
-            "proxy": processes.proxies_of(_pid(process), client_run.NAME),
-            "compositor": [self._bench.weston.process.pid],
-        }
+        """Each half as whom it stands for, and the compositor."""
+        near, *far = processes.proxies_of(_pid(process), client_run.NAME)
+        return {"launcher": [near], "daemon": far, "compositor": [self._bench.weston.process.pid]}
 
 
 class Waypipe:

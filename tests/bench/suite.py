@@ -29,7 +29,7 @@ from tests.bench import (
     x11,
 )
 from tests.bench.client_run import BenchError, Way
-from tests.bench.guest_ways import InGuest, ThroughVm, guest_ways
+from tests.bench.guest_ways import InGuest, RelayInGuest, ThroughVm, guest_ways
 from tests.bench.host_ways import Bench, Direct, Local, Relay, Waypipe, running_daemon, running_waypipe
 from tests.bench.rows import Row
 from tests.bench.traffic import FULL, LARGE, SMALL, Effort
@@ -69,6 +69,12 @@ class VmWays(NamedTuple):
 
     guest: InGuest
     vm: ThroughVm
+    relay: RelayInGuest
+
+    @property
+    def both(self) -> tuple[InGuest, ThroughVm]:
+        """Without us, and through us."""
+        return self.guest, self.vm
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +157,10 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
             "frame_small_cpu_*",
             "*_small_local*",
             "frames_local_copy_small",
+            "*_small_relay",
         ),
         lambda ways, effort: frames.measure_frames(
-            [*ways.all, ways.local_copy], ways.locals, SMALL, _paced(effort)
+            [*ways.all, ways.local_copy, ways.relay], ways.locals, SMALL, _paced(effort)
         ),
     ),
     HostMeasurement(
@@ -189,43 +196,46 @@ HOST: Final[tuple[HostMeasurement, ...]] = (
 
 VM: Final[tuple[VmMeasurement, ...]] = (
     VmMeasurement(
-        _sync_rows("guest", "vm"), lambda ways, effort: traffic.measure_sync(ways, _emulated(effort))
+        _sync_rows("guest", "vm"), lambda ways, effort: traffic.measure_sync(ways.both, _emulated(effort))
     ),
     VmMeasurement(
-        ("burst_guest", "burst_vm"), lambda ways, effort: traffic.measure_burst(ways, _emulated(effort))
+        ("burst_guest", "burst_vm"), lambda ways, effort: traffic.measure_burst(ways.both, _emulated(effort))
     ),
     VmMeasurement(
         (
             "frames_guest_1080p",
             "frames_vm_1080p",
+            "frames_relay_vm_1080p",
             "*_cpu_1080p",
             "*_cpu_1080p_vm",
             "*_runs_1080p",
             "*_runs_1080p_vm",
         ),
-        lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, FULL, _emulated(effort)),
+        lambda ways, effort: guest_frames.measure_frames(ways, FULL, _emulated(effort)),
     ),
     VmMeasurement(
         (
             "frames_guest_2160p",
             "frames_vm_2160p",
+            "frames_relay_vm_2160p",
             "*_cpu_2160p",
             "*_cpu_2160p_vm",
             "*_runs_2160p",
             "*_runs_2160p_vm",
         ),
-        lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, LARGE, _large(effort)),
+        lambda ways, effort: guest_frames.measure_frames(ways, LARGE, _large(effort)),
     ),
     VmMeasurement(
         (
             "frames_guest_small",
             "frames_vm_small",
+            "frames_relay_vm_small",
             "*_cpu_small",
             "*_cpu_small_vm",
             "*_runs_small",
             "*_runs_small_vm",
         ),
-        lambda ways, effort: guest_frames.measure_frames(ways.guest, ways.vm, SMALL, _emulated(effort)),
+        lambda ways, effort: guest_frames.measure_frames(ways, SMALL, _emulated(effort)),
     ),
     VmMeasurement(
         ("copied_guest_shm_pages*", "copied_host_shm_pages*", "handled_shm_pages*"),
@@ -253,7 +263,7 @@ VM: Final[tuple[VmMeasurement, ...]] = (
     ),
     VmMeasurement(
         ("input_*",),
-        lambda ways, effort: guest_input.measure_input(ways, _emulated(effort)),
+        lambda ways, effort: guest_input.measure_input(ways.both, _emulated(effort)),
     ),
     VmMeasurement(
         ("first_frame_foot_*",),
@@ -341,5 +351,6 @@ async def vm_ways(client: Path) -> AsyncGenerator[VmWays]:
     with tempfile.TemporaryDirectory(prefix="bench-vm-") as name:
         folder = Path(name)
         await asyncio.to_thread(folder.chmod, 0o700)
-        async with guest_ways(client, folder) as (guest, vm):
-            yield VmWays(guest, vm)
+        relay = client_run.build_relay(client.parent)
+        async with guest_ways(client, relay, folder) as ways:
+            yield VmWays(*ways)

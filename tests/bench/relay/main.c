@@ -4,8 +4,7 @@
  *   bench-relay COMPOSITOR SOCKET COMMAND [ARGUMENT]...
  *
  * runs the command with WAYLAND_DISPLAY=SOCKET, a new socket whose first connection crosses both processes, with
- * packets between them as on the local channel, to that of the compositor.  No fds cross.  The exit status is the
- * command's.
+ * packets between them as on the local channel, to that of the compositor.  The exit status is the command's.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,7 +19,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 65536 };
+enum {
+	READ_BYTES = 65536,
+	MOST_FDS = 28, /* of one message of libwayland's */
+};
 
 static void die(const char *what)
 {
@@ -61,22 +63,44 @@ static int listen_at(const char *path)
 	return fd;
 }
 
+/* Closes the fds that came with a message. */
+static void close_fds(struct msghdr *message)
+{
+	struct cmsghdr *part;
+
+	for (part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
+		size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
+			close(fd);
+		}
+	}
+}
+
 /* Gives `to` what `from` has.  Returns 0 at the end of either. */
 static int pass(int from, int to)
 {
 	static char bytes[READ_BYTES];
-	ssize_t size = recv(from, bytes, sizeof bytes, MSG_DONTWAIT);
+	_Alignas(struct cmsghdr) char fds[CMSG_SPACE(MOST_FDS * sizeof(int))];
+	struct iovec data = { bytes, sizeof bytes };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = fds, .msg_controllen = sizeof fds };
+	ssize_t size = recvmsg(from, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t sent;
 
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return 1;
 	if (size <= 0)
 		return 0;
-	for (ssize_t done = 0, sent; done < size; done += sent) {
+	data.iov_len = (size_t)size;
+	sent = sendmsg(to, &message, MSG_NOSIGNAL);
+	if (message.msg_controllen)
+		close_fds(&message);
+	for (ssize_t done = sent; sent >= 0 && done < size; done += sent)
 		sent = send(to, bytes + done, (size_t)(size - done), MSG_NOSIGNAL);
-		if (sent < 0)
-			return 0;
-	}
-	return 1;
+	return sent >= 0;
 }
 
 /* Until one of them ends. */

@@ -7,6 +7,7 @@ import pytest
 
 from tests.bench import client_run
 from tests.bench.host_ways import Bench, Relay
+from tests.bench.traffic import SMALL
 from tests.fakes.weston import Weston
 
 
@@ -36,14 +37,22 @@ async def test_a_burst_of_many_buffers_crosses_it(relay: Relay) -> None:
     assert result.requests == 50000
 
 
+async def test_pixels_of_shared_memory_cross_it(relay: Relay) -> None:
+    result = await client_run.run(relay, "--watch-parent", *SMALL.arguments(5))
+
+    assert result.frames == 5
+    assert result.watched_cpu_ns > 0
+
+
 async def test_it_is_two_processes_beside_the_client(relay: Relay) -> None:
     process = await relay.start(["--gate", "sync", "1"])
     assert await process.read_line() == "begin"
 
-    halves = relay.servers(process)["proxy"]
+    servers = relay.servers(process)
     await process.kill()
 
-    assert len(halves) == 2
+    assert servers["launcher"] == [process.pid]
+    assert len(servers["daemon"]) == 1
 
 
 def test_its_status_is_the_command_s(programs: tuple[Path, Path], weston: Weston, runtime_dir: Path) -> None:
