@@ -6,6 +6,7 @@ of our own (`trial`).
 """
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -27,6 +28,8 @@ from crossdomain.limits import MAX_JUDGED_IMAGES
 _log = logging.getLogger("crossdomain.host")
 
 _READ_SIZE: Final = 65536
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What a machine is short of now says nothing about the next frame."""
 _MAX_BROKEN: Final = 16
 """Connections that trials have cost: a compositor that ends them all takes no dmabufs."""
 
@@ -80,6 +83,8 @@ class Showing:
         try:
             fds = self._create_all(memories)
         except OSError as error:
+            if error.errno in _PASSING:
+                return Verdict.ASKING
             _log.warning("%s: no dmabuf of its pages: %s", self._name, error.strerror)
             self._distrusted = True
             return Verdict.NO

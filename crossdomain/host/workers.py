@@ -59,9 +59,8 @@ class Worker:
         self._contexts = plan.settings.quotas.vm.contexts
         self._asked = 0
         """Connections to the compositor that it has asked for."""
-        self.pid, ours, log = _fork(plan)
+        self.pid, self._pidfd, ours, log = _fork(plan)
         self._log = WorkerLog(log, self.names.label)
-        self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._pidfd, self._reap)
         rate = Rate(WORKER_MESSAGES_PER_SECOND)
         self._channel = Channel(
@@ -191,8 +190,8 @@ def peer_pid(connection: socket.socket) -> int:
     return int(_CREDENTIALS.unpack(credentials)[0])
 
 
-def _fork(plan: worker.Plan) -> tuple[int, socket.socket, int]:
-    """The new process, our end of its channel, and of its standard error."""
+def _fork(plan: worker.Plan) -> tuple[int, int, socket.socket, int]:
+    """The new process, its pidfd, our end of its channel, and of its standard error."""
     log, written = os.pipe2(os.O_CLOEXEC)
     ours = theirs = None
     try:
@@ -215,6 +214,14 @@ def _fork(plan: worker.Plan) -> tuple[int, socket.socket, int]:
             os._exit(status)
     theirs.close()
     os.close(written)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        ours.close()
+        os.close(log)
+        raise
     if plan.gpu is not None:
         plan.gpu.close()
-    return pid, ours, log
+    return pid, pidfd, ours, log

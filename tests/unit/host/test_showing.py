@@ -1,6 +1,7 @@
 """Whether a compositor reads an image in place: it is asked once, where its answer costs no client."""
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -332,6 +333,17 @@ async def test_a_kernel_that_makes_no_dmabufs_of_this_memory_is_not_asked_again(
     first = stage.judge()
     stage.udmabuf.failure = None
     assert (first, stage.judge()) == (Verdict.NO, Verdict.NO)
+
+
+@pytest.mark.parametrize("shortage", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+async def test_a_kernel_that_is_short_of_something_is_asked_again(stage: Stage, shortage: int) -> None:
+    stage.udmabuf.failure = OSError(shortage, "short")
+    assert stage.judge() is Verdict.ASKING
+    assert stage.connections == []
+    stage.udmabuf.failure = None
+    await stage.try_first()
+    stage.compositor.send(CREATED)
+    assert await stage.verdict() is Verdict.YES
 
 
 async def test_a_compositor_that_ended_a_client_gets_no_more(stage: Stage) -> None:
