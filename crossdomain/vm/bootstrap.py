@@ -172,8 +172,8 @@ class InstallMeter:
     )
 
 
-def explain_failure(log: Path) -> EnvironmentFault:
-    """Say in one line, from its log, why an image could not be made."""
+def explain_failure(log: Path, suite: str = SUITE) -> EnvironmentFault:
+    """Say in one line, from its log, why an image of that suite could not be made."""
     lines = log.read_text(errors="replace").splitlines()
     for line in lines:
         if "No space left on device" in line:
@@ -184,7 +184,7 @@ def explain_failure(log: Path) -> EnvironmentFault:
     missing = [found[1] for line in lines if (found := re.search(r"Unable to locate package (\S+)", line))]
     if missing:
         return EnvironmentFault(
-            f"{SUITE} has no package {', '.join(missing)}", hint="check the names given with --package"
+            f"{suite} has no package {', '.join(missing)}", hint="check the names given with --package"
         )
     for line in lines:
         if _NO_NETWORK.search(line):

@@ -105,7 +105,7 @@ def make_root(final: Path, suite: str, variant: str, packages: str) -> None:
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False,
         )  # fmt: skip
     if done.returncode != 0:
-        raise bootstrap.explain_failure(log)
+        raise bootstrap.explain_failure(log, suite)
     partial.rename(final)
 
 
