@@ -253,6 +253,7 @@ class Backend:
             raise HostFault("ADD_MEM_REG without an fd")
         identity = _identity(message.fds[0])
         # The guest has no business naming our own blobs as its memory, and each mapping costs a descriptor.
+        # A memory device has no window, so that it maps them: a plane of a dmabuf of several may be one.
         addressable = not self._window.owns(identity)
         self._memory.add(_parse_region(message), message.fds[0], addressable=addressable)
         self._window.note_announced(identity)
