@@ -13,7 +13,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from crossdomain.context.pace import Rate
 from crossdomain.errors import HostFault
@@ -192,36 +192,38 @@ def peer_pid(connection: socket.socket) -> int:
 
 def _fork(plan: worker.Plan) -> tuple[int, int, socket.socket, int]:
     """The new process, its pidfd, our end of its channel, and of its standard error."""
-    log, written = os.pipe2(os.O_CLOEXEC)
-    ours = theirs = None
-    try:
+    with contextlib.ExitStack() as where_it_fails, contextlib.ExitStack() as the_workers:
+        log, written = os.pipe2(os.O_CLOEXEC)
+        where_it_fails.callback(os.close, log)
+        the_workers.callback(os.close, written)
         ours, theirs = socket.socketpair()
+        where_it_fails.callback(ours.close)
+        the_workers.callback(theirs.close)
         pid = os.fork()
-    except OSError:
-        for connection in (ours, theirs):
-            if connection is not None:
-                connection.close()
-        os.close(log)
-        os.close(written)
-        raise
-    if pid == 0:
-        status = 1
-        try:
-            os.dup2(written, worker.STANDARD_ERROR)
-            status = worker.run(plan, theirs)
-        finally:
-            # Nothing of the supervisor's is unwound, flushed or closed here.
-            os._exit(status)
-    theirs.close()
-    os.close(written)
-    try:
-        pidfd = os.pidfd_open(pid)
-    except OSError:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        ours.close()
-        os.close(log)
-        raise
+        if pid == 0:
+            _become_worker(plan, theirs, written)
+        pidfd = _watch(pid)
+        where_it_fails.pop_all()
     if plan.gpu is not None:
         plan.gpu.close()
     return pid, pidfd, ours, log
+
+
+def _become_worker(plan: worker.Plan, channel: socket.socket, log: int) -> NoReturn:
+    status = 1
+    try:
+        os.dup2(log, worker.STANDARD_ERROR)
+        status = worker.run(plan, channel)
+    finally:
+        # Nothing of the supervisor's is unwound, flushed or closed here.
+        os._exit(status)
+
+
+def _watch(pid: int) -> int:
+    """The new process's pidfd; without one it is ended and reaped."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
