@@ -37,7 +37,10 @@ class ToDaemon(IntEnum):
     SUBMIT = 2
     """Payload: cross-domain commands, as of one SUBMIT_3D."""
     CREATE_GUEST_BLOB = 3
-    """resource_id, size, one memfd of the launcher's: a resource to name in SEND.  No answer but ERROR."""
+    """resource_id, size, one memfd of the launcher's: a resource to name in SEND.  No answer but ERROR.
+
+    The file may be shorter, as that of a client that has truncated it.
+    """
     CREATE_HOST_BLOB = 4
     """resource_id, size, payload BLOB_ID.  Answered with CREATED or ERROR."""
     DESTROY = 5

@@ -68,14 +68,18 @@ class ClientMemory:
     def __init__(self, fd: int, size: int) -> None:
         """Takes ownership of `fd`, on errors too.
 
+        Where the file is shorter than `size` bytes, so is the memory.  A client may truncate what it shows at
+        any time: the compositor, which gets the file, is who tells it that, sooner or later.
+
         Raises:
-            GuestFault: it is no file of at least `size` bytes.
+            GuestFault: `size` is 0, or `fd` is no file.
         """
-        if not 0 < size <= (size_of(fd) or 0):
+        held = size_of(fd)
+        if held is None or size < 1:
             os.close(fd)
-            raise GuestFault(f"a resource of {size} bytes needs a file of that size")
+            raise GuestFault(f"a resource of {size} bytes needs a file")
         self._fd = fd
-        self._size = size
+        self._size = min(size, held)
         self.owner: object = None
         """See `context.ports.Pages`."""
 

@@ -240,6 +240,22 @@ def test_a_file_that_somebody_may_have_to_deliver_first_is_not_read() -> None:
     memory.close()
 
 
+@pytest.mark.parametrize("size", [6, 1 << 40, (1 << 64) - 1])
+def test_nothing_is_read_or_written_behind_the_end_of_a_file(size: int) -> None:
+    fd = os.memfd_create("small")
+    os.write(fd, b"12345")
+    memory = ClientMemory(fd, size)
+    assert memory.read(0, 5) == b"12345"
+    for offset, length in ((0, 6), (5, 1), (1 << 39, 1), (1 << 63, 1)):
+        with pytest.raises(GuestFault, match="of 5"):
+            memory.write(offset, bytes(length))
+        with pytest.raises(GuestFault, match="of 5"):
+            memory.read(offset, length)
+        with pytest.raises(GuestFault, match="of 5"):
+            memory.spans(offset, length)
+    memory.close()
+
+
 @pytest.mark.parametrize("error", ERRORS)
 async def test_what_the_kernel_has_no_room_for_is_answered_later(launcher: Launcher, error: int) -> None:
     launcher.crowded.error = error
