@@ -44,8 +44,8 @@ class Place(NamedTuple):
 class TruncatedFault(GuestFault):
     """The client's file ends before its buffer does.
 
-    `copied` bytes were written before that; the first byte that is not there is at
-    `offset` in the buffer.
+    `copied` bytes were written before that, in whole rows; `offset` in the buffer is that of a byte which
+    is not there.
     """
 
     def __init__(self, copied: int, offset: int) -> None:

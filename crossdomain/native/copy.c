@@ -118,40 +118,100 @@ uint64_t xd_bytes_of(const xd_rectangle *rectangles, uint32_t count, uint32_t by
     return bytes;
 }
 
+/* Rows that lie a stride apart. */
+struct rows {
+    uint8_t *destination;
+    const uint8_t *source;
+    size_t destination_stride;
+    size_t source_stride;
+    size_t size; /* bytes of a row */
+    size_t count;
+};
+
 /* A processor's own prefetching ends where a page does, and rows of a large image are more than a page apart.
  * Longer rows give it enough to go by. */
-enum { ROWS_AHEAD = 8, LONG_ROW = 2048, CACHE_LINE = 64 };
+enum { ROWS_AHEAD = 12, LONG_ROW = 2048, CACHE_LINE = 64 };
 
-static void prefetch_row(const uint8_t *destination, const uint8_t *source, size_t row) {
-    for (size_t at = 0; at < row; at += CACHE_LINE) {
-        __builtin_prefetch(source + at, 0);
-        __builtin_prefetch(destination + at, 1);
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE void prefetch_line(const struct rows *rows, size_t ahead, size_t at) {
+    __builtin_prefetch(rows->source + ahead * rows->source_stride + at, 0);
+    __builtin_prefetch(rows->destination + ahead * rows->destination_stride + at, 1);
+}
+
+/* Copies the first of the rows, and fetches the one that lies `ahead` behind it. */
+ALWAYS_INLINE void copy_row(const struct rows *rows, size_t ahead) {
+    for (size_t at = 0; ahead && at < rows->size; at += CACHE_LINE)
+        prefetch_line(rows, ahead, at);
+    memcpy(rows->destination, rows->source, rows->size);
+}
+
+/* `copied` grows with every finished row, so that it is right after a fault. */
+ALWAYS_INLINE void copy_rows(struct rows rows, void (*copy)(const struct rows *, size_t), volatile uint64_t *copied) {
+    uint64_t done = *copied;
+    while (rows.count--) {
+        copy(&rows, rows.size < LONG_ROW && rows.count >= ROWS_AHEAD ? ROWS_AHEAD : 0);
+        *copied = done += rows.size;
+        if (rows.count) {
+            rows.destination += rows.destination_stride;
+            rows.source += rows.source_stride;
+        }
     }
 }
 
-/* Copies one rectangle; `copied` grows with every finished row, so that it is right after a fault. */
+#ifdef __x86_64__
+typedef uint8_t block __attribute__((vector_size(32), aligned(1), may_alias));
+
+/* A sixth faster for 256 bytes: what a call of memcpy takes is what there is to fetch other rows in. */
+ALWAYS_INLINE void copy_row_by_blocks(const struct rows *rows, size_t ahead) {
+    size_t at = 0;
+    for (; rows->size - at >= 4 * sizeof(block); at += 4 * sizeof(block)) {
+        const block *from = (const void *)(rows->source + at);
+        block *to = (void *)(rows->destination + at);
+        prefetch_line(rows, ahead, at);
+        prefetch_line(rows, ahead, at + CACHE_LINE);
+        block first = from[0], second = from[1], third = from[2], fourth = from[3];
+        to[0] = first;
+        to[1] = second;
+        to[2] = third;
+        to[3] = fourth;
+    }
+    if (at == rows->size)
+        return;
+    prefetch_line(rows, ahead, at);
+    memcpy(rows->destination + at, rows->source + at, rows->size - at);
+}
+
+__attribute__((target("avx2"))) static void copy_short_rows(const struct rows *rows, volatile uint64_t *copied) {
+    copy_rows(*rows, copy_row_by_blocks, copied);
+}
+
+static int has_blocks(void) { return __builtin_cpu_supports("avx2"); }
+#else
+static void copy_short_rows(const struct rows *rows, volatile uint64_t *copied) { copy_rows(*rows, copy_row, copied); }
+
+static int has_blocks(void) { return 0; }
+#endif
+
 static void copy_rectangle(uint8_t *destination, const uint8_t *source, const xd_plane *plane,
                            const xd_rectangle *rectangle, volatile uint64_t *copied) {
-    size_t row = (size_t)rectangle->width * plane->bytes_per_pixel;
-    size_t rows = (size_t)rectangle->height, left = (size_t)rectangle->x * plane->bytes_per_pixel;
-    destination += plane->offset + (size_t)rectangle->y * plane->stride + left;
-    source += plane->source_offset + (size_t)rectangle->y * plane->source_stride + left;
-    if (row == plane->stride && row == plane->source_stride) {
-        row *= rows;
-        rows = 1;
+    size_t left = (size_t)rectangle->x * plane->bytes_per_pixel, top = (size_t)rectangle->y;
+    struct rows rows = {
+        .destination = destination + plane->offset + top * plane->stride + left,
+        .source = source + plane->source_offset + top * plane->source_stride + left,
+        .destination_stride = plane->stride,
+        .source_stride = plane->source_stride,
+        .size = (size_t)rectangle->width * plane->bytes_per_pixel,
+        .count = (size_t)rectangle->height,
+    };
+    if (rows.size == plane->stride && rows.size == plane->source_stride) {
+        rows.size *= rows.count;
+        rows.count = 1;
     }
-    uint64_t done = *copied;
-    while (rows--) {
-        if (row < LONG_ROW && rows >= ROWS_AHEAD)
-            prefetch_row(destination + (size_t)ROWS_AHEAD * plane->stride,
-                         source + (size_t)ROWS_AHEAD * plane->source_stride, row);
-        memcpy(destination, source, row);
-        *copied = done += row;
-        if (rows) {
-            destination += plane->stride;
-            source += plane->source_stride;
-        }
-    }
+    if (rows.size < LONG_ROW && has_blocks())
+        copy_short_rows(&rows, copied);
+    else
+        copy_rows(rows, copy_row, copied);
 }
 
 /* In a function of its own: no variable of it is used again after the jump. */

@@ -281,7 +281,7 @@ enum xd_copy_status {
 
 typedef struct xd_copy_result {
     uint64_t copied;       /* bytes written for sure */
-    uint64_t fault_offset; /* XD_COPY_FAULT: first byte of that file's mapping that is not there */
+    uint64_t fault_offset; /* XD_COPY_FAULT: a byte of that file's mapping that is not there */
 } xd_copy_result;
 
 /* Copies the rectangles of one plane; survives SIGBUS on either side.

@@ -185,7 +185,8 @@ def test_a_truncated_file_is_the_guests_fault(picture: Picture) -> None:
     destination = bytearray(4 * PAGE)
     with pytest.raises(TruncatedFault) as caught:
         copy_damage(pixels_of(destination), picture.pixels, rows(16), [Rectangle(0, 0, 200, 16)])
-    assert (caught.value.offset, caught.value.copied) == (2 * PAGE, 8 * 800)
+    assert caught.value.copied == 8 * 800
+    assert 2 * PAGE <= caught.value.offset < 2 * PAGE + 800
     assert destination.count(0x5A) == 8 * 800
 
 
