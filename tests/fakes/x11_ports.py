@@ -20,6 +20,7 @@ class FakeX:
         self.geometry: dict[int, Rectangle] = {}
         self.wm_states: dict[int, WmState] = {}
         self.net_states: dict[int, set[State]] = {}
+        self.actions: dict[int, set[Action]] = {}
         self.extents: dict[int, Extents] = {}
         self.hears_mappings = False
         self.focus = 0
@@ -81,7 +82,7 @@ class FakeX:
         self.net_states[window] = set(states)
 
     def set_allowed_actions(self, window: int, actions: Iterable[Action]) -> None:
-        self.asked.append(("actions", window, tuple(actions)))
+        self.actions[window] = set(actions)
 
     def set_frame_extents(self, window: int, extents: Extents) -> None:
         assert min(extents) >= 0
@@ -171,12 +172,10 @@ class FakeToplevel(_FakeRole):
         assert self.alive
         self.asked.append(("fullscreen", fullscreen))
 
-    def set_minimized(self, heard: Callable[[], None]) -> bool:
+    def set_minimized(self, heard: Callable[[], None]) -> None:
         assert self.alive
-        if self.shell.minimizes:
-            self.asked.append(("minimized", True))
-            self.hears.append(heard)
-        return self.shell.minimizes
+        self.asked.append(("minimized", True))
+        self.hears.append(heard)
 
     def hear(self) -> None:
         """All that it was asked is carried out."""
@@ -257,8 +256,6 @@ class FakeShell:
     def __init__(self) -> None:
         self.roles: Final[dict[object, FakeToplevel | FakePopup]] = {}
         self.serial = 0
-        self.minimizes = True
-        """Whether it knows windows that are out of the way."""
         self._kinds: dict[object, str] = {}
         """What kind of role each surface has had, which it keeps for good (wl_surface)."""
 

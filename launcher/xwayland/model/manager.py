@@ -184,6 +184,12 @@ class Manager:
         if isinstance(window.role, Toplevel):
             window.role.configure(configure)
 
+    def allow_icon(self, window: Window, *, allowed: bool) -> None:
+        """The compositor tells whether it iconifies a toplevel."""
+        if window.is_iconifiable != allowed:
+            window.is_iconifiable = allowed
+            self.x.set_allowed_actions(window.window, window.actions)
+
     def configure_popup(self, window: Window, x: int, y: int) -> None:
         """The compositor has placed a popup."""
         if isinstance(window.role, Popup):
@@ -223,7 +229,8 @@ class Manager:
     def minimize(self, window: Window) -> None:
         """The user, or the client, wants a window out of the way."""
         # A client that believes itself to be out of sight draws no more.
-        if isinstance(window.role, Toplevel) and window.role.minimize():
+        if isinstance(window.role, Toplevel) and window.is_iconifiable:
+            window.role.minimize()
             window.states.add(State.HIDDEN)
             self._set_state(window, WmState.ICONIC)
             self.x.set_net_states(window.window, window.states)

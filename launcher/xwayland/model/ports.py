@@ -180,11 +180,8 @@ class ToplevelPort(RolePort, Protocol):
         """Asks for it, or for its end."""
         ...
 
-    def set_minimized(self, heard: Callable[[], None]) -> bool:
-        """Asks for it; `heard` is called once the compositor has told what it did until then.
-
-        Returns False where the compositor has said that it does not do that.
-        """
+    def set_minimized(self, heard: Callable[[], None]) -> None:
+        """Asks for it; `heard` is called, later, once the compositor has told what it did until then."""
         ...
 
     def move(self) -> None:

@@ -143,11 +143,10 @@ class Toplevel:
         if delayed is not None:
             self._take(*delayed)
 
-    def minimize(self) -> bool:
-        """Gets the window out of the way; returns False where the compositor does not do that."""
-        is_minimized = self.port.set_minimized(self._heard_of_minimizing)
-        self._minimizing += is_minimized
-        return is_minimized
+    def minimize(self) -> None:
+        """Gets the window out of the way."""
+        self.port.set_minimized(self._heard_of_minimizing)
+        self._minimizing += 1
 
     def _heard_of_minimizing(self) -> None:
         self._minimizing -= 1

@@ -45,6 +45,7 @@ class Window:
         "hints",
         "icons",
         "is_admitted",
+        "is_iconifiable",
         "is_new",
         "is_ready",
         "is_requested",
@@ -121,6 +122,8 @@ class Window:
         self.modes: tuple[Rectangle, ...] = ()
         """Where its client takes outputs to have another mode (RandR), and how large they are to it then."""
         self.opacity = 1.0
+        self.is_iconifiable = True
+        """Whether the compositor iconifies it, as far as it has said."""
         self.shape: Shape | None = None
         """What it covers of its rectangle, None for all of it."""
 
@@ -199,7 +202,7 @@ class Window:
     @property
     def can_minimize(self) -> bool:
         """Whether it makes sense to offer that."""
-        return self.motif.allows(MotifFunction.MINIMIZE) and not self.transient_for
+        return self.is_iconifiable and self.motif.allows(MotifFunction.MINIMIZE) and not self.transient_for
 
     @property
     def can_close(self) -> bool:

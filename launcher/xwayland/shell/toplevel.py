@@ -42,7 +42,6 @@ class ToplevelRole:
         self.toplevel.handlers["configure"] = self._handle_toplevel
         self.toplevel.handlers["close"] = self._handle_close
         self.toplevel.handlers["wm_capabilities"] = self._handle_capabilities
-        self._can_minimize = True
         self._icon = Icon(shell.icons, self.toplevel)
         self._look = Look(shell, window, surface)
         self._size = Size(0, 0)
@@ -82,14 +81,11 @@ class ToplevelRole:
         else:
             self.toplevel.send("unset_fullscreen")
 
-    def set_minimized(self, heard: Callable[[], None]) -> bool:
+    def set_minimized(self, heard: Callable[[], None]) -> None:
         """See `model.ports.ToplevelPort`."""
-        if not self._can_minimize:
-            return False
         self.toplevel.send("set_minimized")
         # Weston configures what it did for a batch of requests after it has answered them all.
         self._shell.settle(lambda: self._shell.settle(heard))
-        return True
 
     def move(self) -> None:
         """See `model.ports.ToplevelPort`."""
@@ -238,7 +234,7 @@ class ToplevelRole:
         self._states = frozenset(ShellState(each) for each in _numbers(values[2]) if each in _KNOWN_STATES)
 
     def _handle_capabilities(self, values: tuple[Value, ...], _fds: list[int]) -> None:
-        self._can_minimize = _MINIMIZE in _numbers(values[0])
+        self._shell.manager.allow_icon(self.window, allowed=_MINIMIZE in _numbers(values[0]))
 
     def _handle_configure(self, values: tuple[Value, ...], _fds: list[int]) -> None:
         configure = Configure(integer(values[0]), self._size, self._states)
@@ -284,7 +280,7 @@ class ToplevelRole:
         wanted = {
             Part.CLOSE: window.can_close,
             Part.MAXIMIZE: window.can_maximize,
-            Part.MINIMIZE: window.can_minimize and self._can_minimize,
+            Part.MINIMIZE: window.can_minimize,
         }
         state = FrameState(
             content,

@@ -78,6 +78,9 @@ def test_a_window_that_can_not_be_out_of_the_way_is_not_told_so(desktop: SwayDes
     desktop.wait("still there", "visible")
     assert client.words(window, "WM_STATE")[0] == NORMAL
     assert "_NET_WM_STATE_HIDDEN" not in client.names(window, "_NET_WM_STATE")
+    actions = client.names(window, "_NET_WM_ALLOWED_ACTIONS")
+    assert "_NET_WM_ACTION_CLOSE" in actions
+    assert "_NET_WM_ACTION_MINIMIZE" not in actions
 
 
 def test_a_startup_id_gives_a_new_window_the_keyboard(desktop: SwayDesktop) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from launcher.xwayland.model.names import State, WmState
+from launcher.xwayland.model.names import Action, State, WmState
 from launcher.xwayland.model.ports import ShellState
 from launcher.xwayland.model.properties import InitialState, WmHints
 from launcher.xwayland.model.requests import Change
@@ -45,14 +45,26 @@ def iconic(desk: Desk) -> Window:
 
 
 def test_where_the_compositor_has_no_icons_no_window_is_one(desk: Desk) -> None:
-    desk.shell.minimizes = False
     window = desk.add()
     window.wm_hints = WmHints(initial_state=InitialState.ICONIC)
-    desk.map(window)
+    port = desk.map(window)
+    desk.manager.allow_icon(window, allowed=False)
     desk.configure(window)
     desk.requests.iconify(window)
     desk.requests.change_states(window, Change.ADD, frozenset({State.HIDDEN}))
     assert (desk.x.wm_states[1], desk.x.net_states[1]) == (WmState.NORMAL, set())
+    assert ("minimized", True) not in port.asked
+
+
+def test_a_client_knows_whether_its_window_can_be_an_icon(desk: Desk) -> None:
+    window = desk.add()
+    desk.map(window)
+    everything = desk.x.actions[1]
+    assert Action.MINIMIZE in everything
+    desk.manager.allow_icon(window, allowed=False)
+    assert desk.x.actions[1] == everything - {Action.MINIMIZE}
+    desk.manager.allow_icon(window, allowed=True)
+    assert desk.x.actions[1] == everything
 
 
 def unhide(desk: Desk, window: Window) -> None:
