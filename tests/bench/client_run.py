@@ -5,7 +5,7 @@ import json
 import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -84,6 +84,8 @@ class Result:
     bytes_damaged_warm: int = 0
     clients: int = 0
     servers_cpu_ns: dict[str, int] = field(default_factory=dict[str, int])
+    servers_waited_ns: dict[str, int] = field(default_factory=dict[str, int])
+    """How long they waited for a CPU, ready to run."""
 
 
 def build(folder: Path) -> Path:
@@ -142,15 +144,20 @@ async def run(way: Way, *arguments: str, meanwhile: Callable[[], Awaitable[None]
 async def _measure(way: Way, process: ClientProcess, meanwhile: Callable[[], Awaitable[None]]) -> Result:
     await _expect(way, process, "begin")
     servers = way.servers(process)
-    before = {role: processes.cpu_ns(pids) for role, pids in servers.items()}
+    before = {role: _times_ns(pids) for role, pids in servers.items()}
     await process.write(b"\n")
     await meanwhile()
     await _expect(way, process, "end")
-    used = {role: processes.cpu_ns(pids) - before[role] for role, pids in servers.items()}
+    after = {role: _times_ns(pids) for role, pids in servers.items()}
     await process.write(b"\n")
-    result = parse_result(await process.read_line(), used)
+    result = parse_result(await process.read_line())
     await _expect_success(way, process)
-    return result
+    used, waited = ({role: after[role][each] - before[role][each] for role in servers} for each in (0, 1))
+    return replace(result, servers_cpu_ns=used, servers_waited_ns=waited)
+
+
+def _times_ns(pids: Sequence[int]) -> tuple[int, int]:
+    return processes.cpu_ns(pids), processes.waited_ns(pids)
 
 
 @asynccontextmanager
@@ -173,14 +180,14 @@ async def holding(way: Way, clients: int) -> AsyncGenerator[ClientProcess]:
         await process.kill()
 
 
-def parse_result(line: str, servers_cpu_ns: dict[str, int]) -> Result:
-    """Returns the result that the client's line of JSON holds.
+def parse_result(line: str) -> Result:
+    """Returns the result that the client's line of JSON holds, without its servers'.
 
     Raises:
         BenchError: it is not one.
     """
     try:
-        return Result(**json.loads(line), servers_cpu_ns=servers_cpu_ns)
+        return Result(**json.loads(line))
     except (ValueError, TypeError) as error:
         raise BenchError(f"the client said {line[:80]!r}") from error
 

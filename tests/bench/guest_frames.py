@@ -18,6 +18,8 @@ async def measure_frames(
     The launcher's CPU is compared with the client's own, both in the guest, and so is how often each got a
     CPU, which is what a frame costs under TCG; the daemon's CPU with that of the Weston on the host.  Rows
     relay_cpu_SCENE_vm and relay_runs_SCENE_vm are what a process in the launcher's place costs at least.
+    Rows vmm_waited_SCENE and relay_vmm_waited_SCENE say how long QEMU's threads waited meanwhile for a CPU of
+    this machine: while an emulated CPU does, its time goes on for what runs on it.
     """
     samples = await sample_frames(ways, scene, effort, watch_parent=True)
     return [*rate_rows(ways, scene, samples), *_cost_rows(scene, samples)]
@@ -82,4 +84,6 @@ def _cost_rows(scene: Scene, samples: Samples) -> list[Row]:
         against(row(f"daemon_cpu_{scene.name}", "daemon"), compositor),
         against(row(f"relay_cpu_{scene.name}_vm", "parent", way="relay_vm"), client),
         against(row(f"relay_runs_{scene.name}_vm", "parent_runs", "times/frame", "relay_vm"), client_runs),
+        row(f"vmm_waited_{scene.name}", "vmm_waited"),
+        row(f"relay_vmm_waited_{scene.name}", "vmm_waited", way="relay_vm"),
     ]

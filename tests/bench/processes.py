@@ -1,4 +1,4 @@
-"""What other processes use, read from /proc: CPU, context switches, private memory.
+"""What other processes use, read from /proc: CPU, waiting for it, context switches, private memory.
 
 A process that ended while it was being read counts as nothing: proxies fork and join as they like.
 """
@@ -15,10 +15,15 @@ def cpu_ns(pids: Iterable[int]) -> int:
     return _total(pids, _cpu_ns)
 
 
+def waited_ns(pids: Iterable[int]) -> int:
+    """Returns the time that all threads of the processes waited so far for a CPU, ready to run."""
+    return _total(pids, _waited_ns)
+
+
 def first_thread_cpu_ns(pid: int) -> int:
     """Returns the time that the first thread of a process ran so far; 0 where it is gone."""
     try:
-        return _thread_cpu_ns(_PROC / str(pid) / "task" / str(pid))
+        return _thread_times_ns(_PROC / str(pid) / "task" / str(pid))[0]
     except (FileNotFoundError, ProcessLookupError):
         return 0
 
@@ -83,11 +88,17 @@ def _or_nothing(read: Callable[[int], int], pid: int) -> int:
 
 
 def _cpu_ns(pid: int) -> int:
-    return sum(map(_thread_cpu_ns, _threads(pid)))
+    return sum(_thread_times_ns(thread)[0] for thread in _threads(pid))
 
 
-def _thread_cpu_ns(thread: Path) -> int:
-    return int((thread / "schedstat").read_text().split()[0])
+def _waited_ns(pid: int) -> int:
+    return sum(_thread_times_ns(thread)[1] for thread in _threads(pid))
+
+
+def _thread_times_ns(thread: Path) -> tuple[int, int]:
+    """On a CPU, and ready for one (Linux Documentation/scheduler/sched-stats.rst)."""
+    used, waited, _ = (thread / "schedstat").read_text().split()
+    return int(used), int(waited)
 
 
 def _switches(pid: int) -> int:

@@ -134,6 +134,8 @@ def _add_frames(samples: Samples, way: str, result: Result) -> None:
     samples.add(way, "parent_runs", result.watched_runs / result.frames)
     for role, used_ns in result.servers_cpu_ns.items():
         samples.add(way, role, used_ns / 1e6 / result.frames)
+    for role, waited_ns in result.servers_waited_ns.items():
+        samples.add(way, f"{role}_waited", waited_ns / 1e6 / result.frames)
 
 
 def rate_rows(ways: Sequence[Way], scene: Scene, samples: Samples) -> list[Row]:

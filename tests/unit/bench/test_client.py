@@ -101,6 +101,6 @@ def test_wrong_arguments_end_the_client_with_a_line(client: Path, arguments: lis
 
 def test_what_is_no_result_is_refused() -> None:
     with pytest.raises(BenchError, match="said"):
-        parse_result("bench-client: the compositor hung up", {})
+        parse_result("bench-client: the compositor hung up")
     with pytest.raises(BenchError, match="said"):
-        parse_result(json.dumps({"wall_ns": 1, "cpu_ns": 1, "unheard_of": 1}), {})
+        parse_result(json.dumps({"wall_ns": 1, "cpu_ns": 1, "unheard_of": 1}))

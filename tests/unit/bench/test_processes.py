@@ -30,6 +30,34 @@ def test_own_cpu_time_grows_with_work() -> None:
     assert processes.cpu_ns([os.getpid()]) > before
 
 
+def test_who_shares_a_cpu_waits_for_it() -> None:
+    work = (
+        "import os, time\n"
+        "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+        "print(flush=True)\n"
+        "input()\n"
+        "while time.process_time() < 0.2: pass\n"
+        "print(flush=True)\n"
+        "input()\n"
+    )
+    program = sys.executable, "-c", work
+    with (
+        subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one,
+        subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
+    ):
+        both, waited = (one, other), 0
+        for _ in range(2):
+            for process in both:
+                assert process.stdout is not None
+                process.stdout.readline()
+            waited = processes.waited_ns(process.pid for process in both)
+            for process in both:
+                assert process.stdin is not None
+                process.stdin.write(b"\n")
+                process.stdin.flush()
+    assert waited > 50_000_000
+
+
 def test_own_memory_grows_with_an_allocation() -> None:
     before = processes.private_bytes([os.getpid()])
     # A mapping of its own: the allocator may have that much left over from other tests.
@@ -43,6 +71,7 @@ def test_ended_process_counts_as_nothing() -> None:
     ended.wait()
 
     assert processes.cpu_ns([ended.pid]) == processes.switches([ended.pid]) == 0
+    assert processes.waited_ns([ended.pid]) == 0
     assert processes.private_bytes([ended.pid]) == 0
     assert processes.name_of(ended.pid) == ""
 
