@@ -54,7 +54,23 @@ for line in sys.stdin:
 """
 """Runs a Weston with a seat, without which terminals do not start: commands in, answers out, line by line."""
 
-_CONFIGURATION: Final = f"[core]\nidle-time=0\n{QUIET_SHELL}"
+_CONFIGURATION: Final = f"[core]\nidle-time=0\n[input-method]\npath=\n{QUIET_SHELL}"
+"""Its own on-screen keyboard would start meanwhile."""
+
+_SETTLE: Final = """\
+import time
+def look():
+    with open("/proc/stat") as file:
+        times = [int(ticks) for ticks in file.readline().split()[1:]]
+    return sum(times), sum(times[3:5])
+busy = 1.0
+while busy > 0.05:
+    before = look()
+    time.sleep(1)
+    total, idle = (after - earlier for after, earlier in zip(look(), before, strict=True))
+    busy = 1 - idle / total
+"""
+"""Runs until the machine has nothing else to do: emulated, a desktop takes seconds to start."""
 
 _PACKAGES: Final = ("waypipe",)
 """What is measured there besides us."""
@@ -300,4 +316,5 @@ async def _start_guest_weston(machine: Machine) -> GuestProcess:
         env={"WAYLAND_DISPLAY": GUEST_DISPLAY},
         timeout=_SERVES_SECONDS,
     )
+    await machine.run(["python3", "-c", _SETTLE], timeout=_SERVES_SECONDS)
     return driver
