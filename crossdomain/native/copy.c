@@ -147,10 +147,11 @@ ALWAYS_INLINE void copy_row(const struct rows *rows, size_t ahead) {
 }
 
 /* `copied` grows with every finished row, so that it is right after a fault. */
-ALWAYS_INLINE void copy_rows(struct rows rows, void (*copy)(const struct rows *, size_t), volatile uint64_t *copied) {
+ALWAYS_INLINE void copy_rows(struct rows rows, size_t ahead, void (*copy)(const struct rows *, size_t),
+                             volatile uint64_t *copied) {
     uint64_t done = *copied;
     while (rows.count--) {
-        copy(&rows, rows.size < LONG_ROW && rows.count >= ROWS_AHEAD ? ROWS_AHEAD : 0);
+        copy(&rows, rows.count >= ahead ? ahead : 0);
         *copied = done += rows.size;
         if (rows.count) {
             rows.destination += rows.destination_stride;
@@ -182,16 +183,20 @@ ALWAYS_INLINE void copy_row_by_blocks(const struct rows *rows, size_t ahead) {
     memcpy(rows->destination + at, rows->source + at, rows->size - at);
 }
 
-__attribute__((target("avx2"))) static void copy_short_rows(const struct rows *rows, volatile uint64_t *copied) {
-    copy_rows(*rows, copy_row_by_blocks, copied);
+__attribute__((target("avx2"))) static void copy_rows_by_blocks(const struct rows *rows, volatile uint64_t *copied) {
+    copy_rows(*rows, ROWS_AHEAD, copy_row_by_blocks, copied);
 }
-
-static int has_blocks(void) { return __builtin_cpu_supports("avx2"); }
-#else
-static void copy_short_rows(const struct rows *rows, volatile uint64_t *copied) { copy_rows(*rows, copy_row, copied); }
-
-static int has_blocks(void) { return 0; }
 #endif
+
+static void copy_short_rows(const struct rows *rows, volatile uint64_t *copied) {
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2")) {
+        copy_rows_by_blocks(rows, copied);
+        return;
+    }
+#endif
+    copy_rows(*rows, ROWS_AHEAD, copy_row, copied);
+}
 
 static void copy_rectangle(uint8_t *destination, const uint8_t *source, const xd_plane *plane,
                            const xd_rectangle *rectangle, volatile uint64_t *copied) {
@@ -208,10 +213,10 @@ static void copy_rectangle(uint8_t *destination, const uint8_t *source, const xd
         rows.size *= rows.count;
         rows.count = 1;
     }
-    if (rows.size < LONG_ROW && has_blocks())
+    if (rows.size < LONG_ROW)
         copy_short_rows(&rows, copied);
     else
-        copy_rows(rows, copy_row, copied);
+        copy_rows(rows, 0, copy_row, copied);
 }
 
 /* In a function of its own: no variable of it is used again after the jump. */
