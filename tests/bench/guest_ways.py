@@ -316,5 +316,7 @@ async def _start_guest_weston(machine: Machine) -> GuestProcess:
         env={"WAYLAND_DISPLAY": GUEST_DISPLAY},
         timeout=_SERVES_SECONDS,
     )
-    await machine.run(["python3", "-c", _SETTLE], timeout=_SERVES_SECONDS)
+    settled = await machine.run(["python3", "-c", _SETTLE], timeout=_SERVES_SECONDS)
+    if settled.status != 0:
+        raise BenchError(f"the guest does not settle: {settled.errors.decode(errors='replace')[-300:]}")
     return driver

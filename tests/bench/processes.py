@@ -96,9 +96,7 @@ def _waited_ns(pid: int) -> int:
 
 
 def _thread_times_ns(thread: Path) -> tuple[int, int]:
-    """On a CPU, and ready for one (Linux Documentation/scheduler/sched-stats.rst)."""
-    used, waited, _ = (thread / "schedstat").read_text().split()
-    return int(used), int(waited)
+    return parse_times_ns((thread / "schedstat").read_text())
 
 
 def _switches(pid: int) -> int:
@@ -114,6 +112,15 @@ def parse_switches(status: str) -> int:
     return sum(
         int(line.split()[1]) for line in status.splitlines() if "ctxt_switches:" in line.split(maxsplit=1)[0]
     )
+
+
+def parse_times_ns(schedstat: str) -> tuple[int, int]:
+    """Returns how long a /proc/PID/task/TID/schedstat says that a thread ran, and waited for a CPU, ready to.
+
+    Source: Linux, Documentation/scheduler/sched-stats.rst.
+    """
+    used, waited, _ = map(int, schedstat.split())
+    return used, waited
 
 
 def parse_private_bytes(smaps: str) -> int:

@@ -23,39 +23,15 @@ def test_private_memory_is_clean_and_dirty_and_huge() -> None:
     assert processes.parse_private_bytes(smaps) == 7 * 1024
 
 
+def test_a_thread_runs_and_waits() -> None:
+    assert processes.parse_times_ns("1200345 67890 12\n") == (1200345, 67890)
+
+
 def test_own_cpu_time_grows_with_work() -> None:
     before = processes.cpu_ns([os.getpid()])
     sum(range(1_000_000))
 
     assert processes.cpu_ns([os.getpid()]) > before
-
-
-def test_who_shares_a_cpu_waits_for_it() -> None:
-    work = (
-        "import os, time\n"
-        "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
-        "print(flush=True)\n"
-        "input()\n"
-        "while time.process_time() < 0.2: pass\n"
-        "print(flush=True)\n"
-        "input()\n"
-    )
-    program = sys.executable, "-c", work
-    with (
-        subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one,
-        subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
-    ):
-        both, waited = (one, other), 0
-        for _ in range(2):
-            for process in both:
-                assert process.stdout is not None
-                process.stdout.readline()
-            waited = processes.waited_ns(process.pid for process in both)
-            for process in both:
-                assert process.stdin is not None
-                process.stdin.write(b"\n")
-                process.stdin.flush()
-    assert waited > 50_000_000
 
 
 def test_own_memory_grows_with_an_allocation() -> None:
