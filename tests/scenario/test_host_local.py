@@ -230,20 +230,14 @@ class TestMemory:
         client, host = stage.connect()
         with client, closing(host), client.create_memory(7, 8192) as memory:
             memory[:5] = b"hello"
-            bind_shm(client, host)
-            pool = request("wl_shm", "create_pool", 3, 4, None, 8192)
-            client.send(pool, Identifier(7, IdentifierType.VIRTGPU_BLOB, 8192))
-            assert receive(host, len(pool)) == pool
+            share_pool(client, host, resource_id=7, size=8192)
             assert os.pread(host.fds[0], 5, 0) == b"hello"
 
     def test_a_memfd_of_the_clients_is_shared_with_the_compositor(self, stage: LocalStage) -> None:
         client, host = stage.connect()
         with client, closing(host):
             client.create_guest_blob(7, b"hello" * 1000)
-            bind_shm(client, host)
-            pool = request("wl_shm", "create_pool", 3, 4, None, 5000)
-            client.send(pool, Identifier(7, IdentifierType.VIRTGPU_BLOB, 5000))
-            receive(host, len(pool))
+            share_pool(client, host, resource_id=7, size=5000)
             assert os.pread(host.fds[0], 10, 4990) == b"hellohello"
 
     def test_a_keymap_is_fetched(self, stage: LocalStage) -> None:
@@ -287,10 +281,7 @@ class TestMemory:
                 file.write(b"12345")
                 file.flush()
                 client.send_packet(ToDaemon.CREATE_GUEST_BLOB, resource_id=1, size=size, fds=[file.fileno()])
-            bind_shm(client, host)
-            pool = request("wl_shm", "create_pool", 3, 4, None, 5000)
-            client.send(pool, Identifier(1, IdentifierType.VIRTGPU_BLOB, 5000))
-            assert receive(host, len(pool)) == pool
+            share_pool(client, host, resource_id=1, size=5000)
             assert os.pread(host.fds[0], 10, 0) == b"12345"
 
     def test_a_guest_blob_of_nothing_is_refused(self, client: LocalClient) -> None:
@@ -403,6 +394,14 @@ class TestEnds:
 def bind_shm(client: LocalClient, host: Endpoint) -> None:
     """wl_shm as 3."""
     _bind(client, host, "wl_shm", 1)
+
+
+def share_pool(client: LocalClient, host: Endpoint, *, resource_id: int, size: int) -> None:
+    """wl_shm as 3 and a pool as 4, whose file the compositor has then."""
+    bind_shm(client, host)
+    pool = request("wl_shm", "create_pool", 3, 4, None, size)
+    client.send(pool, Identifier(resource_id, IdentifierType.VIRTGPU_BLOB, size))
+    assert receive(host, len(pool)) == pool
 
 
 def ask_for_release(client: LocalClient, host: Endpoint) -> None:
