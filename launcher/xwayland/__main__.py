@@ -38,6 +38,8 @@ def main() -> int:
         log.error(str(error))
     finally:
         loop.close()
+        # From here on there is nobody who could handle what the handler raises.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return 1
 
 

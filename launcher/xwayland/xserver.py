@@ -121,7 +121,7 @@ class Xwayland:
             for line in lines:
                 text = line[:_KEPT_CHARACTERS].decode(errors="replace")
                 log.debug(f"{PROGRAM}: {text}")
-                if not text.startswith(_NOISE):
+                if text and not text.startswith(_NOISE):
                     self._said.append(text)
             self._partial = self._partial[:_KEPT_CHARACTERS]
             if not data:
