@@ -11,11 +11,12 @@ from cffi import FFI
 
 HERE = Path("crossdomain/native")
 SOURCES = (
-    *("tables.c", "objects.c", "walker.c", "copy.c", "region.c", "runs.c", "system.c"),
+    *("tables.c", "objects.c", "walker.c", "blocks.c", "copy.c", "region.c", "runs.c", "system.c"),
     *("poller.c", "routes.c", "passage.c", "virtqueue.c", "frames.c", "ring.c", "lane.c"),
 )
 HEADERS = (
     "abi.h",
+    "blocks.h",
     "core.h",
     "objects.h",
     "poller.h",

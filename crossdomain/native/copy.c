@@ -1,5 +1,6 @@
 /* Copies damaged rectangles out of or into memory whose file the guest may truncate at any time. */
 #define _XOPEN_SOURCE 700
+#include "blocks.h"
 #include "core.h"
 
 #include <pthread.h>
@@ -128,22 +129,24 @@ struct rows {
     size_t count;
 };
 
-/* A processor's own prefetching ends where a page does, and rows of a large image are more than a page apart.
- * Longer rows give it enough to go by. */
-enum { ROWS_AHEAD = 12, LONG_ROW = 2048, CACHE_LINE = 64 };
+/* Rows that are shorter than what is fetched ahead: that many of them are fetched ahead instead. */
+enum { ROWS_AHEAD = 12, LONG_ROW = XD_AHEAD };
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
-ALWAYS_INLINE void prefetch_line(const struct rows *rows, size_t ahead, size_t at) {
-    __builtin_prefetch(rows->source + ahead * rows->source_stride + at, 0);
-    __builtin_prefetch(rows->destination + ahead * rows->destination_stride + at, 1);
+ALWAYS_INLINE void fetch_of_row(const struct rows *rows, size_t ahead, size_t at) {
+    fetch_line(rows->destination + ahead * rows->destination_stride, rows->source + ahead * rows->source_stride, at);
 }
 
 /* Copies the first of the rows, and fetches the one that lies `ahead` behind it. */
 ALWAYS_INLINE void copy_row(const struct rows *rows, size_t ahead) {
-    for (size_t at = 0; ahead && at < rows->size; at += CACHE_LINE)
-        prefetch_line(rows, ahead, at);
+    for (size_t at = 0; ahead && at < rows->size; at += XD_LINE)
+        fetch_of_row(rows, ahead, at);
     memcpy(rows->destination, rows->source, rows->size);
+}
+
+/* The same, where the next is fetched if it is `ahead`. */
+ALWAYS_INLINE void copy_long_row(const struct rows *rows, size_t ahead) {
+    xd_copy_ahead(rows->destination, rows->source, rows->size, rows->destination + ahead * rows->destination_stride,
+                  ahead ? rows->source + rows->source_stride : NULL);
 }
 
 /* `copied` grows with every finished row, so that it is right after a fault. */
@@ -161,25 +164,17 @@ ALWAYS_INLINE void copy_rows(struct rows rows, size_t ahead, void (*copy)(const 
 }
 
 #ifdef __x86_64__
-typedef uint8_t block __attribute__((vector_size(32), aligned(1), may_alias));
-
 /* A sixth faster for 256 bytes: what a call of memcpy takes is what there is to fetch other rows in. */
 ALWAYS_INLINE void copy_row_by_blocks(const struct rows *rows, size_t ahead) {
     size_t at = 0;
-    for (; rows->size - at >= 4 * sizeof(block); at += 4 * sizeof(block)) {
-        const block *from = (const void *)(rows->source + at);
-        block *to = (void *)(rows->destination + at);
-        prefetch_line(rows, ahead, at);
-        prefetch_line(rows, ahead, at + CACHE_LINE);
-        block first = from[0], second = from[1], third = from[2], fourth = from[3];
-        to[0] = first;
-        to[1] = second;
-        to[2] = third;
-        to[3] = fourth;
+    for (; rows->size - at >= XD_STEP; at += XD_STEP) {
+        fetch_of_row(rows, ahead, at);
+        fetch_of_row(rows, ahead, at + XD_LINE);
+        copy_step(rows->destination + at, rows->source + at);
     }
     if (at == rows->size)
         return;
-    prefetch_line(rows, ahead, at);
+    fetch_of_row(rows, ahead, at);
     memcpy(rows->destination + at, rows->source + at, rows->size - at);
 }
 
@@ -216,7 +211,7 @@ static void copy_rectangle(uint8_t *destination, const uint8_t *source, const xd
     if (rows.size < LONG_ROW)
         copy_short_rows(&rows, copied);
     else
-        copy_rows(rows, 0, copy_row, copied);
+        copy_rows(rows, 1, copy_long_row, copied);
 }
 
 /* In a function of its own: no variable of it is used again after the jump. */

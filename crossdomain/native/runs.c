@@ -1,7 +1,6 @@
 /* Copies damaged rectangles out of memory in pieces: the scattered pages of a guest. */
+#include "blocks.h"
 #include "core.h"
-
-#include <string.h>
 
 /* Returns the piece that byte `at` lies in; there is one. */
 static const xd_run *find_run(const xd_run *runs, uint32_t count, uint64_t at) {
@@ -22,7 +21,9 @@ static void copy_span(uint8_t *destination, const xd_run *runs, uint32_t count, 
         uint64_t left = run->end - at;
         uint64_t piece = length < left ? length : left;
         uint64_t start = run == runs ? 0 : run[-1].end;
-        memcpy(destination, (const uint8_t *)(uintptr_t)(run->address + (at - start)), piece);
+        const uint8_t *from = (const uint8_t *)(uintptr_t)(run->address + (at - start));
+        const uint8_t *next = piece < length ? (const uint8_t *)(uintptr_t)run[1].address : NULL;
+        xd_copy_ahead(destination, from, piece, destination + piece, next);
         destination += piece;
         at += piece;
         length -= piece;

@@ -29,7 +29,7 @@ from tests.bench import (
     x11,
 )
 from tests.bench.client_run import BenchError, Way
-from tests.bench.guest_ways import InGuest, RelayInGuest, ThroughVm, guest_ways
+from tests.bench.guest_ways import InGuest, OnHost, RelayInGuest, ThroughVm, guest_ways
 from tests.bench.host_ways import Bench, Direct, Local, Relay, Waypipe, running_daemon, running_waypipe
 from tests.bench.rows import Row
 from tests.bench.traffic import FULL, LARGE, SMALL, Effort
@@ -70,6 +70,7 @@ class VmWays(NamedTuple):
     guest: InGuest
     vm: ThroughVm
     relay: RelayInGuest
+    host: OnHost
 
     @property
     def both(self) -> tuple[InGuest, ThroughVm]:
@@ -206,6 +207,7 @@ VM: Final[tuple[VmMeasurement, ...]] = (
             "frames_guest_1080p",
             "frames_vm_1080p",
             "frames_relay_vm_1080p",
+            "frames_host_1080p",
             "*_cpu_1080p",
             "*_cpu_1080p_vm",
             "*_runs_1080p",
@@ -219,6 +221,7 @@ VM: Final[tuple[VmMeasurement, ...]] = (
             "frames_guest_2160p",
             "frames_vm_2160p",
             "frames_relay_vm_2160p",
+            "frames_host_2160p",
             "*_cpu_2160p",
             "*_cpu_2160p_vm",
             "*_runs_2160p",
@@ -232,6 +235,7 @@ VM: Final[tuple[VmMeasurement, ...]] = (
             "frames_guest_small",
             "frames_vm_small",
             "frames_relay_vm_small",
+            "frames_host_small",
             "*_cpu_small",
             "*_cpu_small_vm",
             "*_runs_small",

@@ -21,8 +21,8 @@ NAMES: Final = ("walker", "tables", "copy", "runs", "region", "frames", "lane", 
 _HERE: Final = Path(__file__).with_name("native")
 _CORE: Final = Path(__file__).resolve().parents[2] / "crossdomain" / "native"
 _SOURCES: Final = (
-    *("tables.c", "objects.c", "walker.c", "copy.c", "region.c", "runs.c", "frames.c", "ring.c", "lane.c"),
-    *("poller.c", "routes.c", "passage.c", "virtqueue.c"),
+    *("tables.c", "objects.c", "walker.c", "blocks.c", "copy.c", "region.c", "runs.c", "frames.c"),
+    *("ring.c", "lane.c", "poller.c", "routes.c", "passage.c", "virtqueue.c"),
 )
 _FLAGS: Final = (
     *("clang", "-std=c11", "-O2", "-g", "-pthread", f"-I{_CORE}"),
