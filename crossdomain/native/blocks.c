@@ -4,7 +4,7 @@
 #include <string.h>
 
 #ifdef __x86_64__
-/* A quarter faster than memcpy where another processor has drawn what is copied, page by page still more. */
+/* A quarter faster than memcpy where another processor has drawn what is copied, page by page too. */
 __attribute__((target("avx2"))) static void copy_by_blocks(uint8_t *to, const uint8_t *from, size_t size,
                                                            const uint8_t *next_to, const uint8_t *next_from) {
     size_t at = 0;
