@@ -5,13 +5,14 @@ from typing import NamedTuple
 from tests.bench import client_run
 from tests.bench.client_run import BenchError
 from tests.bench.frames import path_in
-from tests.bench.guest_ways import InGuest, OnHost, RelayInGuest, ThroughVm
+from tests.bench.guest_ways import InGuest, RelayInGuest, ThroughVm
+from tests.bench.host_ways import Direct
 from tests.bench.rows import Row, against
 from tests.bench.traffic import FULL, SMALL, Effort, Samples, Scene, rate_rows, sample_frames
 
 
 async def measure_frames(
-    ways: tuple[InGuest, ThroughVm, RelayInGuest, OnHost], scene: Scene, effort: Effort
+    ways: tuple[InGuest, ThroughVm, RelayInGuest, Direct], scene: Scene, effort: Effort
 ) -> list[Row]:
     """Frames through us beside the same on the Weston inside the guest.
 
@@ -20,7 +21,7 @@ async def measure_frames(
     relay_cpu_SCENE_vm and relay_runs_SCENE_vm are what a process in the launcher's place costs at least.
     Rows vmm_waited_SCENE and relay_vmm_waited_SCENE say how long QEMU's threads waited meanwhile for a CPU of
     this machine: while an emulated CPU does, its time goes on for what runs on it.  Row frames_host_SCENE is
-    the rate of the same client without a VM, which the host's compositor gives nobody more than.
+    the rate of the same client without a VM: the host's compositor shows none with as many buffers more often.
     """
     samples = await sample_frames(ways, scene, effort, watch_parent=True)
     return [*rate_rows(ways, scene, samples), *_cost_rows(scene, samples)]

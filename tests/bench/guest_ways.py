@@ -20,7 +20,7 @@ from crossdomain.vm.machine import USER, Machine, MachineConfig
 from tests.bench import processes
 from tests.bench.client_run import BenchError, ClientProcess
 from tests.bench.frames import path_in
-from tests.bench.host_ways import Daemon, HostProcess, running_daemon, start_process
+from tests.bench.host_ways import Daemon, Direct, running_daemon
 from tests.fakes.forky import with_forky
 from tests.fakes.guest_tests import TESTS, share_of_tests
 from tests.fakes.weston import QUIET_SHELL
@@ -211,25 +211,6 @@ class RelayInGuest:
         return {"vmm": [self._machine.pid]}
 
 
-class OnHost:
-    """Straight to the Weston on the host, on this machine: no client of the VM can be shown more often."""
-
-    name = "host"
-
-    def __init__(self, client: Path, compositor: HeadlessWeston) -> None:
-        self._client = client
-        self._compositor = compositor
-
-    async def start(self, arguments: Sequence[str]) -> HostProcess:
-        """Starts the client beside the compositor."""
-        return await start_process([self._client, *arguments], {**os.environ, **self._compositor.environment})
-
-    def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
-        """Nobody who is of interest."""
-        del process
-        return {}
-
-
 class ThroughVm:
     """From the guest through crossdomain-run and the daemon to the Weston on the host."""
 
@@ -296,7 +277,7 @@ async def choose_image() -> tuple[Image, bool]:
 @asynccontextmanager
 async def guest_ways(
     client: Path, relay: Path, folder: Path
-) -> AsyncGenerator[tuple[InGuest, ThroughVm, RelayInGuest, OnHost]]:
+) -> AsyncGenerator[tuple[InGuest, ThroughVm, RelayInGuest, Direct]]:
     """Boots a VM with a Weston inside, and starts a Weston and a daemon for it on this machine.
 
     Args:
@@ -322,7 +303,8 @@ async def guest_ways(
             await machine.push(_SEAT, (await asyncio.to_thread(seat.compile_module, made)).read_bytes())
             seat_driver = await _start_guest_weston(machine)
             through_us = ThroughVm(machine, daemon, weston)
-            yield InGuest(machine, seat_driver), through_us, RelayInGuest(machine), OnHost(client, weston)
+            beside = Direct("host", client, {**os.environ, **weston.environment}, weston.pid)
+            yield InGuest(machine, seat_driver), through_us, RelayInGuest(machine), beside
 
 
 async def _start_guest_weston(machine: Machine) -> GuestProcess:

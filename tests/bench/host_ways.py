@@ -109,21 +109,23 @@ def _pid(process: ClientProcess) -> int:
 
 
 class Direct:
-    """No proxy at all."""
+    """No proxy at all: to a compositor of this machine."""
 
-    name = "direct"
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, name: str, client: Path, environment: Mapping[str, str], compositor: int) -> None:
+        """`environment` leads to the compositor, whose process is `compositor`."""
+        self.name = name
+        self._client = client
+        self._environment = environment
+        self._compositor = compositor
 
     async def start(self, arguments: Sequence[str]) -> HostProcess:
         """Starts the client on the compositor."""
-        return await start_process([self._bench.client, *arguments], self._bench.environment)
+        return await start_process([self._client, *arguments], self._environment)
 
     def servers(self, process: ClientProcess) -> Mapping[str, Sequence[int]]:
         """Only the compositor."""
         del process
-        return {"compositor": [self._bench.weston.process.pid]}
+        return {"compositor": [self._compositor]}
 
 
 class Local:

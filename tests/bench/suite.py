@@ -29,7 +29,7 @@ from tests.bench import (
     x11,
 )
 from tests.bench.client_run import BenchError, Way
-from tests.bench.guest_ways import InGuest, OnHost, RelayInGuest, ThroughVm, guest_ways
+from tests.bench.guest_ways import InGuest, RelayInGuest, ThroughVm, guest_ways
 from tests.bench.host_ways import Bench, Direct, Local, Relay, Waypipe, running_daemon, running_waypipe
 from tests.bench.rows import Row
 from tests.bench.traffic import FULL, LARGE, SMALL, Effort
@@ -70,7 +70,7 @@ class VmWays(NamedTuple):
     guest: InGuest
     vm: ThroughVm
     relay: RelayInGuest
-    host: OnHost
+    host: Direct
 
     @property
     def both(self) -> tuple[InGuest, ThroughVm]:
@@ -108,6 +108,12 @@ def _sync_rows(*ways: str) -> tuple[str, ...]:
 
 def _cpu_rows(scene: str, *paths: str) -> tuple[str, ...]:
     return tuple(f"frame_{scene}_cpu_{path}" for path in paths)
+
+
+def _vm_frame_rows(scene: str) -> tuple[str, ...]:
+    rates = (f"frames_{way}_{scene}" for way in ("guest", "vm", "relay_vm", "host"))
+    costs = (f"*_{what}_{scene}{suffix}" for what in ("cpu", "runs") for suffix in ("", "_vm"))
+    return (*rates, *costs, f"*vmm_waited_{scene}")
 
 
 _VM_PATHS: Final = (
@@ -203,45 +209,15 @@ VM: Final[tuple[VmMeasurement, ...]] = (
         ("burst_guest", "burst_vm"), lambda ways, effort: traffic.measure_burst(ways.both, _emulated(effort))
     ),
     VmMeasurement(
-        (
-            "frames_guest_1080p",
-            "frames_vm_1080p",
-            "frames_relay_vm_1080p",
-            "frames_host_1080p",
-            "*_cpu_1080p",
-            "*_cpu_1080p_vm",
-            "*_runs_1080p",
-            "*_runs_1080p_vm",
-            "*vmm_waited_1080p",
-        ),
+        _vm_frame_rows("1080p"),
         lambda ways, effort: guest_frames.measure_frames(ways, FULL, _emulated(effort)),
     ),
     VmMeasurement(
-        (
-            "frames_guest_2160p",
-            "frames_vm_2160p",
-            "frames_relay_vm_2160p",
-            "frames_host_2160p",
-            "*_cpu_2160p",
-            "*_cpu_2160p_vm",
-            "*_runs_2160p",
-            "*_runs_2160p_vm",
-            "*vmm_waited_2160p",
-        ),
+        _vm_frame_rows("2160p"),
         lambda ways, effort: guest_frames.measure_frames(ways, LARGE, _large(effort)),
     ),
     VmMeasurement(
-        (
-            "frames_guest_small",
-            "frames_vm_small",
-            "frames_relay_vm_small",
-            "frames_host_small",
-            "*_cpu_small",
-            "*_cpu_small_vm",
-            "*_runs_small",
-            "*_runs_small_vm",
-            "*vmm_waited_small",
-        ),
+        _vm_frame_rows("small"),
         lambda ways, effort: guest_frames.measure_frames(ways, SMALL, _emulated(effort)),
     ),
     VmMeasurement(
@@ -349,7 +325,8 @@ async def host_ways(client: Path, say: Callable[[str], None]) -> AsyncGenerator[
             say(f"no rows of waypipe: {error}")
             waypipe = None
         relay = Relay(bench, client_run.build_relay(client.parent))
-        yield HostWays(Direct(bench), local, local_copy, waypipe, relay)
+        direct = Direct("direct", client, bench.environment, weston.process.pid)
+        yield HostWays(direct, local, local_copy, waypipe, relay)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench import client_run
 from tests.bench.client_run import BenchError, parse_result
-from tests.bench.host_ways import Bench, Direct
+from tests.bench.host_ways import Direct
 from tests.bench.traffic import Scene
 from tests.fakes.weston import Weston
 
@@ -20,9 +20,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def direct(client: Path, weston: Weston, runtime_dir: Path) -> Direct:
+def direct(client: Path, weston: Weston) -> Direct:
     """The way without a proxy."""
-    return Direct(Bench(client, weston, runtime_dir))
+    return Direct("direct", client, weston.environment, weston.process.pid)
 
 
 async def test_sync_takes_as_many_samples_as_asked_for(direct: Direct) -> None:
