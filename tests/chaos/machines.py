@@ -43,8 +43,10 @@ of which is looked at, and takes a boot."""
 _DELAY_SECONDS: Final = {"Xwayland": 6.0, "X11 session": 6.0, BOOTING: 12.0}
 """The most that passes between a beginning and the end, where more happens then than in _OTHER_SECONDS."""
 _OTHER_SECONDS: Final = 2.0
-_LOOKS: Final = 300
-"""How often is looked, ten times a second at most, until something stays that should have ended."""
+_ENDS_SECONDS: Final = 80
+"""How long what was started may take to end after that."""
+_ROUND_SECONDS: Final = 120
+"""More than a round of `strike` takes then."""
 
 _ROUNDS: Final = f"""\
 while [ $# -gt 0 ]; do
@@ -64,10 +66,9 @@ Xwayland) victims=$xwayland ;;
 "X11 session") victims=$(ps -o ppid= -p "${{xwayland:-0}}") ;;
 esac
 kill -9 ${{victims:-$launcher}}
-looks=0
+late=$(($(date +%s) + {_ENDS_SECONDS}))
 while pgrep -r R,S,D,T -P $$ >/dev/null || pgrep -r R,S,D,T -x 'drawer|Xwayland|xterm' >/dev/null; do
-looks=$((looks + 1))
-if [ $looks -gt {_LOOKS} ]; then
+if [ "$(date +%s)" -gt $late ]; then
 echo "after the end of $1, $victims of $launcher, something stays:" >&2
 ps --ppid 2 -p 2 --deselect -o pid,ppid,stat,etimes,args >&2
 exit 1
@@ -97,7 +98,7 @@ async def push_drawer(machine: Machine, folder: Path) -> None:
 async def strike(machine: Machine, victims: Sequence[str], chance: random.Random) -> None:
     """For each of these, of IN_GUEST: starts something, kills it at any moment, and waits for all to end."""
     rounds = [part for whom in victims for part in (whom, f"{_delay(whom, chance):.2f}")]
-    done = await machine.run(["sh", "-c", _ROUNDS, "sh", *rounds], timeout=120 * len(victims))
+    done = await machine.run(["sh", "-c", _ROUNDS, "sh", *rounds], timeout=_ROUND_SECONDS * len(victims))
     assert done.status == 0, done.errors.decode()
     assert done.output.decode().splitlines() == list(victims), done.errors
 
