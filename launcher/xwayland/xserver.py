@@ -17,6 +17,8 @@ _LINGER_SECONDS: Final = 2
 """How long it waits for another client after its last one: scripts run one small program after the other."""
 _KEPT_LINES: Final = 10
 _KEPT_CHARACTERS: Final = 300
+_PIPE: Final = 1 << 16
+"""Bytes that a pipe holds, pipe(7): after its end, one read gets all."""
 _SO_SNDBUFFORCE: Final = 32
 _ON_ITS_WAY: Final = 16 << 20
 """Bytes that Xwayland may have sent before we read them, as far as the system allows that many."""
@@ -116,7 +118,7 @@ class Xwayland:
     def _handle_output(self, _events: int) -> None:
         """Keeps what it prints."""
         with suppress(BlockingIOError):
-            data = os.read(self._output, 4096)
+            data = os.read(self._output, _PIPE)
             *lines, self._partial = (self._partial + data).split(b"\n")
             for line in lines:
                 text = line[:_KEPT_CHARACTERS].decode(errors="replace")

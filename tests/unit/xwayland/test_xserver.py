@@ -46,6 +46,7 @@ def test_what_it_says_at_every_start_and_empty_lines_are_not_kept(
 
 
 def test_of_much_that_it_says_only_the_last_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    words, statuses = last_words(monkeypatch, tmp_path, "seq 1000; head -c 5000 /dev/zero | tr '\\0' y; echo")
+    script = "seq 10000; head -c 5000 /dev/zero | tr '\\0' y; echo"
+    words, statuses = last_words(monkeypatch, tmp_path, script)
     assert statuses == [0]
-    assert words == [*map(str, range(992, 1001)), "y" * 300]
+    assert words == [*map(str, range(9992, 10001)), "y" * 300]
