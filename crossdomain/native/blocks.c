@@ -9,13 +9,13 @@ __attribute__((target("avx2"))) static void copy_by_blocks(uint8_t *to, const ui
                                                            const uint8_t *next_to, const uint8_t *next_from) {
     size_t at = 0;
     for (; size - at > XD_AHEAD; at += XD_STEP) {
-        fetch_step(to, from, at + XD_AHEAD);
-        copy_step(to + at, from + at);
+        xd_fetch_step(to, from, at + XD_AHEAD);
+        xd_copy_step(to + at, from + at);
     }
     for (; size - at >= XD_STEP; at += XD_STEP) {
         if (next_from)
-            fetch_step(next_to, next_from, at + XD_AHEAD - size);
-        copy_step(to + at, from + at);
+            xd_fetch_step(next_to, next_from, at + XD_AHEAD - size);
+        xd_copy_step(to + at, from + at);
     }
     memcpy(to + at, from + at, size - at);
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define XD_ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum {
     XD_LINE = 64,    /* bytes of a cache line */
@@ -21,7 +21,7 @@ enum {
 void xd_copy_ahead(uint8_t *to, const uint8_t *from, size_t size, const uint8_t *next_to, const uint8_t *next_from);
 
 /* Addresses that are not there are not fetched, and do no harm. */
-ALWAYS_INLINE void fetch_line(const uint8_t *to, const uint8_t *from, size_t at) {
+XD_ALWAYS_INLINE void xd_fetch_line(const uint8_t *to, const uint8_t *from, size_t at) {
     __builtin_prefetch((const void *)((uintptr_t)from + at), 0);
     __builtin_prefetch((const void *)((uintptr_t)to + at), 1);
 }
@@ -31,13 +31,13 @@ typedef uint8_t xd_block __attribute__((vector_size(32), aligned(1), may_alias))
 
 enum { XD_STEP = 4 * sizeof(xd_block) };
 
-ALWAYS_INLINE void fetch_step(const uint8_t *to, const uint8_t *from, size_t at) {
-    fetch_line(to, from, at);
-    fetch_line(to, from, at + XD_LINE);
+XD_ALWAYS_INLINE void xd_fetch_step(const uint8_t *to, const uint8_t *from, size_t at) {
+    xd_fetch_line(to, from, at);
+    xd_fetch_line(to, from, at + XD_LINE);
 }
 
 /* Copies XD_STEP bytes. */
-ALWAYS_INLINE void copy_step(uint8_t *to, const uint8_t *from) {
+XD_ALWAYS_INLINE void xd_copy_step(uint8_t *to, const uint8_t *from) {
     const xd_block *read = (const void *)from;
     xd_block *written = (void *)to;
     xd_block first = read[0], second = read[1], third = read[2], fourth = read[3];

@@ -129,28 +129,32 @@ struct rows {
     size_t count;
 };
 
-/* Rows that are shorter than what is fetched ahead: that many of them are fetched ahead instead. */
-enum { ROWS_AHEAD = 12, LONG_ROW = XD_AHEAD };
+/* Of rows shorter than XD_AHEAD, that many are fetched ahead. */
+enum { ROWS_AHEAD = 12 };
 
-ALWAYS_INLINE void fetch_of_row(const struct rows *rows, size_t ahead, size_t at) {
-    fetch_line(rows->destination + ahead * rows->destination_stride, rows->source + ahead * rows->source_stride, at);
+/* Where the row lies that is `ahead` behind the first. */
+XD_ALWAYS_INLINE uint8_t *destination_of(const struct rows *rows, size_t ahead) {
+    return rows->destination + ahead * rows->destination_stride;
 }
 
-/* Copies the first of the rows, and fetches the one that lies `ahead` behind it. */
-ALWAYS_INLINE void copy_row(const struct rows *rows, size_t ahead) {
+XD_ALWAYS_INLINE const uint8_t *source_of(const struct rows *rows, size_t ahead) {
+    return rows->source + ahead * rows->source_stride;
+}
+
+/* Copies the first of the rows, and fetches the one that lies `ahead` behind it, if that is not the same. */
+XD_ALWAYS_INLINE void copy_row(const struct rows *rows, size_t ahead) {
     for (size_t at = 0; ahead && at < rows->size; at += XD_LINE)
-        fetch_of_row(rows, ahead, at);
+        xd_fetch_line(destination_of(rows, ahead), source_of(rows, ahead), at);
     memcpy(rows->destination, rows->source, rows->size);
 }
 
-/* The same, where the next is fetched if it is `ahead`. */
-ALWAYS_INLINE void copy_long_row(const struct rows *rows, size_t ahead) {
-    xd_copy_ahead(rows->destination, rows->source, rows->size, rows->destination + ahead * rows->destination_stride,
-                  ahead ? rows->source + rows->source_stride : NULL);
+XD_ALWAYS_INLINE void copy_long_row(const struct rows *rows, size_t ahead) {
+    xd_copy_ahead(rows->destination, rows->source, rows->size, destination_of(rows, ahead),
+                  ahead ? source_of(rows, ahead) : NULL);
 }
 
 /* `copied` grows with every finished row, so that it is right after a fault. */
-ALWAYS_INLINE void copy_rows(struct rows rows, size_t ahead, void (*copy)(const struct rows *, size_t),
+XD_ALWAYS_INLINE void copy_rows(struct rows rows, size_t ahead, void (*copy)(const struct rows *, size_t),
                              volatile uint64_t *copied) {
     uint64_t done = *copied;
     while (rows.count--) {
@@ -165,16 +169,15 @@ ALWAYS_INLINE void copy_rows(struct rows rows, size_t ahead, void (*copy)(const 
 
 #ifdef __x86_64__
 /* A sixth faster for 256 bytes: what a call of memcpy takes is what there is to fetch other rows in. */
-ALWAYS_INLINE void copy_row_by_blocks(const struct rows *rows, size_t ahead) {
+XD_ALWAYS_INLINE void copy_row_by_blocks(const struct rows *rows, size_t ahead) {
     size_t at = 0;
     for (; rows->size - at >= XD_STEP; at += XD_STEP) {
-        fetch_of_row(rows, ahead, at);
-        fetch_of_row(rows, ahead, at + XD_LINE);
-        copy_step(rows->destination + at, rows->source + at);
+        xd_fetch_step(destination_of(rows, ahead), source_of(rows, ahead), at);
+        xd_copy_step(rows->destination + at, rows->source + at);
     }
     if (at == rows->size)
         return;
-    fetch_of_row(rows, ahead, at);
+    xd_fetch_line(destination_of(rows, ahead), source_of(rows, ahead), at);
     memcpy(rows->destination + at, rows->source + at, rows->size - at);
 }
 
@@ -208,7 +211,7 @@ static void copy_rectangle(uint8_t *destination, const uint8_t *source, const xd
         rows.size *= rows.count;
         rows.count = 1;
     }
-    if (rows.size < LONG_ROW)
+    if (rows.size < XD_AHEAD)
         copy_short_rows(&rows, copied);
     else
         copy_rows(rows, 1, copy_long_row, copied);
