@@ -21,7 +21,7 @@ async def measure_frames(
     relay_cpu_SCENE_vm and relay_runs_SCENE_vm are what a process in the launcher's place costs at least.
     Rows vmm_waited_SCENE and relay_vmm_waited_SCENE say how long QEMU's threads waited meanwhile for a CPU of
     this machine: while an emulated CPU does, its time goes on for what runs on it.  Row frames_host_SCENE is
-    the rate of the same client without a VM: the host's compositor shows none with as many buffers more often.
+    the rate of the same client without a VM: the host's compositor shows nobody with its buffers more often.
     """
     samples = await sample_frames(ways, scene, effort, watch_parent=True)
     return [*rate_rows(ways, scene, samples), *_cost_rows(scene, samples)]
